@@ -1,0 +1,55 @@
+use crate::limits::DECODED_KEY_BYTES_MAX;
+
+/// The key of a meta command as it stands on the line: plain, or base64 with the `b` flag.
+///
+/// Valid by construction: at most 250 bytes on the line, and base64 that decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'a> {
+    token: &'a [u8],
+    is_base64: bool,
+}
+
+impl<'a> Key<'a> {
+    pub(crate) const fn plain(token: &'a [u8]) -> Self {
+        Self { token, is_base64: false }
+    }
+
+    /// The text on the line, which is what a reply repeats for the `k` flag.
+    #[must_use]
+    pub const fn token(self) -> &'a [u8] {
+        self.token
+    }
+
+    /// Whether the client wrote the key in base64 (the `b` flag).
+    #[must_use]
+    pub const fn is_base64(self) -> bool {
+        self.is_base64
+    }
+
+    /// The key itself: the bytes that are hashed, stored and compared.
+    #[must_use]
+    pub fn bytes(self) -> KeyBytes<'a> {
+        todo!()
+    }
+}
+
+/// The bytes of a [`Key`], borrowed from the line or decoded in place; derefs to `[u8]`.
+#[derive(Clone, Copy)]
+pub struct KeyBytes<'a>(Repr<'a>);
+
+#[derive(Clone, Copy)]
+enum Repr<'a> {
+    Borrowed(&'a [u8]),
+    Decoded { len: u8, bytes: [u8; DECODED_KEY_BYTES_MAX] },
+}
+
+impl core::ops::Deref for KeyBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Borrowed(bytes) => bytes,
+            Repr::Decoded { len, bytes } => &bytes[..usize::from(*len)],
+        }
+    }
+}
