@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use rustls::HandshakeKind;
@@ -27,12 +26,12 @@ const PLAINTEXT_BINARY: &[u8] =
 
 /// Serves one accepted socket to its end.
 pub async fn admit(core: Rc<Core>, accepted: Accepted) {
-    let Accepted { stream, peer, guard } = accepted;
+    let Accepted { stream, peer, place } = accepted;
     let timeout = core.shared.config.handshake_timeout;
-    let mut drain = core.shared.drain.clone();
+    let draining = core.shared.drain.draining();
     let handshaken = tokio::select! {
         result = tokio::time::timeout(timeout, handshake(&core, stream, peer)) => result,
-        () = drain.draining() => return,
+        () = draining => return,
     };
     let transport = match handshaken {
         Ok(Ok(Some(transport))) => transport,
@@ -40,8 +39,8 @@ pub async fn admit(core: Rc<Core>, accepted: Accepted) {
         Ok(Err(error)) => return refuse(&core, peer, &error.to_string()),
         Err(_) => return refuse(&core, peer, "the handshake took too long"),
     };
-    if guard.is_none() {
-        return reject(&core, transport).await;
+    if !place.is_served() {
+        return reject(transport).await;
     }
     let now = core.clock.age_secs(std::time::Instant::now());
     let registered = core.registry.register(now);
@@ -82,14 +81,11 @@ async fn handshake(
     Ok(Some(Transport::new(stream, tls)))
 }
 
-/// Tells a client that there are too many of them. Only so many are told at one time.
-async fn reject(core: &Core, mut transport: Transport) {
-    if core.shared.rejecting.fetch_add(1, Ordering::Relaxed) < limits::REJECTIONS_MAX
-        && transport.queue(TOO_MANY).is_ok()
-    {
+/// Tells a client that there are too many of them.
+async fn reject(mut transport: Transport) {
+    if transport.queue(TOO_MANY).is_ok() {
         farewell(transport).await;
     }
-    core.shared.rejecting.fetch_sub(1, Ordering::Relaxed);
 }
 
 async fn part(core: &Core, peer: SocketAddr, end: End, transport: Transport) {

@@ -20,12 +20,7 @@ pub struct ClientLog {
 impl Default for ClientLog {
     fn default() -> Self {
         let limiter = || RateLimiter::direct(Quota::per_minute(LINES_PER_MINUTE));
-        Self {
-            plaintext: limiter(),
-            handshake: limiter(),
-            stalled: limiter(),
-            broken: limiter(),
-        }
+        Self { plaintext: limiter(), handshake: limiter(), stalled: limiter(), broken: limiter() }
     }
 }
 

@@ -70,6 +70,9 @@ impl Connection {
     fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let core = Rc::clone(&self.core);
         let scratch = &mut *core.scratch.borrow_mut();
+        // Nothing of another connection may be left, however its turn ended.
+        scratch.plain.clear();
+        scratch.replies.clear();
         match self.take_early(scratch).and_then(|()| self.drive(cx, scratch)) {
             Ok(Poll::Ready(end)) => Poll::Ready(end),
             Ok(Poll::Pending) => Poll::Pending,
@@ -170,8 +173,7 @@ impl Connection {
         let mut batch = Batch::default();
         let now_secs = self.core.clock.unix_secs(started);
         let mut executor = self.core.executor(now_secs, &mut batch);
-        let (consumed, progress) =
-            self.session.advance(input, &mut scratch.replies, &mut executor);
+        let (consumed, progress) = self.session.advance(input, &mut scratch.replies, &mut executor);
         self.needed = match progress {
             Progress::NeedsMore { needed } => needed,
             Progress::OutputFull => 0,

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -85,8 +84,8 @@ pub fn spawn(shared: &Arc<Shared>, index: usize) -> std::io::Result<CoreHandle> 
     let (accepted, incoming) = mpsc::channel(limits::HANDOFF_MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shared = Arc::clone(shared);
-    let thread = std::thread::Builder::new().name(format!("memtide-core-{index}")).spawn(
-        move || {
+    let thread =
+        std::thread::Builder::new().name(format!("memtide-core-{index}")).spawn(move || {
             let core = Rc::new(Core {
                 counters: Arc::clone(&shared.counters[index]),
                 shared,
@@ -96,8 +95,7 @@ pub fn spawn(shared: &Arc<Shared>, index: usize) -> std::io::Result<CoreHandle> 
             });
             let local = LocalSet::new();
             runtime.block_on(local.run_until(run(core, index, incoming)));
-        },
-    )?;
+        })?;
     Ok(CoreHandle { accepted, thread })
 }
 
@@ -105,7 +103,7 @@ pub fn spawn(shared: &Arc<Shared>, index: usize) -> std::io::Result<CoreHandle> 
 /// time is over.
 async fn run(core: Rc<Core>, index: usize, mut incoming: mpsc::Receiver<Accepted>) {
     let ticker = tokio::task::spawn_local(tick(Rc::clone(&core), index));
-    let mut drain = core.shared.drain.clone();
+    let mut draining = core.shared.drain.draining();
     let mut tasks = tokio::task::JoinSet::new();
     let mut is_draining = false;
     loop {
@@ -117,7 +115,7 @@ async fn run(core: Rc<Core>, index: usize, mut incoming: mpsc::Receiver<Accepted
                 None => break,
             },
             Some(_) = tasks.join_next() => {}
-            () = drain.draining(), if !is_draining => {
+            () = &mut draining, if !is_draining => {
                 is_draining = true;
                 core.registry.drain();
             }
@@ -126,7 +124,7 @@ async fn run(core: Rc<Core>, index: usize, mut incoming: mpsc::Receiver<Accepted
     core.registry.drain();
     tokio::select! {
         () = async { while tasks.join_next().await.is_some() {} } => {}
-        () = drain.aborted() => {}
+        () = core.shared.drain.stopped() => {}
     }
     ticker.abort();
 }
@@ -147,6 +145,5 @@ async fn tick(core: Rc<Core>, index: usize) {
         if index == 0 {
             core.shared.maintain(core.clock.unix_secs(now));
         }
-        core.shared.open_connections[index].store(core.registry.len(), Ordering::Relaxed);
     }
 }

@@ -99,7 +99,7 @@ impl<'a> Executor<'a> {
     }
 
     fn count_error(&self, error: ErrorLine) {
-        if error.is_server_error() {
+        if is_ours(error) {
             self.counters.server_errors.add(1);
         } else {
             self.counters.client_errors.add(1);
@@ -123,6 +123,12 @@ impl<'a> Executor<'a> {
             Exptime::Absolute(secs) => Expiry::At(secs),
         }
     }
+}
+
+/// Whether the server is to blame for an error, not the client.
+const fn is_ours(error: ErrorLine) -> bool {
+    use ErrorLine::{ObjectTooLarge, OutOfMemory, OutOfMemoryStoring, Throttled};
+    matches!(error, ObjectTooLarge | OutOfMemory | OutOfMemoryStoring | Throttled)
 }
 
 fn status(noreply: bool, status: Status, out: &mut Vec<u8>) {

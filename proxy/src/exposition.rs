@@ -68,10 +68,7 @@ fn latency(families: &mut Families, totals: &Totals) {
         "memtide_command_duration_seconds",
         "Time from the read of a successful command to the write of its reply (CloudWatch: \
          SuccessfulReadRequestLatency and SuccessfulWriteRequestLatency, there in microseconds).",
-        &[
-            (&[("kind", "read")], totals.read_latency),
-            (&[("kind", "write")], totals.write_latency),
-        ],
+        &[(&[("kind", "read")], totals.read_latency), (&[("kind", "write")], totals.write_latency)],
     );
 }
 
@@ -168,11 +165,7 @@ fn command_samples(totals: &Totals) -> [(&'static [(&'static str, &'static str)]
 }
 
 fn items(families: &mut Families, store: &StoreStats) {
-    families.gauge(
-        "memtide_items",
-        "Items stored (CloudWatch: CurrItems).",
-        store.items as f64,
-    );
+    families.gauge("memtide_items", "Items stored (CloudWatch: CurrItems).", store.items as f64);
     families.counter(
         "memtide_items_evicted_total",
         "Live items dropped for room (CloudWatch: Evictions).",

@@ -26,8 +26,8 @@ mod transport;
 
 pub use config::ProxyConfig;
 pub use listener::ListenError;
-pub use memtide_service::{Drain, TlsSource};
-pub use start::{Proxy, StartError, Usage};
+pub use memtide_service::TlsSource;
+pub use start::{Observer, Proxy, StartError, Usage};
 
 /// What `version` and `stats` answer: the memcached release whose protocol is spoken. Clients that
 /// ask for a least version, such as Ruby's dalli 5 for 1.6.27, go by it.

@@ -49,7 +49,8 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 #[must_use]
 pub const fn connection_bytes_max(item_size_max: u32) -> usize {
     let item = item_size_max as usize;
-    item + LINE_AND_FRAMING_BYTES_MAX + READ_BYTES_MAX
+    item + LINE_AND_FRAMING_BYTES_MAX
+        + READ_BYTES_MAX
         + OUTPUT_BYTES_HIGH
         + item
         + LINE_AND_FRAMING_BYTES_MAX

@@ -7,12 +7,10 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use crate::limits;
-use crate::shared::{ConnectionGuard, Shared};
+use crate::shared::{Place, Shared};
 
 /// A client that was accepted and not yet spoken to.
 pub struct Accepted {
@@ -20,8 +18,8 @@ pub struct Accepted {
     pub stream: TcpStream,
     /// Where it comes from.
     pub peer: SocketAddr,
-    /// Its place among the connections; `None` where the maximum is reached and it is to be told.
-    pub guard: Option<ConnectionGuard>,
+    /// Its place among the connections.
+    pub place: Place,
 }
 
 /// An address that could not be listened on.
@@ -41,8 +39,7 @@ pub struct ListenError {
 /// The operating system's, with the address.
 pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     let bound = || -> io::Result<std::net::TcpListener> {
-        let socket =
-            Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         if address.is_ipv6() {
             // The IPv4 wildcard is bound by itself, so that both show in the list of addresses.
             socket.set_only_v6(true)?;
@@ -62,8 +59,8 @@ pub async fn accept_loop(
     shared: Arc<Shared>,
     cores: Vec<mpsc::Sender<Accepted>>,
 ) {
-    let mut drain = shared.drain.clone();
-    let listener = match AsyncFd::with_interest(listener, Interest::READABLE) {
+    let mut draining = shared.drain.draining();
+    let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(%error, "failed to watch a listener");
@@ -72,11 +69,14 @@ pub async fn accept_loop(
     };
     loop {
         let accepted = tokio::select! {
-            accepted = listener.async_io(Interest::READABLE, std::net::TcpListener::accept) => accepted,
-            () = drain.draining() => return,
+            accepted = listener.accept() => accepted,
+            () = &mut draining => return,
         };
         match accepted {
-            Ok((stream, peer)) => hand_over(&shared, &cores, stream, peer).await,
+            Ok((stream, peer)) => match stream.into_std() {
+                Ok(stream) => hand_over(&shared, &cores, stream, peer).await,
+                Err(error) => tracing::debug!(%peer, %error, "failed to take over a connection"),
+            },
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 // Out of descriptors or memory: the listener stays, and tries again a little later.
@@ -101,20 +101,16 @@ async fn hand_over(
 ) {
     shared.connections_total.fetch_add(1, Ordering::Relaxed);
     let core = shared.least_loaded_core();
-    let guard = shared.admit(core);
-    if guard.is_none() {
-        shared.connections_rejected.fetch_add(1, Ordering::Relaxed);
-    }
+    let Some(place) = shared.admit(core) else { return };
     if let Err(error) = prepare(&stream) {
         tracing::debug!(%peer, %error, "failed to prepare a connection");
         return;
     }
     // A core that has gone takes its sockets with it: the process ends.
-    let _ = cores[core].send(Accepted { stream, peer, guard }).await;
+    let _ = cores[core].send(Accepted { stream, peer, place }).await;
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nonblocking(true)?;
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new()
         .with_time(limits::KEEPALIVE_IDLE)

@@ -80,7 +80,7 @@ impl Session {
             if let State::Swallowing { left, bytes } = &mut self.state {
                 let dropped = (*left).min((input.len() - at) as u64);
                 (*left, *bytes) = (*left - dropped, *bytes + dropped);
-                at += dropped as usize;
+                at += usize::try_from(dropped).expect("no more than the input holds");
                 if *left > 0 {
                     return (at, Progress::NeedsMore { needed: 1 });
                 }

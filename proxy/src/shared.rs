@@ -1,6 +1,5 @@
 //! What all cores share: configuration, the store, the counters' owners and the way to stop.
 
-use std::io::Write as _;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,11 +9,13 @@ use std::time::Instant;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use memtide_engine_core::{Now, Store, StoreConfig, StoreStats};
 use memtide_protocol::encode;
+use memtide_service::drain::DrainWatch;
 
+use crate::TlsSource;
 use crate::client_log::ClientLog;
 use crate::config::ProxyConfig;
 use crate::counters::{CoreCounters, Totals};
-use crate::{Drain, TlsSource};
+use crate::limits;
 
 /// Bytes of segments that one round of background expiry looks through: at most 128 MiB a second.
 const MAINTAIN_BYTES: u64 = 32 * 1024 * 1024;
@@ -28,7 +29,7 @@ pub struct Shared {
     /// The TLS configuration in force.
     pub tls: TlsSource,
     /// Whether to stop.
-    pub drain: Drain,
+    pub drain: DrainWatch,
     /// What clients do wrong, logged at a bounded rate.
     pub client_log: ClientLog,
     /// One a core.
@@ -57,21 +58,33 @@ struct Metered {
     sampled: Instant,
 }
 
-/// A connection's place under the maximum, given back on drop.
-pub struct ConnectionGuard {
+/// An accepted connection's place, given back on drop.
+pub struct Place {
     shared: Arc<Shared>,
-    core: usize,
+    /// The core that serves it; `None` where it is over the maximum and is to be told so.
+    core: Option<usize>,
 }
 
-impl Drop for ConnectionGuard {
+impl Place {
+    /// Whether the connection is within the maximum.
+    pub fn is_served(&self) -> bool {
+        self.core.is_some()
+    }
+}
+
+impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.open_connections[self.core].fetch_sub(1, Ordering::Relaxed);
+        let taken = match self.core {
+            Some(core) => &self.shared.open_connections[core],
+            None => &self.shared.rejecting,
+        };
+        taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Shared {
     /// The state of a proxy that is about to start.
-    pub fn new(config: ProxyConfig, tls: TlsSource, drain: Drain) -> Self {
+    pub fn new(config: ProxyConfig, tls: TlsSource, drain: DrainWatch) -> Self {
         let store = Store::new(StoreConfig {
             item_size_max: config.item_size_max,
             ..StoreConfig::new(config.memory_max, config.seed)
@@ -96,14 +109,21 @@ impl Shared {
         }
     }
 
-    /// Takes a place for a connection of this core; `None` at the maximum.
-    pub fn admit(self: &Arc<Self>, core: usize) -> Option<ConnectionGuard> {
-        // Only the accepting thread adds, so the sum cannot grow between the two steps.
-        if self.connections_open() >= self.config.connections_max {
+    /// Takes a place for a connection of this core, or one to be told that there is none; `None`
+    /// where too many are being told already.
+    ///
+    /// Only the accepting thread calls this, so no count can grow between the check and the step.
+    pub fn admit(self: &Arc<Self>, core: usize) -> Option<Place> {
+        if self.connections_open() < self.config.connections_max {
+            self.open_connections[core].fetch_add(1, Ordering::Relaxed);
+            return Some(Place { shared: Arc::clone(self), core: Some(core) });
+        }
+        self.connections_rejected.fetch_add(1, Ordering::Relaxed);
+        if self.rejecting.load(Ordering::Relaxed) >= limits::REJECTIONS_MAX {
             return None;
         }
-        self.open_connections[core].fetch_add(1, Ordering::Relaxed);
-        Some(ConnectionGuard { shared: Arc::clone(self), core })
+        self.rejecting.fetch_add(1, Ordering::Relaxed);
+        Some(Place { shared: Arc::clone(self), core: None })
     }
 
     /// Open client connections.
@@ -188,10 +208,4 @@ impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-/// Writes a decimal with six places, as memcached prints CPU seconds.
-pub fn write_seconds(text: &mut Vec<u8>, micros: u64) {
-    // Writing to a Vec does not fail.
-    let _ = write!(text, "{}.{:06}", micros / 1_000_000, micros % 1_000_000);
 }

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use memtide_service::drain::DrainWatch;
 use prometheus::proto::MetricFamily;
 use serde::Serialize;
 
+use crate::TlsSource;
 use crate::config::ProxyConfig;
 use crate::core::{self, CoreHandle};
 use crate::exposition;
 use crate::listener::{self, ListenError};
 use crate::shared::Shared;
-use crate::{Drain, TlsSource};
 
 /// A proxy that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -62,7 +63,11 @@ impl Proxy {
     ///
     /// # Errors
     /// An address that cannot be listened on, or a thread that cannot be had; nothing runs then.
-    pub fn start(config: ProxyConfig, tls: TlsSource, drain: Drain) -> Result<Self, StartError> {
+    pub fn start(
+        config: ProxyConfig,
+        tls: TlsSource,
+        drain: DrainWatch,
+    ) -> Result<Self, StartError> {
         let bind = |addresses: &[SocketAddr]| -> Result<Vec<_>, ListenError> {
             // Port 0 means one free port, the same on every address.
             let mut port = 0;
@@ -72,9 +77,8 @@ impl Proxy {
                     address.set_port(port);
                 }
                 let listener = listener::listen(address)?;
-                let bound = listener
-                    .local_addr()
-                    .map_err(|source| ListenError { address, source })?;
+                let bound =
+                    listener.local_addr().map_err(|source| ListenError { address, source })?;
                 port = bound.port();
                 listeners.push((listener, bound));
             }
@@ -92,8 +96,8 @@ impl Proxy {
             .collect::<io::Result<Vec<CoreHandle>>>()
             .map_err(StartError::Thread)?;
         let listeners = primary.into_iter().chain(read_optimized).map(|(listener, _)| listener);
-        let acceptor = spawn_acceptor(&shared, &cores, listeners.collect())
-            .map_err(StartError::Thread)?;
+        let acceptor =
+            spawn_acceptor(&shared, &cores, listeners.collect()).map_err(StartError::Thread)?;
         Ok(Self {
             shared,
             primary: primary_addresses,

@@ -11,7 +11,8 @@ use super::Executor;
 
 /// Whether flag `first` stands before flag `second`; memcached works flags off in their order.
 fn comes_before(flags: FlagTokens<'_>, first: u8, second: u8) -> bool {
-    let found = flags.iter().filter_map(|token| token.first()).find(|&&f| f == first || f == second);
+    let found =
+        flags.iter().filter_map(|token| token.first()).find(|&&f| f == first || f == second);
     found == Some(&first)
 }
 
@@ -24,11 +25,7 @@ const fn ttl(secs: Option<u32>) -> Ttl {
 
 impl Executor<'_> {
     /// Like [`Executor::key`], remembering that the client sent it in base64.
-    fn meta_key<'k>(
-        &self,
-        bytes: &'k [u8],
-        sent: Key<'_>,
-    ) -> Option<memtide_engine_core::Key<'k>> {
+    fn meta_key<'k>(&self, bytes: &'k [u8], sent: Key<'_>) -> Option<memtide_engine_core::Key<'k>> {
         let key = self.key(bytes)?;
         Some(if sent.is_base64() { key.binary() } else { key })
     }
