@@ -80,8 +80,8 @@ impl Registry {
         Registered { registry: Rc::clone(self), id, handle }
     }
 
-    /// Connections that are open.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.handles.borrow().len()
     }
 
