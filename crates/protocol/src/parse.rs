@@ -129,20 +129,19 @@ fn dispatch<'a>(request: &Request<'a, '_>) -> Parsed<'a> {
         b"config" if Words::new(args).eq([&b"get"[..], b"cluster"]) => {
             alone(Command::ConfigGetCluster)
         }
-        _ => Err(unknown(request)),
+        _ => Err(unknown(request, args)),
     }
 }
 
-fn unknown<'a>(request: &Request<'a, '_>) -> Stop<'a> {
-    let line = request.line;
-    if line.len() < 2 {
+fn unknown<'a>(request: &Request<'a, '_>, args: &[u8]) -> Stop<'a> {
+    if request.line.len() < 2 {
         return request.refuse(ErrorLine::BadFormat);
     }
-    let last = words::last(line);
-    if last.starts_with(b"HTTP/") && Words::new(line).nth(1).is_some() {
+    // protocol.txt does not say so, but memcached hangs up on what ends like an HTTP request line.
+    if words::last(args).starts_with(b"HTTP/") {
         return Stop::Hangup;
     }
-    request.refuse(ErrorLine::UnknownCommand).silent(words::is_noreply(line))
+    request.refuse(ErrorLine::UnknownCommand).silent(words::is_noreply(args))
 }
 
 impl<'a> Request<'a, '_> {
