@@ -59,7 +59,7 @@ impl Command<'_> {
 }
 
 /// `get`, `gets`, `gat` and `gats`: one or more keys, each at most 250 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Retrieve<'a> {
     /// Whether the reply carries the CAS unique (`gets`, `gats`).
     pub with_cas: bool,
@@ -82,6 +82,25 @@ impl<'a> Retrieve<'a> {
     #[must_use]
     pub const fn keys_from(&self, offset: usize) -> Keys<'a> {
         Keys { text: self.keys, offset }
+    }
+}
+
+/// The same keys in the same order; spaces make no difference.
+impl PartialEq for Retrieve<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.with_cas, self.touch) == (other.with_cas, other.touch) && self.keys().eq(other.keys())
+    }
+}
+
+impl Eq for Retrieve<'_> {}
+
+impl core::fmt::Debug for Retrieve<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Retrieve")
+            .field("with_cas", &self.with_cas)
+            .field("touch", &self.touch)
+            .field("keys", &self.keys().collect::<Vec<_>>())
+            .finish()
     }
 }
 

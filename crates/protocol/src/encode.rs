@@ -1,6 +1,16 @@
 //! Replies, written to the end of a buffer. Nothing else is allocated.
+//!
+//! The functions for meta commands apply the `q` flag: they write nothing where it hides the
+//! reply. Those for classic commands always write; see [`Command::noreply`](crate::Command::noreply).
 
-use crate::{ErrorLine, MetaArithmetic, MetaDelete, MetaGet, MetaSet};
+mod meta;
+
+pub use meta::{
+    ItemMeta, Marks, MetaStatus, Ttl, meta_arithmetic_done, meta_arithmetic_failed, meta_delete,
+    meta_get_hit, meta_get_miss, meta_set,
+};
+
+use crate::ErrorLine;
 
 /// A reply line without arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,16 +37,33 @@ pub enum Status {
     MetaNoOp,
 }
 
+impl Status {
+    /// The line without its `\r\n`.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::Stored => "STORED",
+            Self::NotStored => "NOT_STORED",
+            Self::Exists => "EXISTS",
+            Self::NotFound => "NOT_FOUND",
+            Self::Deleted => "DELETED",
+            Self::Touched => "TOUCHED",
+            Self::Ok => "OK",
+            Self::Reset => "RESET",
+            Self::End => "END",
+            Self::MetaNoOp => "MN",
+        }
+    }
+}
+
 /// A [`Status`] line.
 pub fn status(out: &mut Vec<u8>, status: Status) {
-    let _ = (out, status);
-    todo!()
+    line(out, status.text());
 }
 
 /// An error line.
 pub fn error(out: &mut Vec<u8>, error: ErrorLine) {
-    let _ = (out, error);
-    todo!()
+    line(out, error.text());
 }
 
 /// `VALUE <key> <flags> <bytes> [<cas unique>]`; the value and `\r\n` follow it.
@@ -47,139 +74,122 @@ pub fn value_header(
     value_len: usize,
     cas: Option<u64>,
 ) {
-    let _ = (out, key, client_flags, value_len, cas);
-    todo!()
+    out.extend_from_slice(b"VALUE ");
+    out.extend_from_slice(key);
+    out.push(b' ');
+    decimal(out, client_flags);
+    out.push(b' ');
+    decimal(out, value_len);
+    if let Some(cas) = cas {
+        out.push(b' ');
+        decimal(out, cas);
+    }
+    end_line(out);
 }
 
 /// The new number, `incr` and `decr`.
 pub fn number(out: &mut Vec<u8>, number: u64) {
-    let _ = (out, number);
-    todo!()
+    decimal(out, number);
+    end_line(out);
 }
 
 /// `STAT <name> <value>`; the list ends with [`Status::End`].
 pub fn stat(out: &mut Vec<u8>, name: &str, value: &str) {
-    let _ = (out, name, value);
-    todo!()
+    stat_name(out, name);
+    line(out, value);
 }
 
 /// `STAT <name> <number>`.
-pub fn stat_number(out: &mut Vec<u8>, name: &str, number: u64) {
-    let _ = (out, name, number);
-    todo!()
+pub fn stat_number(out: &mut Vec<u8>, name: &str, value: u64) {
+    stat_name(out, name);
+    number(out, value);
+}
+
+fn stat_name(out: &mut Vec<u8>, name: &str) {
+    out.extend_from_slice(b"STAT ");
+    out.extend_from_slice(name.as_bytes());
+    out.push(b' ');
 }
 
 /// `VERSION <version>`.
 pub fn version(out: &mut Vec<u8>, version: &str) {
-    let _ = (out, version);
-    todo!()
+    out.extend_from_slice(b"VERSION ");
+    line(out, version);
 }
 
 /// The whole reply to `config get cluster`: one endpoint, `END` included.
 ///
 /// `config_version` grows with each change of the endpoint. `ip` may be empty.
 pub fn config_cluster(out: &mut Vec<u8>, config_version: u64, host: &str, ip: &str, port: u16) {
-    let _ = (out, config_version, host, ip, port);
-    todo!()
+    let digits = |number: u64| itoa::Buffer::new().format(number).len();
+    // The version's line, then `host|ip|port` and its line feed.
+    let len = digits(config_version) + 1 + host.len() + ip.len() + digits(port.into()) + 3;
+    out.extend_from_slice(b"CONFIG cluster 0 ");
+    decimal(out, len);
+    end_line(out);
+    decimal(out, config_version);
+    out.push(b'\n');
+    out.extend_from_slice(host.as_bytes());
+    out.push(b'|');
+    out.extend_from_slice(ip.as_bytes());
+    out.push(b'|');
+    decimal(out, port);
+    out.push(b'\n');
+    end_line(out);
+    status(out, Status::End);
 }
 
-/// What is left of an item's life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ttl {
-    /// It does not expire.
-    Never,
-    /// Seconds.
-    Secs(u32),
+fn line(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
+    end_line(out);
 }
 
-/// What a meta reply can say of an item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ItemMeta {
-    /// `f`
-    pub client_flags: u32,
-    /// `c`
-    pub cas: u64,
-    /// `t`
-    pub ttl: Ttl,
-    /// `l`: seconds since the access before this one.
-    pub last_access_secs: u32,
-    /// `h`: whether it was fetched before this access.
-    pub hit_before: bool,
-    /// `s`: bytes of the value.
-    pub value_len: usize,
+pub(crate) fn end_line(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\r\n");
 }
 
-/// The marks at the end of an `mg` reply.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Marks {
-    /// `W`: this client is to recache the item.
-    pub won: bool,
-    /// `X`: the item is stale.
-    pub stale: bool,
-    /// `Z`: another client has won.
-    pub win_sent: bool,
+pub(crate) fn decimal(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// `mg`, found: `HD` or `VA <size>` and the flags asked for. Returns whether the value and `\r\n`
-/// are to follow.
-#[must_use]
-pub fn meta_get_hit(out: &mut Vec<u8>, command: &MetaGet, item: &ItemMeta, marks: Marks) -> bool {
-    let _ = (out, command, item, marks);
-    todo!()
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
 
-/// `mg`, not found: `EN`, or nothing when quiet.
-pub fn meta_get_miss(out: &mut Vec<u8>, command: &MetaGet) {
-    let _ = (out, command);
-    todo!()
-}
+    fn check(expected: &Expect, encode: impl FnOnce(&mut Vec<u8>)) {
+        let mut out = Vec::new();
+        encode(&mut out);
+        expected.assert_eq(&out.escape_ascii().to_string());
+    }
 
-/// How a meta command went.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MetaStatus {
-    /// `HD`: done.
-    Done,
-    /// `NS`
-    NotStored,
-    /// `EX`
-    Exists,
-    /// `NF`
-    NotFound,
-}
+    #[test]
+    fn lines() {
+        check(&expect![[r"STORED\r\n"]], |out| status(out, Status::Stored));
+        check(&expect![[r"MN\r\n"]], |out| status(out, Status::MetaNoOp));
+        check(&expect![[r"ERROR\r\n"]], |out| error(out, ErrorLine::UnknownCommand));
+        check(&expect![[r"18446744073709551615\r\n"]], |out| number(out, u64::MAX));
+        check(&expect![[r"VERSION 1.6.45\r\n"]], |out| version(out, "1.6.45"));
+        check(&expect![[r"STAT threads 2\r\n"]], |out| stat_number(out, "threads", 2));
+        check(&expect![[r"STAT rusage_user 0.5\r\n"]], |out| stat(out, "rusage_user", "0.5"));
+    }
 
-/// `ms`. `cas` is the stored item's, 0 where nothing was stored; `value_len` its value's, after
-/// append and prepend.
-pub fn meta_set(
-    out: &mut Vec<u8>,
-    command: &MetaSet,
-    status: MetaStatus,
-    cas: u64,
-    value_len: usize,
-) {
-    let _ = (out, command, status, cas, value_len);
-    todo!()
-}
+    #[test]
+    fn values() {
+        check(&expect![[r"VALUE k 0 5\r\n"]], |out| value_header(out, b"k", 0, 5, None));
+        check(&expect![[r"VALUE k 4294967295 0 18446744073709551615\r\n"]], |out| {
+            value_header(out, b"k", u32::MAX, 0, Some(u64::MAX));
+        });
+    }
 
-/// `md`.
-pub fn meta_delete(out: &mut Vec<u8>, command: &MetaDelete, status: MetaStatus) {
-    let _ = (out, command, status);
-    todo!()
-}
-
-/// `ma`, done: `HD`, or `VA` with the number and its `\r\n`.
-pub fn meta_arithmetic_done(
-    out: &mut Vec<u8>,
-    command: &MetaArithmetic,
-    number: u64,
-    cas: u64,
-    ttl: Ttl,
-) {
-    let _ = (out, command, number, cas, ttl);
-    todo!()
-}
-
-/// `ma`, not done: `NF`, `NS` or `EX`.
-pub fn meta_arithmetic_failed(out: &mut Vec<u8>, command: &MetaArithmetic, status: MetaStatus) {
-    let _ = (out, command, status);
-    todo!()
+    /// The reference's example of a cluster of one has a block of this shape; its length counts the
+    /// block without the `\r\n` that ends it.
+    #[test]
+    fn config_get_cluster() {
+        check(
+            &expect![[r#"CONFIG cluster 0 33\r\n12\ncache.example|127.0.0.1|11211\n\r\nEND\r\n"#]],
+            |out| config_cluster(out, 12, "cache.example", "127.0.0.1", 11211),
+        );
+        assert_eq!("12\ncache.example|127.0.0.1|11211\n".len(), 33);
+    }
 }

@@ -11,7 +11,8 @@ pub enum Exptime {
     Never,
     /// Seconds from now, in `1..=`[`RELATIVE_EXPTIME_SECS_MAX`].
     Relative(u32),
-    /// Seconds since 1970, above [`RELATIVE_EXPTIME_SECS_MAX`]; may well be in the past.
+    /// Seconds since 1970, above [`RELATIVE_EXPTIME_SECS_MAX`]; may well be in the past. Times
+    /// after the year 2106 count as the last second of these 32 bits.
     Absolute(u32),
     /// Negative: the item is expired from the start.
     Immediate,
@@ -20,12 +21,13 @@ pub enum Exptime {
 impl Exptime {
     /// The meaning of the number on the wire.
     #[must_use]
-    pub const fn from_wire(number: i32) -> Self {
+    pub fn from_wire(number: i64) -> Self {
+        let secs = u32::try_from(number).unwrap_or(u32::MAX);
         match number {
+            i64::MIN..0 => Self::Immediate,
             0 => Self::Never,
-            i32::MIN..0 => Self::Immediate,
-            _ if number as i64 <= RELATIVE_EXPTIME_SECS_MAX => Self::Relative(number as u32),
-            _ => Self::Absolute(number as u32),
+            1..=RELATIVE_EXPTIME_SECS_MAX => Self::Relative(secs),
+            _ => Self::Absolute(secs),
         }
     }
 
@@ -49,6 +51,30 @@ impl Exptime {
             Self::Relative(secs) => Some(now_unix_secs.saturating_add(secs as u64)),
             Self::Absolute(secs) => Some(secs as u64),
             Self::Immediate => Some(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sign_and_thirty_days_decide() {
+        let days_30 = RELATIVE_EXPTIME_SECS_MAX;
+        for (wire, exptime, gone_at) in [
+            (i64::MIN, Exptime::Immediate, Some(0)),
+            (-1, Exptime::Immediate, Some(0)),
+            (0, Exptime::Never, None),
+            (1, Exptime::Relative(1), Some(1001)),
+            (days_30, Exptime::Relative(2_592_000), Some(2_593_000)),
+            (days_30 + 1, Exptime::Absolute(2_592_001), Some(2_592_001)),
+            (1 << 31, Exptime::Absolute(1 << 31), Some(1 << 31)),
+            (i64::MAX, Exptime::Absolute(u32::MAX), Some(u64::from(u32::MAX))),
+        ] {
+            assert_eq!(Exptime::from_wire(wire), exptime, "{wire}");
+            assert_eq!(exptime.resolve(1000), gone_at, "{wire}");
+            assert_eq!(Exptime::from_wire(exptime.to_wire()), exptime, "{wire}");
         }
     }
 }

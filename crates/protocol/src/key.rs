@@ -1,3 +1,4 @@
+use crate::base64;
 use crate::limits::DECODED_KEY_BYTES_MAX;
 
 /// The key of a meta command as it stands on the line: plain, or base64 with the `b` flag.
@@ -14,7 +15,13 @@ impl<'a> Key<'a> {
         Self { token, is_base64: false }
     }
 
-    /// The text on the line, which is what a reply repeats for the `k` flag.
+    /// `None` where the token does not decode.
+    pub(crate) fn base64(token: &'a [u8]) -> Option<Self> {
+        let mut decoded = [0; DECODED_KEY_BYTES_MAX];
+        base64::decode(token, &mut decoded).map(|_| Self { token, is_base64: true })
+    }
+
+    /// The text on the line.
     #[must_use]
     pub const fn token(self) -> &'a [u8] {
         self.token
@@ -29,7 +36,12 @@ impl<'a> Key<'a> {
     /// The key itself: the bytes that are hashed, stored and compared.
     #[must_use]
     pub fn bytes(self) -> KeyBytes<'a> {
-        todo!()
+        if !self.is_base64 {
+            return KeyBytes(Repr::Borrowed(self.token));
+        }
+        let mut bytes = [0; DECODED_KEY_BYTES_MAX];
+        let len = base64::decode(self.token, &mut bytes).expect("decoded when it was parsed");
+        KeyBytes(Repr::Decoded { len, bytes })
     }
 }
 
@@ -40,7 +52,7 @@ pub struct KeyBytes<'a>(Repr<'a>);
 #[derive(Clone, Copy)]
 enum Repr<'a> {
     Borrowed(&'a [u8]),
-    Decoded { len: u8, bytes: [u8; DECODED_KEY_BYTES_MAX] },
+    Decoded { len: usize, bytes: [u8; DECODED_KEY_BYTES_MAX] },
 }
 
 impl core::ops::Deref for KeyBytes<'_> {
@@ -49,7 +61,19 @@ impl core::ops::Deref for KeyBytes<'_> {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Repr::Borrowed(bytes) => bytes,
-            Repr::Decoded { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::Decoded { len, bytes } => &bytes[..*len],
         }
+    }
+}
+
+impl AsRef<[u8]> for KeyBytes<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl core::fmt::Debug for KeyBytes<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "b\"{}\"", self.escape_ascii())
     }
 }

@@ -2,17 +2,21 @@
 //!
 //! Pure: no clock, socket, thread, random source or environment. [`parse`] reads the command at the
 //! start of a connection's unread bytes without copying or allocating; [`encode`] writes the
-//! replies. `docs/protocol.md` lists what is supported and every deviation from memcached.
+//! replies and [`request`] the commands. `docs/protocol.md` lists what is supported and every
+//! deviation from memcached.
 #![forbid(unsafe_code)]
 
+mod base64;
 mod command;
 pub mod encode;
 mod exptime;
+pub mod fuzzing;
 mod key;
 pub mod limits;
 mod meta;
 mod parse;
 mod refusal;
+pub mod request;
 
 pub use command::{
     Arithmetic, Command, Delete, Direction, Keys, Retrieve, Store, StoreVerb, Touch,

@@ -5,7 +5,7 @@
 use crate::{Direction, Exptime, Key};
 
 /// The flags of a meta command as text, to be answered in request order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct FlagTokens<'a> {
     pub(crate) text: &'a [u8],
 }
@@ -14,6 +14,21 @@ impl<'a> FlagTokens<'a> {
     /// Flags with their arguments in the order of the line, such as `v`, `Oabc`, `T30`.
     pub fn iter(self) -> impl Iterator<Item = &'a [u8]> + Clone {
         self.text.split(|&byte| byte == b' ').filter(|token| !token.is_empty())
+    }
+}
+
+/// The same flags in the same order; spaces make no difference.
+impl PartialEq for FlagTokens<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for FlagTokens<'_> {}
+
+impl core::fmt::Debug for FlagTokens<'_> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
