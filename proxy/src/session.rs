@@ -161,6 +161,9 @@ enum Stepped {
     Stop(usize, Progress),
 }
 
+#[cfg(test)]
+mod tests;
+
 fn close(error: Option<ErrorLine>, out: &mut Vec<u8>, executor: &mut Executor<'_>) {
     if let Some(error) = error {
         executor.error(error, out);
