@@ -7,13 +7,24 @@
 //! its protocol.txt, the option or outcome concerned says so.
 #![forbid(unsafe_code)]
 
+mod alloc;
+mod budget;
 mod config;
+mod geometry;
+mod ghost;
+mod index;
+mod item;
 mod key;
 mod limits;
+mod number;
 mod ops;
 mod outcome;
+mod segment;
+mod shard;
 mod stats;
 mod store;
+#[cfg(test)]
+mod tests;
 mod time;
 
 pub use config::StoreConfig;

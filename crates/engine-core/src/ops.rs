@@ -77,6 +77,13 @@ pub struct Put<'a> {
     pub failure_removes: bool,
 }
 
+impl Put<'_> {
+    /// Whether it adds to a value that is there: append and prepend.
+    pub(crate) fn extends(&self) -> bool {
+        matches!(self.mode, PutMode::Append | PutMode::Prepend)
+    }
+}
+
 /// What incr, decr and ma ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arithmetic {

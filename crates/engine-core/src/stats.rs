@@ -40,6 +40,46 @@ pub struct StoreStats {
     pub out_of_memory: u64,
 }
 
+/// What the shards count; the fields are those of [`StoreStats`].
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) items: u64,
+    pub(crate) total_items: u64,
+    pub(crate) bytes: u64,
+    pub(crate) index_bytes: u64,
+    pub(crate) replaced: u64,
+    pub(crate) deleted: u64,
+    pub(crate) evicted: u64,
+    pub(crate) evicted_unfetched: u64,
+    pub(crate) evicted_active: u64,
+    pub(crate) expired: u64,
+    pub(crate) expired_unfetched: u64,
+    pub(crate) expired_on_lookup: u64,
+    pub(crate) expired_in_background: u64,
+    pub(crate) flushed: u64,
+    pub(crate) out_of_memory: u64,
+}
+
+impl StoreStats {
+    pub(crate) fn add(&mut self, counts: &Counts) {
+        self.items += counts.items;
+        self.total_items += counts.total_items;
+        self.bytes += counts.bytes;
+        self.index_bytes += counts.index_bytes;
+        self.replaced += counts.replaced;
+        self.deleted += counts.deleted;
+        self.evicted += counts.evicted;
+        self.evicted_unfetched += counts.evicted_unfetched;
+        self.evicted_active += counts.evicted_active;
+        self.expired += counts.expired;
+        self.expired_unfetched += counts.expired_unfetched;
+        self.expired_on_lookup += counts.expired_on_lookup;
+        self.expired_in_background += counts.expired_in_background;
+        self.flushed += counts.flushed;
+        self.out_of_memory += counts.out_of_memory;
+    }
+}
+
 /// What one [`Store::maintain`](crate::Store::maintain) did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Maintained {
@@ -51,4 +91,13 @@ pub struct Maintained {
     pub scanned_bytes: u64,
     /// More was due than the budget allowed: call again soon.
     pub is_behind: bool,
+}
+
+impl Maintained {
+    pub(crate) fn add(&mut self, step: Self, budget_bytes: u64) {
+        self.expired += step.expired;
+        self.evicted += step.evicted;
+        self.scanned_bytes += step.scanned_bytes;
+        self.is_behind |= self.scanned_bytes >= budget_bytes;
+    }
 }
