@@ -275,10 +275,12 @@ fn arithmetic() {
             needs 1"#]],
     );
     check(
-        "incr a noreply\r\nincr a x noreply\r\n",
+        "incr a noreply\r\nincr a x noreply\r\nincr a noreply x\r\nincr noreply\r\n",
         &expect![[r#"
             16 +0 CLIENT_ERROR invalid numeric delta argument, silent
             18 +0 CLIENT_ERROR invalid numeric delta argument, silent
+            18 +0 CLIENT_ERROR invalid numeric delta argument
+            14 +0 CLIENT_ERROR bad command line format
             needs 1"#]],
     );
 }
