@@ -29,14 +29,14 @@ pub fn parse_stream(data: &[u8]) {
     assert_eq!(whole, pieces, "a split changes what is read");
 }
 
-/// Reads a stream that arrives in pieces, as a session does, and returns its steps as text: first
-/// the bytes consumed, then `+` and the bytes to swallow.
+/// Reads a stream that arrives in pieces, as a session does, and returns its steps: the last one
+/// closes, or is what is missing at the end.
 ///
 /// `arrive` says, for a count of bytes that have arrived, up to where the next read reaches.
 ///
 /// # Panics
 /// Where a step breaks an invariant.
-pub fn walk(stream: &[u8], mut arrive: impl FnMut(usize) -> usize) -> Vec<String> {
+pub fn walk(stream: &[u8], mut arrive: impl FnMut(usize) -> usize) -> Vec<Step<'_>> {
     let (mut at, mut arrived, mut swallow) = (0, 0, 0);
     let mut steps = Vec::new();
     loop {
@@ -46,33 +46,30 @@ pub fn walk(stream: &[u8], mut arrive: impl FnMut(usize) -> usize) -> Vec<String
         let input = &stream[at..arrived];
         let step = parse(input, &LIMITS);
         check(input, &step);
-        let consumed = match step {
-            Step::Incomplete { .. } if arrived == stream.len() => {
-                steps.push(format!("end +{swallow}"));
-                return steps;
-            }
-            Step::Incomplete { needed } => {
+        match step {
+            Step::Incomplete { needed } if arrived < stream.len() => {
                 let next = arrive(arrived).clamp(arrived + 1, stream.len());
                 check_needed(&stream[at..next], needed);
                 arrived = next;
                 continue;
             }
-            Step::Command { consumed, .. } => consumed,
+            Step::Command { consumed, .. } => at += consumed,
             Step::Refused { consumed, swallow: more, .. } => {
+                at += consumed;
                 swallow = more;
-                consumed
             }
-            Step::Close { .. } => {
-                steps.push(describe(&step));
+            Step::Incomplete { .. } | Step::Close { .. } => {
+                steps.push(step);
                 return steps;
             }
-        };
-        steps.push(describe(&step));
-        at += consumed;
+        }
+        steps.push(step);
     }
 }
 
-fn describe(step: &Step) -> String {
+/// A step as text: first the bytes consumed, then `+` and the bytes to swallow.
+#[must_use]
+pub fn describe(step: &Step) -> String {
     match step {
         Step::Incomplete { needed } => format!("needs {needed}"),
         Step::Command { consumed, command } => format!("{consumed} {command:?}"),

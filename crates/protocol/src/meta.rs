@@ -53,7 +53,9 @@ pub struct MetaGet<'a> {
     pub touch: Option<Exptime>,
     /// `N`: on a miss make an empty item with this exptime; the maker wins.
     pub vivify: Option<Exptime>,
-    /// `R`: win where less than this is left of the item's life.
+    /// `R`: win where the item expires before this does, and nobody has won yet. Nothing expires
+    /// before [`Exptime::Never`] or [`Exptime::Immediate`], and an item that never expires is never
+    /// recached.
     pub recache: Option<Exptime>,
 }
 
@@ -100,7 +102,8 @@ pub struct MetaSet<'a> {
     pub exptime: Exptime,
     /// `N`: append and prepend to a missing item make it, with this exptime.
     pub vivify: Option<Exptime>,
-    /// `C`: only where the present CAS unique is this one. Add ignores it.
+    /// `C`: only where the present CAS unique is this one. Always `None` for add, which ignores it,
+    /// and for append and prepend with 0, which is their "any".
     pub compare_cas: Option<u64>,
     /// `E`: the CAS unique that the item gets.
     pub new_cas: Option<u64>,
@@ -116,19 +119,21 @@ pub struct MetaDelete<'a> {
     pub key: Key<'a>,
     /// All flags, for the reply.
     pub flags: FlagTokens<'a>,
-    /// `q`: no line when deleted or not there.
+    /// `q`: no line when done.
     pub is_quiet: bool,
     /// `C`: only where the present CAS unique is this one.
     pub compare_cas: Option<u64>,
-    /// `E`: the CAS unique of the item that `I` or `x` leaves.
+    /// `E`: the CAS unique of the item that `I` or `x` leaves. Without it `I` gives a new one and
+    /// `x` alone keeps the old one.
     pub new_cas: Option<u64>,
     /// `I`: mark it stale instead, with a new CAS unique and nobody having won.
     pub invalidate: bool,
-    /// `x`: keep the item without its value and client flags.
+    /// `x`: put an empty item in its place, with these client flags and this exptime.
     pub removes_value: bool,
-    /// `F`: the client flags of the item that `x` leaves.
+    /// `F`: the client flags of the item that `x` leaves, 0 where absent.
     pub client_flags: u32,
-    /// `T`: the exptime of the item that `I` or `x` leaves.
+    /// `T`: the exptime of the item that `I` or `x` leaves. Where absent, `x` means never and `I`
+    /// alone keeps the old one.
     pub exptime: Option<Exptime>,
 }
 
@@ -139,7 +144,7 @@ pub struct MetaArithmetic<'a> {
     pub key: Key<'a>,
     /// All flags, for the reply.
     pub flags: FlagTokens<'a>,
-    /// `q`: no line when done or not there.
+    /// `q`: no line when done, the number neither.
     pub is_quiet: bool,
     /// `v`: the number is wanted.
     pub wants_value: bool,
@@ -153,7 +158,7 @@ pub struct MetaArithmetic<'a> {
     pub vivify: Option<Exptime>,
     /// `T`: the item's new exptime.
     pub touch: Option<Exptime>,
-    /// `C`: only where the present CAS unique is this one.
+    /// `C`: only where the present CAS unique is this one. 0 on the line is "any", `None` here.
     pub compare_cas: Option<u64>,
     /// `E`: the CAS unique that the item gets.
     pub new_cas: Option<u64>,

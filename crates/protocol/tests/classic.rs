@@ -4,6 +4,7 @@ mod common;
 
 use common::check;
 use expect_test::expect;
+use memtide_protocol::fuzzing;
 
 #[test]
 fn retrieval() {
@@ -14,7 +15,7 @@ fn retrieval() {
             11 Retrieve(Retrieve { with_cas: true, keys: ["a", "b"] })
             9 Retrieve(Retrieve { with_cas: false, touch: Some(Never), keys: ["a"] })
             13 Retrieve(Retrieve { with_cas: true, touch: Some(Immediate), keys: ["a", "b"] })
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -30,7 +31,7 @@ fn retrieval_refused() {
             7 +0 CLIENT_ERROR bad command line format
             9 +0 CLIENT_ERROR invalid exptime argument
             7 +0 CLIENT_ERROR bad command line format
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -46,28 +47,28 @@ fn keys_have_250_bytes() {
             257 +0 CLIENT_ERROR bad command line format
             261 +0 CLIENT_ERROR bad command line format
             259 +0 CLIENT_ERROR bad command line format
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         format!("delete {longer}\r\ndelete {longer} noreply\r\n"),
         &expect![[r#"
             260 +0 CLIENT_ERROR bad command line format
             268 +0 CLIENT_ERROR bad command line format, silent
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         format!("incr {longer} 1\r\ntouch {longer} 0 noreply\r\n"),
         &expect![[r#"
             260 +0 CLIENT_ERROR bad command line format
             269 +0 CLIENT_ERROR bad command line format, silent
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         format!("set {longer} 0 0 1\r\n1\r\nmn\r\n"),
         &expect![[r#"
             263 +3 CLIENT_ERROR bad command line format
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -78,33 +79,33 @@ fn storage() {
         &expect![[r#"
             16 Store(Store { verb: Set, key: "a", client_flags: 0, exptime: Never, value: "1", noreply: false })
             25 Store(Store { verb: Add, key: "a", client_flags: 4294967295, exptime: Relative(60), value: "", noreply: false })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "replace a 1 -1 2\r\n\r\n\r\nappend a 0 0 1 x\r\n1\r\n",
         &expect![[r#"
             22 Store(Store { verb: Replace, key: "a", client_flags: 1, exptime: Immediate, value: "\r\n", noreply: false })
             21 Store(Store { verb: Append, key: "a", client_flags: 0, exptime: Never, value: "1", noreply: false })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "prepend a 0 0 1 noreply\n1\r\ncas a 0 0 1 7\r\n1\r\n",
         &expect![[r#"
             27 Store(Store { verb: Prepend, key: "a", client_flags: 0, exptime: Never, value: "1", noreply: true })
             18 Store(Store { verb: Cas(7), key: "a", client_flags: 0, exptime: Never, value: "1", noreply: false })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "cas a 0 0 1 18446744073709551615 noreply\r\n1\r\n",
         &expect![[r#"
             45 Store(Store { verb: Cas(18446744073709551615), key: "a", client_flags: 0, exptime: Never, value: "1", noreply: true })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set  a  +1\t  +0  1  x y noreply \r\n1\r\n",
         &expect![[r#"
             37 Store(Store { verb: Set, key: "a", client_flags: 1, exptime: Never, value: "1", noreply: true })
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -117,7 +118,7 @@ fn storage_without_a_length_loses_its_data_block() {
             7 +0 CLIENT_ERROR bad command line format
             11 +0 CLIENT_ERROR bad command line format
             5 +0 ERROR
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set a 0 0 -1\r\nset a 0 0 x noreply\r\nset a 0 0 +1\r\n",
@@ -125,7 +126,7 @@ fn storage_without_a_length_loses_its_data_block() {
             14 +0 CLIENT_ERROR bad command line format
             21 +0 CLIENT_ERROR bad command line format
             14 +0 CLIENT_ERROR bad command line format
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set a 0 0 2147483646\r\nset a 0 0 4294967297\r\nx\r\n",
@@ -133,7 +134,7 @@ fn storage_without_a_length_loses_its_data_block() {
             22 +0 CLIENT_ERROR bad command line format
             22 +0 CLIENT_ERROR bad command line format
             3 +0 CLIENT_ERROR bad command line format
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -145,14 +146,14 @@ fn storage_refused_drops_its_data_block() {
             13 +3 CLIENT_ERROR bad command line format
             14 +3 CLIENT_ERROR bad command line format
             22 +3 CLIENT_ERROR bad command line format
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set a 0 x 1\r\n1\r\nset a 0 9223372036854775808 1 noreply\r\n1\r\n",
         &expect![[r#"
             13 +3 CLIENT_ERROR bad command line format
             39 +3 CLIENT_ERROR bad command line format, silent
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "cas a 0 0 1\r\n1\r\ncas a 0 0 1 x\r\n1\r\ncas a 0 0 1 noreply\r\n1\r\n",
@@ -160,13 +161,13 @@ fn storage_refused_drops_its_data_block() {
             13 +3 CLIENT_ERROR bad command line format
             15 +3 CLIENT_ERROR bad command line format
             21 +3 CLIENT_ERROR bad command line format, silent
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set a 0 0 2147483645\r\nmn\r\n",
         &expect![[r#"
             22 +2147483647 SERVER_ERROR object too large for cache, unlink b"a"
-            end +2147483643"#]],
+            needs 1"#]],
     );
 }
 
@@ -178,7 +179,7 @@ fn a_bad_data_block_takes_the_length_that_was_named() {
             16 +0 CLIENT_ERROR bad data chunk
             2 +0 CLIENT_ERROR bad command line format
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set a 0 0 3\r\n1\r\nmn\r\nversion\r\n",
@@ -186,14 +187,14 @@ fn a_bad_data_block_takes_the_length_that_was_named() {
             18 +0 CLIENT_ERROR bad data chunk
             2 +0 CLIENT_ERROR bad command line format
             9 Version
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "set a 0 0 1 noreply\r\n1\nxmn\r\n",
         &expect![[r#"
             24 +0 CLIENT_ERROR bad data chunk, silent
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -209,28 +210,28 @@ fn an_item_over_the_limit_is_refused_and_set_unlinks_its_predecessor() {
         &expect![[r#"
             15 +455 SERVER_ERROR object too large for cache, unlink b"k"
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         format!("set k 1 0 449 noreply\r\n{}\r\nmn\r\n", &over[4..]),
         &expect![[r#"
             23 +451 SERVER_ERROR object too large for cache, silent, unlink b"k"
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         format!("add k 0 0 453\r\n{over}\r\nmn\r\n"),
         &expect![[r#"
             15 +455 SERVER_ERROR object too large for cache
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         format!("cas k 0 0 453 1\r\n{over}\r\nmn\r\n"),
         &expect![[r#"
             17 +455 SERVER_ERROR object too large for cache
             4 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -243,14 +244,14 @@ fn delete() {
             18 Delete(Delete { key: "a", noreply: true })
             12 Delete(Delete { key: "a", noreply: false })
             20 Delete(Delete { key: "a", noreply: true })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "delete noreply\r\ndelete\r\n",
         &expect![[r#"
             16 Delete(Delete { key: "noreply", noreply: false })
             8 +0 CLIENT_ERROR bad command line format
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -262,7 +263,7 @@ fn arithmetic() {
             10 Arithmetic(Arithmetic { direction: Increment, key: "a", delta: 1, noreply: false })
             37 Arithmetic(Arithmetic { direction: Decrement, key: "a", delta: 18446744073709551615, noreply: true })
             15 Arithmetic(Arithmetic { direction: Increment, key: "a", delta: 1, noreply: false })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "incr a\r\nincr a x\r\nincr a -1\r\nincr a 18446744073709551616\r\n",
@@ -271,14 +272,16 @@ fn arithmetic() {
             10 +0 CLIENT_ERROR invalid numeric delta argument
             11 +0 CLIENT_ERROR invalid numeric delta argument
             29 +0 CLIENT_ERROR invalid numeric delta argument
-            end +0"#]],
+            needs 1"#]],
     );
     check(
-        "incr a noreply\r\nincr a x noreply\r\n",
+        "incr a noreply\r\nincr a x noreply\r\nincr a noreply x\r\nincr noreply\r\n",
         &expect![[r#"
             16 +0 CLIENT_ERROR invalid numeric delta argument, silent
             18 +0 CLIENT_ERROR invalid numeric delta argument, silent
-            end +0"#]],
+            18 +0 CLIENT_ERROR invalid numeric delta argument
+            14 +0 CLIENT_ERROR bad command line format
+            needs 1"#]],
     );
 }
 
@@ -290,7 +293,7 @@ fn touch() {
             11 Touch(Touch { key: "a", exptime: Never, noreply: false })
             25 Touch(Touch { key: "a", exptime: Absolute(2592001), noreply: true })
             22 Touch(Touch { key: "a", exptime: Absolute(2147483648), noreply: false })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "touch a\r\ntouch a x\r\ntouch a noreply\r\n",
@@ -298,7 +301,7 @@ fn touch() {
             9 +0 CLIENT_ERROR bad command line format
             11 +0 CLIENT_ERROR invalid exptime argument
             17 +0 CLIENT_ERROR invalid exptime argument, silent
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -311,7 +314,7 @@ fn flush_all_takes_no_delay() {
             19 FlushAll { noreply: true }
             13 FlushAll { noreply: false }
             22 FlushAll { noreply: true }
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "flush_all 1\r\nflush_all 10 noreply\r\nflush_all x\r\n",
@@ -319,14 +322,14 @@ fn flush_all_takes_no_delay() {
             13 +0 CLIENT_ERROR flush_all with a delay is not supported
             22 +0 CLIENT_ERROR flush_all with a delay is not supported, silent
             13 +0 CLIENT_ERROR invalid exptime argument
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "flush_all x noreply\r\nflush_all noreply x\r\n",
         &expect![[r#"
             21 +0 CLIENT_ERROR invalid exptime argument, silent
             21 +0 CLIENT_ERROR invalid exptime argument
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -339,7 +342,7 @@ fn stats() {
             8 Stats
             13 StatsReset
             15 StatsReset
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "stats items\r\nstats rese\r\nstats noreply\r\nstats detail on\r\n",
@@ -348,7 +351,7 @@ fn stats() {
             12 +0 ERROR
             15 +0 ERROR
             17 +0 ERROR
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -364,14 +367,14 @@ fn commands_without_arguments_ignore_theirs() {
             4 MetaNoOp
             3 MetaNoOp
             6 MetaNoOp
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "config get cluster\r\nconfig  get  cluster \r\n",
         &expect![[r#"
             20 ConfigGetCluster
             23 ConfigGetCluster
-            end +0"#]],
+            needs 1"#]],
     );
 }
 
@@ -384,7 +387,7 @@ fn unknown_commands() {
             12 +0 ERROR
             20 +0 ERROR
             22 +0 ERROR
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "bogus\r\nbogus noreply\r\nGet a\r\n get a\r\nget\ta\r\nma\tk\r\n",
@@ -395,7 +398,7 @@ fn unknown_commands() {
             8 +0 ERROR
             7 +0 ERROR
             6 +0 ERROR
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         "\r\n\na\r\n \r\n  \r\n",
@@ -405,7 +408,7 @@ fn unknown_commands() {
             3 +0 CLIENT_ERROR bad command line format
             3 +0 CLIENT_ERROR bad command line format
             4 +0 ERROR
-            end +0"#]],
+            needs 1"#]],
     );
     for line in [
         "lru tune 10 25 0.1 2.0",
@@ -439,7 +442,7 @@ fn what_cannot_be_a_client_is_hung_up() {
         &expect![[r#"
             10 +0 ERROR
             16 Retrieve(Retrieve { with_cas: false, keys: ["/", "HTTP/1.1"] })
-            end +0"#]],
+            needs 1"#]],
     );
     check(
         b"mn\r\n\x80\x0b\0\0mn\r\n",
@@ -478,5 +481,6 @@ fn lines_have_a_longest() {
 }
 
 fn steps(stream: &str) -> Vec<String> {
-    memtide_protocol::fuzzing::walk(stream.as_bytes(), |_| stream.len())
+    let steps = fuzzing::walk(stream.as_bytes(), |_| stream.len());
+    steps.iter().map(fuzzing::describe).collect()
 }

@@ -119,18 +119,20 @@ pub(super) fn touch<'a>(request: &Request<'a, '_>, args: &'a [u8]) -> Parsed<'a>
     Ok((request.line_end, Command::Touch(Touch { key, exptime, noreply })))
 }
 
-/// The two words that must be there, the second one unread, and whether the last one is `noreply`.
+/// The two words that must be there, the second one as text, and whether the line's last word is
+/// `noreply`; the second one counts for that, as in memcached.
 fn key_and_number<'a>(
     request: &Request<'a, '_>,
     args: &'a [u8],
 ) -> Result<(&'a [u8], &'a [u8], bool), super::Stop<'a>> {
     let mut words = Words::new(args);
-    let (Some(key), Some(number)) = (words.next(), words.next()) else {
-        return Err(request.refuse(ErrorLine::BadFormat));
-    };
-    let noreply = number == b"noreply" || is_noreply(words.rest());
+    let bad_format = || request.refuse(ErrorLine::BadFormat);
+    let key = words.next().ok_or_else(bad_format)?;
+    let after_key = words.rest();
+    let number = words.next().ok_or_else(bad_format)?;
+    let noreply = is_noreply(after_key);
     if key.len() > KEY_BYTES_MAX {
-        return Err(request.refuse(ErrorLine::BadFormat).silent(noreply));
+        return Err(bad_format().silent(noreply));
     }
     Ok((key, number, noreply))
 }

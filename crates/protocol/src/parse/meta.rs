@@ -54,7 +54,11 @@ pub(super) fn set<'a>(request: &Request<'a, '_>, args: &'a [u8]) -> Parsed<'a> {
         client_flags: flags.client_flags,
         exptime: flags.exptime.unwrap_or_default(),
         vivify: flags.vivify,
-        compare_cas: flags.compare_cas,
+        compare_cas: match mode {
+            SetMode::Set | SetMode::Replace => flags.compare_cas,
+            SetMode::Append | SetMode::Prepend => flags.compare_cas.filter(|&cas| cas != 0),
+            SetMode::Add => None,
+        },
         new_cas: flags.new_cas,
         invalidate: flags.has(b'I'),
     };
@@ -109,7 +113,7 @@ pub(super) fn arithmetic<'a>(request: &Request<'a, '_>, args: &'a [u8]) -> Parse
         initial: flags.initial,
         vivify: flags.vivify,
         touch: flags.exptime,
-        compare_cas: flags.compare_cas,
+        compare_cas: flags.compare_cas.filter(|&cas| cas != 0),
         new_cas: flags.new_cas,
     };
     Ok((request.line_end, Command::MetaArithmetic(command)))

@@ -11,6 +11,7 @@ pub fn check(stream: impl AsRef<[u8]>, expected: &Expect) {
     let steps = fuzzing::walk(stream, |_| stream.len());
     let bytewise = fuzzing::walk(stream, |arrived| arrived + 1);
     assert_eq!(steps, bytewise, "a split changes what is read");
+    let steps: Vec<_> = steps.iter().map(fuzzing::describe).collect();
     expected.assert_eq(&readable(&steps.join("\n")));
 }
 
