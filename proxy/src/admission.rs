@@ -72,7 +72,7 @@ async fn handshake(
         return Ok(None);
     }
     core.shared.handshake_turn().await;
-    let acceptor = TlsAcceptor::from(core.shared.tls.current());
+    let acceptor = TlsAcceptor::from(core.tls.server_config());
     let (stream, tls) = acceptor.accept(stream).await?.into_inner();
     match tls.handshake_kind() {
         Some(HandshakeKind::Resumed) => core.counters.handshakes_resumed.add(1),

@@ -1,4 +1,3 @@
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use memtide_topology::HashSeed;
@@ -6,10 +5,6 @@ use memtide_topology::HashSeed;
 /// What [`crate::Proxy::start`] needs to know; resolved and checked by the program.
 #[derive(Clone, Debug)]
 pub struct ProxyConfig {
-    /// Addresses of the primary port.
-    pub primary: Vec<SocketAddr>,
-    /// Addresses of the read-optimized port.
-    pub read_optimized: Vec<SocketAddr>,
     /// The host that clients are told in `config get cluster`.
     pub advertise: String,
     /// Cores to serve with, at least 1.

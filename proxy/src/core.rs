@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use memtide_service::tls::Tls;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
@@ -46,6 +47,8 @@ impl Scratch {
 pub struct Core {
     /// What all cores share.
     pub shared: Arc<Shared>,
+    /// Certificates, and what is agreed with clients.
+    pub tls: Arc<Tls>,
     /// This core's counters; only this core writes them.
     pub counters: Arc<CoreCounters>,
     /// See [`Scratch`].
@@ -80,15 +83,16 @@ pub struct CoreHandle {
 ///
 /// # Errors
 /// Where the operating system gives no thread or no event queue.
-pub fn spawn(shared: &Arc<Shared>, index: usize) -> std::io::Result<CoreHandle> {
+pub fn spawn(shared: &Arc<Shared>, tls: &Arc<Tls>, index: usize) -> std::io::Result<CoreHandle> {
     let (accepted, incoming) = mpsc::channel(limits::HANDOFF_MAX);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shared = Arc::clone(shared);
+    let (shared, tls) = (Arc::clone(shared), Arc::clone(tls));
     let thread =
         std::thread::Builder::new().name(format!("memtide-core-{index}")).spawn(move || {
             let core = Rc::new(Core {
                 counters: Arc::clone(&shared.counters[index]),
                 shared,
+                tls,
                 scratch: RefCell::new(Scratch::new()),
                 clock: Clock::new(),
                 registry: Rc::default(),

@@ -59,7 +59,7 @@ impl<'a> Executor<'a> {
             Command::MetaArithmetic(arithmetic) => self.meta_arithmetic(arithmetic, out),
             Command::MetaNoOp => encode::status(out, Status::MetaNoOp),
             Command::FlushAll { noreply } => {
-                self.store.flush_all(self.now);
+                self.store.flush_all();
                 self.counters.cmd_flush.add(1);
                 self.batch.writes += 1;
                 status(*noreply, Status::Ok, out);

@@ -1,215 +1,250 @@
 //! `/metrics`: spec.md's list by our names, and memcached's by those of prometheus/memcached_exporter.
 //!
 //! Cardinality is fixed: no label takes a value from a client.
-#![expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are f64")]
 
 use std::sync::atomic::Ordering;
 
 use memtide_engine_core::StoreStats;
+use memtide_service::metrics::{Bucketed, counter, counters, gauge, gauges, histograms};
 use prometheus::proto::MetricFamily;
 
-use crate::counters::Totals;
-use crate::families::Families;
+use crate::counters::{LATENCY_BOUNDS_US, LatencyTotals, Totals};
 use crate::shared::Shared;
 
 /// Everything that this proxy and its in-process node count, now.
 pub fn families(shared: &Shared) -> Vec<MetricFamily> {
     let (totals, store) = (shared.totals(), shared.store.stats());
-    let mut families = Families::default();
-    usage(&mut families, shared, &totals, &store);
-    latency(&mut families, &totals);
-    connections(&mut families, shared, &totals);
-    commands(&mut families, &totals);
-    items(&mut families, &store);
-    exporter_names(&mut families, shared, &totals, &store);
-    families.into_inner()
+    let parts = [
+        usage(shared, &totals, &store),
+        latency(&totals),
+        connections(shared, &totals),
+        commands(&totals),
+        items(&store),
+        exporter_gauges(shared, &store),
+        exporter_counters(shared, &totals, &store),
+    ];
+    parts.into_iter().flatten().collect()
 }
 
-fn usage(families: &mut Families, shared: &Shared, totals: &Totals, store: &StoreStats) {
-    families.counter(
-        "memtide_ecpus_total",
-        "ECPUs metered (CloudWatch: ElastiCacheProcessingUnits).",
-        totals.ecpu_units as f64 / 1024.0,
-    );
-    families.counter(
-        "memtide_ecpu_units_total",
-        "ECPUs metered, in 1/1024 ECPU: an exact integer.",
-        totals.ecpu_units as f64,
-    );
-    families.counter(
-        "memtide_metered_byte_seconds_total",
-        "Data stored over time, the configured minimum included; 3.6e12 are a GB-hour.",
-        shared.metered_byte_seconds() as f64,
-    );
-    families.gauge(
-        "memtide_cache_used_bytes",
-        "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
-        store.bytes as f64,
-    );
-    families.gauge(
-        "memtide_memory_used_bytes",
-        "Bytes taken from the allocator for items and their index; what the limit is of.",
-        store.memory_used as f64,
-    );
-    families.gauge(
-        "memtide_memory_limit_bytes",
-        "The limit of memtide_memory_used_bytes.",
-        store.memory_max as f64,
-    );
-    families.counter(
-        "memtide_throttled_commands_total",
-        "Commands refused for the ECPU limit (CloudWatch: ThrottledCmds).",
-        totals.throttled_commands as f64,
-    );
-}
-
-fn latency(families: &mut Families, totals: &Totals) {
-    families.latencies(
-        "memtide_command_duration_seconds",
-        "Time from the read of a successful command to the write of its reply (CloudWatch: \
-         SuccessfulReadRequestLatency and SuccessfulWriteRequestLatency, there in microseconds).",
-        &[(&[("kind", "read")], totals.read_latency), (&[("kind", "write")], totals.write_latency)],
-    );
-}
-
-fn connections(families: &mut Families, shared: &Shared, totals: &Totals) {
-    families.gauge(
-        "memtide_connections",
-        "Open client connections (CloudWatch: CurrConnections).",
-        shared.connections_open() as f64,
-    );
-    families.gauge(
-        "memtide_connections_max",
-        "Most client connections at one time.",
-        shared.config.connections_max as f64,
-    );
-    families.counter(
-        "memtide_connections_accepted_total",
-        "Client connections accepted (CloudWatch: NewConnections).",
-        shared.connections_total.load(Ordering::Relaxed) as f64,
-    );
-    families.counter(
-        "memtide_connections_rejected_total",
-        "Client connections refused over the maximum.",
-        shared.connections_rejected.load(Ordering::Relaxed) as f64,
-    );
-    families.counters(
-        "memtide_connections_kicked_total",
-        "Client connections closed by us, by reason.",
-        &[
-            (&[("reason", "idle")], totals.idle_kicks as f64),
-            (&[("reason", "stalled")], totals.stall_kicks as f64),
-            (&[("reason", "plaintext")], totals.plaintext_connections as f64),
-        ],
-    );
-    families.counters(
-        "memtide_tls_handshakes_total",
-        "TLS handshakes, by outcome.",
-        &[
-            (&[("outcome", "full")], totals.handshakes_full as f64),
-            (&[("outcome", "resumed")], totals.handshakes_resumed as f64),
-            (&[("outcome", "failed")], totals.handshakes_failed as f64),
-        ],
-    );
-    families.counters(
-        "memtide_network_bytes_total",
-        "Command and reply bytes before TLS (CloudWatch: NetworkBytesIn and NetworkBytesOut).",
-        &[
-            (&[("direction", "in")], totals.bytes_read as f64),
-            (&[("direction", "out")], totals.bytes_written as f64),
-        ],
-    );
-}
-
-fn commands(families: &mut Families, totals: &Totals) {
-    families.counter(
-        "memtide_commands_total",
-        "Commands of every kind, refused ones included (CloudWatch: TotalCmdsCount).",
-        totals.commands as f64,
-    );
-    families.counters(
-        "memtide_error_replies_total",
-        "Error replies, by who is to blame.",
-        &[
-            (&[("blame", "client")], totals.client_errors as f64),
-            (&[("blame", "server")], totals.server_errors as f64),
-        ],
-    );
-    families.counters(
-        "memtide_item_commands_total",
-        "Commands on items by command and outcome (CloudWatch: CmdGet, CmdSet, CmdTouch, GetHits, \
-         GetMisses, IncrHits, IncrMisses, DecrHits, DecrMisses, DeleteHits, DeleteMisses, \
-         TouchHits, TouchMisses, CasHits, CasMisses, CasBadval, CmdFlush).",
-        &command_samples(totals),
-    );
-}
-
-fn command_samples(totals: &Totals) -> [(&'static [(&'static str, &'static str)], f64); 15] {
-    [
-        (&[("command", "get"), ("status", "hit")], totals.get_hits as f64),
-        (&[("command", "get"), ("status", "miss")], totals.get_misses as f64),
-        (&[("command", "delete"), ("status", "hit")], totals.delete_hits as f64),
-        (&[("command", "delete"), ("status", "miss")], totals.delete_misses as f64),
-        (&[("command", "incr"), ("status", "hit")], totals.incr_hits as f64),
-        (&[("command", "incr"), ("status", "miss")], totals.incr_misses as f64),
-        (&[("command", "decr"), ("status", "hit")], totals.decr_hits as f64),
-        (&[("command", "decr"), ("status", "miss")], totals.decr_misses as f64),
-        (&[("command", "cas"), ("status", "hit")], totals.cas_hits as f64),
-        (&[("command", "cas"), ("status", "miss")], totals.cas_misses as f64),
-        (&[("command", "cas"), ("status", "badval")], totals.cas_badval as f64),
-        (&[("command", "touch"), ("status", "hit")], totals.touch_hits as f64),
-        (&[("command", "touch"), ("status", "miss")], totals.touch_misses as f64),
-        (&[("command", "flush"), ("status", "hit")], totals.cmd_flush as f64),
-        (&[("command", "set"), ("status", "hit")], totals.cmd_set as f64),
+fn usage(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFamily> {
+    vec![
+        counter(
+            "memtide_ecpu_units_total",
+            "Work metered, in 1/1024 ECPU: an exact integer (CloudWatch: \
+             ElastiCacheProcessingUnits, there in whole ECPUs).",
+            totals.ecpu_units,
+        ),
+        counter(
+            "memtide_metered_byte_seconds_total",
+            "Data stored over time, the configured minimum included; 3.6e12 are a GB-hour.",
+            shared.metered_byte_seconds(),
+        ),
+        bytes_gauge(
+            "memtide_cache_used_bytes",
+            "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
+            store.bytes,
+        ),
+        bytes_gauge(
+            "memtide_memory_used_bytes",
+            "Bytes taken from the allocator for items and their index; what the limit is of.",
+            store.memory_used,
+        ),
+        bytes_gauge(
+            "memtide_memory_limit_bytes",
+            "The limit of memtide_memory_used_bytes.",
+            store.memory_max,
+        ),
+        counter(
+            "memtide_throttled_commands_total",
+            "Commands refused for the ECPU limit (CloudWatch: ThrottledCmds).",
+            totals.throttled_commands,
+        ),
     ]
 }
 
-fn items(families: &mut Families, store: &StoreStats) {
-    families.gauge("memtide_items", "Items stored (CloudWatch: CurrItems).", store.items as f64);
-    families.counter(
-        "memtide_items_evicted_total",
-        "Live items dropped for room (CloudWatch: Evictions).",
-        store.evicted as f64,
-    );
-    families.counter(
-        "memtide_items_reclaimed_total",
-        "Expired items removed (CloudWatch: Reclaimed).",
-        store.expired as f64,
-    );
+fn latency(totals: &Totals) -> Vec<MetricFamily> {
+    let bounds = LATENCY_BOUNDS_US.map(|micros| as_double(micros) / 1e6);
+    let bucketed = |latency: &'static str, totals: &LatencyTotals, counts: &mut [u64; 24]| {
+        counts.copy_from_slice(&totals.buckets[..LATENCY_BOUNDS_US.len()]);
+        let over = totals.buckets[LATENCY_BOUNDS_US.len()];
+        ([latency], over, as_double(totals.sum_nanos) / 1e9)
+    };
+    let (mut reads, mut writes) = ([0; 24], [0; 24]);
+    let (read, read_over, read_sum) = bucketed("read", &totals.read_latency, &mut reads);
+    let (write, write_over, write_sum) = bucketed("write", &totals.write_latency, &mut writes);
+    vec![histograms(
+        "memtide_command_duration_seconds",
+        "Time from the read of a successful command to the write of its reply (CloudWatch: \
+         SuccessfulReadRequestLatency and SuccessfulWriteRequestLatency, there in microseconds).",
+        &["kind"],
+        &bounds,
+        [
+            (read, Bucketed { counts: &reads, over: read_over, sum: read_sum }),
+            (write, Bucketed { counts: &writes, over: write_over, sum: write_sum }),
+        ],
+    )]
 }
 
-fn exporter_names(families: &mut Families, shared: &Shared, totals: &Totals, store: &StoreStats) {
-    let mut gauge = |name, help, value: u64| families.gauge(name, help, value as f64);
-    gauge("memcached_up", "Could the memcached server be reached.", 1);
-    gauge("memcached_current_bytes", "Current number of bytes used to store items.", store.bytes);
-    gauge("memcached_limit_bytes", "Number of bytes for storage.", store.memory_max);
-    gauge("memcached_current_items", "Current number of items stored.", store.items);
+fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
+    vec![
+        gauge(
+            "memtide_connections",
+            "Open client connections (CloudWatch: CurrConnections).",
+            as_double(shared.connections_open() as u64),
+        ),
+        gauge(
+            "memtide_connections_limit",
+            "Most client connections at one time.",
+            as_double(shared.config.connections_max as u64),
+        ),
+        counter(
+            "memtide_connections_accepted_total",
+            "Client connections accepted (CloudWatch: NewConnections).",
+            shared.connections_total.load(Ordering::Relaxed),
+        ),
+        counter(
+            "memtide_connections_rejected_total",
+            "Client connections refused over the maximum.",
+            shared.connections_rejected.load(Ordering::Relaxed),
+        ),
+        counters(
+            "memtide_connections_kicked_total",
+            "Client connections that we closed, by reason.",
+            &["reason"],
+            [
+                (["idle"], totals.idle_kicks),
+                (["stalled"], totals.stall_kicks),
+                (["plaintext"], totals.plaintext_connections),
+            ],
+        ),
+        counters(
+            "memtide_tls_handshakes_total",
+            "TLS handshakes, by outcome.",
+            &["outcome"],
+            [
+                (["full"], totals.handshakes_full),
+                (["resumed"], totals.handshakes_resumed),
+                (["failed"], totals.handshakes_failed),
+            ],
+        ),
+        counters(
+            "memtide_network_bytes_total",
+            "Command and reply bytes before TLS (CloudWatch: NetworkBytesIn, NetworkBytesOut).",
+            &["direction"],
+            [(["in"], totals.bytes_read), (["out"], totals.bytes_written)],
+        ),
+    ]
+}
+
+fn commands(totals: &Totals) -> Vec<MetricFamily> {
+    vec![
+        counter(
+            "memtide_commands_total",
+            "Commands of every kind, refused ones included (CloudWatch: TotalCmdsCount).",
+            totals.commands,
+        ),
+        counters(
+            "memtide_error_replies_total",
+            "Error replies, by who is to blame.",
+            &["blame"],
+            [(["client"], totals.client_errors), (["server"], totals.server_errors)],
+        ),
+        counters(
+            "memtide_item_commands_total",
+            "Commands on items by command and outcome (CloudWatch: CmdGet, CmdSet, CmdTouch, \
+             GetHits, GetMisses, IncrHits, IncrMisses, DecrHits, DecrMisses, DeleteHits, \
+             DeleteMisses, TouchHits, TouchMisses, CasHits, CasMisses, CasBadval, CmdFlush).",
+            &["command", "status"],
+            command_samples(totals),
+        ),
+    ]
+}
+
+fn command_samples(totals: &Totals) -> [([&'static str; 2], u64); 15] {
+    [
+        (["get", "hit"], totals.get_hits),
+        (["get", "miss"], totals.get_misses),
+        (["delete", "hit"], totals.delete_hits),
+        (["delete", "miss"], totals.delete_misses),
+        (["incr", "hit"], totals.incr_hits),
+        (["incr", "miss"], totals.incr_misses),
+        (["decr", "hit"], totals.decr_hits),
+        (["decr", "miss"], totals.decr_misses),
+        (["cas", "hit"], totals.cas_hits),
+        (["cas", "miss"], totals.cas_misses),
+        (["cas", "badval"], totals.cas_badval),
+        (["touch", "hit"], totals.touch_hits),
+        (["touch", "miss"], totals.touch_misses),
+        (["flush", "hit"], totals.cmd_flush),
+        (["set", "hit"], totals.cmd_set),
+    ]
+}
+
+fn items(store: &StoreStats) -> Vec<MetricFamily> {
+    vec![
+        gauge("memtide_items", "Items stored (CloudWatch: CurrItems).", as_double(store.items)),
+        counter(
+            "memtide_items_evicted_total",
+            "Live items dropped for room (CloudWatch: Evictions).",
+            store.evicted,
+        ),
+        counter(
+            "memtide_items_reclaimed_total",
+            "Expired items removed (CloudWatch: Reclaimed).",
+            store.expired,
+        ),
+    ]
+}
+
+fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
     let open = shared.connections_open() as u64;
-    gauge("memcached_current_connections", "Current number of open connections.", open);
     let max = shared.config.connections_max as u64;
-    gauge("memcached_max_connections", "Maximum number of client connections.", max);
     let accepts = u64::from(open < max);
-    gauge("memcached_accepting_connections", "Whether new connections are accepted.", accepts);
-    families.gauge_with(
-        "memcached_version",
-        "The version of the memcached protocol that is spoken.",
-        &[("version", crate::PROTOCOL_VERSION)],
-        1.0,
-    );
-    families.counters(
-        "memcached_commands_total",
-        "Total number of all requests broken down by command and status.",
-        &command_samples(totals),
-    );
+    let whole = |name, help, value| gauge(name, help, as_double(value));
+    vec![
+        whole("memcached_up", "Could the memcached server be reached.", 1),
+        bytes_gauge("memcached_current_bytes", "Bytes used to store items.", store.bytes),
+        bytes_gauge("memcached_limit_bytes", "Bytes allowed for storage.", store.memory_max),
+        whole("memcached_current_items", "Items stored.", store.items),
+        whole("memcached_current_connections", "Open connections.", open),
+        whole("memcached_max_connections", "Most client connections.", max),
+        whole("memcached_accepting_connections", "Whether connections are accepted.", accepts),
+        gauges(
+            "memcached_version",
+            "The memcached release whose protocol is spoken.",
+            &["version"],
+            [([crate::PROTOCOL_VERSION], 1.0)],
+        ),
+    ]
+}
+
+fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFamily> {
     let accepted = shared.connections_total.load(Ordering::Relaxed);
     let rejected = shared.connections_rejected.load(Ordering::Relaxed);
-    let mut counter = |name, help, value: u64| families.counter(name, help, value as f64);
-    counter("memcached_uptime_seconds", "Seconds since the server started.", shared.uptime_secs());
-    counter("memcached_items_total", "Total number of items stored.", store.total_items);
-    counter("memcached_items_evicted_total", "Valid items removed to free memory.", store.evicted);
-    counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired);
-    counter("memcached_connections_total", "Connections opened since the start.", accepted);
-    counter("memcached_connections_rejected_total", "Connections over the maximum.", rejected);
-    counter("memcached_read_bytes_total", "Bytes read by this server.", totals.bytes_read);
-    counter("memcached_written_bytes_total", "Bytes sent by this server.", totals.bytes_written);
+    vec![
+        counters(
+            "memcached_commands_total",
+            "Requests by command and status.",
+            &["command", "status"],
+            command_samples(totals),
+        ),
+        // A counter without _total in its name, as existing dashboards ask for it.
+        counter("memcached_uptime_seconds", "Seconds since the start.", shared.uptime_secs()),
+        counter("memcached_items_total", "Items ever stored.", store.total_items),
+        counter("memcached_items_evicted_total", "Live items dropped for room.", store.evicted),
+        counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired),
+        counter("memcached_connections_total", "Connections accepted.", accepted),
+        counter("memcached_connections_rejected_total", "Connections refused.", rejected),
+        counter("memcached_read_bytes_total", "Bytes read.", totals.bytes_read),
+        counter("memcached_written_bytes_total", "Bytes written.", totals.bytes_written),
+    ]
+}
+
+fn bytes_gauge(name: &str, help: &str, bytes: u64) -> MetricFamily {
+    gauge(name, help, as_double(bytes))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
+fn as_double(count: u64) -> f64 {
+    count as f64
 }

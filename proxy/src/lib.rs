@@ -14,7 +14,6 @@ mod core;
 mod counters;
 mod execute;
 mod exposition;
-mod families;
 pub mod limits;
 mod listener;
 mod registry;
@@ -25,9 +24,7 @@ mod stats;
 mod transport;
 
 pub use config::ProxyConfig;
-pub use listener::ListenError;
-pub use memtide_service::TlsSource;
-pub use start::{Observer, Proxy, StartError, Usage};
+pub use start::{Listeners, Observer, Proxy};
 
 /// What `version` and `stats` answer: the memcached release whose protocol is spoken. Clients that
 /// ask for a least version, such as Ruby's dalli 5 for 1.6.27, go by it.

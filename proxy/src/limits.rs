@@ -27,9 +27,6 @@ pub const HANDOFF_MAX: usize = 1024;
 /// Connections over the maximum that a core is telling so at one time; others are closed unheard.
 pub const REJECTIONS_MAX: usize = 64;
 
-/// Pending connections that the kernel keeps for a listener, as memcached's default.
-pub const LISTEN_BACKLOG: i32 = 1024;
-
 /// How long a client may leave its replies unread before it is closed.
 pub const WRITE_STALL_MAX: Duration = Duration::from_secs(300);
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
+use socket2::TcpKeepalive;
 use tokio::sync::mpsc;
 
 use crate::limits;
@@ -20,37 +20,6 @@ pub struct Accepted {
     pub peer: SocketAddr,
     /// Its place among the connections.
     pub place: Place,
-}
-
-/// An address that could not be listened on.
-#[derive(Debug, thiserror::Error)]
-#[error("listen on {address}: {source}")]
-pub struct ListenError {
-    /// Which.
-    pub address: SocketAddr,
-    /// Why.
-    #[source]
-    pub source: io::Error,
-}
-
-/// Binds and listens; port 0 takes a free one.
-///
-/// # Errors
-/// The operating system's, with the address.
-pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
-    let bound = || -> io::Result<std::net::TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        if address.is_ipv6() {
-            // The IPv4 wildcard is bound by itself, so that both show in the list of addresses.
-            socket.set_only_v6(true)?;
-        }
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(limits::LISTEN_BACKLOG)?;
-        Ok(socket.into())
-    };
-    bound().map_err(|source| ListenError { address, source })
 }
 
 /// Accepts until the drain begins; the socket closes with the return.

@@ -11,7 +11,6 @@ use memtide_engine_core::{Now, Store, StoreConfig, StoreStats};
 use memtide_protocol::encode;
 use memtide_service::drain::DrainWatch;
 
-use crate::TlsSource;
 use crate::client_log::ClientLog;
 use crate::config::ProxyConfig;
 use crate::counters::{CoreCounters, Totals};
@@ -26,8 +25,6 @@ pub struct Shared {
     pub config: ProxyConfig,
     /// The in-process node.
     pub store: Store,
-    /// The TLS configuration in force.
-    pub tls: TlsSource,
     /// Whether to stop.
     pub drain: DrainWatch,
     /// What clients do wrong, logged at a bounded rate.
@@ -84,7 +81,7 @@ impl Drop for Place {
 
 impl Shared {
     /// The state of a proxy that is about to start.
-    pub fn new(config: ProxyConfig, tls: TlsSource, drain: DrainWatch) -> Self {
+    pub fn new(config: ProxyConfig, drain: DrainWatch) -> Self {
         let store = Store::new(StoreConfig {
             item_size_max: config.item_size_max,
             ..StoreConfig::new(config.memory_max, config.seed)
@@ -92,7 +89,6 @@ impl Shared {
         let quota = |rate: NonZeroU32| RateLimiter::direct(Quota::per_second(rate));
         Self {
             store,
-            tls,
             drain,
             client_log: ClientLog::default(),
             counters: (0..config.threads).map(|_| Arc::default()).collect(),

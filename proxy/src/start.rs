@@ -1,122 +1,61 @@
 //! Starting a proxy, and what the program sees of a running one.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use memtide_service::drain::DrainWatch;
+use memtide_service::metrics::Source;
+use memtide_service::tls::Tls;
 use prometheus::proto::MetricFamily;
-use serde::Serialize;
 
-use crate::TlsSource;
 use crate::config::ProxyConfig;
 use crate::core::{self, CoreHandle};
 use crate::exposition;
-use crate::listener::{self, ListenError};
+use crate::listener;
 use crate::shared::Shared;
 
-/// A proxy that could not start.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// An address is taken or not ours.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-    /// The operating system gave no thread or event queue.
-    #[error("start a thread: {0}")]
-    Thread(#[source] io::Error),
-}
-
-/// What a cache uses, for the admin API.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Usage {
-    /// Items stored.
-    pub items: u64,
-    /// Their bytes.
-    pub data_bytes: u64,
-    /// Bytes taken from the allocator for them and their index.
-    pub memory_bytes: u64,
-    /// The limit of `memory_bytes`.
-    pub memory_max_bytes: u64,
-    /// Metered work in 1/1024 ECPU, since the start.
-    pub ecpu_units: u64,
-    /// Metered data in byte-seconds, since the start.
-    pub metered_byte_seconds: u64,
-    /// Open client connections.
-    pub connections: usize,
-    /// Commands since the start.
-    pub commands: u64,
+/// The sockets of both ports, bound before anything runs.
+#[derive(Debug)]
+pub struct Listeners {
+    /// The primary port; not empty.
+    pub primary: Vec<TcpListener>,
+    /// The read-optimized port.
+    pub read_optimized: Vec<TcpListener>,
 }
 
 /// A running proxy with its in-process node.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
-    primary: Vec<SocketAddr>,
-    read_optimized: Vec<SocketAddr>,
     acceptor: JoinHandle<()>,
     cores: Vec<JoinHandle<()>>,
 }
 
 impl Proxy {
-    /// Binds both ports, and serves them until `drain` says otherwise.
+    /// Serves both ports until `drain` says otherwise.
     ///
     /// # Errors
-    /// An address that cannot be listened on, or a thread that cannot be had; nothing runs then.
+    /// A thread or an event queue that cannot be had; what was started then ends by itself.
     pub fn start(
         config: ProxyConfig,
-        tls: TlsSource,
+        listeners: Listeners,
+        tls: &Arc<Tls>,
         drain: DrainWatch,
-    ) -> Result<Self, StartError> {
-        let bind = |addresses: &[SocketAddr]| -> Result<Vec<_>, ListenError> {
-            // Port 0 means one free port, the same on every address.
-            let mut port = 0;
-            let mut listeners = Vec::new();
-            for &(mut address) in addresses {
-                if address.port() == 0 {
-                    address.set_port(port);
-                }
-                let listener = listener::listen(address)?;
-                let bound =
-                    listener.local_addr().map_err(|source| ListenError { address, source })?;
-                port = bound.port();
-                listeners.push((listener, bound));
-            }
-            Ok(listeners)
-        };
-        let (primary, read_optimized) = (bind(&config.primary)?, bind(&config.read_optimized)?);
-        let shared = Arc::new(Shared::new(config, tls, drain));
-        if let Some((_, address)) = primary.first() {
-            shared.primary_port.get_or_init(|| address.port());
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared::new(config, drain));
+        if let Some(listener) = listeners.primary.first() {
+            let port = listener.local_addr()?.port();
+            shared.primary_port.get_or_init(|| port);
         }
-        let addresses = |listeners: &[(_, SocketAddr)]| listeners.iter().map(|l| l.1).collect();
-        let (primary_addresses, read_addresses) = (addresses(&primary), addresses(&read_optimized));
         let cores = (0..shared.config.threads)
-            .map(|index| core::spawn(&shared, index))
-            .collect::<io::Result<Vec<CoreHandle>>>()
-            .map_err(StartError::Thread)?;
-        let listeners = primary.into_iter().chain(read_optimized).map(|(listener, _)| listener);
-        let acceptor =
-            spawn_acceptor(&shared, &cores, listeners.collect()).map_err(StartError::Thread)?;
-        Ok(Self {
-            shared,
-            primary: primary_addresses,
-            read_optimized: read_addresses,
-            acceptor,
-            cores: cores.into_iter().map(|core| core.thread).collect(),
-        })
-    }
-
-    /// Addresses of the primary port, as bound.
-    #[must_use]
-    pub fn primary(&self) -> &[SocketAddr] {
-        &self.primary
-    }
-
-    /// Addresses of the read-optimized port, as bound.
-    #[must_use]
-    pub fn read_optimized(&self) -> &[SocketAddr] {
-        &self.read_optimized
+            .map(|index| core::spawn(&shared, tls, index))
+            .collect::<io::Result<Vec<CoreHandle>>>()?;
+        let listeners = listeners.primary.into_iter().chain(listeners.read_optimized);
+        let acceptor = spawn_acceptor(&shared, &cores, listeners.collect())?;
+        let cores = cores.into_iter().map(|core| core.thread).collect();
+        Ok(Self { shared, acceptor, cores })
     }
 
     /// Reads usage and metrics while the proxy runs.
@@ -140,26 +79,10 @@ impl Proxy {
 #[derive(Clone, Debug)]
 pub struct Observer(Arc<Shared>);
 
-impl Observer {
-    /// What the cache uses now.
-    #[must_use]
-    pub fn usage(&self) -> Usage {
-        let (totals, store) = (self.0.totals(), self.0.store.stats());
-        Usage {
-            items: store.items,
-            data_bytes: store.bytes,
-            memory_bytes: store.memory_used,
-            memory_max_bytes: store.memory_max,
-            ecpu_units: totals.ecpu_units,
-            metered_byte_seconds: self.0.metered_byte_seconds(),
-            connections: self.0.connections_open(),
-            commands: totals.commands,
-        }
-    }
+impl Observer {}
 
-    /// Every metric, now.
-    #[must_use]
-    pub fn families(&self) -> Vec<MetricFamily> {
+impl Source for Observer {
+    fn collect(&self) -> Vec<MetricFamily> {
         exposition::families(&self.0)
     }
 }
@@ -167,7 +90,7 @@ impl Observer {
 fn spawn_acceptor(
     shared: &Arc<Shared>,
     cores: &[CoreHandle],
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<TcpListener>,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let shared = Arc::clone(shared);

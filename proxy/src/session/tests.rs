@@ -12,14 +12,6 @@ use crate::config::ProxyConfig;
 use crate::limits::READ_BYTES_MAX;
 use crate::shared::Shared;
 
-struct NoTls;
-
-impl memtide_service::TlsConfigs for NoTls {
-    fn current(&self) -> Arc<rustls::ServerConfig> {
-        unreachable!("a session knows nothing of TLS")
-    }
-}
-
 const NOW_SECS: u32 = 1_800_000_000;
 
 /// A session with all that surrounds it in a connection.
@@ -33,8 +25,6 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let config = ProxyConfig {
-            primary: Vec::new(),
-            read_optimized: Vec::new(),
             advertise: "cache.test".into(),
             threads: 1,
             memory_max: 64 << 20,
@@ -46,7 +36,7 @@ impl Bench {
             seed: HashSeed::new(1, 2),
             metered_bytes_min: 0,
         };
-        let shared = Shared::new(config, Arc::new(NoTls), Drain::new().watch());
+        let shared = Shared::new(config, Drain::new().watch());
         Self { shared, session: Session::default(), carry: Vec::new(), batch: Batch::default() }
     }
 
@@ -150,7 +140,7 @@ fn a_multiget_of_large_values_pauses_instead_of_piling_up() {
 
 #[test]
 fn every_command_is_billed_by_its_items_or_its_bytes() {
-    let mut check = |commands: &[u8], units: u64| {
+    let check = |commands: &[u8], units: u64| {
         let mut bench = Bench::new();
         bench.send(commands);
         assert_eq!(bench.ecpu_units(), units, "{}", text(commands));
