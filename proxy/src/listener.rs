@@ -71,6 +71,8 @@ async fn hand_over(
     shared.connections_total.fetch_add(1, Ordering::Relaxed);
     let core = shared.least_loaded_core();
     let Some(place) = shared.admit(core) else { return };
+    // A socket for both families sees IPv4 peers as mapped; people do not.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     if let Err(error) = prepare(&stream) {
         tracing::debug!(%peer, %error, "failed to prepare a connection");
         return;
