@@ -11,7 +11,6 @@ use memtide_engine_core::{Now, Store, StoreConfig, StoreStats};
 use memtide_protocol::encode;
 use memtide_service::drain::DrainWatch;
 
-use crate::client_log::ClientLog;
 use crate::config::ProxyConfig;
 use crate::counters::{CoreCounters, Totals};
 use crate::limits;
@@ -27,8 +26,6 @@ pub struct Shared {
     pub store: Store,
     /// Whether to stop.
     pub drain: DrainWatch,
-    /// What clients do wrong, logged at a bounded rate.
-    pub client_log: ClientLog,
     /// One a core.
     pub counters: Vec<Arc<CoreCounters>>,
     /// Connections of each core as its ticker saw them, for the spread.
@@ -90,7 +87,6 @@ impl Shared {
         Self {
             store,
             drain,
-            client_log: ClientLog::default(),
             counters: (0..config.threads).map(|_| Arc::default()).collect(),
             open_connections: (0..config.threads).map(|_| AtomicUsize::new(0)).collect(),
             connections_total: AtomicU64::new(0),
