@@ -35,10 +35,8 @@ pub(super) fn router(answers: Answers) -> Router {
 async fn metrics(State(answers): State<Answers>) -> Response {
     match answers.metrics.encode() {
         Ok(text) => ([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text).into_response(),
-        Err(error) => {
-            (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to encode: {error}\n"))
-                .into_response()
-        }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("failed to encode: {error}\n"))
+            .into_response(),
     }
 }
 
