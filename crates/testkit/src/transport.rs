@@ -158,20 +158,26 @@ impl Transport {
     }
 
     fn take_in(&mut self) -> Result<(), ClientError> {
-        let mut chunk = vec![0; READ_CHUNK_BYTES];
-        let read = match &mut self.tls {
-            None => self.socket.read(&mut chunk),
-            Some(tls) => tls.read_tls(&mut self.socket),
-        };
-        match read {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return self.fail(error),
-            Ok(0) => self.ending = Some(Ending::Eof),
-            Ok(len) if self.tls.is_none() => self.received.extend_from_slice(&chunk[..len]),
+        match self.read_some() {
+            Ok(0) => self.ending = self.ending.take().or(Some(Ending::Eof)),
             Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return self.fail(error),
         }
-        self.decrypt();
         Ok(())
+    }
+
+    /// One read from the socket; 0 is its end.
+    fn read_some(&mut self) -> io::Result<usize> {
+        if let Some(tls) = &mut self.tls {
+            let len = tls.read_tls(&mut self.socket)?;
+            self.decrypt();
+            return Ok(len);
+        }
+        let mut chunk = vec![0; READ_CHUNK_BYTES];
+        let len = self.socket.read(&mut chunk)?;
+        self.received.extend_from_slice(&chunk[..len]);
+        Ok(len)
     }
 
     fn decrypt(&mut self) {
@@ -207,14 +213,8 @@ impl Transport {
         if !is_end {
             return Err(error.into());
         }
-        if error.kind() == io::ErrorKind::BrokenPipe && self.ending.is_none() {
-            // What the server said before it closed is still to be read.
-            while self.ending.is_none()
-                && self.wait_for(PollFlags::IN, Instant::now())?.contains(PollFlags::IN)
-            {
-                self.take_in()?;
-            }
-        }
+        // What the server said before it closed is still to be read.
+        while matches!(self.read_some(), Ok(1..)) {}
         let ending = self.ending.get_or_insert(Ending::Reset).clone();
         Err(ClientError::Ended { ending, unread: self.escaped() })
     }
