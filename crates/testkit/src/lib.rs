@@ -9,10 +9,10 @@
 //! - [`wait_until`] replaces every sleep.
 
 mod admin;
-// mod agreement;
+mod agreement;
 mod case;
 mod client;
-// mod command_stream;
+mod command_stream;
 mod logs;
 mod memcached;
 mod memtide;
@@ -20,7 +20,7 @@ mod metrics;
 mod pattern;
 mod pki;
 mod process;
-// mod recount;
+mod recount;
 mod rng;
 mod runner;
 mod tls;
@@ -28,10 +28,10 @@ mod transport;
 mod wait;
 
 pub use admin::{HttpReply, http_get};
-// pub use agreement::{Agreement, Disagreement};
+pub use agreement::{Agreement, Disagreement};
 pub use case::{Case, Difference, Exchange, Table};
 pub use client::{Client, ClientError, Ending};
-// pub use command_stream::{CommandStream, Unit};
+pub use command_stream::{CommandStream, Unit};
 pub use logs::Logs;
 pub use memcached::Memcached;
 pub use memtide::{Memtide, MemtideBuilder};
@@ -39,7 +39,7 @@ pub use metrics::Metrics;
 pub use pattern::Bindings;
 pub use pki::{Authority, Identity};
 pub use process::{rss_bytes, signal};
-// pub use recount::{Recount, frame};
+pub use recount::Recount;
 pub use rng::{Rng, seed_from_environment};
 pub use runner::{Delivery, Failure, Server, Side, run_table};
 pub use rustix::process::Signal;

@@ -24,7 +24,20 @@ impl Memcached {
         let port_file = scratch.path().join("port");
         let logs = Logs::default();
         let child = Command::new("memcached")
-            .args(["-u", "root", "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-m", "64"])
+            .args([
+                "-u",
+                "root",
+                "-l",
+                "127.0.0.1",
+                "-p",
+                "-1",
+                "-U",
+                "0",
+                "-m",
+                "64",
+                "-o",
+                "no_lru_maintainer,no_lru_crawler",
+            ])
             .env("MEMCACHED_PORT_FILENAME", &port_file)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
