@@ -43,8 +43,10 @@ fn main() -> anyhow::Result<()> {
     };
     let tls = Arc::new(Tls::open(settings)?.0);
     let primary = memtide_service::listen::listen("--port", &flags.bind, flags.port)?;
-    let read_optimized = memtide_service::listen::listen("--read-port", &flags.bind, flags.read_port)?;
-    let (port, read_port) = (primary[0].local_addr()?.port(), read_optimized[0].local_addr()?.port());
+    let read_optimized =
+        memtide_service::listen::listen("--read-port", &flags.bind, flags.read_port)?;
+    let (port, read_port) =
+        (primary[0].local_addr()?.port(), read_optimized[0].local_addr()?.port());
     let config = memtide_proxy::ProxyConfig {
         advertise: "localhost".into(),
         threads: flags.threads,

@@ -8,8 +8,8 @@ use crate::pattern::{Piece, parse};
 /// ```text
 /// # a comment
 /// == name of the case
-/// since 1.6.31: what newer memcached does         (only above cases in which the servers differ)
-/// deviation: words that docs/protocol.md has
+/// deviation: words of docs/protocol.md           (only above cases in which the servers differ)
+/// since: words of its list of what is newer than Debian's memcached
 /// > sent, with \r\n added                         >> sent as it is
 /// < expected, with \r\n added                     << expected as it is
 /// m< memcached alone                              t< memtide alone; so for >, >> and << too
@@ -46,7 +46,7 @@ pub enum Difference {
     Same,
     /// memtide differs on purpose; these words stand in docs/protocol.md.
     Deviation(String),
-    /// memtide follows a newer memcached: since when, and what it is.
+    /// memtide follows a newer memcached; these words stand in docs/protocol.md.
     Since(String),
 }
 
@@ -135,7 +135,7 @@ impl Case {
             self.difference = Difference::Deviation(words.trim().to_owned());
             return Ok(());
         }
-        if let Some(what) = line.strip_prefix("since ") {
+        if let Some(what) = line.strip_prefix("since: ") {
             self.difference = Difference::Since(what.trim().to_owned());
             return Ok(());
         }
@@ -190,7 +190,7 @@ mod tests {
 < MN
 
 == two
-since 1.6.31: x
+since: x
 > md a x
 m< CLIENT_ERROR invalid flag
 t< NF
@@ -213,7 +213,7 @@ m!
         let two = table.cases[1].exchanges(Side::Memtide);
         assert_eq!(two[0].expect, [literal("NF\r\n")]);
         assert!(!two[0].closes);
-        assert_eq!(table.cases[1].difference, Difference::Since("1.6.31: x".to_owned()));
+        assert_eq!(table.cases[1].difference, Difference::Since("x".to_owned()));
     }
 
     #[test]

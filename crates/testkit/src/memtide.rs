@@ -94,7 +94,7 @@ impl MemtideBuilder {
             name.to_str().is_some_and(|name| !name.starts_with("MEMTIDE_"))
         });
         Command::new(&self.program)
-            .args(["serve", "--port", "0", "--read-port", "0", "--bind", "127.0.0.1"])
+            .args(["--port", "0", "--read-port", "0", "--bind", "127.0.0.1"])
             .args(["--admin", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
             .arg(data_dir)
             .args(&self.arguments)
