@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use memtide_testkit::{Delivery, Memcached, Memtide, Server, Table, run_table};
+use memtide_testkit::{Delivery, Difference, Memcached, Memtide, Server, Table, run_table};
 
 fn table(name: &str) -> Table {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(name);
@@ -98,14 +98,45 @@ fn stale() {
     check("stale.case");
 }
 
+fn tables() -> Vec<Table> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let entries = std::fs::read_dir(directory).unwrap();
+    entries.map(|entry| table(&entry.unwrap().file_name().into_string().unwrap())).collect()
+}
+
 /// Every file in `cases/` is one of the above.
 #[test]
 fn every_table_runs() {
     let here = include_str!("blackbox.rs");
-    for entry in
-        std::fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases")).unwrap()
-    {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        assert!(here.contains(&format!("check(\"{name}\")")), "{name} runs nowhere");
+    for Table { file, .. } in tables() {
+        assert!(here.contains(&format!("check(\"{file}\")")), "{file} runs nowhere");
     }
+}
+
+/// What differs from memcached is documented: the words of each case stand in docs/protocol.md, of a
+/// deviation above the list of what is merely newer.
+#[test]
+fn every_difference_is_documented() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/protocol.md");
+    let plain = |text: &str| {
+        let words = text.replace(['`', '|'], " ").to_lowercase();
+        words.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let document = std::fs::read_to_string(path).unwrap();
+    let (contract, newer) = document.split_once("## What changed after 1.6.18").unwrap();
+    let (contract, newer) = (plain(contract), plain(newer));
+    let mut missing = Vec::new();
+    for Table { file, cases } in tables() {
+        for case in cases {
+            let is_documented = match &case.difference {
+                Difference::Same => true,
+                Difference::Deviation(words) => contract.contains(&plain(words)),
+                Difference::Since(words) => newer.contains(&plain(words)),
+            };
+            if !is_documented {
+                missing.push(format!("{file}:{} {:?}", case.line, case.difference));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "not in docs/protocol.md:\n{}", missing.join("\n"));
 }
