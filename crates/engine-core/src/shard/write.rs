@@ -1,0 +1,157 @@
+use super::{Env, Shard, Spot};
+use crate::budget::{NoRoom, Room};
+use crate::index::Tag;
+use crate::item::{Extents, Header, mark};
+use crate::key::Key;
+use crate::segment::{Queue, SegmentId};
+use crate::time::Now;
+
+/// An item to be stored.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct NewItem<'a> {
+    pub(super) value: &'a [u8],
+    pub(super) client_flags: u32,
+    /// As headers keep it.
+    pub(super) exptime: u32,
+    /// Marks besides those that follow from the key and the client flags.
+    pub(super) marks: u8,
+    /// CAS unique; `None` for the slot's version.
+    pub(super) cas: Option<u64>,
+}
+
+impl<'a> NewItem<'a> {
+    /// Without client flags, expiry and marks.
+    pub(super) fn plain(value: &'a [u8]) -> Self {
+        Self { value, client_flags: 0, exptime: 0, marks: 0, cas: None }
+    }
+
+    fn header(&self, env: &Env, key: &Key<'_>, old: Option<&Spot>, now: Now) -> Header {
+        let mut header = Header {
+            value_len: u32::try_from(self.value.len()).expect("the item's size was checked"),
+            // A new value takes over how popular the old one was.
+            frequency: old.map_or(0, |old| old.header.frequency),
+            key_len: u8::try_from(key.bytes().len()).expect("a key has at most 250 bytes"),
+            marks: self.marks,
+            cas: 0,
+            exptime: self.exptime,
+            last_access: now.unix_secs(),
+            extents: Extents::default(),
+        };
+        if self.client_flags != 0 {
+            header.set(mark::CLIENT_FLAGS);
+        }
+        if key.is_binary() {
+            header.set(mark::KEY_BINARY);
+        }
+        let mut extended = header;
+        extended.set(mark::EXTENTS);
+        let len = env.geometry.extents_len(extended.value_start(), self.value.len());
+        if len == 0 {
+            return header;
+        }
+        extended.extents.bytes = u32::try_from(len).expect("no more than the value has");
+        extended
+    }
+}
+
+impl Shard {
+    /// Stores an item, in the place of `old` where there is one; returns its CAS unique.
+    ///
+    /// A mutation of the slot. Changes nothing when it fails.
+    pub(super) fn store(
+        &mut self,
+        (env, room): (&Env, &mut Room),
+        key: &Key<'_>,
+        new: &NewItem<'_>,
+        old: Option<&Spot>,
+        now: Now,
+    ) -> Result<u64, NoRoom> {
+        let mut header = new.header(env, key, old, now);
+        let slot = env.geometry.slot_in_shard(key.slot());
+        header.cas = new.cas.unwrap_or(self.slots[slot].version + 1);
+        if let Some(old) = old
+            && old.header.record_len() == header.record_len()
+            && old.header.extents.bytes == header.extents.bytes
+        {
+            header.extents = old.header.extents;
+            self.overwrite(old, &header, new);
+            return Ok(header.cas);
+        }
+        let (segment, offset) = self.place((env, room), (key, slot), &mut header, old)?;
+        let bytes = &mut self.segments.at_mut(segment).data[offset..];
+        header.write(bytes);
+        if header.has(mark::CLIENT_FLAGS) {
+            Header::write_client_flags(bytes, new.client_flags);
+        }
+        bytes[header.key_start()..header.value_start()].copy_from_slice(key.bytes());
+        self.segments.write_value((segment, offset), &header, new.value);
+        self.next_scan = self.next_scan.min(self.segments.at(segment).scan_at);
+        let loc = env.geometry.loc(segment, offset);
+        match old {
+            Some(old) => {
+                self.slots[slot].table.relocate(old.position, loc);
+                self.kill(env, (old.segment, old.offset), old.header);
+                self.counts.replaced += 1;
+            }
+            None => {
+                self.slots[slot].table.insert(Tag::of(key.hash().bits()), loc);
+                self.ghost.remove(key.hash());
+                self.counts.items += 1;
+            }
+        }
+        self.counts.bytes += header.item_len();
+        self.counts.total_items += 1;
+        self.advance(slot);
+        Ok(header.cas)
+    }
+
+    /// Stores an item of the same length in the same bytes.
+    fn overwrite(&mut self, old: &Spot, header: &Header, new: &NewItem<'_>) {
+        let bytes = &mut self.segments.at_mut(old.segment).data[old.offset..];
+        // Client flags that come or go move the key.
+        bytes.copy_within(old.header.key_start()..old.header.value_start(), header.key_start());
+        if header.has(mark::CLIENT_FLAGS) {
+            Header::write_client_flags(bytes, new.client_flags);
+        }
+        self.write_header(old, header);
+        self.segments.write_value((old.segment, old.offset), header, new.value);
+        self.counts.replaced += 1;
+        self.counts.total_items += 1;
+        self.advance(old.slot);
+    }
+
+    /// Makes room for an item in a queue, and in the table where there is no `old`.
+    fn place(
+        &mut self,
+        (env, room): (&Env, &mut Room),
+        (key, slot): (&Key<'_>, usize),
+        header: &mut Header,
+        old: Option<&Spot>,
+    ) -> Result<(SegmentId, usize), NoRoom> {
+        // What takes the place of an item goes to the same queue, and what was evicted a short
+        // while ago to the main queue.
+        let queue = match old {
+            Some(old) => self.segments.at(old.segment).queue(),
+            None if self.ghost.contains(key.hash()) => Queue::Main,
+            None => Queue::Small,
+        };
+        let plan = self.segments.plan(queue, header, &env.geometry);
+        let plan = plan.ok_or(NoRoom { bytes: u64::MAX })?;
+        let table_charge = match old {
+            Some(_) => None,
+            None => self.slots[slot].table.growth_charge(),
+        };
+        let need = plan.charge() + table_charge.unwrap_or(0);
+        if need > 0 {
+            room.take(&env.budget, need)?;
+            self.charged += need;
+        }
+        if table_charge.is_some() {
+            let table = &mut self.slots[slot].table;
+            let before = table.charge();
+            table.grow();
+            self.release(env, before);
+        }
+        Ok(self.segments.append(header, plan))
+    }
+}
