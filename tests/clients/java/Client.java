@@ -1,11 +1,13 @@
 import java.io.IOException;
 import java.net.InetSocketAddress;
+import java.net.SocketAddress;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
@@ -14,6 +16,7 @@ import net.spy.memcached.CASResponse;
 import net.spy.memcached.CASValue;
 import net.spy.memcached.ConnectionFactoryBuilder;
 import net.spy.memcached.ConnectionFactoryBuilder.Protocol;
+import net.spy.memcached.ConnectionObserver;
 import net.spy.memcached.FailureMode;
 import net.spy.memcached.MemcachedClient;
 import net.spy.memcached.transcoders.SerializingTranscoder;
@@ -53,18 +56,36 @@ public final class Client {
     }
   }
 
-  private static MemcachedClient connect() throws IOException {
+  private static MemcachedClient connect() throws IOException, InterruptedException {
+    CountDownLatch connected = new CountDownLatch(1);
+    ConnectionObserver observer =
+        new ConnectionObserver() {
+          @Override
+          public void connectionEstablished(SocketAddress address, int reconnects) {
+            connected.countDown();
+          }
+
+          @Override
+          public void connectionLost(SocketAddress address) {}
+        };
     SerializingTranscoder transcoder = new SerializingTranscoder(2 << 20);
     transcoder.setCompressionThreshold(Integer.MAX_VALUE);
     ConnectionFactoryBuilder factory =
         new ConnectionFactoryBuilder()
             .setProtocol(Protocol.TEXT)
             .setFailureMode(FailureMode.Cancel)
+            .setInitialObservers(List.of(observer))
             .setTranscoder(transcoder)
             .setOpTimeout(DEADLINE_MS);
     String host = System.getenv("MEMTIDE_HOST");
     int port = Integer.parseInt(System.getenv("MEMTIDE_PORT"));
-    return new MemcachedClient(factory.build(), List.of(new InetSocketAddress(host, port)));
+    InetSocketAddress address = new InetSocketAddress(host, port);
+    MemcachedClient cache = new MemcachedClient(factory.build(), List.of(address));
+    // In this failure mode, what is asked for before there is a connection is cancelled.
+    if (!connected.await(DEADLINE_MS, TimeUnit.MILLISECONDS)) {
+      throw new IOException("no connection to " + address);
+    }
+    return cache;
   }
 
   /** Prints a line for a check that holds; ends the program at the first that does not. */
