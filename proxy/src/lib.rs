@@ -1,1 +1,31 @@
-//! x
+//! The proxy: TLS listeners, sessions, metering, and the in-process node behind them.
+//!
+//! Life of a batch of commands: [`listener`] accepts a socket and picks a core; [`admission`] shakes
+//! hands; [`connection`] reads once, hands the plaintext to [`session`], which parses, has
+//! [`execute`] run each command on the store, meters it and collects the replies; [`transport`]
+//! encrypts and writes them in one go.
+
+mod admission;
+mod client_log;
+mod clock;
+mod config;
+mod connection;
+mod core;
+mod counters;
+mod execute;
+mod exposition;
+pub mod limits;
+mod listener;
+mod registry;
+mod session;
+mod shared;
+mod start;
+mod stats;
+mod transport;
+
+pub use config::ProxyConfig;
+pub use start::{Listeners, Observer, Proxy};
+
+/// What `version` and `stats` answer: the memcached release whose protocol is spoken. Clients that
+/// ask for a least version, such as Ruby's dalli 5 for 1.6.27, go by it.
+pub const PROTOCOL_VERSION: &str = "1.6.45";

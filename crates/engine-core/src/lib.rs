@@ -1,1 +1,37 @@
-//! Placeholder replaced by the crate's table of contents.
+//! The store of one node: items, index, expiry, eviction, slots and a hard memory limit.
+//!
+//! Pure: no clock, socket, thread, random source or environment. Time comes in as [`Now`], and
+//! the caller runs [`Store::maintain`] from a timer of its own.
+//!
+//! Item semantics are those of memcached 1.6; where a behaviour is memcached's and not written in
+//! its protocol.txt, the option or outcome concerned says so.
+#![forbid(unsafe_code)]
+
+mod alloc;
+mod budget;
+mod config;
+mod geometry;
+mod ghost;
+mod index;
+mod item;
+mod key;
+mod limits;
+mod number;
+mod ops;
+mod outcome;
+mod segment;
+mod shard;
+mod stats;
+mod store;
+#[cfg(test)]
+mod tests;
+mod time;
+
+pub use config::StoreConfig;
+pub use key::Key;
+pub use limits::{ITEM_SIZE_MAX_DEFAULT, KEY_LEN_MAX};
+pub use ops::{Arithmetic, Delete, Lookup, Put, PutMode, Recache, VivifyNumber};
+pub use outcome::{ArithmeticOutcome, DeleteOutcome, Found, Hit, Item, Number, PutOutcome};
+pub use stats::{Maintained, StoreStats};
+pub use store::{SlotCursor, Store};
+pub use time::{Expiry, Now};

@@ -16,6 +16,7 @@ impl SlotId {
 
     /// The slot that owns a key: the low 14 bits of its hash.
     #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the mask leaves 14 bits")]
     pub const fn of(hash: KeyHash) -> Self {
         Self((hash.bits() & (SLOTS as u64 - 1)) as u16)
     }

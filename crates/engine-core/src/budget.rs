@@ -1,0 +1,126 @@
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// The memory of a store: what its shards have taken, against the limit.
+///
+/// Invariant: `used <= max`, except after `max` was lowered. Bytes are reserved before they are
+/// allocated and released after they are freed.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicU64,
+    max: AtomicU64,
+    /// Bytes that the store has whatever it holds.
+    fixed: u64,
+}
+
+impl Budget {
+    pub(crate) fn new(max: u64, fixed: u64) -> Self {
+        Self { used: AtomicU64::new(fixed), max: AtomicU64::new(max), fixed }
+    }
+
+    pub(crate) fn used(&self) -> u64 {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn max(&self) -> u64 {
+        self.max.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_max(&self, max: u64) {
+        self.max.store(max, Ordering::Relaxed);
+    }
+
+    /// Bytes that items can ever have.
+    pub(crate) fn capacity(&self) -> u64 {
+        self.max().saturating_sub(self.fixed)
+    }
+
+    pub(crate) fn try_reserve(&self, bytes: u64) -> bool {
+        self.reserve_up_to(bytes, bytes) == bytes
+    }
+
+    /// Reserves what there is, between `least` and `most` bytes, or nothing.
+    fn reserve_up_to(&self, least: u64, most: u64) -> u64 {
+        let max = self.max();
+        let mut reserved = 0;
+        // Relaxed: the counter guards no other memory.
+        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+            reserved = max.saturating_sub(used).min(most);
+            if reserved < least {
+                reserved = 0;
+            }
+            (reserved > 0).then(|| used + reserved)
+        });
+        reserved
+    }
+
+    pub(crate) fn release(&self, bytes: u64) {
+        let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
+        debug_assert!(before >= self.fixed + bytes, "more released than reserved");
+    }
+}
+
+/// Bytes that one call has reserved for what it is about to allocate.
+///
+/// It collects them in steps while it evicts, so that no other call takes what it made free.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    bytes: u64,
+}
+
+impl Room {
+    /// Reserves towards `need` bytes; `true` when they are there.
+    pub(crate) fn fill(&mut self, budget: &Budget, need: u64) -> bool {
+        if self.bytes < need {
+            self.bytes += budget.reserve_up_to(1, need - self.bytes);
+        }
+        self.bytes >= need
+    }
+
+    /// Takes `bytes` out of the room, or else from the budget.
+    pub(crate) fn take(&mut self, budget: &Budget, bytes: u64) -> Result<(), NoRoom> {
+        if self.bytes >= bytes {
+            self.bytes -= bytes;
+            return Ok(());
+        }
+        if budget.try_reserve(bytes - self.bytes) {
+            self.bytes = 0;
+            return Ok(());
+        }
+        Err(NoRoom { bytes })
+    }
+
+    /// Gives back what was not used.
+    pub(crate) fn release(self, budget: &Budget) {
+        if self.bytes > 0 {
+            budget.release(self.bytes);
+        }
+    }
+}
+
+/// These many bytes have to be reserved before the call can be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoRoom {
+    pub(crate) bytes: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_room_fills_in_steps_and_gives_the_rest_back() {
+        let budget = Budget::new(100, 10);
+        assert!(budget.try_reserve(60));
+        assert!(!budget.try_reserve(31));
+        let mut room = Room::default();
+        assert!(!room.fill(&budget, 50), "30 are free");
+        assert_eq!(budget.used(), 100);
+        budget.release(25);
+        assert!(room.fill(&budget, 50));
+        assert_eq!(budget.used(), 95);
+        assert_eq!(room.take(&budget, 45), Ok(()));
+        assert_eq!(room.take(&budget, 20), Err(NoRoom { bytes: 20 }));
+        room.release(&budget);
+        assert_eq!(budget.used(), 90);
+    }
+}

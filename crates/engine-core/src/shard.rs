@@ -1,0 +1,234 @@
+//! One shard: a fixed set of slots, their items and the memory these take.
+//!
+//! Every command runs to its end under the shard's lock. A command that needs memory first finds
+//! out how much, and returns [`NoRoom`] before it has changed anything; the store then reserves
+//! or evicts with the lock released, and calls again.
+
+mod arithmetic;
+mod delete;
+mod evict;
+mod expire;
+mod lookup;
+mod put;
+mod slots;
+mod write;
+
+pub(crate) use evict::Pressure;
+
+use crate::budget::Budget;
+use crate::geometry::Geometry;
+use crate::ghost::Ghost;
+use crate::index::{Position, Table, Tag};
+use crate::item::{Header, mark};
+use crate::key::Key;
+use crate::segment::{SegmentId, Segments};
+use crate::stats::Counts;
+use crate::time::Now;
+use memtide_topology::{HashSeed, SLOTS};
+
+/// What the shards of a store have in common.
+#[derive(Debug)]
+pub(crate) struct Env {
+    pub(crate) geometry: Geometry,
+    pub(crate) budget: Budget,
+    pub(crate) seed: HashSeed,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) slots: Box<[Slot]>,
+    pub(crate) segments: Segments,
+    pub(crate) ghost: Ghost,
+    pub(crate) counts: Counts,
+    /// Bytes that this shard has reserved of the budget.
+    pub(crate) charged: u64,
+    /// No segment is worth looking through for expired items before this second.
+    pub(crate) next_scan: u32,
+    /// Where [`Shard::expire_step`] goes on: a number of a segment.
+    scan_number: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    pub(crate) table: Table,
+    /// Mutations so far.
+    version: u64,
+}
+
+/// An item that was found, until the shard changes.
+#[derive(Clone, Copy, Debug)]
+struct Spot {
+    slot: usize,
+    position: Position,
+    segment: SegmentId,
+    offset: usize,
+    header: Header,
+}
+
+/// Why an item goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Removal {
+    Deleted,
+    ExpiredOnLookup,
+    ExpiredInBackground,
+    Evicted,
+}
+
+impl Shard {
+    /// An empty shard of a store with this many.
+    pub(crate) fn new(shards: u16) -> Self {
+        Self {
+            slots: (0..SLOTS / shards).map(|_| Slot::default()).collect(),
+            segments: Segments::new(),
+            ghost: Ghost::default(),
+            counts: Counts::default(),
+            charged: 0,
+            next_scan: u32::MAX,
+            scan_number: 0,
+        }
+    }
+
+    pub(crate) fn charged(&self) -> u64 {
+        self.charged
+    }
+
+    pub(crate) fn next_scan(&self) -> u32 {
+        self.next_scan
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let index_bytes = self.slots.iter().map(|slot| slot.table.charge()).sum();
+        Counts { index_bytes, ..self.counts }
+    }
+
+    /// Whether there is an item of this key.
+    pub(crate) fn has(&self, env: &Env, key: &Key<'_>, now: Now) -> bool {
+        self.find(env, key).is_some_and(|spot| !spot.header.is_expired(now))
+    }
+
+    pub(crate) fn count_out_of_memory(&mut self) {
+        self.counts.out_of_memory += 1;
+    }
+
+    /// The item of this key, expired or not.
+    #[inline]
+    fn find(&self, env: &Env, key: &Key<'_>) -> Option<Spot> {
+        let slot = env.geometry.slot_in_shard(key.slot());
+        let mut found = None;
+        let position = self.slots[slot].table.find(Tag::of(key.hash().bits()), |loc| {
+            let (segment, offset) = env.geometry.place(loc);
+            let bytes = &self.segments.at(segment).data[offset..];
+            let header = Header::read(bytes);
+            let is_it = header.key(bytes) == key.bytes();
+            if is_it {
+                found = Some((segment, offset, header));
+            }
+            is_it
+        })?;
+        let (segment, offset, header) = found?;
+        Some(Spot { slot, position, segment, offset, header })
+    }
+
+    /// The item of this key; an expired one is removed.
+    #[inline]
+    fn find_live(&mut self, env: &Env, key: &Key<'_>, now: Now) -> Option<Spot> {
+        let spot = self.find(env, key)?;
+        if spot.header.is_expired(now) {
+            self.remove(env, &spot, Removal::ExpiredOnLookup);
+            return None;
+        }
+        Some(spot)
+    }
+
+    #[inline]
+    fn bytes(&self, spot: &Spot) -> &[u8] {
+        &self.segments.at(spot.segment).data[spot.offset..]
+    }
+
+    /// Writes a header of unchanged length back.
+    #[inline]
+    fn write_header(&mut self, spot: &Spot, header: &Header) {
+        let segment = self.segments.at_mut(spot.segment);
+        header.write(&mut segment.data[spot.offset..]);
+        if header.exptime != spot.header.exptime {
+            segment.expires(header.exptime);
+            self.next_scan = self.next_scan.min(segment.scan_at);
+        }
+    }
+
+    /// The next mutation of a slot.
+    fn advance(&mut self, slot: usize) -> u64 {
+        let version = &mut self.slots[slot].version;
+        *version += 1;
+        *version
+    }
+
+    /// Removes an item: a mutation of its slot.
+    fn remove(&mut self, env: &Env, spot: &Spot, why: Removal) {
+        self.advance(spot.slot);
+        self.slots[spot.slot].table.remove(spot.position);
+        self.shrink_table(env, spot.slot);
+        self.counts.removed(&spot.header, why);
+        self.kill(env, (spot.segment, spot.offset), spot.header);
+    }
+
+    /// Marks an item that is in no table any more as dead. After the last item its segment is
+    /// freed, unless it is the one that the next items go to.
+    fn kill(&mut self, env: &Env, (id, offset): (SegmentId, usize), mut header: Header) {
+        header.set(mark::DEAD);
+        header.write(&mut self.segments.at_mut(id).data[offset..]);
+        self.segments.removed(id, header.item_len());
+        self.counts.bytes -= header.item_len() as u64;
+        let segment = self.segments.at(id);
+        if segment.items > 0 {
+            return;
+        }
+        if self.segments.active(segment.queue) == Some(id) {
+            self.segments.rewind(id);
+        } else {
+            self.free_segment(env, id);
+        }
+    }
+
+    fn free_segment(&mut self, env: &Env, id: SegmentId) {
+        let bytes = self.segments.free(id);
+        self.release(env, bytes);
+    }
+
+    fn shrink_table(&mut self, env: &Env, slot: usize) {
+        let table = &mut self.slots[slot].table;
+        let before = table.charge();
+        table.shrink();
+        let freed = before - table.charge();
+        self.release(env, freed);
+    }
+
+    fn release(&mut self, env: &Env, bytes: u64) {
+        if bytes > 0 {
+            self.charged -= bytes;
+            env.budget.release(bytes);
+        }
+    }
+}
+
+impl Counts {
+    fn removed(&mut self, header: &Header, why: Removal) {
+        let is_unfetched = u64::from(!header.has(mark::FETCHED));
+        self.items -= 1;
+        match why {
+            Removal::Deleted => self.deleted += 1,
+            Removal::Evicted => {
+                self.evicted += 1;
+                self.evicted_unfetched += is_unfetched;
+                self.evicted_active += u64::from(header.frequency >= 2);
+            }
+            Removal::ExpiredOnLookup | Removal::ExpiredInBackground => {
+                self.expired += 1;
+                self.expired_unfetched += is_unfetched;
+                let is_on_lookup = why == Removal::ExpiredOnLookup;
+                self.expired_on_lookup += u64::from(is_on_lookup);
+                self.expired_in_background += u64::from(!is_on_lookup);
+            }
+        }
+    }
+}

@@ -1,0 +1,114 @@
+use super::write::NewItem;
+use super::{Env, Shard, Spot};
+use crate::budget::{NoRoom, Room};
+use crate::geometry::memcached_item_size;
+use crate::item::{Header, mark};
+use crate::key::Key;
+use crate::limits::NUMERIC_ITEM_SIZE_MAX;
+use crate::number::{self, DECIMAL_LEN_MAX};
+use crate::ops::{Arithmetic, VivifyNumber};
+use crate::outcome::{ArithmeticOutcome, Number};
+use crate::time::Now;
+
+impl Shard {
+    /// memcached.c, `do_add_delta`, and the item that ma creates on a miss.
+    pub(crate) fn arithmetic(
+        &mut self,
+        (env, room): (&Env, &mut Room),
+        key: &Key<'_>,
+        op: &Arithmetic,
+        now: Now,
+    ) -> Result<ArithmeticOutcome, NoRoom> {
+        let Some(old) = self.find_live(env, key, now) else {
+            return match op.vivify {
+                Some(vivify) => self.vivify_number((env, room), key, (vivify, op), now),
+                None => Ok(ArithmeticOutcome::NotFound),
+            };
+        };
+        let bytes = self.bytes(&old);
+        let client_flags = old.header.client_flags(bytes);
+        let value = old.header.value(bytes);
+        // memcached looks at the size before it compares the CAS unique, and at the digits after.
+        let size = memcached_item_size(key.bytes().len(), client_flags, value.len());
+        if value.is_empty() || size > NUMERIC_ITEM_SIZE_MAX {
+            return Ok(ArithmeticOutcome::NonNumeric);
+        }
+        if op.cas_compare.is_some_and(|cas| cas != 0 && cas != old.header.cas) {
+            return Ok(ArithmeticOutcome::Exists);
+        }
+        let Some(before) = number::parse(value) else {
+            return Ok(ArithmeticOutcome::NonNumeric);
+        };
+        let after = match op.is_decrement {
+            true => before.saturating_sub(op.delta),
+            false => before.wrapping_add(op.delta),
+        };
+        let header = self.write_number((env, room), key, (&old, client_flags), (op, after), now)?;
+        Ok(ArithmeticOutcome::Done(Number {
+            value: after,
+            cas: header.cas,
+            ttl_before: old.header.ttl(now),
+            ttl: header.ttl(now),
+            is_vivified: false,
+        }))
+    }
+
+    /// Writes the new number: into the old bytes, padded with spaces, where it is no longer than
+    /// the old value, and as a new item otherwise, which clears the marks.
+    fn write_number(
+        &mut self,
+        (env, room): (&Env, &mut Room),
+        key: &Key<'_>,
+        (old, client_flags): (&Spot, u32),
+        (op, number): (&Arithmetic, u64),
+        now: Now,
+    ) -> Result<Header, NoRoom> {
+        let mut buffer = [0; DECIMAL_LEN_MAX];
+        let digits = number::format(number, &mut buffer);
+        let mut header = old.header;
+        if let Some(expiry) = op.touch {
+            header.set_expiry(expiry);
+        }
+        if digits.len() > old.header.value_len as usize {
+            let new = NewItem {
+                client_flags,
+                exptime: header.exptime,
+                marks: header.marks & mark::KEY_BINARY,
+                cas: op.cas_override,
+                ..NewItem::plain(digits)
+            };
+            header.cas = self.store((env, room), key, &new, Some(old), now)?;
+            return Ok(header);
+        }
+        let version = self.advance(old.slot);
+        header.cas = op.cas_override.unwrap_or(version);
+        header.bump(now);
+        self.write_header(old, &header);
+        let bytes = &mut self.segments.at_mut(old.segment).data[old.offset..];
+        let value = &mut bytes[header.value_start()..][..header.value_len as usize];
+        value[..digits.len()].copy_from_slice(digits);
+        value[digits.len()..].fill(b' ');
+        Ok(header)
+    }
+
+    fn vivify_number(
+        &mut self,
+        (env, room): (&Env, &mut Room),
+        key: &Key<'_>,
+        (vivify, op): (VivifyNumber, &Arithmetic),
+        now: Now,
+    ) -> Result<ArithmeticOutcome, NoRoom> {
+        let mut buffer = [0; DECIMAL_LEN_MAX];
+        let digits = number::format(vivify.initial, &mut buffer);
+        let exptime = vivify.expiry.exptime();
+        let new = NewItem { exptime, cas: op.cas_override, ..NewItem::plain(digits) };
+        let cas = self.store((env, room), key, &new, None, now)?;
+        Ok(ArithmeticOutcome::Done(Number {
+            value: vivify.initial,
+            cas,
+            ttl_before: None,
+            ttl: (exptime != 0).then(|| exptime.saturating_sub(now.unix_secs())),
+            is_vivified: true,
+        }))
+    }
+}

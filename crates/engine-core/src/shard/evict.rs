@@ -1,0 +1,273 @@
+//! Eviction, after S3-FIFO (Yang et al., SOSP 2023), with segments in place of objects.
+//!
+//! New items go to the small queue, a tenth of the memory. Its oldest segment is emptied: items
+//! that were accessed meanwhile move to the main queue, the others go and are remembered for a
+//! while (the ghost), so that one that comes back goes to the main queue at once. The oldest
+//! segment of the main queue is emptied likewise, but an accessed item goes back to its tail with
+//! one access less. Items move by copying them to the active segment of the main queue; what does
+//! not fit there slides to the start of its own segment, which becomes the active one. So moving
+//! needs no memory and cannot fail.
+
+use super::{Env, Removal, Shard, Spot};
+use crate::ghost::Ghost;
+use crate::index::Tag;
+use crate::item::{Header, mark};
+use crate::segment::{Queue, SegmentId};
+use crate::stats::Maintained;
+use crate::time::Now;
+use memtide_topology::SlotId;
+
+/// The small queue's part of the segments' bytes.
+const SMALL_DIVISOR: u64 = 10;
+/// Accesses that move an item from the small queue to the main queue.
+const PROMOTION_FREQUENCY: u8 = 1;
+/// Dead bytes in a shard, as a part of all, that make compacting better than evicting.
+const DEAD_DIVISOR: u64 = 16;
+/// The ghost takes at most this part of the shard's memory.
+const GHOST_DIVISOR: u64 = 32;
+
+/// How hard to evict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pressure {
+    /// Items that were accessed stay.
+    Normal,
+    /// Nothing stays: many steps have not made enough room.
+    Hard,
+}
+
+/// What becomes of a live item of a segment that is emptied.
+enum Fate {
+    Goes(Removal),
+    /// Stays, in this queue.
+    Stays(Queue),
+}
+
+/// A segment that is being emptied: its bytes, taken out of the shard meanwhile.
+struct Emptying {
+    id: SegmentId,
+    data: Box<[u8]>,
+    /// Items before here stay in this segment.
+    kept_len: usize,
+    kept_items: u32,
+    scan_at: u32,
+}
+
+impl Shard {
+    /// Empties one segment, or a few expired ones: first what is expired, then what is mostly
+    /// dead, then what S3-FIFO would evict. `false` when the shard has nothing.
+    ///
+    /// Walks at most a few segments. It frees memory or makes room in an active segment; calling
+    /// it again and again ends with an empty shard.
+    pub(crate) fn evict_step(&mut self, env: &Env, now: Now, pressure: Pressure) -> bool {
+        let before = self.charged;
+        if self.next_scan <= now.unix_secs() {
+            self.expire_step(env, now);
+            if self.charged < before {
+                return true;
+            }
+        }
+        if let Some(id) = self.sparse_segment(env) {
+            let queue = self.segments.at(id).queue;
+            self.empty(env, id, now, |_| Fate::Stays(queue));
+            return true;
+        }
+        let Some(id) = self.victim() else { return false };
+        let queue = self.segments.at(id).queue;
+        self.empty(env, id, now, |header| fate(queue, header, pressure));
+        self.grow_ghost(env);
+        true
+    }
+
+    /// An eviction step because the limit was lowered.
+    pub(crate) fn shed(&mut self, env: &Env, now: Now) -> Maintained {
+        let before = self.counts;
+        let has_evicted = self.evict_step(env, now, Pressure::Normal);
+        Maintained {
+            expired: self.counts.expired - before.expired,
+            evicted: self.counts.evicted - before.evicted,
+            scanned_bytes: if has_evicted { env.geometry.segment_len as u64 } else { 0 },
+            is_behind: false,
+        }
+    }
+
+    /// The segment that S3-FIFO empties next.
+    fn victim(&self) -> Option<SegmentId> {
+        let small = self.segments.queue_bytes(Queue::Small);
+        let all = small + self.segments.queue_bytes(Queue::Main);
+        let (first, second) = match small * SMALL_DIVISOR > all {
+            true => (Queue::Small, Queue::Main),
+            false => (Queue::Main, Queue::Small),
+        };
+        self.segments.oldest(first).or_else(|| self.segments.oldest(second))
+    }
+
+    /// The segment with the most dead bytes, where dead bytes are worth collecting.
+    fn sparse_segment(&self, env: &Env) -> Option<SegmentId> {
+        let least = (2 * env.geometry.segment_len as u64).max(self.charged / DEAD_DIVISOR);
+        if self.segments.dead < least {
+            return None;
+        }
+        let sparse = self.segments.iter().filter(|(id, segment)| {
+            let is_active = self.segments.active(segment.queue) == Some(*id);
+            segment.is_shared && !is_active && segment.live / 3 <= segment.used / 4
+        });
+        sparse.min_by_key(|(_, segment)| segment.live).map(|(id, _)| id)
+    }
+
+    /// Decides over every live item of a segment; frees the segment if none stays in it.
+    fn empty(
+        &mut self,
+        env: &Env,
+        id: SegmentId,
+        now: Now,
+        mut decide: impl FnMut(&mut Header) -> Fate,
+    ) {
+        self.segments.seal(id);
+        let used = self.segments.at(id).used as usize;
+        let data = core::mem::take(&mut self.segments.at_mut(id).data);
+        let mut emptying = Emptying { id, data, kept_len: 0, kept_items: 0, scan_at: u32::MAX };
+        let mut last_queue = self.segments.at(id).queue;
+        let mut offset = 0;
+        while offset < used {
+            let bytes = &emptying.data[offset..];
+            let mut header = Header::read(bytes);
+            let len = header.item_len();
+            if !header.has(mark::DEAD) {
+                let fate = match header.is_expired(now) {
+                    true => Fate::Goes(Removal::ExpiredInBackground),
+                    false => decide(&mut header),
+                };
+                match fate {
+                    Fate::Goes(why) => self.drop_item(env, (&emptying, offset), &header, why),
+                    Fate::Stays(queue) => {
+                        last_queue = queue;
+                        self.keep_item(env, (&mut emptying, offset), &header, queue);
+                    }
+                }
+            }
+            offset += len;
+        }
+        self.finish(env, emptying, last_queue);
+    }
+
+    /// An item of the segment goes.
+    fn drop_item(
+        &mut self,
+        env: &Env,
+        (from, offset): (&Emptying, usize),
+        header: &Header,
+        why: Removal,
+    ) {
+        let spot = self.spot(env, (from, offset), header);
+        self.advance(spot.slot);
+        self.slots[spot.slot].table.remove(spot.position);
+        self.shrink_table(env, spot.slot);
+        self.counts.removed(header, why);
+        self.counts.bytes -= header.item_len() as u64;
+        if why == Removal::Evicted && self.segments.at(from.id).queue == Queue::Small {
+            self.ghost.insert(env.seed.hash(header.key(&from.data[offset..])));
+        }
+    }
+
+    /// An item of the segment moves to the active segment of a queue, or to the segment's start.
+    fn keep_item(
+        &mut self,
+        env: &Env,
+        (from, offset): (&mut Emptying, usize),
+        header: &Header,
+        queue: Queue,
+    ) {
+        let spot = self.spot(env, (from, offset), header);
+        header.write(&mut from.data[offset..]);
+        let len = header.item_len();
+        let is_shared = self.segments.at(from.id).is_shared;
+        let open = if is_shared { self.segments.open_place(queue, len) } else { None };
+        let loc = match open {
+            Some((to, at)) => {
+                let at = at as usize;
+                let target = &mut self.segments.at_mut(to).data[at..][..len];
+                target.copy_from_slice(&from.data[offset..][..len]);
+                self.segments.added(to, len, header.exptime);
+                env.geometry.loc(to, at)
+            }
+            None => {
+                let at = from.kept_len;
+                from.data.copy_within(offset..offset + len, at);
+                from.kept_len += len;
+                from.kept_items += 1;
+                if header.exptime != 0 {
+                    from.scan_at = from.scan_at.min(header.exptime);
+                }
+                env.geometry.loc(from.id, at)
+            }
+        };
+        self.slots[spot.slot].table.relocate(spot.position, loc);
+    }
+
+    /// Where the table has a live item of the segment.
+    fn spot(&self, env: &Env, (from, offset): (&Emptying, usize), header: &Header) -> Spot {
+        self.spot_of(env, (from.id, offset), header, &from.data[offset..])
+    }
+
+    /// Where the table has the live item that `bytes` start with.
+    pub(super) fn spot_of(
+        &self,
+        env: &Env,
+        (segment, offset): (SegmentId, usize),
+        header: &Header,
+        bytes: &[u8],
+    ) -> Spot {
+        let hash = env.seed.hash(header.key(bytes));
+        let slot = env.geometry.slot_in_shard(SlotId::of(hash));
+        let loc = env.geometry.loc(segment, offset);
+        let position = self.slots[slot].table.find(Tag::of(hash.bits()), |other| other == loc);
+        let position = position.expect("a live item is in its slot's table");
+        Spot { slot, position, segment, offset, header: *header }
+    }
+
+    /// Puts what is left of the segment back.
+    fn finish(&mut self, env: &Env, from: Emptying, queue: Queue) {
+        let Emptying { id, data, kept_len, kept_items, scan_at } = from;
+        let segment = self.segments.at_mut(id);
+        segment.data = data;
+        self.segments.compacted(id, kept_items, kept_len, scan_at);
+        if kept_items == 0 {
+            self.free_segment(env, id);
+        } else if self.segments.at(id).is_shared {
+            self.segments.activate(id, queue);
+        } else {
+            self.segments.requeue(id, queue);
+        }
+    }
+
+    /// Lets the ghost remember as many keys as there are items, if there is memory for it.
+    fn grow_ghost(&mut self, env: &Env) {
+        let items = usize::try_from(self.counts.items).unwrap_or(usize::MAX);
+        if self.ghost.capacity() >= items / 2 {
+            return;
+        }
+        let bytes = Ghost::charge_of(items);
+        if bytes <= self.charged / GHOST_DIVISOR && env.budget.try_reserve(bytes) {
+            self.charged += bytes;
+            let before = self.ghost.charge();
+            self.ghost.resize(items);
+            self.release(env, before);
+        }
+    }
+}
+
+/// S3-FIFO's decision over an item at the head of its queue.
+fn fate(queue: Queue, header: &mut Header, pressure: Pressure) -> Fate {
+    let is_kept = match queue {
+        Queue::Small => header.frequency >= PROMOTION_FREQUENCY,
+        Queue::Main => header.frequency > 0,
+    };
+    if !is_kept || pressure == Pressure::Hard {
+        return Fate::Goes(Removal::Evicted);
+    }
+    header.frequency = match queue {
+        Queue::Small => 0,
+        Queue::Main => header.frequency - 1,
+    };
+    Fate::Stays(Queue::Main)
+}

@@ -1,0 +1,95 @@
+//! Expired items are found without a lookup: a segment knows when looking through it is worth it.
+
+use super::{Env, Removal, Shard};
+use crate::item::{Header, mark};
+use crate::segment::SegmentId;
+use crate::stats::Maintained;
+use crate::time::Now;
+
+/// A segment is looked through again when this part of its live bytes has expired.
+const WORTH_DIVISOR: u32 = 8;
+
+impl Shard {
+    /// A step of background work.
+    pub(crate) fn maintain(&mut self, env: &Env, now: Now) -> Maintained {
+        let before = self.counts.expired;
+        let scanned_bytes = self.expire_step(env, now).unwrap_or(0);
+        let expired = self.counts.expired - before;
+        Maintained { expired, scanned_bytes, ..Maintained::default() }
+    }
+
+    /// Looks through the next segment that is due; returns its bytes, or `None` when none is.
+    pub(crate) fn expire_step(&mut self, env: &Env, now: Now) -> Option<u64> {
+        if self.next_scan > now.unix_secs() {
+            return None;
+        }
+        let last = self.segments.last_number();
+        for _ in 0..last {
+            self.scan_number = if self.scan_number >= last { 1 } else { self.scan_number + 1 };
+            if let Some((id, segment)) = self.segments.in_use(self.scan_number)
+                && segment.scan_at <= now.unix_secs()
+            {
+                let bytes = u64::from(segment.used);
+                self.expire_segment(env, id, now);
+                return Some(bytes);
+            }
+        }
+        let scans = self.segments.iter().map(|(_, segment)| segment.scan_at);
+        self.next_scan = scans.min().unwrap_or(u32::MAX);
+        None
+    }
+
+    /// Removes the expired items of a segment, and says when to look again.
+    fn expire_segment(&mut self, env: &Env, id: SegmentId, now: Now) {
+        let used = self.segments.at(id).used as usize;
+        let mut ends = Ends::default();
+        let mut offset = 0;
+        while offset < used {
+            let bytes = &self.segments.at(id).data[offset..];
+            let header = Header::read(bytes);
+            let is_live = !header.has(mark::DEAD);
+            if is_live && header.is_expired(now) {
+                let spot = self.spot_of(env, (id, offset), &header, bytes);
+                self.remove(env, &spot, Removal::ExpiredInBackground);
+                if self.segments.at(id).items == 0 {
+                    return;
+                }
+            } else if is_live && header.exptime != 0 {
+                ends.add(header.exptime - now.unix_secs(), header.item_len());
+            }
+            offset += header.item_len();
+        }
+        let segment = self.segments.at_mut(id);
+        let wait = ends.seconds_until(segment.live / WORTH_DIVISOR);
+        segment.scan_at = wait.map_or(u32::MAX, |wait| now.unix_secs().saturating_add(wait));
+    }
+}
+
+/// Bytes that expire, by the power of two of the seconds until then.
+#[derive(Default)]
+struct Ends {
+    bytes: [u32; 32],
+}
+
+impl Ends {
+    fn add(&mut self, seconds: u32, len: usize) {
+        let bytes = &mut self.bytes[seconds.max(1).ilog2() as usize];
+        *bytes = bytes.saturating_add(u32::try_from(len).unwrap_or(u32::MAX));
+    }
+
+    /// Seconds until this many bytes have expired, or all that ever will; `None` when none will.
+    fn seconds_until(&self, worth: u32) -> Option<u32> {
+        let mut sum = 0u32;
+        let mut wait = None;
+        for (power, bytes) in (1u32..).zip(self.bytes) {
+            if bytes > 0 {
+                sum = sum.saturating_add(bytes);
+                wait = Some(1u32.checked_shl(power).unwrap_or(u32::MAX));
+                if sum >= worth {
+                    break;
+                }
+            }
+        }
+        wait
+    }
+}

@@ -1,0 +1,123 @@
+use super::write::{NewItem, NewValue};
+use super::{Env, Removal, Shard, Spot};
+use crate::budget::{NoRoom, Room};
+use crate::item::mark;
+use crate::key::Key;
+use crate::ops::{Put, PutMode};
+use crate::outcome::PutOutcome;
+use crate::time::{Expiry, Now};
+
+/// What the item that is there makes of a put.
+enum Decision<'a> {
+    Refuse(PutOutcome),
+    Store(NewItem<'a>),
+}
+
+impl Shard {
+    /// Runs a put whose own value is not too large.
+    pub(crate) fn put(
+        &mut self,
+        (env, room): (&Env, &mut Room),
+        key: &Key<'_>,
+        op: &Put<'_>,
+        now: Now,
+    ) -> Result<PutOutcome, NoRoom> {
+        let old = self.find_live(env, key, now);
+        let decision = match &old {
+            Some(old) => self.decide_over(env, key, op, old, now),
+            None => decide_missing(op),
+        };
+        let new = match decision {
+            Decision::Refuse(outcome) => return Ok(outcome),
+            Decision::Store(new) => new,
+        };
+        let old_len = old.map_or(0, |old| old.header.value_len as usize);
+        let value_len = match new.value {
+            NewValue::Bytes(value) => value.len(),
+            NewValue::Appended(value) | NewValue::Prepended(value) => old_len + value.len(),
+        };
+        let value_len = u32::try_from(value_len).expect("the item's size was checked");
+        let cas = self.store((env, room), key, &new, old.as_ref(), now)?;
+        Ok(PutOutcome::Stored { cas, value_len })
+    }
+
+    /// After a put that failed for size or memory: nobody may read the old value.
+    pub(crate) fn remove_after_failure(&mut self, env: &Env, key: &Key<'_>, now: Now) {
+        if let Some(spot) = self.find_live(env, key, now) {
+            self.remove(env, &spot, Removal::Deleted);
+        }
+    }
+
+    /// memcached.c, `do_store_item`, with an item to replace or compare with.
+    fn decide_over<'a>(
+        &mut self,
+        env: &Env,
+        key: &Key<'_>,
+        op: &Put<'a>,
+        old: &Spot,
+        now: Now,
+    ) -> Decision<'a> {
+        let there = old.header;
+        let compare = op.cas_compare.unwrap_or(0);
+        match op.mode {
+            PutMode::Add => {
+                // "promote to head of LRU", without the mark of a fetch.
+                let mut header = there;
+                header.bump(now);
+                self.write_header(old, &header);
+                Decision::Refuse(PutOutcome::NotStored)
+            }
+            PutMode::Set | PutMode::Replace => {
+                if op.cas_compare.is_none() || (compare != 0 && compare == there.cas) {
+                    Decision::Store(new_item(op, op.expiry))
+                } else if op.invalidate && compare != 0 && compare < there.cas {
+                    let marks = mark::STALE | there.marks & mark::TOKEN_SENT;
+                    let exptime = there.exptime;
+                    Decision::Store(NewItem { exptime, marks, ..new_item(op, op.expiry) })
+                } else {
+                    Decision::Refuse(PutOutcome::Exists)
+                }
+            }
+            PutMode::Append | PutMode::Prepend => {
+                if compare != 0 && compare != there.cas {
+                    return Decision::Refuse(PutOutcome::Exists);
+                }
+                let client_flags = there.client_flags(self.bytes(old));
+                let value_len = there.value_len as usize + op.value.len();
+                if !env.geometry.item_fits(key.bytes().len(), client_flags, value_len) {
+                    return Decision::Refuse(PutOutcome::NotStored);
+                }
+                let value = match op.mode {
+                    PutMode::Prepend => NewValue::Prepended(op.value),
+                    _ => NewValue::Appended(op.value),
+                };
+                let (exptime, cas) = (there.exptime, op.cas_override);
+                Decision::Store(NewItem { value, client_flags, exptime, marks: 0, cas })
+            }
+        }
+    }
+}
+
+/// memcached.c, `do_store_item`, without an item to replace or compare with.
+fn decide_missing<'a>(op: &Put<'a>) -> Decision<'a> {
+    match op.mode {
+        PutMode::Set | PutMode::Replace if op.cas_compare.is_some() => {
+            Decision::Refuse(PutOutcome::NotFound)
+        }
+        PutMode::Set | PutMode::Add => Decision::Store(new_item(op, op.expiry)),
+        PutMode::Replace => Decision::Refuse(PutOutcome::NotStored),
+        PutMode::Append | PutMode::Prepend => match op.vivify {
+            Some(expiry) => Decision::Store(new_item(op, expiry)),
+            None => Decision::Refuse(PutOutcome::NotStored),
+        },
+    }
+}
+
+fn new_item<'a>(op: &Put<'a>, expiry: Expiry) -> NewItem<'a> {
+    NewItem {
+        client_flags: op.client_flags,
+        exptime: expiry.exptime(),
+        cas: op.cas_override,
+        ..NewItem::plain(op.value)
+    }
+}

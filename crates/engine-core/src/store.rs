@@ -1,0 +1,379 @@
+use crate::budget::{Budget, NoRoom, Room};
+use crate::geometry::Geometry;
+use crate::index::Tag;
+use crate::shard::{Env, Pressure, Shard};
+use crate::{
+    Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Item, Key, Lookup,
+    Maintained, Now, Put, PutOutcome, StoreConfig, StoreStats,
+};
+use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use memtide_topology::SlotId;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// All items of one node. `Send + Sync`: every core calls it.
+///
+/// A call takes the lock of one shard at a time; nothing locks the whole store. A call that needs
+/// memory lets go of its shard, evicts in the shard that has most, and tries again.
+#[derive(Debug)]
+pub struct Store {
+    env: Env,
+    cells: Box<[Cell]>,
+    /// The shard that background work goes on with.
+    next_maintained: AtomicUsize,
+}
+
+/// A shard on cache lines of its own, and what others may read of it without its lock.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Cell {
+    shard: Mutex<Shard>,
+    /// Bytes of the budget that the shard has.
+    charged: AtomicU64,
+    /// Second from which on there may be expired items to find.
+    next_scan: AtomicU32,
+}
+
+/// A locked shard, which updates the figures of its cell when it is let go.
+struct Locked<'a> {
+    cell: &'a Cell,
+    shard: MutexGuard<'a, Shard>,
+}
+
+/// Where to go on listing a slot: see [`Store::slot_items`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotCursor {
+    slot: SlotId,
+    tag: Tag,
+}
+
+/// Eviction steps for one call, until it gives up with out of memory: this many, and more for
+/// an item of many segments and for many shards.
+const EVICTION_STEPS_MIN: usize = 64;
+
+impl Store {
+    /// An empty store.
+    ///
+    /// It takes about half a MiB before the first item; a `memory_max` below
+    /// [`Store::memory_min`] leaves it unable to hold any.
+    #[must_use]
+    pub fn new(config: StoreConfig) -> Self {
+        let geometry = Geometry::of(&config);
+        let cells = (0..geometry.shards).map(|_| Cell::new(geometry.shards)).collect();
+        let budget = Budget::new(config.memory_max, geometry.fixed_bytes(size_of::<Cell>()));
+        let env = Env { geometry, budget, seed: config.seed };
+        Self { env, cells, next_maintained: AtomicUsize::new(0) }
+    }
+
+    /// The least `memory_max` that is of any use with this configuration, in bytes: the fixed
+    /// part, and room for one item of the largest size.
+    #[must_use]
+    pub fn memory_min(config: &StoreConfig) -> u64 {
+        let geometry = Geometry::of(config);
+        let item = u64::from(geometry.item_size_max).max(geometry.segment_len as u64);
+        geometry.fixed_bytes(size_of::<Cell>()) + 2 * item
+    }
+
+    /// Whether an item of this size is allowed, to the byte as memcached decides it:
+    /// 48 + 8 + key + 1 + (4 with client flags) + value + 2 <= `item_size_max`.
+    ///
+    /// A caller asks when it has read the command line, before it reads the value. Where this is
+    /// false, a classic set and every ms also remove the item that is there: memcached does.
+    #[must_use]
+    pub fn item_fits(&self, key_len: usize, client_flags: u32, value_len: usize) -> bool {
+        self.env.geometry.item_fits(key_len, client_flags, value_len)
+    }
+
+    /// Looks up a key; `with` sees the item borrowed under the lock of its shard, so it encodes
+    /// into the caller's buffer and does nothing slow.
+    #[inline]
+    pub fn lookup<R>(
+        &self,
+        key: Key<'_>,
+        op: &Lookup,
+        now: Now,
+        with: impl FnOnce(Found<'_>) -> R,
+    ) -> R {
+        let mut locked = self.lock(&key);
+        match (locked.shard.lookup(&self.env, &key, op, now), op.vivify) {
+            (Some(hit), _) => with(Found::Hit(hit)),
+            (None, None) => with(Found::Miss),
+            (None, Some(expiry)) => {
+                drop(locked);
+                self.lookup_or_vivify((key, op, expiry), now, with)
+            }
+        }
+    }
+
+    /// Stores a value under the condition of `op`.
+    pub fn put(&self, key: Key<'_>, op: &Put<'_>, now: Now) -> PutOutcome {
+        let fits = self.item_fits(key.bytes().len(), op.client_flags, op.value.len());
+        let done = match fits {
+            true => {
+                self.with_room(&key, now, |env, shard, room| shard.put((env, room), &key, op, now))
+            }
+            false => Ok(PutOutcome::TooLarge),
+        };
+        let outcome = match done {
+            Ok(outcome) => outcome,
+            // memcached gives up an append that it has no memory for without saying why.
+            Err(NoRoom { .. }) if op.extends() => PutOutcome::NotStored,
+            Err(NoRoom { .. }) => PutOutcome::OutOfMemory,
+        };
+        let has_failed = matches!(outcome, PutOutcome::TooLarge | PutOutcome::OutOfMemory);
+        if has_failed && op.failure_removes {
+            self.lock(&key).shard.remove_after_failure(&self.env, &key, now);
+        }
+        outcome
+    }
+
+    /// Adds to or subtracts from a decimal number.
+    pub fn arithmetic(&self, key: Key<'_>, op: &Arithmetic, now: Now) -> ArithmeticOutcome {
+        let done = self
+            .with_room(&key, now, |env, shard, room| shard.arithmetic((env, room), &key, op, now));
+        done.unwrap_or_else(|_| {
+            let is_there = self.lock(&key).shard.has(&self.env, &key, now);
+            match is_there {
+                true => ArithmeticOutcome::OutOfMemory,
+                false => ArithmeticOutcome::OutOfMemoryVivifying,
+            }
+        })
+    }
+
+    /// Deletes an item, or leaves it stale or empty.
+    pub fn delete(&self, key: Key<'_>, op: &Delete, now: Now) -> DeleteOutcome {
+        let done =
+            self.with_room(&key, now, |env, shard, room| shard.delete((env, room), &key, op, now));
+        done.unwrap_or(DeleteOutcome::OutOfMemory)
+    }
+
+    /// Gives an item another expiry and counts as a fetch; `false` where there is none.
+    pub fn touch(&self, key: Key<'_>, expiry: Expiry, now: Now) -> bool {
+        self.lock(&key).shard.touch(&self.env, &key, expiry, now)
+    }
+
+    /// Removes all items; one mutation of every slot.
+    pub fn flush_all(&self) {
+        self.cells.iter().for_each(|cell| cell.lock().shard.flush(&self.env));
+    }
+
+    /// A step of background work: reclaims expired items, and gives memory back after the limit
+    /// was lowered. Call it about every 100 ms, and again at once while
+    /// [`is_behind`](Maintained::is_behind).
+    ///
+    /// Looks through at most `budget_bytes` of segments, rounded up to one; a MiB takes about
+    /// 0.1 ms. Each lock is held for one segment at a time, and with nothing due none is taken.
+    pub fn maintain(&self, now: Now, budget_bytes: u64) -> Maintained {
+        let mut done = Maintained::default();
+        for _ in 0..self.cells.len() {
+            let next = self.next_maintained.load(Ordering::Relaxed);
+            self.maintain_shard(&self.cells[next], (now, budget_bytes), &mut done);
+            if done.is_behind {
+                break;
+            }
+            self.next_maintained.store((next + 1) % self.cells.len(), Ordering::Relaxed);
+        }
+        while !done.is_behind && self.env.budget.used() > self.env.budget.max() {
+            let evicted = self.most_charged().lock().shard.shed(&self.env, now);
+            done.add(evicted, budget_bytes);
+            if evicted.scanned_bytes == 0 {
+                break;
+            }
+        }
+        done
+    }
+
+    /// Changes the limit. Lowering it acts on the next puts and in [`Store::maintain`].
+    pub fn set_memory_max(&self, bytes: u64) {
+        self.env.budget.set_max(bytes);
+    }
+
+    /// A snapshot of the counters, summed over the shards one after the other.
+    #[must_use]
+    pub fn stats(&self) -> StoreStats {
+        let (memory_used, memory_max) = (self.env.budget.used(), self.env.budget.max());
+        let mut stats = StoreStats { memory_used, memory_max, ..StoreStats::default() };
+        self.cells.iter().for_each(|cell| stats.add(&cell.lock().shard.counts()));
+        stats
+    }
+
+    /// Mutations of a slot so far: the position in its replication stream.
+    #[must_use]
+    pub fn slot_version(&self, slot: SlotId) -> u64 {
+        self.lock_slot(slot).shard.version(self.env.geometry.slot_in_shard(slot))
+    }
+
+    /// Lists items of a slot from `cursor` on, about `items_max` of them, and says where to go
+    /// on; `None` at the end.
+    ///
+    /// An item that is there during the whole listing is seen exactly once, whatever else
+    /// changes meanwhile. `with` runs under the lock of the slot's shard.
+    pub fn slot_items(
+        &self,
+        cursor: SlotCursor,
+        items_max: usize,
+        now: Now,
+        mut with: impl FnMut(Item<'_>),
+    ) -> Option<SlotCursor> {
+        let SlotCursor { slot, tag } = cursor;
+        let number = self.env.geometry.slot_in_shard(slot);
+        let locked = self.lock_slot(slot);
+        let items_max = items_max.max(1);
+        let next = locked.shard.items_of((&self.env, now), (number, tag), items_max, &mut with);
+        next.map(|tag| SlotCursor { slot, tag })
+    }
+
+    /// Removes all items of a slot; one mutation of it.
+    pub fn flush_slot(&self, slot: SlotId) {
+        let number = self.env.geometry.slot_in_shard(slot);
+        self.lock_slot(slot).shard.flush_slot(&self.env, number);
+    }
+
+    /// Forgets a slot: its items and its version.
+    pub fn drop_slot(&self, slot: SlotId) {
+        let number = self.env.geometry.slot_in_shard(slot);
+        self.lock_slot(slot).shard.drop_slot(&self.env, number);
+    }
+
+    fn lookup_or_vivify<R>(
+        &self,
+        (key, op, expiry): (Key<'_>, &Lookup, Expiry),
+        now: Now,
+        with: impl FnOnce(Found<'_>) -> R,
+    ) -> R {
+        let mut with = Some(with);
+        let mut call = |found: Found<'_>| with.take().map(|with| with(found));
+        let done = self.with_room(&key, now, |env, shard, room| {
+            // Another core may have stored it since the miss.
+            if let Some(hit) = shard.lookup(env, &key, op, now) {
+                return Ok(call(Found::Hit(hit)));
+            }
+            shard.vivify((env, room), &key, (expiry, op), now)?;
+            let hit = shard.vivified(env, &key, now).expect("it was made just now");
+            Ok(call(Found::Hit(hit)))
+        });
+        let done = done.unwrap_or_else(|_| call(Found::Miss));
+        done.expect("only a call that succeeds takes `with`")
+    }
+
+    /// Runs a command that may need memory; evicts until there is enough or no hope.
+    fn with_room<T>(
+        &self,
+        key: &Key<'_>,
+        now: Now,
+        mut run: impl FnMut(&Env, &mut Shard, &mut Room) -> Result<T, NoRoom>,
+    ) -> Result<T, NoRoom> {
+        let mut room = Room::default();
+        let mut step = 0;
+        loop {
+            let done = run(&self.env, &mut self.lock(key).shard, &mut room);
+            let failed = match done {
+                Ok(done) => {
+                    room.release(&self.env.budget);
+                    return Ok(done);
+                }
+                Err(failed) => failed,
+            };
+            let steps_max = self.eviction_steps_max(failed);
+            if failed.bytes > self.env.budget.capacity() || step >= steps_max {
+                room.release(&self.env.budget);
+                self.lock(key).shard.count_out_of_memory();
+                return Err(failed);
+            }
+            if !room.fill(&self.env.budget, failed.bytes) {
+                let pressure = if step < steps_max / 2 { Pressure::Normal } else { Pressure::Hard };
+                self.evict(key, now, pressure);
+                room.fill(&self.env.budget, failed.bytes);
+            }
+            step += 1;
+        }
+    }
+
+    /// Evicts in the key's shard where that has its share of the memory, and otherwise in the
+    /// one that has most.
+    fn evict(&self, key: &Key<'_>, now: Now, pressure: Pressure) {
+        let own = self.cell(key.slot());
+        let share = self.env.budget.capacity() / self.cells.len() as u64;
+        let slack = self.env.geometry.segment_len as u64;
+        let has_share = own.charged.load(Ordering::Relaxed) + slack >= share;
+        let victim = if has_share { own } else { self.most_charged() };
+        victim.lock().shard.evict_step(&self.env, now, pressure);
+    }
+
+    fn eviction_steps_max(&self, need: NoRoom) -> usize {
+        let segments = need.bytes / self.env.geometry.segment_len as u64;
+        let segments = usize::try_from(segments).unwrap_or(usize::MAX);
+        EVICTION_STEPS_MIN
+            .saturating_add(self.cells.len())
+            .saturating_add(segments.saturating_mul(8))
+    }
+
+    fn maintain_shard(&self, cell: &Cell, (now, budget): (Now, u64), done: &mut Maintained) {
+        while !done.is_behind && cell.next_scan.load(Ordering::Relaxed) <= now.unix_secs() {
+            done.add(cell.lock().shard.maintain(&self.env, now), budget);
+        }
+    }
+
+    fn most_charged(&self) -> &Cell {
+        let most = self.cells.iter().max_by_key(|cell| cell.charged.load(Ordering::Relaxed));
+        most.expect("there is at least one shard")
+    }
+
+    #[inline]
+    fn lock(&self, key: &Key<'_>) -> Locked<'_> {
+        self.lock_slot(key.slot())
+    }
+
+    #[inline]
+    fn lock_slot(&self, slot: SlotId) -> Locked<'_> {
+        self.cell(slot).lock()
+    }
+
+    #[inline]
+    fn cell(&self, slot: SlotId) -> &Cell {
+        &self.cells[self.env.geometry.shard(slot)]
+    }
+}
+
+impl SlotCursor {
+    /// The start of a slot.
+    #[must_use]
+    pub const fn start(slot: SlotId) -> Self {
+        Self { slot, tag: Tag::FIRST }
+    }
+}
+
+impl Cell {
+    fn new(shards: u16) -> Self {
+        Self {
+            shard: Mutex::new(Shard::new(shards)),
+            charged: AtomicU64::new(0),
+            next_scan: AtomicU32::new(u32::MAX),
+        }
+    }
+
+    #[inline]
+    fn lock(&self) -> Locked<'_> {
+        // A caller's closure that panicked did so after the shard had changed as a whole.
+        let shard = self.shard.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { cell: self, shard }
+    }
+}
+
+impl Drop for Locked<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.cell.charged.store(self.shard.charged(), Ordering::Relaxed);
+        self.cell.next_scan.store(self.shard.next_scan(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    pub(crate) fn each_shard(&self, mut with: impl FnMut(&Env, &Shard)) {
+        self.cells.iter().for_each(|cell| with(&self.env, &cell.lock().shard));
+    }
+
+    pub(crate) fn fixed_bytes(&self) -> u64 {
+        self.env.geometry.fixed_bytes(size_of::<Cell>())
+    }
+}

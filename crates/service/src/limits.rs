@@ -1,0 +1,35 @@
+//! Every bound of this crate.
+
+use std::time::Duration;
+
+/// Listening backlog: connections that the kernel completes before they are accepted. Linux cuts
+/// it to `net.core.somaxconn` (4,096 by default).
+pub const LISTEN_BACKLOG: i32 = 4096;
+
+/// Admin HTTP: connections served at once. Further ones wait in the backlog.
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
+
+/// Admin HTTP: bytes of a request's line and headers (hyper's lowest possible bound is 8 KiB).
+pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Admin HTTP: from accept to the last byte of the reply taken by the client, so that one who
+/// reads slowly gives his place up. Each connection carries one request.
+pub const ADMIN_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A PEM file (certificate chain, key, CA bundle) larger than this is a mistake. The largest
+/// bundles of public CAs are a quarter of it.
+pub const PEM_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A configuration file larger than this is a mistake.
+pub const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Quiet time after the last file event before certificates are read: writers replace the
+/// certificate and the key one after the other.
+pub const TLS_RELOAD_QUIET: Duration = Duration::from_millis(250);
+
+/// Events that never cease delay a reload no longer than this.
+pub const TLS_RELOAD_DELAY_MAX: Duration = Duration::from_secs(2);
+
+/// The files are compared with what is in force this often, for the file systems and symlinks
+/// whose changes raise no event.
+pub const TLS_POLL_INTERVAL: Duration = Duration::from_secs(30);

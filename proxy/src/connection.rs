@@ -1,0 +1,211 @@
+//! A client connection as a hand-written future: read once, execute all, write once.
+
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use crate::core::{Core, Scratch};
+use crate::limits;
+use crate::registry::{Kick, Registered};
+use crate::session::{Batch, Progress, Session};
+use crate::transport::{Received, Transport};
+
+/// Why a connection ended.
+#[derive(Debug)]
+pub enum End {
+    /// The client closed it.
+    Peer,
+    /// The client said `quit`, or lost its framing and was told so.
+    Session,
+    /// We asked it to.
+    Kicked(Kick),
+    /// The socket or the TLS layer failed.
+    Failed(io::Error),
+}
+
+/// One client after its handshake.
+pub struct Connection {
+    transport: Transport,
+    session: Session,
+    core: Rc<Core>,
+    registered: Registered,
+    /// Bytes of an unfinished command, or that wait until the client has read its replies. Empty
+    /// while the connection idles, and then it owns no memory.
+    carry: Vec<u8>,
+    /// How many bytes `carry` must have before parsing can get further.
+    needed: usize,
+    /// The batch whose replies are not all sent.
+    batch: Option<(Instant, Batch)>,
+    /// What to do when all is sent.
+    ending: Option<End>,
+    peer_is_done: bool,
+}
+
+impl Connection {
+    /// Serves until the connection ends; says why, and gives the transport back.
+    pub async fn serve(
+        transport: Transport,
+        core: Rc<Core>,
+        registered: Registered,
+    ) -> (End, Transport) {
+        let mut connection = Self {
+            transport,
+            session: Session::default(),
+            core,
+            registered,
+            carry: Vec::new(),
+            needed: 0,
+            batch: None,
+            ending: None,
+            peer_is_done: false,
+        };
+        let end = poll_fn(|cx| connection.poll_serve(cx)).await;
+        let Self { mut session, core, transport, .. } = connection;
+        session.abandon(&core.counters);
+        (end, transport)
+    }
+
+    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let core = Rc::clone(&self.core);
+        let scratch = &mut *core.scratch.borrow_mut();
+        // Nothing of another connection may be left, however its turn ended.
+        scratch.plain.clear();
+        scratch.replies.clear();
+        match self.take_early(scratch).and_then(|()| self.drive(cx, scratch)) {
+            Ok(Poll::Ready(end)) => Poll::Ready(end),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(error) => Poll::Ready(End::Failed(error)),
+        }
+    }
+
+    fn take_early(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        if self.session.is_fresh() {
+            self.transport.take_early(&mut scratch.plain)?;
+            if !scratch.plain.is_empty() {
+                self.execute(scratch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drive(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> io::Result<Poll<End>> {
+        loop {
+            let kick = self.registered.poll_kick(cx);
+            if self.transport.wants_write() {
+                if self.transport.poll_flush(cx)?.is_pending() {
+                    return Ok(self.stalled(kick));
+                }
+                self.registered.is_stalled.set(false);
+            }
+            self.settle_batch();
+            if let Some(end) = self.ending.take() {
+                return Ok(Poll::Ready(end));
+            }
+            if self.carry.len() >= self.needed.max(1) {
+                self.execute(scratch)?;
+                continue;
+            }
+            if self.peer_is_done {
+                return Ok(Poll::Ready(End::Peer));
+            }
+            match self.transport.poll_receive(cx, &mut scratch.wire, &mut scratch.plain) {
+                Poll::Pending => return Ok(self.idle(kick)),
+                Poll::Ready(received) => self.received(received, scratch)?,
+            }
+        }
+    }
+
+    fn received(
+        &mut self,
+        received: io::Result<Received>,
+        scratch: &mut Scratch,
+    ) -> io::Result<()> {
+        match received {
+            Ok(received) => self.peer_is_done = received == Received::Closed,
+            // The alert that rustls queued goes out with the replies to what came before.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.ending = Some(End::Failed(error));
+            }
+            Err(error) => return Err(error),
+        }
+        self.execute(scratch)
+    }
+
+    /// The client does not read: only a stall ends the wait.
+    fn stalled(&self, kick: Kick) -> Poll<End> {
+        self.registered.is_stalled.set(true);
+        if kick == Kick::Stall { Poll::Ready(End::Kicked(kick)) } else { Poll::Pending }
+    }
+
+    /// Nothing to read and nothing to send. A drain lets an unfinished command arrive.
+    fn idle(&self, kick: Kick) -> Poll<End> {
+        match kick {
+            Kick::None | Kick::Stall => Poll::Pending,
+            Kick::Drain if !self.carry.is_empty() || self.session.is_swallowing() => Poll::Pending,
+            Kick::Drain | Kick::Idle => Poll::Ready(End::Kicked(kick)),
+        }
+    }
+
+    fn settle_batch(&mut self) {
+        if let Some((started, batch)) = self.batch.take() {
+            let took = started.elapsed();
+            self.core.counters.read_latency.record(took, batch.reads);
+            self.core.counters.write_latency.record(took, batch.writes);
+        }
+    }
+
+    /// Executes what `carry` and then `scratch.plain` hold, up to the output's bound, and queues
+    /// the replies. What is left of the input becomes `carry`.
+    fn execute(&mut self, scratch: &mut Scratch) -> io::Result<()> {
+        let started = Instant::now();
+        self.registered.active_secs.set(self.core.clock.age_secs(started));
+        let is_carried = !self.carry.is_empty();
+        if is_carried {
+            self.carry.extend_from_slice(&scratch.plain);
+            scratch.plain.clear();
+            if self.carry.len() < self.needed {
+                return Ok(());
+            }
+        }
+        let input = if is_carried { &self.carry } else { &scratch.plain };
+        let mut batch = Batch::default();
+        let now_secs = self.core.clock.unix_secs(started);
+        let mut executor = self.core.executor(now_secs, &mut batch);
+        let (consumed, progress) = self.session.advance(input, &mut scratch.replies, &mut executor);
+        self.needed = match progress {
+            Progress::NeedsMore { needed } => needed,
+            Progress::OutputFull => 0,
+            Progress::Close => {
+                self.ending.get_or_insert(End::Session);
+                0
+            }
+        };
+        self.keep_rest(is_carried, consumed, scratch);
+        self.core.counters.bytes_read.add(consumed as u64);
+        self.core.counters.bytes_written.add(scratch.replies.len() as u64);
+        let queued = self.transport.queue(&scratch.replies);
+        scratch.trim();
+        self.batch = Some((started, batch));
+        queued
+    }
+
+    fn keep_rest(&mut self, is_carried: bool, consumed: usize, scratch: &mut Scratch) {
+        if !is_carried {
+            let rest = &scratch.plain[consumed..];
+            if !rest.is_empty() {
+                self.carry.reserve_exact(rest.len().max(self.needed));
+                self.carry.extend_from_slice(rest);
+            }
+            scratch.plain.clear();
+        } else if consumed == self.carry.len() {
+            self.carry = Vec::new();
+        } else {
+            self.carry.drain(..consumed);
+            let missing = self.needed.saturating_sub(self.carry.len());
+            self.carry.reserve_exact(missing.min(self.core.carry_bytes_max()));
+        }
+        debug_assert!(self.carry.len() <= self.core.carry_bytes_max() + limits::READ_BYTES_MAX);
+    }
+}

@@ -1,0 +1,157 @@
+//! One core: a thread with its own runtime, its connections, and what they share.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use memtide_service::tls::Tls;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use crate::admission;
+use crate::client_log::ClientLog;
+use crate::clock::Clock;
+use crate::counters::CoreCounters;
+use crate::execute::Executor;
+use crate::limits;
+use crate::listener::Accepted;
+use crate::registry::{Patience, Registry};
+use crate::session::Batch;
+use crate::shared::Shared;
+
+/// Buffers that the connections of a core use in turn.
+pub struct Scratch {
+    /// What came from the socket.
+    pub wire: Box<[u8]>,
+    /// The same, decrypted.
+    pub plain: Vec<u8>,
+    /// Replies, before they are encrypted.
+    pub replies: Vec<u8>,
+}
+
+impl Scratch {
+    fn new() -> Self {
+        let wire = vec![0; limits::READ_BYTES_MAX].into_boxed_slice();
+        Self { wire, plain: Vec::new(), replies: Vec::new() }
+    }
+
+    /// Forgets the replies that were handed on, and gives back what a large one took.
+    pub fn trim(&mut self) {
+        self.replies.clear();
+        self.replies.shrink_to(limits::SCRATCH_BYTES_KEPT);
+        self.plain.shrink_to(limits::SCRATCH_BYTES_KEPT);
+    }
+}
+
+/// What the connections of one core share; never leaves its thread.
+pub struct Core {
+    /// What all cores share.
+    pub shared: Arc<Shared>,
+    /// Certificates, and what is agreed with clients.
+    pub tls: Arc<Tls>,
+    /// This core's counters; only this core writes them.
+    pub counters: Arc<CoreCounters>,
+    /// See [`Scratch`].
+    pub scratch: RefCell<Scratch>,
+    /// See [`Clock`].
+    pub clock: Clock,
+    /// What its clients do wrong.
+    pub client_log: ClientLog,
+    /// The open connections.
+    pub registry: Rc<Registry>,
+}
+
+impl Core {
+    /// What executes a batch of commands at this second.
+    pub fn executor<'a>(&'a self, now_secs: u32, batch: &'a mut Batch) -> Executor<'a> {
+        Executor::new(&self.shared, &self.counters, now_secs, batch)
+    }
+
+    /// Most bytes of an unfinished command.
+    pub fn carry_bytes_max(&self) -> usize {
+        self.shared.config.item_size_max as usize + limits::LINE_AND_FRAMING_BYTES_MAX
+    }
+}
+
+/// The way to a core's thread.
+pub struct CoreHandle {
+    /// Where accepted sockets go.
+    pub accepted: mpsc::Sender<Accepted>,
+    /// Ends when the core has closed its last connection.
+    pub thread: std::thread::JoinHandle<()>,
+}
+
+/// Starts core `index`.
+///
+/// # Errors
+/// Where the operating system gives no thread or no event queue.
+pub fn spawn(shared: &Arc<Shared>, tls: &Arc<Tls>, index: usize) -> std::io::Result<CoreHandle> {
+    let (accepted, incoming) = mpsc::channel(limits::HANDOFF_MAX);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (shared, tls) = (Arc::clone(shared), Arc::clone(tls));
+    let thread =
+        std::thread::Builder::new().name(format!("memtide-core-{index}")).spawn(move || {
+            let core = Rc::new(Core {
+                counters: Arc::clone(&shared.counters[index]),
+                shared,
+                tls,
+                scratch: RefCell::new(Scratch::new()),
+                clock: Clock::new(),
+                client_log: ClientLog::default(),
+                registry: Rc::default(),
+            });
+            let local = LocalSet::new();
+            runtime.block_on(local.run_until(run(core, index, incoming)));
+        })?;
+    Ok(CoreHandle { accepted, thread })
+}
+
+/// Serves until the listeners are gone and the drain has closed every connection, or the drain's
+/// time is over.
+async fn run(core: Rc<Core>, index: usize, mut incoming: mpsc::Receiver<Accepted>) {
+    let ticker = tokio::task::spawn_local(tick(Rc::clone(&core), index));
+    let mut draining = core.shared.drain.draining();
+    let mut tasks = tokio::task::JoinSet::new();
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            socket = incoming.recv() => match socket {
+                Some(socket) => {
+                    tasks.spawn_local(admission::admit(Rc::clone(&core), socket));
+                }
+                None => break,
+            },
+            Some(_) = tasks.join_next() => {}
+            () = &mut draining, if !is_draining => {
+                is_draining = true;
+                core.registry.drain();
+            }
+        }
+    }
+    core.registry.drain();
+    tokio::select! {
+        () = async { while tasks.join_next().await.is_some() {} } => {}
+        () = core.shared.drain.stopped() => {}
+    }
+    ticker.abort();
+}
+
+/// The core's housekeeping: the wall clock, overdue connections, and its share of the store's.
+async fn tick(core: Rc<Core>, index: usize) {
+    let mut interval = tokio::time::interval(Duration::from_millis(250));
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let patience = Patience {
+        idle_secs: core.shared.config.idle_timeout.map(|limit| limit.as_secs().max(1)),
+        stall_secs: limits::WRITE_STALL_MAX.as_secs(),
+    };
+    loop {
+        interval.tick().await;
+        core.clock.adjust();
+        let now = Instant::now();
+        core.registry.kick_overdue(core.clock.age_secs(now), patience);
+        if index == 0 {
+            core.shared.maintain(core.clock.unix_secs(now));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! What is counted: per core, written by that core alone, summed when somebody reads.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// A counter with one writer; any thread may read it.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; to be called from the owning core only.
+    ///
+    /// A plain load and store instead of a locked add: with one writer nothing is lost.
+    pub fn add(&self, count: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// The count so far.
+    #[must_use]
+    pub fn load(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Upper bounds of the latency buckets in microseconds; a last bucket has none.
+pub const LATENCY_BOUNDS_US: [u64; 24] = [
+    10, 25, 50, 100, 150, 200, 250, 300, 400, 500, 750, 1_000, 1_500, 2_500, 5_000, 10_000, 25_000,
+    50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
+];
+
+/// Latencies of one core, by [`LATENCY_BOUNDS_US`].
+#[derive(Debug, Default)]
+pub struct Latency {
+    buckets: [Counter; LATENCY_BOUNDS_US.len() + 1],
+    sum_nanos: Counter,
+}
+
+impl Latency {
+    /// Counts `commands` that each took this long.
+    pub fn record(&self, took: Duration, commands: u64) {
+        if commands == 0 {
+            return;
+        }
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = LATENCY_BOUNDS_US.partition_point(|&bound| bound < micros);
+        self.buckets[bucket].add(commands);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.sum_nanos.add(nanos.saturating_mul(commands));
+    }
+}
+
+/// [`Latency`] of all cores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LatencyTotals {
+    /// Commands per bucket, not cumulative.
+    pub buckets: [u64; LATENCY_BOUNDS_US.len() + 1],
+    /// Sum of all latencies in nanoseconds.
+    pub sum_nanos: u64,
+}
+
+impl LatencyTotals {
+    fn add(&mut self, core: &Latency) {
+        for (total, bucket) in self.buckets.iter_mut().zip(&core.buckets) {
+            *total += bucket.load();
+        }
+        self.sum_nanos += core.sum_nanos.load();
+    }
+}
+
+macro_rules! counters {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// The counters of one core.
+        #[derive(Debug, Default)]
+        pub struct CoreCounters {
+            $($(#[$doc])* pub $name: Counter,)*
+            /// Successful reads: get, gets, gat, gats, mg; from the read of the command to the
+            /// write of its reply.
+            pub read_latency: Latency,
+            /// Successful writes: every other command on an item.
+            pub write_latency: Latency,
+        }
+
+        /// The counters of all cores, summed.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        pub struct Totals {
+            $($(#[$doc])* pub $name: u64,)*
+            /// See [`CoreCounters::read_latency`].
+            pub read_latency: LatencyTotals,
+            /// See [`CoreCounters::write_latency`].
+            pub write_latency: LatencyTotals,
+        }
+
+        impl Totals {
+            /// Sums the counters of these cores.
+            pub fn sum<'a>(cores: impl IntoIterator<Item = &'a CoreCounters>) -> Self {
+                let mut totals = Self::default();
+                for core in cores {
+                    $(totals.$name += core.$name.load();)*
+                    totals.read_latency.add(&core.read_latency);
+                    totals.write_latency.add(&core.write_latency);
+                }
+                totals
+            }
+
+            /// What came since `earlier`; latencies are left as they are.
+            #[must_use]
+            pub fn since(mut self, earlier: &Self) -> Self {
+                $(self.$name = self.$name.saturating_sub(earlier.$name);)*
+                self
+            }
+        }
+    };
+}
+
+counters! {
+    /// Commands of every kind, refused ones included.
+    commands,
+    /// Metered work in 1/1024 ECPU.
+    ecpu_units,
+    /// Keys asked for by get, gets and mg (memcached's `cmd_get`).
+    cmd_get,
+    /// Storage commands that were executed.
+    cmd_set,
+    /// touch, and keys of gat and gats.
+    cmd_touch,
+    /// flush_all.
+    cmd_flush,
+    /// Meta commands.
+    cmd_meta,
+    /// Keys found by get, gets and mg.
+    get_hits,
+    /// Keys not found.
+    get_misses,
+    /// Items touched.
+    touch_hits,
+    /// Items to touch that were not there.
+    touch_misses,
+    /// Items deleted.
+    delete_hits,
+    /// Items to delete that were not there.
+    delete_misses,
+    /// Counters incremented.
+    incr_hits,
+    /// Counters to increment that were not there.
+    incr_misses,
+    /// Counters decremented.
+    decr_hits,
+    /// Counters to decrement that were not there.
+    decr_misses,
+    /// Compare-and-swaps that stored.
+    cas_hits,
+    /// Compare-and-swaps on a key that was not there.
+    cas_misses,
+    /// Compare-and-swaps that met another CAS unique.
+    cas_badval,
+    /// Values refused as too large.
+    store_too_large,
+    /// Values refused for want of memory.
+    store_no_memory,
+    /// Replies of `ERROR` or `CLIENT_ERROR`.
+    client_errors,
+    /// Replies of `SERVER_ERROR`.
+    server_errors,
+    /// Commands refused for the cache's ECPU limit.
+    throttled_commands,
+    /// Command bytes taken in, before TLS.
+    bytes_read,
+    /// Reply bytes given out, before TLS.
+    bytes_written,
+    /// TLS handshakes in full.
+    handshakes_full,
+    /// TLS handshakes that resumed a session.
+    handshakes_resumed,
+    /// TLS handshakes that failed or took too long.
+    handshakes_failed,
+    /// Connections that spoke plaintext.
+    plaintext_connections,
+    /// Connections closed for being idle.
+    idle_kicks,
+    /// Connections closed for leaving their replies unread.
+    stall_kicks,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_lands_in_the_bucket_that_holds_it() {
+        let core = CoreCounters::default();
+        core.read_latency.record(Duration::from_micros(50), 3);
+        core.read_latency.record(Duration::from_micros(51), 2);
+        core.read_latency.record(Duration::from_secs(60), 1);
+        core.read_latency.record(Duration::from_secs(60), 0);
+        let totals = Totals::sum([&core]).read_latency;
+        let at = |us| LATENCY_BOUNDS_US.iter().position(|&bound| bound == us).unwrap();
+        assert_eq!(totals.buckets[at(50)], 3);
+        assert_eq!(totals.buckets[at(100)], 2);
+        assert_eq!(totals.buckets[LATENCY_BOUNDS_US.len()], 1);
+        assert_eq!(totals.buckets.iter().sum::<u64>(), 6);
+        assert_eq!(totals.sum_nanos, (3 * 50 + 2 * 51 + 60_000_000) * 1_000);
+    }
+
+    #[test]
+    fn totals_sum_the_cores_and_subtract_a_baseline() {
+        let (a, b) = (CoreCounters::default(), CoreCounters::default());
+        a.cmd_get.add(2);
+        b.cmd_get.add(3);
+        let before = Totals::sum([&a, &b]);
+        assert_eq!(before.cmd_get, 5);
+        b.cmd_get.add(4);
+        assert_eq!(Totals::sum([&a, &b]).since(&before).cmd_get, 4);
+    }
+}

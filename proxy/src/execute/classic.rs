@@ -1,0 +1,199 @@
+use memtide_engine_core::{
+    ArithmeticOutcome, DeleteOutcome, Expiry, Found, Lookup, Put, PutMode, PutOutcome,
+};
+use memtide_protocol::encode::{self, Status};
+use memtide_protocol::{Arithmetic, Delete, Direction, ErrorLine, Retrieve, StoreVerb, Touch};
+
+use super::{Executor, status};
+use crate::limits::OUTPUT_BYTES_HIGH;
+
+/// How far a get, gets, gat or gats has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retrieved {
+    offset: usize,
+    /// Keys looked up.
+    pub keys: u64,
+    /// Reply bytes written.
+    pub reply_bytes: u64,
+    /// Whether the `END` is written.
+    pub is_done: bool,
+}
+
+impl Executor<'_> {
+    /// Looks up the keys after `retrieved` and writes those found, until the output is full.
+    pub fn retrieve(
+        &mut self,
+        command: &Retrieve<'_>,
+        mut retrieved: Retrieved,
+        out: &mut Vec<u8>,
+    ) -> Retrieved {
+        let touch = command.touch.map(|exptime| self.expiry(exptime));
+        let lookup = Lookup { touch, ..Lookup::default() };
+        let mut keys = command.keys_from(retrieved.offset);
+        loop {
+            retrieved.offset = keys.offset();
+            if out.len() >= OUTPUT_BYTES_HIGH {
+                return retrieved;
+            }
+            let Some(key) = keys.next() else { break };
+            retrieved.keys += 1;
+            self.retrieve_one(key, &lookup, command.with_cas, out);
+        }
+        encode::status(out, Status::End);
+        self.batch.reads += 1;
+        retrieved.is_done = true;
+        retrieved
+    }
+
+    fn retrieve_one(&self, bytes: &[u8], lookup: &Lookup, with_cas: bool, out: &mut Vec<u8>) {
+        let Some(key) = self.key(bytes) else { return };
+        let is_hit = self.store.lookup(key, lookup, self.now, |found| match found {
+            Found::Miss => false,
+            Found::Hit(hit) => {
+                let item = hit.item;
+                let cas = with_cas.then_some(item.cas);
+                encode::value_header(out, bytes, item.client_flags, item.value.len(), cas);
+                out.extend_from_slice(item.value);
+                out.extend_from_slice(b"\r\n");
+                true
+            }
+        });
+        self.count_lookup(lookup.touch.is_some(), is_hit);
+    }
+
+    /// memcached counts gat and mg T as touches, not as gets.
+    pub(super) fn count_lookup(&self, touches: bool, is_hit: bool) {
+        let counters = self.counters;
+        let (command, outcome) = match (touches, is_hit) {
+            (true, true) => (&counters.cmd_touch, &counters.touch_hits),
+            (true, false) => (&counters.cmd_touch, &counters.touch_misses),
+            (false, true) => (&counters.cmd_get, &counters.get_hits),
+            (false, false) => (&counters.cmd_get, &counters.get_misses),
+        };
+        command.add(1);
+        outcome.add(1);
+    }
+
+    pub(super) fn put(&mut self, command: &memtide_protocol::Store<'_>, out: &mut Vec<u8>) {
+        let (mode, cas_compare) = match command.verb {
+            StoreVerb::Set => (PutMode::Set, None),
+            StoreVerb::Add => (PutMode::Add, None),
+            StoreVerb::Replace => (PutMode::Replace, None),
+            StoreVerb::Append => (PutMode::Append, None),
+            StoreVerb::Prepend => (PutMode::Prepend, None),
+            StoreVerb::Cas(cas) => (PutMode::Set, Some(cas)),
+        };
+        let put = Put {
+            mode,
+            value: command.value,
+            client_flags: command.client_flags,
+            expiry: self.expiry(command.exptime),
+            cas_compare,
+            failure_removes: command.verb == StoreVerb::Set,
+            ..Put::default()
+        };
+        let Some(key) = self.key(command.key) else { return };
+        let outcome = self.store.put(key, &put, self.now);
+        self.count_put(cas_compare.is_some(), outcome);
+        let reply = match outcome {
+            PutOutcome::Stored { .. } => Status::Stored,
+            PutOutcome::NotStored => Status::NotStored,
+            PutOutcome::Exists => Status::Exists,
+            PutOutcome::NotFound => Status::NotFound,
+            PutOutcome::TooLarge => {
+                return self.classic_error(command.noreply, ErrorLine::ObjectTooLarge, out);
+            }
+            PutOutcome::OutOfMemory => {
+                return self.classic_error(command.noreply, ErrorLine::OutOfMemoryStoring, out);
+            }
+        };
+        status(command.noreply, reply, out);
+    }
+
+    pub(super) fn count_put(&mut self, compares: bool, outcome: PutOutcome) {
+        let counters = self.counters;
+        match outcome {
+            PutOutcome::TooLarge => return counters.store_too_large.add(1),
+            PutOutcome::OutOfMemory => return counters.store_no_memory.add(1),
+            PutOutcome::Stored { .. } if compares => counters.cas_hits.add(1),
+            PutOutcome::Exists if compares => counters.cas_badval.add(1),
+            PutOutcome::NotFound if compares => counters.cas_misses.add(1),
+            _ => {}
+        }
+        counters.cmd_set.add(1);
+        self.batch.writes += 1;
+    }
+
+    pub(super) fn delete(&mut self, command: &Delete<'_>, out: &mut Vec<u8>) {
+        let Some(key) = self.key(command.key) else { return };
+        let delete = memtide_engine_core::Delete::default();
+        let outcome = self.store.delete(key, &delete, self.now);
+        self.count_delete(outcome);
+        let reply = match outcome {
+            DeleteOutcome::Deleted => Status::Deleted,
+            DeleteOutcome::NotFound => Status::NotFound,
+            DeleteOutcome::Exists => Status::Exists,
+            DeleteOutcome::OutOfMemory => {
+                return self.classic_error(command.noreply, ErrorLine::OutOfMemory, out);
+            }
+        };
+        status(command.noreply, reply, out);
+    }
+
+    pub(super) fn count_delete(&mut self, outcome: DeleteOutcome) {
+        match outcome {
+            DeleteOutcome::Deleted => self.counters.delete_hits.add(1),
+            DeleteOutcome::NotFound => self.counters.delete_misses.add(1),
+            DeleteOutcome::Exists => {}
+            DeleteOutcome::OutOfMemory => return,
+        }
+        self.batch.writes += 1;
+    }
+
+    pub(super) fn arithmetic(&mut self, command: &Arithmetic<'_>, out: &mut Vec<u8>) {
+        let Some(key) = self.key(command.key) else { return };
+        let is_decrement = command.direction == Direction::Decrement;
+        let op = memtide_engine_core::Arithmetic {
+            is_decrement,
+            ..memtide_engine_core::Arithmetic::incr(command.delta)
+        };
+        let outcome = self.store.arithmetic(key, &op, self.now);
+        self.count_arithmetic(is_decrement, outcome);
+        match outcome {
+            ArithmeticOutcome::Done(number) if !command.noreply => {
+                encode::number(out, number.value);
+            }
+            ArithmeticOutcome::Done(_) => {}
+            ArithmeticOutcome::NotFound => status(command.noreply, Status::NotFound, out),
+            ArithmeticOutcome::Exists => status(command.noreply, Status::Exists, out),
+            ArithmeticOutcome::NonNumeric => {
+                self.classic_error(command.noreply, ErrorLine::NonNumericValue, out);
+            }
+            ArithmeticOutcome::OutOfMemory | ArithmeticOutcome::OutOfMemoryVivifying => {
+                self.classic_error(command.noreply, ErrorLine::OutOfMemory, out);
+            }
+        }
+    }
+
+    pub(super) fn count_arithmetic(&mut self, is_decrement: bool, outcome: ArithmeticOutcome) {
+        let counters = self.counters;
+        match (outcome, is_decrement) {
+            (ArithmeticOutcome::Done(_), false) => counters.incr_hits.add(1),
+            (ArithmeticOutcome::Done(_), true) => counters.decr_hits.add(1),
+            (ArithmeticOutcome::NotFound, false) => counters.incr_misses.add(1),
+            (ArithmeticOutcome::NotFound, true) => counters.decr_misses.add(1),
+            (ArithmeticOutcome::Exists, _) => {}
+            _ => return,
+        }
+        self.batch.writes += 1;
+    }
+
+    pub(super) fn touch(&mut self, command: &Touch<'_>, out: &mut Vec<u8>) {
+        let Some(key) = self.key(command.key) else { return };
+        let expiry: Expiry = self.expiry(command.exptime);
+        let is_hit = self.store.touch(key, expiry, self.now);
+        self.count_lookup(true, is_hit);
+        self.batch.writes += 1;
+        status(command.noreply, if is_hit { Status::Touched } else { Status::NotFound }, out);
+    }
+}

@@ -1,0 +1,250 @@
+//! `/metrics`: spec.md's list by our names, and memcached's by those of prometheus/memcached_exporter.
+//!
+//! Cardinality is fixed: no label takes a value from a client.
+
+use std::sync::atomic::Ordering;
+
+use memtide_engine_core::StoreStats;
+use memtide_service::metrics::{Bucketed, counter, counters, gauge, gauges, histograms};
+use prometheus::proto::MetricFamily;
+
+use crate::counters::{LATENCY_BOUNDS_US, LatencyTotals, Totals};
+use crate::shared::Shared;
+
+/// Everything that this proxy and its in-process node count, now.
+pub fn families(shared: &Shared) -> Vec<MetricFamily> {
+    let (totals, store) = (shared.totals(), shared.store.stats());
+    let parts = [
+        usage(shared, &totals, &store),
+        latency(&totals),
+        connections(shared, &totals),
+        commands(&totals),
+        items(&store),
+        exporter_gauges(shared, &store),
+        exporter_counters(shared, &totals, &store),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+fn usage(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFamily> {
+    vec![
+        counter(
+            "memtide_ecpu_units_total",
+            "Work metered, in 1/1024 ECPU: an exact integer (CloudWatch: \
+             ElastiCacheProcessingUnits, there in whole ECPUs).",
+            totals.ecpu_units,
+        ),
+        counter(
+            "memtide_metered_byte_seconds_total",
+            "Data stored over time, the configured minimum included; 3.6e12 are a GB-hour.",
+            shared.metered_byte_seconds(),
+        ),
+        bytes_gauge(
+            "memtide_cache_used_bytes",
+            "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
+            store.bytes,
+        ),
+        bytes_gauge(
+            "memtide_memory_used_bytes",
+            "Bytes taken from the allocator for items and their index; what the limit is of.",
+            store.memory_used,
+        ),
+        bytes_gauge(
+            "memtide_memory_limit_bytes",
+            "The limit of memtide_memory_used_bytes.",
+            store.memory_max,
+        ),
+        counter(
+            "memtide_throttled_commands_total",
+            "Commands refused for the ECPU limit (CloudWatch: ThrottledCmds).",
+            totals.throttled_commands,
+        ),
+    ]
+}
+
+fn latency(totals: &Totals) -> Vec<MetricFamily> {
+    let bounds = LATENCY_BOUNDS_US.map(|micros| as_double(micros) / 1e6);
+    let bucketed = |latency: &'static str, totals: &LatencyTotals, counts: &mut [u64; 24]| {
+        counts.copy_from_slice(&totals.buckets[..LATENCY_BOUNDS_US.len()]);
+        let over = totals.buckets[LATENCY_BOUNDS_US.len()];
+        ([latency], over, as_double(totals.sum_nanos) / 1e9)
+    };
+    let (mut reads, mut writes) = ([0; 24], [0; 24]);
+    let (read, read_over, read_sum) = bucketed("read", &totals.read_latency, &mut reads);
+    let (write, write_over, write_sum) = bucketed("write", &totals.write_latency, &mut writes);
+    vec![histograms(
+        "memtide_command_duration_seconds",
+        "Time from the read of a successful command to the write of its reply (CloudWatch: \
+         SuccessfulReadRequestLatency and SuccessfulWriteRequestLatency, there in microseconds).",
+        &["kind"],
+        &bounds,
+        [
+            (read, Bucketed { counts: &reads, over: read_over, sum: read_sum }),
+            (write, Bucketed { counts: &writes, over: write_over, sum: write_sum }),
+        ],
+    )]
+}
+
+fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
+    vec![
+        gauge(
+            "memtide_connections",
+            "Open client connections (CloudWatch: CurrConnections).",
+            as_double(shared.connections_open() as u64),
+        ),
+        gauge(
+            "memtide_connections_limit",
+            "Most client connections at one time.",
+            as_double(shared.config.connections_max as u64),
+        ),
+        counter(
+            "memtide_connections_accepted_total",
+            "Client connections accepted (CloudWatch: NewConnections).",
+            shared.connections_total.load(Ordering::Relaxed),
+        ),
+        counter(
+            "memtide_connections_rejected_total",
+            "Client connections refused over the maximum.",
+            shared.connections_rejected.load(Ordering::Relaxed),
+        ),
+        counters(
+            "memtide_connections_kicked_total",
+            "Client connections that we closed, by reason.",
+            &["reason"],
+            [
+                (["idle"], totals.idle_kicks),
+                (["stalled"], totals.stall_kicks),
+                (["plaintext"], totals.plaintext_connections),
+            ],
+        ),
+        counters(
+            "memtide_tls_handshakes_total",
+            "TLS handshakes, by outcome.",
+            &["outcome"],
+            [
+                (["full"], totals.handshakes_full),
+                (["resumed"], totals.handshakes_resumed),
+                (["failed"], totals.handshakes_failed),
+            ],
+        ),
+        counters(
+            "memtide_network_bytes_total",
+            "Command and reply bytes before TLS (CloudWatch: NetworkBytesIn, NetworkBytesOut).",
+            &["direction"],
+            [(["in"], totals.bytes_read), (["out"], totals.bytes_written)],
+        ),
+    ]
+}
+
+fn commands(totals: &Totals) -> Vec<MetricFamily> {
+    vec![
+        counter(
+            "memtide_commands_total",
+            "Commands of every kind, refused ones included (CloudWatch: TotalCmdsCount).",
+            totals.commands,
+        ),
+        counters(
+            "memtide_error_replies_total",
+            "Error replies, by who is to blame.",
+            &["blame"],
+            [(["client"], totals.client_errors), (["server"], totals.server_errors)],
+        ),
+        counters(
+            "memtide_item_commands_total",
+            "Commands on items by command and outcome (CloudWatch: CmdGet, CmdSet, CmdTouch, \
+             GetHits, GetMisses, IncrHits, IncrMisses, DecrHits, DecrMisses, DeleteHits, \
+             DeleteMisses, TouchHits, TouchMisses, CasHits, CasMisses, CasBadval, CmdFlush).",
+            &["command", "status"],
+            command_samples(totals),
+        ),
+    ]
+}
+
+fn command_samples(totals: &Totals) -> [([&'static str; 2], u64); 15] {
+    [
+        (["get", "hit"], totals.get_hits),
+        (["get", "miss"], totals.get_misses),
+        (["delete", "hit"], totals.delete_hits),
+        (["delete", "miss"], totals.delete_misses),
+        (["incr", "hit"], totals.incr_hits),
+        (["incr", "miss"], totals.incr_misses),
+        (["decr", "hit"], totals.decr_hits),
+        (["decr", "miss"], totals.decr_misses),
+        (["cas", "hit"], totals.cas_hits),
+        (["cas", "miss"], totals.cas_misses),
+        (["cas", "badval"], totals.cas_badval),
+        (["touch", "hit"], totals.touch_hits),
+        (["touch", "miss"], totals.touch_misses),
+        (["flush", "hit"], totals.cmd_flush),
+        (["set", "hit"], totals.cmd_set),
+    ]
+}
+
+fn items(store: &StoreStats) -> Vec<MetricFamily> {
+    vec![
+        gauge("memtide_items", "Items stored (CloudWatch: CurrItems).", as_double(store.items)),
+        counter(
+            "memtide_items_evicted_total",
+            "Live items dropped for room (CloudWatch: Evictions).",
+            store.evicted,
+        ),
+        counter(
+            "memtide_items_reclaimed_total",
+            "Expired items removed (CloudWatch: Reclaimed).",
+            store.expired,
+        ),
+    ]
+}
+
+fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
+    let open = shared.connections_open() as u64;
+    let max = shared.config.connections_max as u64;
+    let accepts = u64::from(open < max);
+    let whole = |name, help, value| gauge(name, help, as_double(value));
+    vec![
+        whole("memcached_up", "Could the memcached server be reached.", 1),
+        bytes_gauge("memcached_current_bytes", "Bytes used to store items.", store.bytes),
+        bytes_gauge("memcached_limit_bytes", "Bytes allowed for storage.", store.memory_max),
+        whole("memcached_current_items", "Items stored.", store.items),
+        whole("memcached_current_connections", "Open connections.", open),
+        whole("memcached_max_connections", "Most client connections.", max),
+        whole("memcached_accepting_connections", "Whether connections are accepted.", accepts),
+        gauges(
+            "memcached_version",
+            "The memcached release whose protocol is spoken.",
+            &["version"],
+            [([crate::PROTOCOL_VERSION], 1.0)],
+        ),
+    ]
+}
+
+fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFamily> {
+    let accepted = shared.connections_total.load(Ordering::Relaxed);
+    let rejected = shared.connections_rejected.load(Ordering::Relaxed);
+    vec![
+        counters(
+            "memcached_commands_total",
+            "Requests by command and status.",
+            &["command", "status"],
+            command_samples(totals),
+        ),
+        // A counter without _total in its name, as existing dashboards ask for it.
+        counter("memcached_uptime_seconds", "Seconds since the start.", shared.uptime_secs()),
+        counter("memcached_items_total", "Items ever stored.", store.total_items),
+        counter("memcached_items_evicted_total", "Live items dropped for room.", store.evicted),
+        counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired),
+        counter("memcached_connections_total", "Connections accepted.", accepted),
+        counter("memcached_connections_rejected_total", "Connections refused.", rejected),
+        counter("memcached_read_bytes_total", "Bytes read.", totals.bytes_read),
+        counter("memcached_written_bytes_total", "Bytes written.", totals.bytes_written),
+    ]
+}
+
+fn bytes_gauge(name: &str, help: &str, bytes: u64) -> MetricFamily {
+    gauge(name, help, as_double(bytes))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
+fn as_double(count: u64) -> f64 {
+    count as f64
+}

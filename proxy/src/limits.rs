@@ -1,0 +1,56 @@
+//! Every bound of the proxy, in one place. Bytes unless the name says otherwise.
+//!
+//! What one connection can make the proxy hold is bounded by
+//! `carry + output`, where `carry <= item_size_max + LINE_AND_FRAMING_BYTES_MAX + READ_BYTES_MAX`
+//! (an unfinished command and one read behind it) and
+//! `output <= OUTPUT_BYTES_HIGH + item_size_max + LINE_AND_FRAMING_BYTES_MAX` (replies that the
+//! client has not read yet): [`connection_bytes_max`].
+
+use std::time::Duration;
+
+/// Largest read from a socket, and so the most input that one turn takes in.
+pub const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Replies that wait for the socket before a connection stops executing commands. One more item
+/// may come on top.
+pub const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
+
+/// A command line, its data block's ending, and the reply lines around a value.
+pub const LINE_AND_FRAMING_BYTES_MAX: usize = 16 * 1024 + 512;
+
+/// What a core's shared buffers keep between turns; more is given back to the allocator.
+pub const SCRATCH_BYTES_KEPT: usize = 256 * 1024;
+
+/// Sockets that were accepted and wait for their core to take them.
+pub const HANDOFF_MAX: usize = 1024;
+
+/// Connections over the maximum that a core is telling so at one time; others are closed unheard.
+pub const REJECTIONS_MAX: usize = 64;
+
+/// How long a client may leave its replies unread before it is closed.
+pub const WRITE_STALL_MAX: Duration = Duration::from_secs(300);
+
+/// After the last reply and the close, how long the peer's remaining bytes are read and dropped,
+/// so that a reset does not overtake the reply.
+pub const LINGER_MAX: Duration = Duration::from_secs(2);
+
+/// How many of those bytes at most.
+pub const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// First keepalive probe after this much silence, and the gap between probes.
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// See [`KEEPALIVE_IDLE`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Upper bound of the bytes that one connection's buffers hold, TLS record overhead aside.
+#[must_use]
+pub const fn connection_bytes_max(item_size_max: u32) -> usize {
+    let item = item_size_max as usize;
+    item + LINE_AND_FRAMING_BYTES_MAX
+        + READ_BYTES_MAX
+        + OUTPUT_BYTES_HIGH
+        + item
+        + LINE_AND_FRAMING_BYTES_MAX
+}
+
+const _: () = assert!(SCRATCH_BYTES_KEPT >= READ_BYTES_MAX, "a full read must not shrink scratch");

@@ -1,0 +1,171 @@
+//! One client's commands, without its socket: bytes in, replies out, in order.
+//!
+//! ```text
+//!            command                    value too large, refused
+//!  Ready ------------> Ready     Ready -------------------------> Swallowing(n)
+//!  Ready -- output full in a multiget --> Paused(key) -- advance --> Ready
+//!  Swallowing(n) -- n bytes --> Ready                any -- quit, framing lost --> Close
+//! ```
+
+use memtide_protocol::{Command, ErrorLine, Step, parse};
+use memtide_topology::EcpuUnits;
+
+use crate::counters::CoreCounters;
+use crate::execute::{Executor, Retrieved};
+use crate::limits::OUTPUT_BYTES_HIGH;
+
+/// What a batch of commands did that is measured when its replies are sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    /// Reads that succeeded.
+    pub reads: u64,
+    /// Writes that succeeded.
+    pub writes: u64,
+}
+
+/// Why [`Session::advance`] stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The rest of the input is no whole command.
+    NeedsMore {
+        /// How long that rest must be before another call can come further; at least 1.
+        needed: usize,
+    },
+    /// The replies are to be sent first.
+    OutputFull,
+    /// The connection is over once the replies are sent.
+    Close,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Ready,
+    /// The rest of a refused command's data block, and what the command is metered for so far.
+    Swallowing { left: u64, bytes: u64 },
+    /// In the middle of a multiget whose line is still at the start of the input.
+    Paused(Retrieved),
+}
+
+/// Where a client's command stream stands.
+#[derive(Debug, Default)]
+pub struct Session {
+    state: State,
+    is_started: bool,
+}
+
+impl Session {
+    /// Whether [`Session::advance`] was not called yet.
+    pub fn is_fresh(&mut self) -> bool {
+        !std::mem::replace(&mut self.is_started, true)
+    }
+
+    /// Whether a refused command's data block is not over.
+    pub fn is_swallowing(&self) -> bool {
+        matches!(self.state, State::Swallowing { .. })
+    }
+
+    /// Executes the commands at the start of `input` and appends their replies to `out`; returns
+    /// how many bytes of the input are done with.
+    ///
+    /// Must be called with the rest of the same input and more, in order.
+    pub fn advance(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        executor: &mut Executor<'_>,
+    ) -> (usize, Progress) {
+        let mut at = 0;
+        loop {
+            if let State::Swallowing { left, bytes } = &mut self.state {
+                let dropped = (*left).min((input.len() - at) as u64);
+                (*left, *bytes) = (*left - dropped, *bytes + dropped);
+                at += usize::try_from(dropped).expect("no more than the input holds");
+                if *left > 0 {
+                    return (at, Progress::NeedsMore { needed: 1 });
+                }
+                executor.meter(EcpuUnits::of_command(1, *bytes));
+                self.state = State::Ready;
+            }
+            if at == input.len() {
+                return (at, Progress::NeedsMore { needed: 1 });
+            }
+            if out.len() >= OUTPUT_BYTES_HIGH {
+                return (at, Progress::OutputFull);
+            }
+            match self.step(&input[at..], out, executor) {
+                Stepped::Done(consumed) => at += consumed,
+                Stepped::Stop(consumed, progress) => return (at + consumed, progress),
+            }
+        }
+    }
+
+    /// The connection ends: meters what was taken in of a data block that never came whole.
+    pub fn abandon(&mut self, counters: &CoreCounters) {
+        if let State::Swallowing { bytes, .. } = self.state {
+            counters.ecpu_units.add(EcpuUnits::of_command(1, bytes).units());
+        }
+        self.state = State::Ready;
+    }
+
+    fn step(&mut self, input: &[u8], out: &mut Vec<u8>, executor: &mut Executor<'_>) -> Stepped {
+        let before = out.len();
+        match parse(input, &executor.limits) {
+            Step::Incomplete { needed } => Stepped::Stop(0, Progress::NeedsMore { needed }),
+            Step::Command { consumed, command: Command::Retrieve(retrieve) } => {
+                let paused = match std::mem::take(&mut self.state) {
+                    State::Paused(retrieved) => retrieved,
+                    _ => Retrieved::default(),
+                };
+                let mut retrieved = executor.retrieve(&retrieve, paused, out);
+                retrieved.reply_bytes += (out.len() - before) as u64;
+                if retrieved.is_done {
+                    let bytes = consumed as u64 + retrieved.reply_bytes;
+                    executor.meter(EcpuUnits::of_command(retrieved.keys, bytes));
+                    Stepped::Done(consumed)
+                } else {
+                    self.state = State::Paused(retrieved);
+                    Stepped::Stop(0, Progress::OutputFull)
+                }
+            }
+            Step::Command { consumed, command } => {
+                let closes = command == Command::Quit;
+                executor.execute(&command, out);
+                let bytes = consumed + (out.len() - before);
+                executor.meter(EcpuUnits::of_command(1, bytes as u64));
+                if closes {
+                    Stepped::Stop(consumed, Progress::Close)
+                } else {
+                    Stepped::Done(consumed)
+                }
+            }
+            Step::Refused { consumed, swallow, refusal } => {
+                executor.refuse(&refusal, out);
+                let bytes = (consumed + (out.len() - before)) as u64;
+                self.state = State::Swallowing { left: swallow, bytes };
+                Stepped::Done(consumed)
+            }
+            Step::Close { error } => {
+                let consumed = input.len();
+                close(error, out, executor);
+                let bytes = consumed + (out.len() - before);
+                executor.meter(EcpuUnits::of_command(1, bytes as u64));
+                Stepped::Stop(consumed, Progress::Close)
+            }
+        }
+    }
+}
+
+enum Stepped {
+    Done(usize),
+    Stop(usize, Progress),
+}
+
+#[cfg(test)]
+mod tests;
+
+fn close(error: Option<ErrorLine>, out: &mut Vec<u8>, executor: &mut Executor<'_>) {
+    if let Some(error) = error {
+        executor.error(error, out);
+    }
+}

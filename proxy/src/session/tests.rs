@@ -1,0 +1,210 @@
+//! Sessions on a real store, without sockets.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memtide_service::drain::Drain;
+use memtide_topology::HashSeed;
+
+use super::*;
+use crate::config::ProxyConfig;
+use crate::limits::READ_BYTES_MAX;
+use crate::shared::Shared;
+
+const NOW_SECS: u32 = 1_800_000_000;
+
+/// A session with all that surrounds it in a connection.
+struct Bench {
+    shared: Shared,
+    session: Session,
+    carry: Vec<u8>,
+    batch: Batch,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let config = ProxyConfig {
+            advertise: "cache.test".into(),
+            threads: 1,
+            memory_max: 64 << 20,
+            item_size_max: 1 << 20,
+            connections_max: 1,
+            idle_timeout: None,
+            handshake_timeout: Duration::from_secs(1),
+            handshakes_per_second_max: None,
+            seed: HashSeed::new(1, 2),
+            metered_bytes_min: 0,
+        };
+        let shared = Shared::new(config, Drain::new().watch());
+        Self { shared, session: Session::default(), carry: Vec::new(), batch: Batch::default() }
+    }
+
+    /// Sends these bytes as one read; returns the replies, and the size of the largest batch.
+    fn send(&mut self, bytes: &[u8]) -> (Vec<u8>, usize) {
+        self.carry.extend_from_slice(bytes);
+        let (mut replies, mut largest) = (Vec::new(), 0);
+        loop {
+            let counters = Arc::clone(&self.shared.counters[0]);
+            let mut executor = Executor::new(&self.shared, &counters, NOW_SECS, &mut self.batch);
+            let mut out = Vec::new();
+            let (consumed, progress) = self.session.advance(&self.carry, &mut out, &mut executor);
+            self.carry.drain(..consumed);
+            largest = largest.max(out.len());
+            replies.extend_from_slice(&out);
+            match progress {
+                Progress::OutputFull => assert!(!out.is_empty(), "no progress"),
+                Progress::NeedsMore { needed } => {
+                    assert!(needed > self.carry.len(), "{needed} are there already");
+                    return (replies, largest);
+                }
+                Progress::Close => return (replies, largest),
+            }
+        }
+    }
+
+    fn ecpu_units(&self) -> u64 {
+        self.shared.totals().ecpu_units
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Classic and meta, hits and misses, an error, a refused value and its data.
+const MIXED: &[u8] = b"set a 5 0 3\r\nabc\r\nget a b\r\nms c 2 T100 c\r\nhi\r\nmg c v t f s\r\n\
+    bogus\r\nset big 0 0 1048577\r\n";
+
+#[test]
+fn classic_and_meta_commands_mix_in_one_stream() {
+    let mut bench = Bench::new();
+    let (replies, _) = bench.send(MIXED);
+    let cas = text(&replies)
+        .split(" c")
+        .nth(1)
+        .and_then(|rest| rest.split('\r').next())
+        .map(str::to_owned);
+    let cas = cas.expect("ms answers with its CAS unique");
+    assert_eq!(
+        text(&replies),
+        format!(
+            "STORED\r\nVALUE a 5 3\r\nabc\r\nEND\r\nHD c{cas}\r\nVA 2 t100 f0 s2\r\nhi\r\nERROR\r\n\
+             SERVER_ERROR object too large for cache\r\n"
+        )
+    );
+    assert!(bench.session.is_swallowing());
+    assert_eq!(text(&bench.send(&vec![b'x'; 1_048_577]).0), "");
+    assert_eq!(text(&bench.send(b"\r\nmn\r\n").0), "MN\r\n");
+}
+
+#[test]
+fn any_split_of_the_stream_gives_the_same_replies_and_the_same_bill() {
+    let mut stream = MIXED.to_vec();
+    stream.extend(std::iter::repeat_n(b'x', 1_048_577));
+    stream.extend_from_slice(b"\r\nappend a 0 0 2\r\nde\r\nget a\r\n");
+    let mut whole = Bench::new();
+    let (expected, _) = whole.send(&stream);
+    let boundary = MIXED.len() + 1_048_577;
+    let near = (1..MIXED.len() + 2).chain(boundary - 2..stream.len());
+    for split in near {
+        let mut bench = Bench::new();
+        let mut replies = bench.send(&stream[..split]).0;
+        replies.extend(bench.send(&stream[split..]).0);
+        assert_eq!(text(&replies), text(&expected), "split at {split}");
+        assert_eq!(bench.ecpu_units(), whole.ecpu_units(), "split at {split}");
+    }
+}
+
+#[test]
+fn a_multiget_of_large_values_pauses_instead_of_piling_up() {
+    let mut bench = Bench::new();
+    let value = vec![b'v'; 100_000];
+    let mut line = b"get".to_vec();
+    for i in 0..50 {
+        let mut set = format!("set k{i} 0 0 {}\r\n", value.len()).into_bytes();
+        set.extend_from_slice(&value);
+        set.extend_from_slice(b"\r\n");
+        assert_eq!(text(&bench.send(&set).0), "STORED\r\n");
+        line.extend_from_slice(format!(" k{i}").as_bytes());
+    }
+    line.extend_from_slice(b"\r\nmn\r\n");
+    let before = bench.ecpu_units();
+    let (replies, largest) = bench.send(&line);
+    assert!(largest <= OUTPUT_BYTES_HIGH + value.len() + 300, "{largest} bytes at once");
+    assert_eq!(replies.iter().filter(|&&byte| byte == b'v').count(), 50 * value.len());
+    assert!(replies.ends_with(b"\r\nEND\r\nMN\r\n"));
+    let multiget_bytes = (line.len() - 4 + replies.len() - 4) as u64;
+    assert_eq!(bench.ecpu_units() - before, multiget_bytes + 1024, "one bill, and one for mn");
+}
+
+#[test]
+fn every_command_is_billed_by_its_items_or_its_bytes() {
+    let check = |commands: &[u8], units: u64| {
+        let mut bench = Bench::new();
+        bench.send(commands);
+        assert_eq!(bench.ecpu_units(), units, "{}", text(commands));
+    };
+    check(b"get a\r\n", 1024);
+    check(b"get a b c\r\n", 3 * 1024);
+    check(b"mn\r\n", 1024);
+    check(b"bogus\r\n", 1024);
+    check(b"quit\r\n", 1024);
+    let mut set = b"set a 0 0 3000\r\n".to_vec();
+    set.extend(std::iter::repeat_n(b'x', 3000));
+    set.extend_from_slice(b"\r\n");
+    check(&set, (set.len() + "STORED\r\n".len()) as u64);
+}
+
+#[test]
+fn a_value_that_never_came_whole_is_billed_for_what_came() {
+    let mut bench = Bench::new();
+    let line = b"set big 0 0 2000000\r\n";
+    let (reply, _) = bench.send(line);
+    bench.send(&vec![b'x'; 5000]);
+    assert_eq!(bench.ecpu_units(), 0, "not over yet");
+    let counters = Arc::clone(&bench.shared.counters[0]);
+    bench.session.abandon(&counters);
+    assert_eq!(bench.ecpu_units(), (line.len() + reply.len() + 5000) as u64);
+}
+
+#[test]
+fn a_pipeline_of_any_length_is_answered_in_order() {
+    let mut bench = Bench::new();
+    let mut stream = b"set n 0 0 1\r\n0\r\n".to_vec();
+    let mut expected = String::from("STORED\r\n");
+    for i in 1..=20_000 {
+        stream.extend_from_slice(b"incr n 1\r\n");
+        expected.push_str(&format!("{i}\r\n"));
+    }
+    let chunk = NonZeroUsize::new(READ_BYTES_MAX).unwrap().get();
+    let replies: Vec<u8> = stream.chunks(chunk).flat_map(|read| bench.send(read).0).collect();
+    assert_eq!(text(&replies), expected);
+}
+
+#[test]
+fn stats_reset_forgets_counts_but_not_what_is_metered() {
+    let mut bench = Bench::new();
+    bench.send(b"set a 0 0 1\r\n1\r\nget a\r\nget b\r\n");
+    let stat = |replies: &[u8], name: &str| {
+        let line = format!("STAT {name} ");
+        let found = text(replies).lines().find_map(|l| l.strip_prefix(&line).map(str::to_owned));
+        found.unwrap_or_else(|| panic!("no {name}"))
+    };
+    let replies = bench.send(b"stats\r\n").0;
+    assert_eq!([stat(&replies, "get_hits"), stat(&replies, "cmd_get")], ["1", "2"]);
+    let before = bench.ecpu_units();
+    assert_eq!(text(&bench.send(b"stats reset\r\n").0), "RESET\r\n");
+    let replies = bench.send(b"stats\r\n").0;
+    assert_eq!([stat(&replies, "get_hits"), stat(&replies, "curr_items")], ["0", "1"]);
+    assert!(bench.ecpu_units() > before);
+}
+
+#[test]
+fn config_get_cluster_names_this_endpoint() {
+    let mut bench = Bench::new();
+    bench.shared.primary_port.set(11211).unwrap();
+    let body = "1\ncache.test||11211\n";
+    let expected = format!("CONFIG cluster 0 {}\r\n{body}\r\nEND\r\n", body.len());
+    assert_eq!(text(&bench.send(b"config get cluster\r\n").0), expected);
+}

@@ -1,0 +1,203 @@
+//! What all cores share: configuration, the store, the counters' owners and the way to stop.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use memtide_engine_core::{Now, Store, StoreConfig, StoreStats};
+use memtide_protocol::encode;
+use memtide_service::drain::DrainWatch;
+
+use crate::config::ProxyConfig;
+use crate::counters::{CoreCounters, Totals};
+use crate::limits;
+
+/// Bytes of segments that one round of background expiry looks through: at most 128 MiB a second.
+const MAINTAIN_BYTES: u64 = 32 * 1024 * 1024;
+
+/// See the module.
+pub struct Shared {
+    /// As the program resolved it.
+    pub config: ProxyConfig,
+    /// The in-process node.
+    pub store: Store,
+    /// Whether to stop.
+    pub drain: DrainWatch,
+    /// One a core.
+    pub counters: Vec<Arc<CoreCounters>>,
+    /// Connections of each core as its ticker saw them, for the spread.
+    pub open_connections: Vec<AtomicUsize>,
+    /// Connections accepted.
+    pub connections_total: AtomicU64,
+    /// Connections over the maximum.
+    pub connections_rejected: AtomicU64,
+    /// Connections that are being told of the maximum.
+    pub rejecting: AtomicUsize,
+    /// The first address of the primary port, as bound.
+    pub primary_port: std::sync::OnceLock<u16>,
+    started: Instant,
+    handshakes: Option<DefaultDirectRateLimiter>,
+    /// What `stats reset` forgot.
+    stats_baseline: Mutex<(Totals, StoreStats)>,
+    /// Byte-seconds of stored data, metered.
+    metered: Mutex<Metered>,
+}
+
+#[derive(Debug)]
+struct Metered {
+    byte_millis: u128,
+    sampled: Instant,
+}
+
+/// An accepted connection's place, given back on drop.
+pub struct Place {
+    shared: Arc<Shared>,
+    /// The core that serves it; `None` where it is over the maximum and is to be told so.
+    core: Option<usize>,
+}
+
+impl Place {
+    /// Whether the connection is within the maximum.
+    pub fn is_served(&self) -> bool {
+        self.core.is_some()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let taken = match self.core {
+            Some(core) => &self.shared.open_connections[core],
+            None => &self.shared.rejecting,
+        };
+        taken.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    /// The state of a proxy that is about to start.
+    pub fn new(config: ProxyConfig, drain: DrainWatch) -> Self {
+        let store = Store::new(StoreConfig {
+            item_size_max: config.item_size_max,
+            ..StoreConfig::new(config.memory_max, config.seed)
+        });
+        let quota = |rate: NonZeroU32| RateLimiter::direct(Quota::per_second(rate));
+        Self {
+            store,
+            drain,
+            counters: (0..config.threads).map(|_| Arc::default()).collect(),
+            open_connections: (0..config.threads).map(|_| AtomicUsize::new(0)).collect(),
+            connections_total: AtomicU64::new(0),
+            connections_rejected: AtomicU64::new(0),
+            rejecting: AtomicUsize::new(0),
+            primary_port: std::sync::OnceLock::new(),
+            started: Instant::now(),
+            handshakes: config.handshakes_per_second_max.map(quota),
+            stats_baseline: Mutex::default(),
+            metered: Mutex::new(Metered { byte_millis: 0, sampled: Instant::now() }),
+            config,
+        }
+    }
+
+    /// Takes a place for a connection of this core, or one to be told that there is none; `None`
+    /// where too many are being told already.
+    ///
+    /// Only the accepting thread calls this, so no count can grow between the check and the step.
+    pub fn admit(self: &Arc<Self>, core: usize) -> Option<Place> {
+        if self.connections_open() < self.config.connections_max {
+            self.open_connections[core].fetch_add(1, Ordering::Relaxed);
+            return Some(Place { shared: Arc::clone(self), core: Some(core) });
+        }
+        self.connections_rejected.fetch_add(1, Ordering::Relaxed);
+        if self.rejecting.load(Ordering::Relaxed) >= limits::REJECTIONS_MAX {
+            return None;
+        }
+        self.rejecting.fetch_add(1, Ordering::Relaxed);
+        Some(Place { shared: Arc::clone(self), core: None })
+    }
+
+    /// Open client connections.
+    pub fn connections_open(&self) -> usize {
+        self.open_connections.iter().map(|open| open.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The core with the fewest connections.
+    pub fn least_loaded_core(&self) -> usize {
+        let loads = self.open_connections.iter().map(|open| open.load(Ordering::Relaxed));
+        loads.enumerate().min_by_key(|&(_, load)| load).map_or(0, |(core, _)| core)
+    }
+
+    /// Waits for the rate limit of handshakes.
+    pub async fn handshake_turn(&self) {
+        let Some(limiter) = &self.handshakes else { return };
+        let clock = governor::clock::DefaultClock::default();
+        while let Err(later) = limiter.check() {
+            use governor::clock::Clock as _;
+            tokio::time::sleep(later.wait_time_from(clock.now())).await;
+        }
+    }
+
+    /// A round of background expiry, and a sample of the stored data.
+    pub fn maintain(&self, unix_secs: u32) {
+        self.store.maintain(Now::from_unix_secs(unix_secs), MAINTAIN_BYTES);
+        self.sample_data();
+    }
+
+    fn sample_data(&self) -> u128 {
+        let bytes = self.store.stats().bytes.max(self.config.metered_bytes_min);
+        let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let millis = now.duration_since(metered.sampled).as_millis();
+        // Whole milliseconds are taken, so what is left over counts with the next sample.
+        if millis > 0 {
+            metered.byte_millis += u128::from(bytes) * millis;
+            metered.sampled = now;
+        }
+        metered.byte_millis
+    }
+
+    /// Metered data in byte-seconds: the integral of the stored bytes, or of the minimum.
+    pub fn metered_byte_seconds(&self) -> u64 {
+        u64::try_from(self.sample_data() / 1000).unwrap_or(u64::MAX)
+    }
+
+    /// How long the proxy has run.
+    pub fn uptime_secs(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// All cores' counters.
+    pub fn totals(&self) -> Totals {
+        Totals::sum(self.counters.iter().map(AsRef::as_ref))
+    }
+
+    /// `stats reset`: later `stats` count from here. Metrics and metering are not touched.
+    pub fn reset_stats(&self) {
+        let baseline = (self.totals(), self.store.stats());
+        *self.stats_baseline.lock().unwrap_or_else(PoisonError::into_inner) = baseline;
+    }
+
+    /// What `stats reset` forgot.
+    pub fn stats_baseline(&self) -> (Totals, StoreStats) {
+        *self.stats_baseline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reply to `config get cluster`: this endpoint.
+    pub fn write_cluster_config(&self, out: &mut Vec<u8>) {
+        let port = self.primary_port.get().copied().unwrap_or_default();
+        encode::config_cluster(out, 1, &self.config.advertise, "", port);
+    }
+
+    /// The reply to `stats`.
+    pub fn write_stats(&self, now_secs: u32, out: &mut Vec<u8>) {
+        crate::stats::write(self, now_secs, out);
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
