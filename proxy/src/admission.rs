@@ -50,7 +50,7 @@ pub async fn admit(core: Rc<Core>, accepted: Accepted) {
 
 fn refuse(core: &Core, peer: SocketAddr, why: &str) {
     core.counters.handshakes_failed.add(1);
-    core.shared.client_log.handshake_failed(peer, why);
+    core.client_log.handshake_failed(peer, why);
 }
 
 /// `None` where there was nobody to shake hands with.
@@ -66,7 +66,7 @@ async fn handshake(
     }
     if first[0] != TLS_HANDSHAKE {
         core.counters.plaintext_connections.add(1);
-        core.shared.client_log.plaintext(peer);
+        core.client_log.plaintext(peer);
         let line = if first[0] == 0x80 { PLAINTEXT_BINARY } else { PLAINTEXT };
         linger(stream, line).await;
         return Ok(None);
@@ -92,14 +92,14 @@ async fn part(core: &Core, peer: SocketAddr, end: End, transport: Transport) {
     match end {
         End::Kicked(Kick::Stall) => {
             core.counters.stall_kicks.add(1);
-            core.shared.client_log.stalled(peer);
+            core.client_log.stalled(peer);
         }
         End::Kicked(Kick::Idle) => {
             core.counters.idle_kicks.add(1);
             farewell(transport).await;
         }
         End::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {
-            core.shared.client_log.broke_tls(peer, &error);
+            core.client_log.broke_tls(peer, &error);
             farewell(transport).await;
         }
         End::Failed(error) => tracing::debug!(%peer, %error, "connection failed"),

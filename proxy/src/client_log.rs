@@ -1,25 +1,27 @@
 //! What clients do wrong, logged at a bounded rate: one bad client must not fill a disk.
 
+use std::cell::RefCell;
+use std::fmt;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use memtide_service::logging::{Admit, Limiter};
 
-/// Lines of each kind: this many at once, and as many again over a minute.
-const LINES_PER_MINUTE: NonZeroU32 = NonZeroU32::new(20).expect("20 is not 0");
+/// Lines of each kind and core in a minute.
+const LINES_PER_MINUTE: u32 = 20;
 
-/// One limiter a kind, so that one kind does not silence another.
+/// The clients' mistakes on one core. A limiter a kind, so that one does not silence another.
 #[derive(Debug)]
 pub struct ClientLog {
-    plaintext: DefaultDirectRateLimiter,
-    handshake: DefaultDirectRateLimiter,
-    stalled: DefaultDirectRateLimiter,
-    broken: DefaultDirectRateLimiter,
+    plaintext: RefCell<Limiter>,
+    handshake: RefCell<Limiter>,
+    stalled: RefCell<Limiter>,
+    broken: RefCell<Limiter>,
 }
 
 impl Default for ClientLog {
     fn default() -> Self {
-        let limiter = || RateLimiter::direct(Quota::per_minute(LINES_PER_MINUTE));
+        let limiter = || RefCell::new(Limiter::new(LINES_PER_MINUTE, Duration::from_secs(60)));
         Self { plaintext: limiter(), handshake: limiter(), stalled: limiter(), broken: limiter() }
     }
 }
@@ -27,29 +29,27 @@ impl Default for ClientLog {
 impl ClientLog {
     /// A client spoke plaintext to a TLS port.
     pub fn plaintext(&self, peer: SocketAddr) {
-        if self.plaintext.check().is_ok() {
-            tracing::warn!(%peer, "client spoke plaintext to a TLS port, closed");
-        }
+        warn(&self.plaintext, peer, &"client spoke plaintext to a TLS port, closed");
     }
 
     /// A handshake failed.
     pub fn handshake_failed(&self, peer: SocketAddr, why: &str) {
-        if self.handshake.check().is_ok() {
-            tracing::warn!(%peer, why, "TLS handshake failed");
-        }
+        warn(&self.handshake, peer, &format_args!("TLS handshake failed: {why}"));
     }
 
     /// A client did not read its replies.
     pub fn stalled(&self, peer: SocketAddr) {
-        if self.stalled.check().is_ok() {
-            tracing::warn!(%peer, "client left its replies unread for too long, closed");
-        }
+        warn(&self.stalled, peer, &"client left its replies unread for too long, closed");
     }
 
     /// A client broke TLS after the handshake.
     pub fn broke_tls(&self, peer: SocketAddr, error: &std::io::Error) {
-        if self.broken.check().is_ok() {
-            tracing::warn!(%peer, %error, "client broke the TLS protocol, closed");
-        }
+        warn(&self.broken, peer, &format_args!("client broke the TLS protocol, closed: {error}"));
+    }
+}
+
+fn warn(limiter: &RefCell<Limiter>, peer: SocketAddr, what: &dyn fmt::Display) {
+    if let Admit::Log { suppressed } = limiter.borrow_mut().admit(Instant::now()) {
+        tracing::warn!(%peer, suppressed, "{what}");
     }
 }

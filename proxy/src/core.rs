@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::admission;
+use crate::client_log::ClientLog;
 use crate::clock::Clock;
 use crate::counters::CoreCounters;
 use crate::execute::Executor;
@@ -55,6 +56,8 @@ pub struct Core {
     pub scratch: RefCell<Scratch>,
     /// See [`Clock`].
     pub clock: Clock,
+    /// What its clients do wrong.
+    pub client_log: ClientLog,
     /// The open connections.
     pub registry: Rc<Registry>,
 }
@@ -95,6 +98,7 @@ pub fn spawn(shared: &Arc<Shared>, tls: &Arc<Tls>, index: usize) -> std::io::Res
                 tls,
                 scratch: RefCell::new(Scratch::new()),
                 clock: Clock::new(),
+                client_log: ClientLog::default(),
                 registry: Rc::default(),
             });
             let local = LocalSet::new();
@@ -144,6 +148,7 @@ async fn tick(core: Rc<Core>, index: usize) {
     loop {
         interval.tick().await;
         core.clock.adjust();
+        core.shared.ticked(index);
         let now = Instant::now();
         core.registry.kick_overdue(core.clock.age_secs(now), patience);
         if index == 0 {

@@ -209,6 +209,8 @@ fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
         whole("memcached_current_connections", "Open connections.", open),
         whole("memcached_max_connections", "Most client connections.", max),
         whole("memcached_accepting_connections", "Whether connections are accepted.", accepts),
+        // A counter by nature, but dashboards ask for it without the suffix that counters have.
+        whole("memcached_uptime_seconds", "Seconds since the start.", shared.uptime_secs()),
         gauges(
             "memcached_version",
             "The memcached release whose protocol is spoken.",
@@ -228,8 +230,6 @@ fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Ve
             &["command", "status"],
             command_samples(totals),
         ),
-        // A counter without _total in its name, as existing dashboards ask for it.
-        counter("memcached_uptime_seconds", "Seconds since the start.", shared.uptime_secs()),
         counter("memcached_items_total", "Items ever stored.", store.total_items),
         counter("memcached_items_evicted_total", "Live items dropped for room.", store.evicted),
         counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired),

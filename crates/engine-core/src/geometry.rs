@@ -3,8 +3,8 @@ use crate::config::StoreConfig;
 use crate::index::{LOC_BITS, Loc};
 use crate::item::ALIGN;
 use crate::limits::{
-    ITEM_SIZE_MAX_MAX, MEMORY_PER_SHARD, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, SEGMENTS_PER_SHARD,
-    SHARDS_AUTO_MAX, SHARDS_MAX, SHARED_ITEM_DIVISOR,
+    GROWTH_DIVISOR, ITEM_SIZE_MAX_MAX, MEMORY_PER_SHARD, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN,
+    SEGMENTS_PER_SHARD, SHARDS_AUTO_MAX, SHARDS_MAX,
 };
 use crate::segment::{Segment, SegmentId};
 use crate::shard::Slot;
@@ -15,10 +15,8 @@ use memtide_topology::{SLOTS, SlotId};
 pub(crate) struct Geometry {
     /// Number of shards, a power of two.
     pub(crate) shards: u16,
-    /// Bytes of a segment that items share, a power of two.
+    /// Bytes of a segment, at most; a power of two.
     pub(crate) segment_len: usize,
-    /// Longest item, padding included, that shares a segment.
-    pub(crate) shared_item_max: usize,
     /// Largest number of a segment.
     pub(crate) segments_max: usize,
     /// Largest item as memcached counts it.
@@ -38,7 +36,6 @@ impl Geometry {
         Self {
             shards,
             segment_len,
-            shared_item_max: segment_len / SHARED_ITEM_DIVISOR,
             segments_max: (1 << (LOC_BITS - offset_bits)) - 1,
             item_size_max: config.item_size_max.min(ITEM_SIZE_MAX_MAX),
             offset_bits,
@@ -71,9 +68,18 @@ impl Geometry {
         usize::from(slot.number() >> self.shards.ilog2())
     }
 
-    /// Bytes of the segment that an item of this length goes to.
-    pub(crate) fn segment_len_for(&self, item_len: usize) -> usize {
-        if item_len <= self.shared_item_max { self.segment_len } else { item_len }
+    /// Bytes of a new segment in a shard with this many bytes of segments: less than
+    /// `segment_len` in a nearly empty shard, so that a nearly empty store takes little.
+    pub(crate) fn new_segment_len(&self, segments_bytes: u64) -> usize {
+        let part = usize::try_from(segments_bytes / GROWTH_DIVISOR).unwrap_or(usize::MAX);
+        part.clamp(SEGMENT_LEN_MIN, self.segment_len).next_power_of_two()
+    }
+
+    /// Bytes of a value that are in extents, where the record's other fields take `fields_len`: all
+    /// that makes a record longer than a segment, in whole segments.
+    pub(crate) fn extents_len(&self, fields_len: usize, value_len: usize) -> usize {
+        let inline_max = self.segment_len - fields_len - ALIGN;
+        value_len.saturating_sub(inline_max).div_ceil(self.segment_len) * self.segment_len
     }
 
     /// The location of the item that starts at this byte of a segment.

@@ -19,11 +19,13 @@ use crate::budget::Budget;
 use crate::geometry::Geometry;
 use crate::ghost::Ghost;
 use crate::index::{Position, Table, Tag};
-use crate::item::{Header, mark};
+use crate::item::{Extents, Header, mark};
 use crate::key::Key;
+use crate::outcome::Item;
 use crate::segment::{SegmentId, Segments};
 use crate::stats::Counts;
 use crate::time::Now;
+use crate::value::Value;
 use memtide_topology::{HashSeed, SLOTS};
 
 /// What the shards of a store have in common.
@@ -145,6 +147,26 @@ impl Shard {
         &self.segments.at(spot.segment).data[spot.offset..]
     }
 
+    fn value(&self, spot: &Spot) -> Value<'_> {
+        Value::of(&self.segments, (spot.segment, spot.offset), &spot.header)
+    }
+
+    /// An item for callers outside.
+    #[inline]
+    fn view(&self, segment: SegmentId, offset: usize, header: &Header, now: Now) -> Item<'_> {
+        let bytes = &self.segments.at(segment).data[offset..];
+        Item {
+            key: header.key(bytes),
+            value: Value::of(&self.segments, (segment, offset), header),
+            client_flags: header.client_flags(bytes),
+            cas: header.cas,
+            ttl: header.ttl(now),
+            expires_at: (header.exptime != 0).then_some(header.exptime),
+            key_is_binary: header.has(mark::KEY_BINARY),
+            is_stale: header.has(mark::STALE),
+        }
+    }
+
     /// Writes a header of unchanged length back.
     #[inline]
     fn write_header(&mut self, spot: &Spot, header: &Header) {
@@ -172,19 +194,47 @@ impl Shard {
         self.kill(env, (spot.segment, spot.offset), spot.header);
     }
 
-    /// Marks an item that is in no table any more as dead. After the last item its segment is
-    /// freed, unless it is the one that the next items go to.
+    /// Marks an item that is in no table any more as dead. A segment without live items is freed,
+    /// unless it is the one that the next items go to.
     fn kill(&mut self, env: &Env, (id, offset): (SegmentId, usize), mut header: Header) {
+        self.counts.bytes -= header.item_len();
+        self.free_extents(env, id, &header);
+        let first_len = self.segments.first_len(id, offset, &header);
+        if first_len < header.record_len() {
+            self.kill_rest(env, id);
+        }
+        // What is left is a record without extents that ends in this segment.
+        header.clear(mark::EXTENTS);
+        header.extents = Extents::default();
+        let value_len = first_len - header.value_start();
+        header.value_len = u32::try_from(value_len).expect("a segment is below 4 GiB");
         header.set(mark::DEAD);
         header.write(&mut self.segments.at_mut(id).data[offset..]);
-        self.segments.removed(id, header.item_len());
-        self.counts.bytes -= header.item_len() as u64;
-        let segment = self.segments.at(id);
-        if segment.items > 0 {
+        self.segments.removed(id, first_len);
+        self.free_unused(env, id);
+    }
+
+    /// The record that crosses the end of this segment is dead.
+    fn kill_rest(&mut self, env: &Env, id: SegmentId) {
+        if let Some(next) = self.segments.kill_rest(id) {
+            self.free_unused(env, next);
+        }
+    }
+
+    /// Frees the extents of a record in this segment.
+    fn free_extents(&mut self, env: &Env, id: SegmentId, header: &Header) {
+        if header.has(mark::EXTENTS) {
+            let bytes = self.segments.free_extents(self.segments.at(id).queue(), header);
+            self.release(env, bytes);
+        }
+    }
+
+    fn free_unused(&mut self, env: &Env, id: SegmentId) {
+        if !self.segments.at(id).is_unused() {
             return;
         }
-        if self.segments.active(segment.queue) == Some(id) {
-            self.segments.rewind(id);
+        if self.segments.is_active(id) {
+            self.segments.compacted(id, 0, 0, u32::MAX);
         } else {
             self.free_segment(env, id);
         }

@@ -30,7 +30,7 @@ impl Shard {
             let bytes = &self.segments.at(segment).data[offset..];
             let header = Header::read(bytes);
             if !header.is_expired(now) {
-                with(header.view(bytes, now));
+                with(self.view(segment, offset, &header, now));
             }
         }
         None

@@ -56,7 +56,8 @@ fn show(store: &Store, k: &str, op: &Lookup, now: Now) -> String {
         Found::Hit(hit) => {
             let item = hit.item;
             let ttl = item.ttl.map_or(-1, i64::from);
-            let value = String::from_utf8_lossy(item.value);
+            let bytes = item.value.contiguous();
+            let value = String::from_utf8_lossy(&bytes);
             let mut line = format!("{value:?} t{ttl} f{} c{}", item.client_flags, item.cas);
             line += &format!(" l{} h{}", hit.last_access_age, u8::from(hit.was_fetched));
             for (is_set, flag) in [
