@@ -12,7 +12,7 @@ use memtide_topology::EcpuUnits;
 
 use crate::counters::CoreCounters;
 use crate::execute::{Executor, Retrieved};
-use crate::limits::OUTPUT_BYTES_HIGH;
+use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_BYTES_HIGH};
 
 /// What a batch of commands did that is measured when its replies are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Progress {
     },
     /// The replies are to be sent first.
     OutputFull,
+    /// There may be more to execute, after other connections of the core had their turn.
+    TurnOver,
     /// The connection is over once the replies are sent.
     Close,
 }
@@ -76,6 +78,7 @@ impl Session {
         executor: &mut Executor<'_>,
     ) -> (usize, Progress) {
         let mut at = 0;
+        let mut commands_left = COMMANDS_PER_TURN_MAX;
         loop {
             if let State::Swallowing { left, bytes } = &mut self.state {
                 let dropped = (*left).min((input.len() - at) as u64);
@@ -93,6 +96,10 @@ impl Session {
             if out.len() >= OUTPUT_BYTES_HIGH {
                 return (at, Progress::OutputFull);
             }
+            if commands_left == 0 {
+                return (at, Progress::TurnOver);
+            }
+            commands_left -= 1;
             match self.step(&input[at..], out, executor) {
                 Stepped::Done(consumed) => at += consumed,
                 Stepped::Stop(consumed, progress) => return (at + consumed, progress),
@@ -135,6 +142,8 @@ impl Session {
                 executor.meter(EcpuUnits::of_command(1, bytes as u64));
                 if closes {
                     Stepped::Stop(consumed, Progress::Close)
+                } else if walks_the_store(&command) {
+                    Stepped::Stop(consumed, Progress::TurnOver)
                 } else {
                     Stepped::Done(consumed)
                 }
@@ -163,6 +172,11 @@ enum Stepped {
 
 #[cfg(test)]
 mod tests;
+
+/// Whether a command costs as much as hundreds of others, since it visits every shard.
+fn walks_the_store(command: &Command<'_>) -> bool {
+    matches!(command, Command::FlushAll { .. } | Command::Stats | Command::StatsReset)
+}
 
 fn close(error: Option<ErrorLine>, out: &mut Vec<u8>, executor: &mut Executor<'_>) {
     if let Some(error) = error {

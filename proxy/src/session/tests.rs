@@ -20,6 +20,8 @@ struct Bench {
     session: Session,
     carry: Vec<u8>,
     batch: Batch,
+    /// Times that the session stopped to let others have their turn.
+    turns: usize,
 }
 
 impl Bench {
@@ -37,7 +39,13 @@ impl Bench {
             metered_bytes_min: 0,
         };
         let shared = Shared::new(config, Drain::new().watch());
-        Self { shared, session: Session::default(), carry: Vec::new(), batch: Batch::default() }
+        Self {
+            shared,
+            session: Session::default(),
+            carry: Vec::new(),
+            batch: Batch::default(),
+            turns: 0,
+        }
     }
 
     /// Sends these bytes as one read; returns the replies, and the size of the largest batch.
@@ -54,6 +62,7 @@ impl Bench {
             replies.extend_from_slice(&out);
             match progress {
                 Progress::OutputFull => assert!(!out.is_empty(), "no progress"),
+                Progress::TurnOver => self.turns += 1,
                 Progress::NeedsMore { needed } => {
                     assert!(needed > self.carry.len(), "{needed} are there already");
                     return (replies, largest);
@@ -207,4 +216,18 @@ fn config_get_cluster_names_this_endpoint() {
     let body = "1\ncache.test||11211\n";
     let expected = format!("CONFIG cluster 0 {}\r\n{body}\r\nEND\r\n", body.len());
     assert_eq!(text(&bench.send(b"config get cluster\r\n").0), expected);
+}
+
+#[test]
+fn a_turn_ends_after_so_many_commands_or_one_that_walks_the_store() {
+    let check = |commands: &[u8], turns: usize| {
+        let mut bench = Bench::new();
+        bench.send(commands);
+        assert_eq!(bench.turns, turns, "{}", text(&commands[..commands.len().min(40)]));
+    };
+    check(&b"mn\r\n".repeat(COMMANDS_PER_TURN_MAX), 0);
+    check(&b"mn\r\n".repeat(3 * COMMANDS_PER_TURN_MAX + 1), 3);
+    check(&b"delete a noreply\r\n".repeat(COMMANDS_PER_TURN_MAX + 1), 1);
+    check(&b"flush_all noreply\r\n".repeat(5), 5);
+    check(b"stats\r\nstats reset\r\nmn\r\n", 2);
 }
