@@ -107,12 +107,14 @@ impl Session {
         }
     }
 
-    /// The connection ends: meters what was taken in of a data block that never came whole.
+    /// The connection ends: meters what was taken in of a data block that never came whole, or what
+    /// was looked up and answered of a multiget that was not over.
     pub fn abandon(&mut self, counters: &CoreCounters) {
-        if let State::Swallowing { bytes, .. } = self.state {
-            counters.ecpu_units.add(EcpuUnits::of_command(1, bytes).units());
+        match std::mem::take(&mut self.state) {
+            State::Ready => {}
+            State::Swallowing { bytes, .. } => counters.meter(EcpuUnits::of_command(1, bytes)),
+            State::Paused(retrieved) => counters.meter(retrieved.cost()),
         }
-        self.state = State::Ready;
     }
 
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>, executor: &mut Executor<'_>) -> Stepped {
@@ -125,10 +127,10 @@ impl Session {
                     _ => Retrieved::default(),
                 };
                 let mut retrieved = executor.retrieve(&retrieve, paused, out);
+                retrieved.line_bytes = consumed as u64;
                 retrieved.reply_bytes += (out.len() - before) as u64;
                 if retrieved.is_done {
-                    let bytes = consumed as u64 + retrieved.reply_bytes;
-                    executor.meter(EcpuUnits::of_command(retrieved.keys, bytes));
+                    executor.meter(retrieved.cost());
                     Stepped::Done(consumed)
                 } else {
                     self.state = State::Paused(retrieved);
