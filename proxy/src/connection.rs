@@ -98,10 +98,8 @@ impl Connection {
 
     fn take_early(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         if self.session.is_fresh() {
-            self.transport.take_early(&mut scratch.plain)?;
-            if !scratch.plain.is_empty() {
-                self.execute(scratch)?;
-            }
+            let received = self.transport.take_early(&mut scratch.plain);
+            return self.received(received, scratch);
         }
         Ok(())
     }
@@ -114,7 +112,9 @@ impl Connection {
                 if self.transport.poll_flush(cx)?.is_pending() {
                     return Ok(self.stalled(kick));
                 }
-                self.registered.is_stalled.set(false);
+                if self.registered.is_stalled.take() {
+                    self.registered.moved_bytes(self.core.clock.age_secs(Instant::now()));
+                }
             }
             self.settle_batch();
             if let Some(end) = self.ending.take() {
@@ -185,7 +185,7 @@ impl Connection {
     /// the replies. What is left of the input becomes `carry`.
     fn execute(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         let started = Instant::now();
-        self.registered.active_secs.set(self.core.clock.age_secs(started));
+        self.registered.moved_bytes(self.core.clock.age_secs(started));
         let is_carried = !self.carry.is_empty();
         if is_carried {
             self.carry.extend_from_slice(&scratch.plain);
