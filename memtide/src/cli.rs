@@ -61,13 +61,13 @@ fn mistake(error: &clap::Error) -> String {
         }
         // A value that is missing; a flag is either given with one, or not.
         ErrorKind::InvalidValue => format!("{argument}: a value must follow"),
-        ErrorKind::ArgumentConflict if argument.starts_with("--") => {
-            let flag = argument.split(' ').next().unwrap_or_default();
-            match context(ContextKind::InvalidSubcommand) {
-                Some(name) => format!("{flag}: flags stand behind the subcommand {name}"),
-                None => format!("{flag}: given more than once; give it once"),
+        ErrorKind::ArgumentConflict => match context(ContextKind::InvalidSubcommand) {
+            Some(name) => format!("{name}: its flags stand behind it; move those before it"),
+            None => {
+                let flag = argument.split(' ').next().unwrap_or_default();
+                format!("{flag}: given more than once; give it once")
             }
-        }
+        },
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
@@ -190,8 +190,14 @@ mod tests {
         check(&["serve", "extra"], expect!["unknown argument extra; --help lists what there is"]);
         check(&["--port"], expect!["--port <PORT>: a value must follow"]);
         check(&["--port", "--read-port", "1"], expect!["--port <PORT>: a value must follow"]);
-        check(&["--port", "1", "--port", "2"], expect!["--port: given more than once; give it once"]);
-        check(&["--port", "1", "serve"], expect!["the subcommand 'serve' cannot be used with '--port <PORT>'"]);
+        check(
+            &["--port", "1", "--port", "2"],
+            expect!["--port: given more than once; give it once"],
+        );
+        check(
+            &["--port", "1", "serve"],
+            expect!["the subcommand 'serve' cannot be used with '--port <PORT>'"],
+        );
         check(&["config"], expect!["config: what to do with it? give: memtide config check"]);
         check(&["config", "chekc"], expect!["unknown subcommand chekc; did you mean check?"]);
     }

@@ -13,10 +13,11 @@ pub fn show(given: &Given, config: &ServeConfig, on: &Host) -> String {
             Some(value) => format!("{key} = {}", quoted(value)),
             None => format!("# {key}"),
         };
-        let notes: Vec<String> = [meaning(setting.name, config, on), given.origin(setting.name)]
-            .into_iter()
-            .flatten()
-            .collect();
+        let notes: Vec<String> =
+            [meaning(setting.name, given, (config, on)), given.origin(setting.name)]
+                .into_iter()
+                .flatten()
+                .collect();
         text.push_str(&value);
         if !notes.is_empty() {
             text.push_str("  # ");
@@ -28,10 +29,11 @@ pub fn show(given: &Given, config: &ServeConfig, on: &Host) -> String {
 }
 
 /// What a value comes to on this host, where it does not say so itself.
-fn meaning(name: &str, config: &ServeConfig, on: &Host) -> Option<String> {
+fn meaning(name: &str, given: &Given, (config, on): (&ServeConfig, &Host)) -> Option<String> {
+    let is_given = given.text(name).is_some();
     match name {
         "bind" if config.bind.is_empty() => Some("all interfaces".to_owned()),
-        "advertise" => Some(config.advertise.clone()),
+        "advertise" => Some(config.advertise.clone()).filter(|_| !is_given),
         "tls-cert" | "tls-key" => match &config.tls.identity {
             Identity::Given { .. } => None,
             Identity::Made { dir, .. } => Some(format!("made in {}", dir.display())),
@@ -48,7 +50,7 @@ fn meaning(name: &str, config: &ServeConfig, on: &Host) -> Option<String> {
             ),
             None => show_size(config.memory_max),
         }),
-        "threads" => Some(config.threads.to_string()),
+        "threads" => Some(format!("{}, the cores", config.threads)).filter(|_| !is_given),
         "idle-timeout" if config.idle_timeout.is_none() => Some("never".to_owned()),
         "handshakes-per-second" if config.handshakes_per_second_max.is_none() => {
             Some("no limit".to_owned())
