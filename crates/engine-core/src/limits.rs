@@ -26,13 +26,18 @@ pub(crate) const SEGMENTS_PER_SHARD: u64 = 256;
 
 /// A new segment is at most this part of its shard's memory, so that a nearly empty store takes
 /// little.
-pub(crate) const GROWTH_DIVISOR: u64 = 16;
+pub(crate) const GROWTH_DIVISOR: u64 = 8;
 
 /// Memory that makes one shard, until there are [`SHARDS_AUTO_MAX`].
 pub(crate) const MEMORY_PER_SHARD: u64 = SEGMENTS_PER_SHARD * SEGMENT_LEN_MAX as u64;
 
-/// Shards that a store makes by itself, at most.
-pub(crate) const SHARDS_AUTO_MAX: u16 = 256;
+/// Shards that a store makes by itself, at most: a half-filled segment or two in each is little
+/// even in a store with 100 MiB of data.
+pub(crate) const SHARDS_AUTO_MAX: u16 = 64;
+
+/// Memory that makes one table of the index, so that none grows to a size that is slow to spread
+/// anew: below half a millisecond.
+pub(crate) const MEMORY_PER_TABLE: u64 = 8 * 1024 * 1024;
 
 /// Shards, at most.
 pub(crate) const SHARDS_MAX: u16 = 1024;

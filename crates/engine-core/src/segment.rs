@@ -195,8 +195,9 @@ impl Segments {
         let rest = if starts_in_active { len.saturating_sub(room) } else { len };
         let usual = geometry.new_segment_len(self.small.bytes + self.main.bytes);
         let new_len = if rest == 0 { 0 } else { usual.max(rest.next_power_of_two()) };
-        let extent_len = geometry.segment_len;
-        let extents = header.extents.bytes as usize / extent_len;
+        let extents_bytes = header.extents.bytes as usize;
+        let extent_len = geometry.extent_len(extents_bytes);
+        let extents = extents_bytes / extent_len;
         let numbers = self.free_count + (geometry.segments_max - self.last_number());
         let plan = Plan { queue, starts_in_active, new_len, extents, extent_len };
         (extents < numbers).then_some(plan)

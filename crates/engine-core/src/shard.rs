@@ -16,9 +16,9 @@ mod write;
 pub(crate) use evict::Pressure;
 
 use crate::budget::Budget;
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, Home};
 use crate::ghost::Ghost;
-use crate::index::{Position, Table, Tag};
+use crate::index::{Position, Table};
 use crate::item::{Extents, Header, mark};
 use crate::key::Key;
 use crate::outcome::Item;
@@ -26,7 +26,7 @@ use crate::segment::{SegmentId, Segments};
 use crate::stats::Counts;
 use crate::time::Now;
 use crate::value::Value;
-use memtide_topology::{HashSeed, SLOTS};
+use memtide_topology::HashSeed;
 
 /// What the shards of a store have in common.
 #[derive(Debug)]
@@ -38,7 +38,9 @@ pub(crate) struct Env {
 
 #[derive(Debug)]
 pub(crate) struct Shard {
-    pub(crate) slots: Box<[Slot]>,
+    pub(crate) tables: Box<[Table]>,
+    /// By slot: mutations so far.
+    pub(crate) versions: Box<[u64]>,
     pub(crate) segments: Segments,
     pub(crate) ghost: Ghost,
     pub(crate) counts: Counts,
@@ -50,17 +52,12 @@ pub(crate) struct Shard {
     scan_number: usize,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    pub(crate) table: Table,
-    /// Mutations so far.
-    version: u64,
-}
-
 /// An item that was found, until the shard changes.
 #[derive(Clone, Copy, Debug)]
 struct Spot {
+    /// The slot's place in the shard.
     slot: usize,
+    table: usize,
     position: Position,
     segment: SegmentId,
     offset: usize,
@@ -77,10 +74,10 @@ enum Removal {
 }
 
 impl Shard {
-    /// An empty shard of a store with this many.
-    pub(crate) fn new(shards: u16) -> Self {
+    pub(crate) fn new(geometry: &Geometry) -> Self {
         Self {
-            slots: (0..SLOTS / shards).map(|_| Slot::default()).collect(),
+            tables: (0..geometry.tables).map(|_| Table::default()).collect(),
+            versions: vec![0; geometry.slots()].into_boxed_slice(),
             segments: Segments::new(),
             ghost: Ghost::default(),
             counts: Counts::default(),
@@ -99,7 +96,7 @@ impl Shard {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let index_bytes = self.slots.iter().map(|slot| slot.table.charge()).sum();
+        let index_bytes = self.tables.iter().map(Table::charge).sum();
         Counts { index_bytes, ..self.counts }
     }
 
@@ -115,9 +112,9 @@ impl Shard {
     /// The item of this key, expired or not.
     #[inline]
     fn find(&self, env: &Env, key: &Key<'_>) -> Option<Spot> {
-        let slot = env.geometry.slot_in_shard(key.slot());
+        let Home { slot, table, tag } = env.geometry.home(key.hash());
         let mut found = None;
-        let position = self.slots[slot].table.find(Tag::of(key.hash().bits()), |loc| {
+        let position = self.tables[table].find(tag, |loc| {
             let (segment, offset) = env.geometry.place(loc);
             let bytes = &self.segments.at(segment).data[offset..];
             let header = Header::read(bytes);
@@ -128,7 +125,7 @@ impl Shard {
             is_it
         })?;
         let (segment, offset, header) = found?;
-        Some(Spot { slot, position, segment, offset, header })
+        Some(Spot { slot, table, position, segment, offset, header })
     }
 
     /// The item of this key; an expired one is removed.
@@ -180,7 +177,7 @@ impl Shard {
 
     /// The next mutation of a slot.
     fn advance(&mut self, slot: usize) -> u64 {
-        let version = &mut self.slots[slot].version;
+        let version = &mut self.versions[slot];
         *version += 1;
         *version
     }
@@ -188,8 +185,8 @@ impl Shard {
     /// Removes an item: a mutation of its slot.
     fn remove(&mut self, env: &Env, spot: &Spot, why: Removal) {
         self.advance(spot.slot);
-        self.slots[spot.slot].table.remove(spot.position);
-        self.shrink_table(env, spot.slot);
+        self.tables[spot.table].remove(spot.position);
+        self.shrink_table(env, spot.table);
         self.counts.removed(&spot.header, why);
         self.kill(env, (spot.segment, spot.offset), spot.header);
     }
@@ -245,8 +242,8 @@ impl Shard {
         self.release(env, bytes);
     }
 
-    fn shrink_table(&mut self, env: &Env, slot: usize) {
-        let table = &mut self.slots[slot].table;
+    fn shrink_table(&mut self, env: &Env, table: usize) {
+        let table = &mut self.tables[table];
         let before = table.charge();
         table.shrink();
         let freed = before - table.charge();

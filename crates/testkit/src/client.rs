@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use rustls::{HandshakeKind, ProtocolVersion};
 
-use crate::TlsClient;
 use crate::transport::{Readiness, Transport};
+use crate::{Rng, TlsClient};
 
 /// How long a read waits. Longer than any server needs on a busy machine; only failures take it.
 pub(crate) const READ_PATIENCE: Duration = Duration::from_secs(20);
@@ -219,15 +219,45 @@ impl Client {
         let mut bytes = request.to_vec();
         bytes.extend_from_slice(b"mn\r\n");
         self.send(&bytes)?;
+        Ok(String::from_utf8_lossy(&self.read_reply()?).into_owned())
+    }
+
+    /// What comes before the next line `MN`, the reply to a `mn` that was sent.
+    ///
+    /// # Errors
+    /// When that does not arrive.
+    pub fn read_reply(&mut self) -> Result<Vec<u8>, ClientError> {
         let mut reply = Vec::new();
         loop {
             reply.extend(self.read_until(b"MN\r\n")?);
-            let start = reply.len() - 4;
-            if start == 0 || reply[..start].ends_with(b"\n") {
-                reply.truncate(start);
-                return Ok(String::from_utf8_lossy(&reply).into_owned());
+            let end = reply.len() - 4;
+            if end == 0 || reply[end - 1] == b'\n' {
+                reply.truncate(end);
+                return Ok(reply);
             }
         }
+    }
+
+    /// Sends commands, each with a `mn` behind it, in parts of random lengths; [`Client::read_reply`]
+    /// then gives the reply to each.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub fn send_in_parts(
+        &mut self,
+        commands: &[Vec<u8>],
+        rng: &mut Rng,
+    ) -> Result<(), ClientError> {
+        let bytes: Vec<u8> =
+            commands.iter().flat_map(|command| [command, &b"mn\r\n"[..]].concat()).collect();
+        let mut rest = bytes.as_slice();
+        while !rest.is_empty() {
+            let len = if rng.percent(50) { rest.len() } else { 1 + rng.below(rest.len()) };
+            let (part, left) = rest.split_at(len);
+            self.send(part)?;
+            rest = left;
+        }
+        Ok(())
     }
 
     /// Everything until the server ends the connection, and how it did.

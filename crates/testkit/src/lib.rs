@@ -43,5 +43,6 @@ pub use recount::Recount;
 pub use rng::{Rng, seed_from_environment};
 pub use runner::{Delivery, Failure, Server, Side, run_table};
 pub use rustix::process::Signal;
+pub use rustls::{HandshakeKind, ProtocolVersion};
 pub use tls::{TlsClient, TlsVersions};
 pub use wait::{PATIENCE, wait_until};

@@ -9,13 +9,12 @@
 //! moving needs no memory and cannot fail. Extents stay where they are.
 
 use super::{Env, Removal, Shard, Spot};
+use crate::geometry::Home;
 use crate::ghost::Ghost;
-use crate::index::Tag;
 use crate::item::{Header, mark};
 use crate::segment::{Queue, SegmentId, is_start};
 use crate::stats::Maintained;
 use crate::time::Now;
-use memtide_topology::SlotId;
 
 /// The small queue's part of the segments' bytes.
 const SMALL_DIVISOR: u64 = 10;
@@ -164,8 +163,8 @@ impl Shard {
     ) {
         let spot = self.spot(env, (from, offset), header);
         self.advance(spot.slot);
-        self.slots[spot.slot].table.remove(spot.position);
-        self.shrink_table(env, spot.slot);
+        self.tables[spot.table].remove(spot.position);
+        self.shrink_table(env, spot.table);
         self.counts.removed(header, why);
         self.counts.bytes -= header.item_len();
         self.free_extents(env, from.id, header);
@@ -219,7 +218,7 @@ impl Shard {
                 env.geometry.loc(from.id, at)
             }
         };
-        self.slots[spot.slot].table.relocate(spot.position, loc);
+        self.tables[spot.table].relocate(spot.position, loc);
     }
 
     /// Brings as much of a record that crosses the end of its segment together as there is room
@@ -257,12 +256,11 @@ impl Shard {
         header: &Header,
         bytes: &[u8],
     ) -> Spot {
-        let hash = env.seed.hash(header.key(bytes));
-        let slot = env.geometry.slot_in_shard(SlotId::of(hash));
+        let Home { slot, table, tag } = env.geometry.home(env.seed.hash(header.key(bytes)));
         let loc = env.geometry.loc(segment, offset);
-        let position = self.slots[slot].table.find(Tag::of(hash.bits()), |other| other == loc);
-        let position = position.expect("a live item is in its slot's table");
-        Spot { slot, position, segment, offset, header: *header }
+        let position = self.tables[table].find(tag, |other| other == loc);
+        let position = position.expect("a live item is in its table");
+        Spot { slot, table, position, segment, offset, header: *header }
     }
 
     /// Puts what is left of the segment back.
@@ -307,4 +305,17 @@ fn fate(queue: Queue, header: &mut Header, pressure: Pressure) -> Fate {
         Queue::Main => header.frequency - 1,
     };
     Fate::Stays(Queue::Main)
+}
+
+#[cfg(test)]
+impl Shard {
+    /// Empties the oldest segment of each queue, of which every live item stays.
+    pub(crate) fn move_items(&mut self, env: &Env, now: Now) {
+        for from in [Queue::Main, Queue::Small] {
+            if let Some(id) = self.segments.oldest(from) {
+                let to = if id.number() % 2 == 0 { Queue::Main } else { from };
+                self.empty(env, id, now, |_| Fate::Stays(to));
+            }
+        }
+    }
 }

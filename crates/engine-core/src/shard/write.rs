@@ -1,6 +1,6 @@
 use super::{Env, Shard, Spot};
 use crate::budget::{NoRoom, Room};
-use crate::index::Tag;
+use crate::geometry::Home;
 use crate::item::{Extents, Header, mark};
 use crate::key::Key;
 use crate::segment::{Queue, SegmentId};
@@ -45,7 +45,7 @@ impl<'a> NewItem<'a> {
         }
         let mut extended = header;
         extended.set(mark::EXTENTS);
-        let len = env.geometry.extents_len(extended.value_start(), self.value.len());
+        let len = env.geometry.extents_bytes(extended.value_start(), self.value.len());
         if len == 0 {
             return header;
         }
@@ -67,8 +67,8 @@ impl Shard {
         now: Now,
     ) -> Result<u64, NoRoom> {
         let mut header = new.header(env, key, old, now);
-        let slot = env.geometry.slot_in_shard(key.slot());
-        header.cas = new.cas.unwrap_or(self.slots[slot].version + 1);
+        let Home { slot, table, tag } = env.geometry.home(key.hash());
+        header.cas = new.cas.unwrap_or(self.versions[slot] + 1);
         if let Some(old) = old
             && old.header.record_len() == header.record_len()
             && old.header.extents.bytes == header.extents.bytes
@@ -77,7 +77,7 @@ impl Shard {
             self.overwrite(old, &header, new);
             return Ok(header.cas);
         }
-        let (segment, offset) = self.place((env, room), (key, slot), &mut header, old)?;
+        let (segment, offset) = self.place((env, room), (key, table), &mut header, old)?;
         let bytes = &mut self.segments.at_mut(segment).data[offset..];
         header.write(bytes);
         if header.has(mark::CLIENT_FLAGS) {
@@ -89,12 +89,12 @@ impl Shard {
         let loc = env.geometry.loc(segment, offset);
         match old {
             Some(old) => {
-                self.slots[slot].table.relocate(old.position, loc);
+                self.tables[table].relocate(old.position, loc);
                 self.kill(env, (old.segment, old.offset), old.header);
                 self.counts.replaced += 1;
             }
             None => {
-                self.slots[slot].table.insert(Tag::of(key.hash().bits()), loc);
+                self.tables[table].insert(tag, loc);
                 self.ghost.remove(key.hash());
                 self.counts.items += 1;
             }
@@ -124,7 +124,7 @@ impl Shard {
     fn place(
         &mut self,
         (env, room): (&Env, &mut Room),
-        (key, slot): (&Key<'_>, usize),
+        (key, table): (&Key<'_>, usize),
         header: &mut Header,
         old: Option<&Spot>,
     ) -> Result<(SegmentId, usize), NoRoom> {
@@ -139,7 +139,7 @@ impl Shard {
         let plan = plan.ok_or(NoRoom { bytes: u64::MAX })?;
         let table_charge = match old {
             Some(_) => None,
-            None => self.slots[slot].table.growth_charge(),
+            None => self.tables[table].growth_charge(),
         };
         let need = plan.charge() + table_charge.unwrap_or(0);
         if need > 0 {
@@ -147,10 +147,7 @@ impl Shard {
             self.charged += need;
         }
         if table_charge.is_some() {
-            let table = &mut self.slots[slot].table;
-            let before = table.charge();
-            table.grow();
-            self.release(env, before);
+            self.tables[table].grow();
         }
         Ok(self.segments.append(header, plan))
     }

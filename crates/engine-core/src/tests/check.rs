@@ -5,7 +5,7 @@ use crate::item::{Header, mark};
 use crate::segment::{self, Queue, SegmentId};
 use crate::shard::{Env, Shard};
 use crate::store::Store;
-use memtide_topology::SlotId;
+use crate::time::Now;
 use std::collections::HashSet;
 
 impl Store {
@@ -22,23 +22,31 @@ impl Store {
         assert_eq!(stats.items + gone, stats.total_items, "items come and go: {stats:?}");
         assert_eq!(stats.expired, stats.expired_on_lookup + stats.expired_in_background);
     }
+
+    /// Finds every expired item, worth it or not.
+    pub(crate) fn expire_all(&self, now: Now) {
+        self.each_shard_mut(|env, shard| shard.expire_all(env, now));
+    }
+
+    /// Moves the live items of the oldest segments.
+    pub(crate) fn move_items(&self, now: Now) {
+        self.each_shard_mut(|env, shard| shard.move_items(env, now));
+    }
 }
 
 impl Shard {
     fn check(&self, env: &Env) {
         let mut indexed = HashSet::new();
         let mut tables = 0;
-        for slot in &self.slots {
-            tables += slot.table.charge();
-            slot.table.check();
-            for (tag, loc) in slot.table.iter_from(Tag::FIRST) {
+        for (number, table) in self.tables.iter().enumerate() {
+            tables += table.charge();
+            table.check();
+            for (tag, loc) in table.iter_from(Tag::from_number(0)) {
                 assert!(indexed.insert(loc.bits()), "two entries for one item");
                 let (id, offset) = env.geometry.place(loc);
                 let bytes = &self.segments.at(id).data[offset..];
-                let hash = env.seed.hash(Header::read(bytes).key(bytes));
-                assert_eq!(Tag::of(hash.bits()), tag);
-                let number = env.geometry.slot_in_shard(SlotId::of(hash));
-                assert!(core::ptr::eq(slot, &self.slots[number]), "an item of another slot");
+                let home = env.geometry.home(env.seed.hash(Header::read(bytes).key(bytes)));
+                assert_eq!((home.table, home.tag), (number, tag), "an item of another slot");
             }
         }
         assert_eq!(indexed.len() as u64, self.counts.items, "items in the index");
