@@ -168,11 +168,7 @@ impl Bench<'_> {
             child.try_wait().expect("a child of ours can be waited for")
         });
         let text = |path| String::from_utf8_lossy(&std::fs::read(path).expect("made above")).into();
-        Ended {
-            is_success: status.success(),
-            stdout: text(stdout_path),
-            stderr: text(stderr_path),
-        }
+        Ended { is_success: status.success(), stdout: text(stdout_path), stderr: text(stderr_path) }
     }
 }
 
