@@ -148,6 +148,7 @@ async fn tick(core: Rc<Core>, index: usize) {
     loop {
         interval.tick().await;
         core.clock.adjust();
+        core.shared.ticked(index);
         let now = Instant::now();
         core.registry.kick_overdue(core.clock.age_secs(now), patience);
         if index == 0 {

@@ -24,7 +24,7 @@ mod stats;
 mod transport;
 
 pub use config::ProxyConfig;
-pub use start::{Listeners, Observer, Proxy};
+pub use start::{Listeners, Observer, Proxy, Usage};
 
 /// What `version` and `stats` answer: the memcached release whose protocol is spoken. Clients that
 /// ask for a least version, such as Ruby's dalli 5 for 1.6.27, go by it.

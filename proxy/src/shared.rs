@@ -27,6 +27,8 @@ pub struct Shared {
     pub counters: Vec<Arc<CoreCounters>>,
     /// Connections of each core as its ticker saw them, for the spread.
     pub open_connections: Vec<AtomicUsize>,
+    /// When each core's ticker ran last, in milliseconds of uptime.
+    ticked_millis: Vec<AtomicU64>,
     /// Connections accepted.
     pub connections_total: AtomicU64,
     /// Connections over the maximum.
@@ -99,6 +101,7 @@ impl Shared {
             drain,
             counters: (0..config.threads).map(|_| Arc::default()).collect(),
             open_connections: (0..config.threads).map(|_| AtomicUsize::new(0)).collect(),
+            ticked_millis: (0..config.threads).map(|_| AtomicU64::new(0)).collect(),
             connections_total: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
             rejecting: AtomicUsize::new(0),
@@ -166,6 +169,28 @@ impl Shared {
     /// Metered data in byte-seconds: the integral of the stored bytes, or of the minimum.
     pub fn metered_byte_seconds(&self) -> u64 {
         u64::try_from(self.sample_data() / 1000).unwrap_or(u64::MAX)
+    }
+
+    /// A core's sign of life.
+    pub fn ticked(&self, core: usize) {
+        self.ticked_millis[core].store(self.uptime_millis(), Ordering::Relaxed);
+    }
+
+    /// Whether every core gave a sign of life lately.
+    pub fn check_cores(&self) -> Result<(), String> {
+        let now = self.uptime_millis();
+        let millis_max = u64::try_from(limits::CORE_SILENCE_MAX.as_millis()).unwrap_or(u64::MAX);
+        for (core, ticked) in self.ticked_millis.iter().enumerate() {
+            let silent_millis = now.saturating_sub(ticked.load(Ordering::Relaxed));
+            if silent_millis > millis_max {
+                return Err(format!("core {core} has been silent for {silent_millis} ms"));
+            }
+        }
+        Ok(())
+    }
+
+    fn uptime_millis(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How long the proxy has run.

@@ -75,11 +75,47 @@ impl Proxy {
     }
 }
 
+/// What a cache uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Items stored.
+    pub items: u64,
+    /// Their bytes.
+    pub data_bytes: u64,
+    /// Metered work in 1/1024 ECPU, since the start.
+    pub ecpu_units: u64,
+    /// Metered data in byte-seconds, since the start.
+    pub metered_byte_seconds: u64,
+    /// Open client connections.
+    pub connections: u64,
+}
+
 /// Sees what a running proxy counts.
 #[derive(Clone, Debug)]
 pub struct Observer(Arc<Shared>);
 
-impl Observer {}
+impl Observer {
+    /// What the cache uses now.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let store = self.0.store.stats();
+        Usage {
+            items: store.items,
+            data_bytes: store.bytes,
+            ecpu_units: self.0.totals().ecpu_units,
+            metered_byte_seconds: self.0.metered_byte_seconds(),
+            connections: self.0.connections_open() as u64,
+        }
+    }
+
+    /// Whether every core has run its ticker lately: a core that has not is stuck or gone.
+    ///
+    /// # Errors
+    /// Which core, as a fragment.
+    pub fn check_cores(&self) -> Result<(), String> {
+        self.0.check_cores()
+    }
+}
 
 impl Source for Observer {
     fn collect(&self) -> Vec<MetricFamily> {

@@ -1,28 +1,30 @@
 use crate::alloc;
 use crate::config::StoreConfig;
-use crate::index::{LOC_BITS, Loc};
+use crate::index::{LOC_BITS, Loc, TAG_BITS, Table, Tag};
 use crate::item::ALIGN;
 use crate::limits::{
-    ITEM_SIZE_MAX_MAX, MEMORY_PER_SHARD, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, SEGMENTS_PER_SHARD,
-    SHARDS_AUTO_MAX, SHARDS_MAX, SHARED_ITEM_DIVISOR,
+    GROWTH_DIVISOR, ITEM_SIZE_MAX_MAX, MEMORY_PER_SHARD, MEMORY_PER_TABLE, SEGMENT_LEN_MAX,
+    SEGMENT_LEN_MIN, SEGMENTS_PER_SHARD, SHARDS_AUTO_MAX, SHARDS_MAX,
 };
 use crate::segment::{Segment, SegmentId};
-use crate::shard::Slot;
-use memtide_topology::{SLOTS, SlotId};
+use core::ops::Range;
+use memtide_topology::{KeyHash, SLOTS, SlotId};
 
 /// The sizes that a store derives from its configuration; fixed for its life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
     /// Number of shards, a power of two.
     pub(crate) shards: u16,
-    /// Bytes of a segment that items share, a power of two.
+    /// Bytes of a segment, at most; a power of two.
     pub(crate) segment_len: usize,
-    /// Longest item, padding included, that shares a segment.
-    pub(crate) shared_item_max: usize,
     /// Largest number of a segment.
     pub(crate) segments_max: usize,
     /// Largest item as memcached counts it.
     pub(crate) item_size_max: u32,
+    /// Tables of the index in each shard, a power of two.
+    pub(crate) tables: usize,
+    /// Bits of a slot's number that tell the slots of one table apart.
+    table_slot_bits: u32,
     /// Bits of a location that are the place in a segment, in units of [`ALIGN`].
     offset_bits: u32,
 }
@@ -35,22 +37,27 @@ impl Geometry {
         let segment_len = share.clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
         let segment_len = 1 << segment_len.ilog2();
         let offset_bits = (segment_len / ALIGN).ilog2();
+        let tables = config.memory_max / MEMORY_PER_TABLE;
+        let tables = tables.clamp(u64::from(shards), u64::from(SLOTS));
+        let table_bits = tables.ilog2();
         Self {
             shards,
             segment_len,
-            shared_item_max: segment_len / SHARED_ITEM_DIVISOR,
             segments_max: (1 << (LOC_BITS - offset_bits)) - 1,
             item_size_max: config.item_size_max.min(ITEM_SIZE_MAX_MAX),
+            tables: 1 << (table_bits - shards.ilog2()),
+            table_slot_bits: SLOTS.ilog2() - table_bits,
             offset_bits,
         }
     }
 
     /// Bytes that an empty store takes, with shards of this size apart from their slots.
     pub(crate) fn fixed_bytes(&self, shard_bytes: usize) -> u64 {
-        let slots = alloc::charge(usize::from(SLOTS / self.shards) * size_of::<Slot>());
+        let slots = alloc::charge(self.slots() * size_of::<u64>());
+        let tables = alloc::charge(self.tables * size_of::<Table>());
         let segments = alloc::charge(size_of::<Segment>());
         let shards = u64::from(self.shards);
-        alloc::charge(shard_bytes * usize::from(self.shards)) + shards * (slots + segments)
+        alloc::charge(shard_bytes * usize::from(self.shards)) + shards * (slots + tables + segments)
     }
 
     /// Whether memcached would take an item of this size: its header of 48 bytes, CAS unique, key
@@ -65,15 +72,61 @@ impl Geometry {
         usize::from(slot.number() & (self.shards - 1))
     }
 
+    /// Slots of each shard.
+    pub(crate) fn slots(&self) -> usize {
+        usize::from(SLOTS / self.shards)
+    }
+
     /// The slot's place in its shard.
     #[inline]
     pub(crate) fn slot_in_shard(&self, slot: SlotId) -> usize {
         usize::from(slot.number() >> self.shards.ilog2())
     }
 
-    /// Bytes of the segment that an item of this length goes to.
-    pub(crate) fn segment_len_for(&self, item_len: usize) -> usize {
-        if item_len <= self.shared_item_max { self.segment_len } else { item_len }
+    /// Where the index of the key's shard has a key.
+    #[inline]
+    pub(crate) fn home(&self, hash: KeyHash) -> Home {
+        let slot = self.slot_in_shard(SlotId::of(hash));
+        let (table, tags) = self.tags(slot);
+        let tag = Tag::from_number(tags.start.number() + (hash.bits() >> self.tag_shift()));
+        Home { slot, table, tag }
+    }
+
+    /// The table that has the entries of a slot of a shard, and their tags: those of one slot are
+    /// together, so that it can be listed in the table's order.
+    #[inline]
+    pub(crate) fn tags(&self, slot: usize) -> (usize, Range<Tag>) {
+        let in_table = slot & ((1 << self.table_slot_bits) - 1);
+        let shift = TAG_BITS - self.table_slot_bits;
+        let tag = |slot: usize| Tag::from_number((slot as u64) << shift);
+        (slot >> self.table_slot_bits, tag(in_table)..tag(in_table + 1))
+    }
+
+    /// Bits that a hash loses to be a tag within its slot's.
+    fn tag_shift(&self) -> u32 {
+        LOC_BITS + self.table_slot_bits
+    }
+
+    /// Bytes of a new segment in a shard with this many bytes of segments: less than
+    /// `segment_len` in a nearly empty shard, so that a nearly empty store takes little.
+    pub(crate) fn new_segment_len(&self, segments_bytes: u64) -> usize {
+        let part = usize::try_from(segments_bytes / GROWTH_DIVISOR).unwrap_or(usize::MAX);
+        part.clamp(SEGMENT_LEN_MIN, self.segment_len).next_power_of_two()
+    }
+
+    /// Bytes of a value that are in extents, where the record's other fields take `fields_len`: so
+    /// much that the record is no longer than a segment. Whole segments, or where that leaves
+    /// slightly too much, half a segment more.
+    pub(crate) fn extents_bytes(&self, fields_len: usize, value_len: usize) -> usize {
+        let rest = value_len % self.segment_len;
+        let is_too_long = fields_len + rest > self.segment_len - ALIGN;
+        value_len - rest + if is_too_long { self.segment_len / 2 } else { 0 }
+    }
+
+    /// Length of each extent where all together are this long.
+    pub(crate) fn extent_len(&self, extents_bytes: usize) -> usize {
+        let is_whole = extents_bytes.is_multiple_of(self.segment_len);
+        if is_whole { self.segment_len } else { self.segment_len / 2 }
     }
 
     /// The location of the item that starts at this byte of a segment.
@@ -91,6 +144,15 @@ impl Geometry {
     }
 }
 
+/// Where the index of a shard has a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    /// The slot's place in its shard.
+    pub(crate) slot: usize,
+    pub(crate) table: usize,
+    pub(crate) tag: Tag,
+}
+
 /// What memcached's `ITEM_ntotal` is for such an item.
 pub(crate) fn memcached_item_size(key_len: usize, client_flags: u32, value_len: usize) -> usize {
     let flags_len = if client_flags == 0 { 0 } else { 4 };
@@ -102,4 +164,36 @@ fn shards(config: &StoreConfig) -> u16 {
     let auto = u16::try_from(config.memory_max / MEMORY_PER_SHARD).unwrap_or(u16::MAX);
     let wanted = config.shards.unwrap_or(auto.min(SHARDS_AUTO_MAX));
     1 << wanted.clamp(1, SHARDS_MAX).ilog2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtide_topology::HashSeed;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_record_is_no_longer_than_a_segment(fields in 23usize..290, value in 0usize..400_000) {
+            let geometry = Geometry::of(&StoreConfig::new(1 << 30, HashSeed::new(1, 2)));
+            let bytes = geometry.extents_bytes(fields, value);
+            prop_assert!(bytes <= value);
+            prop_assert_eq!(bytes % geometry.extent_len(bytes), 0);
+            let record_len = (fields + value - bytes).next_multiple_of(ALIGN);
+            prop_assert!(record_len <= geometry.segment_len);
+        }
+    }
+
+    #[test]
+    fn a_place_is_found_back() {
+        for memory in [1 << 20, 100 << 20, 1 << 40] {
+            let geometry = Geometry::of(&StoreConfig::new(memory, HashSeed::new(1, 2)));
+            for number in [1, 7, geometry.segments_max as u32] {
+                for offset in [0, 4, geometry.segment_len - ALIGN] {
+                    let id = SegmentId::from_number(number);
+                    assert_eq!(geometry.place(geometry.loc(id, offset)), (id, offset));
+                }
+            }
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! An item as bytes: header, client flags if any, key, value, padding.
+//! An item as bytes: a record of header, optional fields, key, value and padding.
 //!
 //! ```text
 //! offset  0  u32  value length (low 30 bits), frequency (high 2 bits)
@@ -8,15 +8,19 @@
 //!        14  u32  exptime in Unix seconds, 0 for never
 //!        18  u32  last access in Unix seconds
 //!        22  u32  client flags, only with the mark CLIENT_FLAGS
+//!            u32  number of the first extent,
+//!            u32  bytes in extents, both only with the mark EXTENTS
 //! ```
+//!
+//! A value starts in the record, and its end may be in extents: see `segment`.
 
-use crate::outcome::Item;
 use crate::time::{Expiry, Now};
 
 pub(crate) const HEADER_LEN: usize = 22;
-/// Items start at multiples of this, so that a location needs fewer bits.
+/// Records start at multiples of this, so that a location needs fewer bits.
 pub(crate) const ALIGN: usize = 4;
 const CLIENT_FLAGS_LEN: usize = 4;
+const EXTENTS_LEN: usize = 8;
 const VALUE_LEN_BITS: u32 = 30;
 const FREQUENCY_MAX: u8 = 3;
 
@@ -32,8 +36,19 @@ pub(crate) mod mark {
     pub(crate) const KEY_BINARY: u8 = 1 << 3;
     /// Client flags follow the header.
     pub(crate) const CLIENT_FLAGS: u8 = 1 << 4;
+    /// The end of the value is in extents.
+    pub(crate) const EXTENTS: u8 = 1 << 5;
     /// No longer in the index; only its length is of use.
-    pub(crate) const DEAD: u8 = 1 << 5;
+    pub(crate) const DEAD: u8 = 1 << 6;
+}
+
+/// The end of a long value: a chain of segments that it fills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Extents {
+    /// Number of the first; 0 for none.
+    pub(crate) first: u32,
+    /// Bytes in all of them.
+    pub(crate) bytes: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +61,7 @@ pub(crate) struct Header {
     pub(crate) cas: u64,
     pub(crate) exptime: u32,
     pub(crate) last_access: u32,
+    pub(crate) extents: Extents,
 }
 
 impl Header {
@@ -54,7 +70,7 @@ impl Header {
     pub(crate) fn read(bytes: &[u8]) -> Self {
         let h: &[u8; HEADER_LEN] = bytes.first_chunk().expect("an item is longer than its header");
         let word = u32::from_le_bytes([h[0], h[1], h[2], h[3]]);
-        Self {
+        let mut header = Self {
             value_len: word & ((1 << VALUE_LEN_BITS) - 1),
             frequency: (word >> VALUE_LEN_BITS) as u8,
             key_len: h[4],
@@ -62,7 +78,15 @@ impl Header {
             cas: u64::from_le_bytes([h[6], h[7], h[8], h[9], h[10], h[11], h[12], h[13]]),
             exptime: u32::from_le_bytes([h[14], h[15], h[16], h[17]]),
             last_access: u32::from_le_bytes([h[18], h[19], h[20], h[21]]),
+            extents: Extents::default(),
+        };
+        if header.has(mark::EXTENTS) {
+            let e: &[u8; EXTENTS_LEN] =
+                bytes[header.extents_start()..].first_chunk().expect("the mark says so");
+            header.extents.first = u32::from_le_bytes([e[0], e[1], e[2], e[3]]);
+            header.extents.bytes = u32::from_le_bytes([e[4], e[5], e[6], e[7]]);
         }
+        header
     }
 
     /// Writes the header to the start of `bytes`.
@@ -77,6 +101,11 @@ impl Header {
         h[6..14].copy_from_slice(&self.cas.to_le_bytes());
         h[14..18].copy_from_slice(&self.exptime.to_le_bytes());
         h[18..22].copy_from_slice(&self.last_access.to_le_bytes());
+        if self.has(mark::EXTENTS) {
+            let extents = &mut bytes[self.extents_start()..];
+            extents[..4].copy_from_slice(&self.extents.first.to_le_bytes());
+            extents[4..8].copy_from_slice(&self.extents.bytes.to_le_bytes());
+        }
     }
 
     pub(crate) fn has(&self, mark: u8) -> bool {
@@ -92,8 +121,13 @@ impl Header {
     }
 
     #[inline]
-    pub(crate) fn key_start(&self) -> usize {
+    fn extents_start(&self) -> usize {
         HEADER_LEN + if self.has(mark::CLIENT_FLAGS) { CLIENT_FLAGS_LEN } else { 0 }
+    }
+
+    #[inline]
+    pub(crate) fn key_start(&self) -> usize {
+        self.extents_start() + if self.has(mark::EXTENTS) { EXTENTS_LEN } else { 0 }
     }
 
     #[inline]
@@ -101,10 +135,22 @@ impl Header {
         self.key_start() + usize::from(self.key_len)
     }
 
-    /// Bytes that the item takes in its segment.
+    /// Bytes of the value that are in the record.
     #[inline]
-    pub(crate) fn item_len(&self) -> usize {
-        (self.value_start() + self.value_len as usize).next_multiple_of(ALIGN)
+    pub(crate) fn inline_len(&self) -> usize {
+        (self.value_len - self.extents.bytes) as usize
+    }
+
+    /// Bytes of the record, padding included.
+    #[inline]
+    pub(crate) fn record_len(&self) -> usize {
+        (self.value_start() + self.inline_len()).next_multiple_of(ALIGN)
+    }
+
+    /// Bytes of the item, extents included.
+    #[inline]
+    pub(crate) fn item_len(&self) -> u64 {
+        self.record_len() as u64 + u64::from(self.extents.bytes)
     }
 
     pub(crate) fn client_flags(&self, bytes: &[u8]) -> u32 {
@@ -126,11 +172,6 @@ impl Header {
     }
 
     #[inline]
-    pub(crate) fn value<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
-        &bytes[self.value_start()..][..self.value_len as usize]
-    }
-
-    #[inline]
     pub(crate) fn is_expired(&self, now: Now) -> bool {
         self.exptime != 0 && self.exptime <= now.unix_secs()
     }
@@ -149,21 +190,6 @@ impl Header {
     pub(crate) fn bump(&mut self, now: Now) {
         self.last_access = now.unix_secs();
         self.frequency = FREQUENCY_MAX.min(self.frequency + 1);
-    }
-
-    /// The item that starts `bytes`, for callers outside.
-    #[inline]
-    pub(crate) fn view<'a>(&self, bytes: &'a [u8], now: Now) -> Item<'a> {
-        Item {
-            key: self.key(bytes),
-            value: self.value(bytes),
-            client_flags: self.client_flags(bytes),
-            cas: self.cas,
-            ttl: self.ttl(now),
-            expires_at: (self.exptime != 0).then_some(self.exptime),
-            key_is_binary: self.has(mark::KEY_BINARY),
-            is_stale: self.has(mark::STALE),
-        }
     }
 }
 
@@ -194,8 +220,11 @@ mod tests {
             exptime: u32,
             last_access: u32,
         ) {
-            let header = Header { value_len, frequency, key_len, marks, cas, exptime, last_access };
-            let mut bytes = [0; HEADER_LEN];
+            let bytes = if marks & mark::EXTENTS == 0 { 0 } else { value_len / 2 };
+            let extents = Extents { first: bytes / 3, bytes };
+            let header =
+                Header { value_len, frequency, key_len, marks, cas, exptime, last_access, extents };
+            let mut bytes = [0; HEADER_LEN + CLIENT_FLAGS_LEN + EXTENTS_LEN];
             header.write(&mut bytes);
             prop_assert_eq!(Header::read(&bytes), header);
         }

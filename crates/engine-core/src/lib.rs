@@ -26,6 +26,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod time;
+mod value;
 
 pub use config::StoreConfig;
 pub use key::Key;
@@ -35,3 +36,4 @@ pub use outcome::{ArithmeticOutcome, DeleteOutcome, Found, Hit, Item, Number, Pu
 pub use stats::{Maintained, StoreStats};
 pub use store::{SlotCursor, Store};
 pub use time::{Expiry, Now};
+pub use value::Value;

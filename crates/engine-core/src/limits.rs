@@ -15,24 +15,29 @@ pub(crate) const ITEM_SIZE_MAX_MAX: u32 = 1024 * 1024 * 1024;
 pub(crate) const NUMERIC_ITEM_SIZE_MAX: usize = 512 * 1024;
 
 /// Bytes of a segment, at most: one eviction step walks one segment under the shard's lock.
-pub(crate) const SEGMENT_LEN_MAX: usize = 128 * 1024;
+pub(crate) const SEGMENT_LEN_MAX: usize = 64 * 1024;
 
 /// Bytes of a segment, at least: what a store of a few MiB has.
 pub(crate) const SEGMENT_LEN_MIN: usize = 8 * 1024;
 
 /// Segments that a shard's share of memory makes, roughly: enough that a tenth of them, the
 /// small queue, is a queue.
-pub(crate) const SEGMENTS_PER_SHARD: u64 = 64;
+pub(crate) const SEGMENTS_PER_SHARD: u64 = 256;
 
-/// An item longer than this part of a segment has a segment of its own, so that the unused end
-/// of a segment is at most a sixteenth.
-pub(crate) const SHARED_ITEM_DIVISOR: usize = 16;
+/// A new segment is at most this part of its shard's memory, so that a nearly empty store takes
+/// little.
+pub(crate) const GROWTH_DIVISOR: u64 = 8;
 
 /// Memory that makes one shard, until there are [`SHARDS_AUTO_MAX`].
 pub(crate) const MEMORY_PER_SHARD: u64 = SEGMENTS_PER_SHARD * SEGMENT_LEN_MAX as u64;
 
-/// Shards that a store makes by itself, at most.
-pub(crate) const SHARDS_AUTO_MAX: u16 = 256;
+/// Shards that a store makes by itself, at most: a half-filled segment or two in each is little
+/// even in a store with 100 MiB of data.
+pub(crate) const SHARDS_AUTO_MAX: u16 = 64;
+
+/// Memory that makes one table of the index, so that none grows to a size that is slow to spread
+/// anew: below half a millisecond.
+pub(crate) const MEMORY_PER_TABLE: u64 = 8 * 1024 * 1024;
 
 /// Shards, at most.
 pub(crate) const SHARDS_MAX: u16 = 1024;
@@ -40,3 +45,4 @@ pub(crate) const SHARDS_MAX: u16 = 1024;
 const _: () = assert!(SHARDS_MAX <= SLOTS && SHARDS_MAX.is_power_of_two());
 const _: () = assert!(SEGMENT_LEN_MAX.is_power_of_two() && SEGMENT_LEN_MIN.is_power_of_two());
 const _: () = assert!(ITEM_SIZE_MAX_MAX <= 1 << 30, "a value's length has 30 bits");
+const _: () = assert!(SEGMENT_LEN_MIN > 2 * KEY_LEN_MAX + 64, "a record's fields fit a segment");

@@ -1,3 +1,5 @@
+use crate::value::Value;
+
 /// What a [`Lookup`](crate::Lookup) found; borrowed under the lock of the key's shard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found<'a> {
@@ -32,7 +34,7 @@ pub struct Item<'a> {
     /// The key's bytes.
     pub key: &'a [u8],
     /// The value without line end.
-    pub value: &'a [u8],
+    pub value: Value<'a>,
     /// Client flags.
     pub client_flags: u32,
     /// The CAS unique.

@@ -1,13 +1,27 @@
-//! Segments: blocks of memory that items are appended to, in two queues.
+//! Segments: blocks of memory, all of one length in the long run, that items are appended to.
 //!
-//! Eviction takes whole segments from the heads of the queues, after S3-FIFO (Yang et al., SOSP
-//! 2023) with segments in place of objects. See `evict`.
+//! A record that does not fit the rest of its segment goes on at the start of the next one, and
+//! a value that is longer than a segment has whole segments of its own, its extents. So nothing
+//! is left unused, no item needs a block of another length, and the allocator has nothing to
+//! fragment. A record is in at most two parts; header and key are in the first.
+//!
+//! ```text
+//! segment A  | record | dead | record | record, first part |    A.continues = B
+//! segment B  | its rest | record | free room               |    B.head_len = length of the rest
+//! ```
+//!
+//! Eviction takes whole segments from the heads of two queues: see `evict`. Extents are in no
+//! queue; they go with the record that has them.
 
 use crate::alloc;
 use crate::geometry::Geometry;
+use crate::item::Header;
 
 /// No segment; also the unused number 0, which keeps every location nonzero.
 const NONE: u32 = 0;
+
+/// A record starts in the rest of a segment when this many bytes of its value fit there too.
+const START_VALUE_LEN: usize = 64;
 
 /// A segment's number in its shard, from 1 on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +36,7 @@ impl SegmentId {
         self.0
     }
 
-    fn some(number: u32) -> Option<Self> {
+    pub(crate) fn some(number: u32) -> Option<Self> {
         (number != NONE).then_some(Self(number))
     }
 }
@@ -36,32 +50,38 @@ pub(crate) enum Queue {
     Main,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Segment {
     pub(crate) data: Box<[u8]>,
-    /// Bytes that items were appended to.
+    /// Bytes in use from the start.
     pub(crate) used: u32,
-    /// Bytes of live items; at most `used`.
+    /// Bytes of live records and parts of records; at most `used`.
     pub(crate) live: u32,
-    /// Live items.
+    /// Live records that start here.
     pub(crate) items: u32,
     /// Unix second from which on looking for expired items is worth it; `u32::MAX` for never.
     pub(crate) scan_at: u32,
-    pub(crate) queue: Queue,
-    /// Several items share it; otherwise it is just as long as its one item.
-    pub(crate) is_shared: bool,
+    /// Bytes at the start that are the rest of a record of another segment; 0 when that is dead.
+    pub(crate) head_len: u32,
+    /// Where the first record starts; at least `head_len`.
+    pub(crate) records_at: u32,
+    /// Where the record that crosses the end goes on; of an extent the next one.
+    continues: u32,
     /// Neighbour towards the queue's head.
     older: u32,
     /// Neighbour towards the queue's tail; next free number where the segment is free.
     newer: u32,
+    is_main: bool,
+    pub(crate) is_extent: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Ends {
     oldest: u32,
     newest: u32,
-    /// The segment that shared items are appended to.
+    /// The segment that records are appended to.
     active: u32,
+    /// Bytes charged for its segments, and for the extents of the records in them.
     bytes: u64,
 }
 
@@ -71,23 +91,45 @@ pub(crate) struct Segments {
     /// By number; the first is never used.
     list: Vec<Segment>,
     free: u32,
+    free_count: usize,
     small: Ends,
     main: Ends,
-    /// Bytes of dead items in all segments.
+    /// Bytes of dead records in all segments.
     pub(crate) dead: u64,
+}
+
+/// What appending a record takes: see [`Segments::plan`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    queue: Queue,
+    /// The record starts in the active segment.
+    starts_in_active: bool,
+    /// Length of the new segment that it starts or goes on in; 0 for none.
+    new_len: usize,
+    extents: usize,
+    extent_len: usize,
+}
+
+impl Plan {
+    /// Bytes to reserve.
+    pub(crate) fn charge(&self) -> u64 {
+        let segment = if self.new_len > 0 { charge(self.new_len) } else { 0 };
+        segment + self.extents as u64 * charge(self.extent_len)
+    }
 }
 
 impl Segments {
     pub(crate) fn new() -> Self {
-        let nothing = Segment::new(Box::default(), false);
-        let ends = Ends::default();
-        Self { list: vec![nothing], free: NONE, small: ends, main: ends, dead: 0 }
+        let (small, main) = (Ends::default(), Ends::default());
+        Self { list: vec![Segment::default()], free: NONE, free_count: 0, small, main, dead: 0 }
     }
 
+    #[inline]
     pub(crate) fn at(&self, id: SegmentId) -> &Segment {
         &self.list[id.0 as usize]
     }
 
+    #[inline]
     pub(crate) fn at_mut(&mut self, id: SegmentId) -> &mut Segment {
         &mut self.list[id.0 as usize]
     }
@@ -97,17 +139,19 @@ impl Segments {
         self.list.len() - 1
     }
 
-    /// The segment with this number, if it is in use.
-    pub(crate) fn in_use(&self, number: usize) -> Option<(SegmentId, &Segment)> {
-        let segment = self.list.get(number).filter(|segment| !segment.data.is_empty())?;
-        Some((SegmentId(u32::try_from(number).ok()?), segment))
+    /// The segment of records with this number, if there is one.
+    pub(crate) fn with_records(&self, number: usize) -> Option<(SegmentId, &Segment)> {
+        let segment = self.list.get(number)?;
+        let has_records = !segment.data.is_empty() && !segment.is_extent;
+        has_records.then_some((SegmentId(u32::try_from(number).ok()?), segment))
     }
 
+    /// All segments of records.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (SegmentId, &Segment)> {
-        (1..self.list.len()).filter_map(|number| self.in_use(number))
+        (1..self.list.len()).filter_map(|number| self.with_records(number))
     }
 
-    /// Bytes charged for the segments of a queue.
+    /// Bytes charged for a queue.
     pub(crate) fn queue_bytes(&self, queue: Queue) -> u64 {
         self.ends(queue).bytes
     }
@@ -116,60 +160,262 @@ impl Segments {
         SegmentId::some(self.ends(queue).oldest)
     }
 
-    pub(crate) fn active(&self, queue: Queue) -> Option<SegmentId> {
-        SegmentId::some(self.ends(queue).active)
+    /// Whether records are appended to this segment.
+    pub(crate) fn is_active(&self, id: SegmentId) -> bool {
+        self.ends(self.at(id).queue()).active == id.0
     }
 
-    /// The segment takes no more items, if it was the one that did.
+    /// The segment takes no more records.
     pub(crate) fn seal(&mut self, id: SegmentId) {
-        let ends = self.ends_mut(self.at(id).queue);
+        let ends = self.ends_mut(self.at(id).queue());
         if ends.active == id.0 {
             ends.active = NONE;
         }
     }
 
-    /// Makes a segment at the tail of another queue the one that takes items.
+    /// Makes a segment the one that a queue's records are appended to, at its tail.
     pub(crate) fn activate(&mut self, id: SegmentId, queue: Queue) {
         self.unlink(id);
         self.link(id, queue);
         self.ends_mut(queue).active = id.0;
     }
 
-    /// Puts a segment at the tail of a queue.
-    pub(crate) fn requeue(&mut self, id: SegmentId, queue: Queue) {
-        self.unlink(id);
-        self.link(id, queue);
-    }
-
-    /// The active segment of a queue, if `len` more bytes fit, and where.
-    pub(crate) fn open_place(&self, queue: Queue, len: usize) -> Option<(SegmentId, u32)> {
-        let id = self.active(queue)?;
+    /// The active segment of a queue, where its free room starts and how long that is.
+    pub(crate) fn open_place(&self, queue: Queue) -> Option<(SegmentId, usize, usize)> {
+        let id = SegmentId::some(self.ends(queue).active)?;
         let segment = self.at(id);
-        (segment.used as usize + len <= segment.data.len()).then_some((id, segment.used))
+        Some((id, segment.used as usize, segment.room()))
     }
 
-    /// Bytes that [`Segments::allocate`] needs; `None` when the numbers are used up.
-    pub(crate) fn charge_of(&self, item_len: usize, geometry: &Geometry) -> Option<u64> {
-        let is_possible = self.free != NONE || self.list.len() <= geometry.segments_max;
-        is_possible.then(|| charge(geometry.segment_len_for(item_len)))
+    /// What it takes to append a record to a queue; `None` when the numbers are used up.
+    pub(crate) fn plan(&self, queue: Queue, header: &Header, geometry: &Geometry) -> Option<Plan> {
+        let len = header.record_len();
+        let room = self.open_place(queue).map_or(0, |(_, _, room)| room);
+        let starts_in_active = is_start(room, header);
+        let rest = if starts_in_active { len.saturating_sub(room) } else { len };
+        let usual = geometry.new_segment_len(self.small.bytes + self.main.bytes);
+        let new_len = if rest == 0 { 0 } else { usual.max(rest.next_power_of_two()) };
+        let extents_bytes = header.extents.bytes as usize;
+        let extent_len = geometry.extent_len(extents_bytes);
+        let extents = extents_bytes / extent_len;
+        let numbers = self.free_count + (geometry.segments_max - self.last_number());
+        let plan = Plan { queue, starts_in_active, new_len, extents, extent_len };
+        (extents < numbers).then_some(plan)
     }
 
-    /// Allocates a segment at the tail of a queue: one that items share, or for an item that is
-    /// longer than items that share are, one of just its length.
+    /// Appends room for a record as planned, and counts it; returns where it starts.
     ///
-    /// The caller has reserved [`Segments::charge_of`].
-    pub(crate) fn allocate(
+    /// The caller has reserved [`Plan::charge`]. Fills in where the extents are.
+    pub(crate) fn append(&mut self, header: &mut Header, plan: Plan) -> (SegmentId, usize) {
+        let len = header.record_len();
+        let (mut start, mut rest) = (None, len);
+        if plan.starts_in_active {
+            let id = SegmentId(self.ends(plan.queue).active);
+            start = Some((id, self.at(id).used as usize));
+            rest -= self.extend(id, rest);
+        }
+        if plan.new_len > 0 {
+            let id = self.allocate(plan.new_len);
+            self.link(id, plan.queue);
+            self.ends_mut(plan.queue).active = id.0;
+            let part = self.extend(id, rest);
+            rest -= part;
+            match start {
+                Some((first, _)) => self.cross(first, id, part),
+                None => start = Some((id, 0)),
+            }
+        }
+        debug_assert_eq!(rest, 0, "the plan was made for this record");
+        let (id, offset) = start.expect("a record has a first segment");
+        header.extents.first = self.add_extents(plan);
+        self.at_mut(id).add_item(header.exptime);
+        (id, offset)
+    }
+
+    /// Appends a record of one part to the active segment, which has room for it.
+    pub(crate) fn append_whole(&mut self, id: SegmentId, header: &Header) {
+        self.extend(id, header.record_len());
+        self.at_mut(id).add_item(header.exptime);
+    }
+
+    /// Appends the first part of a record to the active segment, all of whose room it takes; the
+    /// rest, `rest` bytes, is at the start of `next`.
+    pub(crate) fn append_part(
         &mut self,
-        queue: Queue,
-        item_len: usize,
-        geometry: &Geometry,
-    ) -> SegmentId {
-        let len = geometry.segment_len_for(item_len);
-        let is_shared = item_len <= geometry.shared_item_max;
-        let segment = Segment::new(vec![0; len].into_boxed_slice(), is_shared);
-        let id = match SegmentId::some(self.free) {
+        id: SegmentId,
+        header: &Header,
+        (next, rest): (SegmentId, usize),
+    ) {
+        let room = self.at(id).room();
+        self.extend(id, room);
+        self.at_mut(id).add_item(header.exptime);
+        self.cross(id, next, rest);
+    }
+
+    /// The part of a record that lies in the segment where it starts, in bytes.
+    #[inline]
+    pub(crate) fn first_len(&self, id: SegmentId, offset: usize, header: &Header) -> usize {
+        header.record_len().min(self.at(id).used as usize - offset)
+    }
+
+    /// Where the record that crosses the end of this segment goes on; of an extent the next one.
+    pub(crate) fn next_part(&self, id: SegmentId) -> Option<SegmentId> {
+        SegmentId::some(self.at(id).continues)
+    }
+
+    /// Writes the value of a record into its parts and extents.
+    pub(crate) fn write_value(
+        &mut self,
+        (id, offset): (SegmentId, usize),
+        header: &Header,
+        value: &[u8],
+    ) {
+        let (inline, extents) = value.split_at(header.inline_len());
+        let start = offset + header.value_start();
+        let first_len = inline.len().min(self.at(id).used as usize - start);
+        let (first, rest) = inline.split_at(first_len);
+        self.at_mut(id).data[start..][..first_len].copy_from_slice(first);
+        if !rest.is_empty() {
+            let id = self.next_part(id).expect("the record has room for its value");
+            self.at_mut(id).data[..rest.len()].copy_from_slice(rest);
+        }
+        let mut next = SegmentId::some(header.extents.first);
+        let mut extents = extents;
+        while let Some(id) = next {
+            let segment = self.at_mut(id);
+            let (part, after) = extents.split_at(segment.data.len());
+            segment.data.copy_from_slice(part);
+            (next, extents) = (self.next_part(id), after);
+        }
+        debug_assert!(extents.is_empty(), "the record has room for its value");
+    }
+
+    /// The record that crosses the end of this segment is dead; returns where its rest was.
+    pub(crate) fn kill_rest(&mut self, id: SegmentId) -> Option<SegmentId> {
+        let next = SegmentId::some(core::mem::take(&mut self.at_mut(id).continues))?;
+        let segment = self.at_mut(next);
+        let rest = core::mem::take(&mut segment.head_len);
+        segment.live -= rest;
+        self.dead += u64::from(rest);
+        Some(next)
+    }
+
+    /// Moves as much of the rest of the record that crosses this segment's end as there is room
+    /// for to that end. Returns the segment of the rest when nothing of it is left there.
+    ///
+    /// `data` is the segment's, which its owner has taken out; `used` of it is in use.
+    pub(crate) fn pull_rest(
+        &mut self,
+        id: SegmentId,
+        data: &mut [u8],
+        used: &mut usize,
+    ) -> Option<SegmentId> {
+        let next = self.next_part(id)?;
+        let source = self.at_mut(next);
+        let head_len = source.head_len as usize;
+        let part = head_len.min(data.len() - *used);
+        data[*used..][..part].copy_from_slice(&source.data[..part]);
+        *used += part;
+        source.data.copy_within(part..head_len, 0);
+        let bytes = u32::try_from(part).expect("a segment is below 4 GiB");
+        source.head_len -= bytes;
+        source.live -= bytes;
+        let is_whole = source.head_len == 0;
+        self.dead += u64::from(bytes);
+        if is_whole {
+            self.at_mut(id).continues = NONE;
+        }
+        is_whole.then_some(next)
+    }
+
+    /// A live record of a segment is dead, of which this many bytes lie there.
+    pub(crate) fn removed(&mut self, id: SegmentId, first_len: usize) {
+        let segment = self.at_mut(id);
+        segment.live -= u32::try_from(first_len).expect("a segment is below 4 GiB");
+        segment.items -= 1;
+        self.dead += first_len as u64;
+    }
+
+    /// Frees a segment without live records; returns the bytes that it had.
+    pub(crate) fn free(&mut self, id: SegmentId) -> u64 {
+        debug_assert!(self.at(id).is_unused(), "its records would be lost");
+        self.seal(id);
+        self.unlink(id);
+        self.dead -= self.at(id).dead();
+        self.free_number(id)
+    }
+
+    /// Frees the extents of a record in this queue; returns the bytes that they had.
+    pub(crate) fn free_extents(&mut self, queue: Queue, header: &Header) -> u64 {
+        let mut bytes = 0;
+        let mut next = SegmentId::some(header.extents.first);
+        while let Some(id) = next {
+            next = self.next_part(id);
+            bytes += self.free_number(id);
+        }
+        self.ends_mut(queue).bytes -= bytes;
+        bytes
+    }
+
+    /// The record that has these extents moves from one queue to another.
+    pub(crate) fn move_extents(&mut self, (from, to): (Queue, Queue), header: &Header) {
+        if let Some(first) = SegmentId::some(header.extents.first) {
+            let len = self.at(first).data.len();
+            let bytes = (header.extents.bytes as usize / len) as u64 * charge(len);
+            self.ends_mut(from).bytes -= bytes;
+            self.ends_mut(to).bytes += bytes;
+        }
+    }
+
+    /// The segment now has its head and these records only.
+    pub(crate) fn compacted(&mut self, id: SegmentId, items: u32, used: usize, scan_at: u32) {
+        self.dead -= self.at(id).dead();
+        let segment = self.at_mut(id);
+        let used = u32::try_from(used).expect("a segment is below 4 GiB");
+        (segment.used, segment.live) = (used, used);
+        (segment.items, segment.scan_at) = (items, scan_at);
+        segment.records_at = segment.head_len;
+    }
+
+    /// The rest of the record that crosses the end of `id` is the first `len` bytes of `next`.
+    pub(crate) fn cross(&mut self, id: SegmentId, next: SegmentId, len: usize) {
+        self.at_mut(id).continues = next.0;
+        let len = u32::try_from(len).expect("a segment is below 4 GiB");
+        let next = self.at_mut(next);
+        (next.head_len, next.records_at) = (len, len);
+    }
+
+    /// Uses as much of a segment's room as `len` bytes need; returns how much.
+    fn extend(&mut self, id: SegmentId, len: usize) -> usize {
+        let segment = self.at_mut(id);
+        let part = len.min(segment.room());
+        let bytes = u32::try_from(part).expect("a segment is below 4 GiB");
+        segment.used += bytes;
+        segment.live += bytes;
+        part
+    }
+
+    /// New extents in a chain; returns the first, or `NONE`.
+    fn add_extents(&mut self, plan: Plan) -> u32 {
+        let mut first = NONE;
+        for _ in 0..plan.extents {
+            let id = self.allocate(plan.extent_len);
+            let segment = self.at_mut(id);
+            segment.is_extent = true;
+            segment.continues = core::mem::replace(&mut first, id.0);
+            self.ends_mut(plan.queue).bytes += charge(plan.extent_len);
+        }
+        first
+    }
+
+    /// A new segment in no queue yet.
+    fn allocate(&mut self, len: usize) -> SegmentId {
+        let data = vec![0; len].into_boxed_slice();
+        let segment = Segment { data, scan_at: u32::MAX, ..Segment::default() };
+        match SegmentId::some(self.free) {
             Some(id) => {
                 self.free = self.at(id).newer;
+                self.free_count -= 1;
                 *self.at_mut(id) = segment;
                 id
             }
@@ -177,63 +423,15 @@ impl Segments {
                 self.list.push(segment);
                 SegmentId(u32::try_from(self.last_number()).expect("segments_max is below 2^32"))
             }
-        };
-        self.link(id, queue);
-        if is_shared {
-            self.ends_mut(queue).active = id.0;
         }
-        id
     }
 
-    /// Frees a segment without live items; returns the bytes that it had.
-    pub(crate) fn free(&mut self, id: SegmentId) -> u64 {
-        debug_assert_eq!(self.at(id).items, 0, "its items would be lost");
-        self.seal(id);
-        self.unlink(id);
-        let segment = self.at(id);
-        let (bytes, dead) = (charge(segment.data.len()), segment.dead());
-        self.dead -= dead;
-        let free = self.free;
-        let segment = self.at_mut(id);
-        *segment = Segment::new(Box::default(), false);
-        segment.newer = free;
+    fn free_number(&mut self, id: SegmentId) -> u64 {
+        let segment = core::mem::take(self.at_mut(id));
+        self.at_mut(id).newer = self.free;
         self.free = id.0;
-        bytes
-    }
-
-    /// Starts a segment without live items over.
-    pub(crate) fn rewind(&mut self, id: SegmentId) {
-        self.dead -= self.at(id).dead();
-        let segment = self.at_mut(id);
-        debug_assert_eq!(segment.items, 0, "its items would be lost");
-        (segment.used, segment.live, segment.scan_at) = (0, 0, u32::MAX);
-    }
-
-    /// The segment now has these items only, from its start on.
-    pub(crate) fn compacted(&mut self, id: SegmentId, items: u32, used: usize, scan_at: u32) {
-        self.dead -= self.at(id).dead();
-        let segment = self.at_mut(id);
-        let used = u32::try_from(used).expect("a segment is below 4 GiB");
-        (segment.used, segment.live) = (used, used);
-        (segment.items, segment.scan_at) = (items, scan_at);
-    }
-
-    /// An item was appended.
-    pub(crate) fn added(&mut self, id: SegmentId, len: usize, exptime: u32) {
-        let segment = self.at_mut(id);
-        let len = u32::try_from(len).expect("an item fits its segment");
-        segment.used += len;
-        segment.live += len;
-        segment.items += 1;
-        segment.expires(exptime);
-    }
-
-    /// An item is dead.
-    pub(crate) fn removed(&mut self, id: SegmentId, len: usize) {
-        let segment = self.at_mut(id);
-        segment.live -= u32::try_from(len).expect("an item fits its segment");
-        segment.items -= 1;
-        self.dead += len as u64;
+        self.free_count += 1;
+        charge(segment.data.len())
     }
 
     fn link(&mut self, id: SegmentId, queue: Queue) {
@@ -245,7 +443,7 @@ impl Segments {
             ends.oldest = id.0;
         }
         let segment = self.at_mut(id);
-        (segment.queue, segment.older, segment.newer) = (queue, older, NONE);
+        (segment.is_main, segment.older, segment.newer) = (queue == Queue::Main, older, NONE);
         if older != NONE {
             self.at_mut(SegmentId(older)).newer = id.0;
         }
@@ -253,7 +451,7 @@ impl Segments {
 
     fn unlink(&mut self, id: SegmentId) {
         let segment = self.at(id);
-        let (queue, older, newer) = (segment.queue, segment.older, segment.newer);
+        let (queue, older, newer) = (segment.queue(), segment.older, segment.newer);
         let bytes = charge(segment.data.len());
         let ends = self.ends_mut(queue);
         ends.bytes -= bytes;
@@ -287,21 +485,16 @@ impl Segments {
 }
 
 impl Segment {
-    fn new(data: Box<[u8]>, is_shared: bool) -> Self {
-        Self {
-            data,
-            used: 0,
-            live: 0,
-            items: 0,
-            scan_at: u32::MAX,
-            queue: Queue::Small,
-            is_shared,
-            older: NONE,
-            newer: NONE,
-        }
+    pub(crate) fn queue(&self) -> Queue {
+        if self.is_main { Queue::Main } else { Queue::Small }
     }
 
-    /// Bytes of dead items.
+    /// Neither a record that starts here nor the rest of another is alive.
+    pub(crate) fn is_unused(&self) -> bool {
+        self.items == 0 && self.head_len == 0
+    }
+
+    /// Bytes of dead records.
     pub(crate) fn dead(&self) -> u64 {
         u64::from(self.used - self.live)
     }
@@ -312,6 +505,22 @@ impl Segment {
             self.scan_at = self.scan_at.min(exptime);
         }
     }
+
+    /// Bytes that records can still be appended to.
+    fn room(&self) -> usize {
+        if self.continues == NONE { self.data.len() - self.used as usize } else { 0 }
+    }
+
+    fn add_item(&mut self, exptime: u32) {
+        self.items += 1;
+        self.expires(exptime);
+    }
+}
+
+/// Whether a record may start in this much room: all of it, or enough that header, key and some
+/// of the value are together.
+pub(crate) fn is_start(room: usize, header: &Header) -> bool {
+    room >= header.record_len().min(header.value_start() + START_VALUE_LEN)
 }
 
 /// Bytes that a segment takes: its data, and its place in the list, of which a growing `Vec` may
@@ -329,13 +538,19 @@ impl Segments {
         let mut is_active_seen = ends.active == NONE;
         while at != NONE {
             let segment = self.at(SegmentId(at));
-            assert_eq!((segment.queue, segment.older), (queue, older), "segment {at}");
+            assert_eq!((segment.queue(), segment.older), (queue, older), "segment {at}");
             bytes += charge(segment.data.len());
             is_active_seen |= at == ends.active;
             (older, at) = (at, segment.newer);
         }
-        assert_eq!((older, bytes), (ends.newest, ends.bytes), "{queue:?}");
+        assert_eq!(older, ends.newest, "{queue:?}");
         assert!(is_active_seen, "the active segment is in its queue");
         bytes
+    }
+
+    /// The extents of a record, as numbers.
+    pub(crate) fn extents(&self, header: &Header) -> Vec<u32> {
+        let first = SegmentId::some(header.extents.first);
+        core::iter::successors(first, |id| self.next_part(*id)).map(|id| id.0).collect()
     }
 }

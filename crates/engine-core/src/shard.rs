@@ -16,15 +16,17 @@ mod write;
 pub(crate) use evict::Pressure;
 
 use crate::budget::Budget;
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, Home};
 use crate::ghost::Ghost;
-use crate::index::{Position, Table, Tag};
-use crate::item::{Header, mark};
+use crate::index::{Position, Table};
+use crate::item::{Extents, Header, mark};
 use crate::key::Key;
+use crate::outcome::Item;
 use crate::segment::{SegmentId, Segments};
 use crate::stats::Counts;
 use crate::time::Now;
-use memtide_topology::{HashSeed, SLOTS};
+use crate::value::Value;
+use memtide_topology::HashSeed;
 
 /// What the shards of a store have in common.
 #[derive(Debug)]
@@ -36,7 +38,9 @@ pub(crate) struct Env {
 
 #[derive(Debug)]
 pub(crate) struct Shard {
-    pub(crate) slots: Box<[Slot]>,
+    pub(crate) tables: Box<[Table]>,
+    /// By slot: mutations so far.
+    pub(crate) versions: Box<[u64]>,
     pub(crate) segments: Segments,
     pub(crate) ghost: Ghost,
     pub(crate) counts: Counts,
@@ -48,17 +52,12 @@ pub(crate) struct Shard {
     scan_number: usize,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Slot {
-    pub(crate) table: Table,
-    /// Mutations so far.
-    version: u64,
-}
-
 /// An item that was found, until the shard changes.
 #[derive(Clone, Copy, Debug)]
 struct Spot {
+    /// The slot's place in the shard.
     slot: usize,
+    table: usize,
     position: Position,
     segment: SegmentId,
     offset: usize,
@@ -75,10 +74,10 @@ enum Removal {
 }
 
 impl Shard {
-    /// An empty shard of a store with this many.
-    pub(crate) fn new(shards: u16) -> Self {
+    pub(crate) fn new(geometry: &Geometry) -> Self {
         Self {
-            slots: (0..SLOTS / shards).map(|_| Slot::default()).collect(),
+            tables: (0..geometry.tables).map(|_| Table::default()).collect(),
+            versions: vec![0; geometry.slots()].into_boxed_slice(),
             segments: Segments::new(),
             ghost: Ghost::default(),
             counts: Counts::default(),
@@ -97,7 +96,7 @@ impl Shard {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let index_bytes = self.slots.iter().map(|slot| slot.table.charge()).sum();
+        let index_bytes = self.tables.iter().map(Table::charge).sum();
         Counts { index_bytes, ..self.counts }
     }
 
@@ -113,9 +112,9 @@ impl Shard {
     /// The item of this key, expired or not.
     #[inline]
     fn find(&self, env: &Env, key: &Key<'_>) -> Option<Spot> {
-        let slot = env.geometry.slot_in_shard(key.slot());
+        let Home { slot, table, tag } = env.geometry.home(key.hash());
         let mut found = None;
-        let position = self.slots[slot].table.find(Tag::of(key.hash().bits()), |loc| {
+        let position = self.tables[table].find(tag, |loc| {
             let (segment, offset) = env.geometry.place(loc);
             let bytes = &self.segments.at(segment).data[offset..];
             let header = Header::read(bytes);
@@ -126,7 +125,7 @@ impl Shard {
             is_it
         })?;
         let (segment, offset, header) = found?;
-        Some(Spot { slot, position, segment, offset, header })
+        Some(Spot { slot, table, position, segment, offset, header })
     }
 
     /// The item of this key; an expired one is removed.
@@ -145,6 +144,26 @@ impl Shard {
         &self.segments.at(spot.segment).data[spot.offset..]
     }
 
+    fn value(&self, spot: &Spot) -> Value<'_> {
+        Value::of(&self.segments, (spot.segment, spot.offset), &spot.header)
+    }
+
+    /// An item for callers outside.
+    #[inline]
+    fn view(&self, segment: SegmentId, offset: usize, header: &Header, now: Now) -> Item<'_> {
+        let bytes = &self.segments.at(segment).data[offset..];
+        Item {
+            key: header.key(bytes),
+            value: Value::of(&self.segments, (segment, offset), header),
+            client_flags: header.client_flags(bytes),
+            cas: header.cas,
+            ttl: header.ttl(now),
+            expires_at: (header.exptime != 0).then_some(header.exptime),
+            key_is_binary: header.has(mark::KEY_BINARY),
+            is_stale: header.has(mark::STALE),
+        }
+    }
+
     /// Writes a header of unchanged length back.
     #[inline]
     fn write_header(&mut self, spot: &Spot, header: &Header) {
@@ -158,7 +177,7 @@ impl Shard {
 
     /// The next mutation of a slot.
     fn advance(&mut self, slot: usize) -> u64 {
-        let version = &mut self.slots[slot].version;
+        let version = &mut self.versions[slot];
         *version += 1;
         *version
     }
@@ -166,25 +185,53 @@ impl Shard {
     /// Removes an item: a mutation of its slot.
     fn remove(&mut self, env: &Env, spot: &Spot, why: Removal) {
         self.advance(spot.slot);
-        self.slots[spot.slot].table.remove(spot.position);
-        self.shrink_table(env, spot.slot);
+        self.tables[spot.table].remove(spot.position);
+        self.shrink_table(env, spot.table);
         self.counts.removed(&spot.header, why);
         self.kill(env, (spot.segment, spot.offset), spot.header);
     }
 
-    /// Marks an item that is in no table any more as dead. After the last item its segment is
-    /// freed, unless it is the one that the next items go to.
+    /// Marks an item that is in no table any more as dead. A segment without live items is freed,
+    /// unless it is the one that the next items go to.
     fn kill(&mut self, env: &Env, (id, offset): (SegmentId, usize), mut header: Header) {
+        self.counts.bytes -= header.item_len();
+        self.free_extents(env, id, &header);
+        let first_len = self.segments.first_len(id, offset, &header);
+        if first_len < header.record_len() {
+            self.kill_rest(env, id);
+        }
+        // What is left is a record without extents that ends in this segment.
+        header.clear(mark::EXTENTS);
+        header.extents = Extents::default();
+        let value_len = first_len - header.value_start();
+        header.value_len = u32::try_from(value_len).expect("a segment is below 4 GiB");
         header.set(mark::DEAD);
         header.write(&mut self.segments.at_mut(id).data[offset..]);
-        self.segments.removed(id, header.item_len());
-        self.counts.bytes -= header.item_len() as u64;
-        let segment = self.segments.at(id);
-        if segment.items > 0 {
+        self.segments.removed(id, first_len);
+        self.free_unused(env, id);
+    }
+
+    /// The record that crosses the end of this segment is dead.
+    fn kill_rest(&mut self, env: &Env, id: SegmentId) {
+        if let Some(next) = self.segments.kill_rest(id) {
+            self.free_unused(env, next);
+        }
+    }
+
+    /// Frees the extents of a record in this segment.
+    fn free_extents(&mut self, env: &Env, id: SegmentId, header: &Header) {
+        if header.has(mark::EXTENTS) {
+            let bytes = self.segments.free_extents(self.segments.at(id).queue(), header);
+            self.release(env, bytes);
+        }
+    }
+
+    fn free_unused(&mut self, env: &Env, id: SegmentId) {
+        if !self.segments.at(id).is_unused() {
             return;
         }
-        if self.segments.active(segment.queue) == Some(id) {
-            self.segments.rewind(id);
+        if self.segments.is_active(id) {
+            self.segments.compacted(id, 0, 0, u32::MAX);
         } else {
             self.free_segment(env, id);
         }
@@ -195,8 +242,8 @@ impl Shard {
         self.release(env, bytes);
     }
 
-    fn shrink_table(&mut self, env: &Env, slot: usize) {
-        let table = &mut self.slots[slot].table;
+    fn shrink_table(&mut self, env: &Env, table: usize) {
+        let table = &mut self.tables[table];
         let before = table.charge();
         table.shrink();
         let freed = before - table.charge();

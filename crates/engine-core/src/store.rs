@@ -1,6 +1,5 @@
 use crate::budget::{Budget, NoRoom, Room};
 use crate::geometry::Geometry;
-use crate::index::Tag;
 use crate::shard::{Env, Pressure, Shard};
 use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Item, Key, Lookup,
@@ -43,7 +42,8 @@ struct Locked<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotCursor {
     slot: SlotId,
-    tag: Tag,
+    /// Tags of the slot that were listed.
+    from: u64,
 }
 
 /// Eviction steps for one call, until it gives up with out of memory: this many, and more for
@@ -58,7 +58,7 @@ impl Store {
     #[must_use]
     pub fn new(config: StoreConfig) -> Self {
         let geometry = Geometry::of(&config);
-        let cells = (0..geometry.shards).map(|_| Cell::new(geometry.shards)).collect();
+        let cells = (0..geometry.shards).map(|_| Cell::new(&geometry)).collect();
         let budget = Budget::new(config.memory_max, geometry.fixed_bytes(size_of::<Cell>()));
         let env = Env { geometry, budget, seed: config.seed };
         Self { env, cells, next_maintained: AtomicUsize::new(0) }
@@ -214,12 +214,12 @@ impl Store {
         now: Now,
         mut with: impl FnMut(Item<'_>),
     ) -> Option<SlotCursor> {
-        let SlotCursor { slot, tag } = cursor;
+        let SlotCursor { slot, from } = cursor;
         let number = self.env.geometry.slot_in_shard(slot);
         let locked = self.lock_slot(slot);
         let items_max = items_max.max(1);
-        let next = locked.shard.items_of((&self.env, now), (number, tag), items_max, &mut with);
-        next.map(|tag| SlotCursor { slot, tag })
+        let next = locked.shard.items_of((&self.env, now), (number, from), items_max, &mut with);
+        next.map(|from| SlotCursor { slot, from })
     }
 
     /// Removes all items of a slot; one mutation of it.
@@ -338,14 +338,14 @@ impl SlotCursor {
     /// The start of a slot.
     #[must_use]
     pub const fn start(slot: SlotId) -> Self {
-        Self { slot, tag: Tag::FIRST }
+        Self { slot, from: 0 }
     }
 }
 
 impl Cell {
-    fn new(shards: u16) -> Self {
+    fn new(geometry: &Geometry) -> Self {
         Self {
-            shard: Mutex::new(Shard::new(shards)),
+            shard: Mutex::new(Shard::new(geometry)),
             charged: AtomicU64::new(0),
             next_scan: AtomicU32::new(u32::MAX),
         }
@@ -371,6 +371,10 @@ impl Drop for Locked<'_> {
 impl Store {
     pub(crate) fn each_shard(&self, mut with: impl FnMut(&Env, &Shard)) {
         self.cells.iter().for_each(|cell| with(&self.env, &cell.lock().shard));
+    }
+
+    pub(crate) fn each_shard_mut(&self, mut with: impl FnMut(&Env, &mut Shard)) {
+        self.cells.iter().for_each(|cell| with(&self.env, &mut cell.lock().shard));
     }
 
     pub(crate) fn fixed_bytes(&self) -> u64 {

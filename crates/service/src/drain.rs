@@ -149,20 +149,25 @@ pub struct Reached {
     watch: DrainWatch,
     phase: Phase,
     wait: Pin<Box<dyn Future<Output = ()> + Send>>,
-    registered: Option<Waker>,
+    /// The waker that `wait` holds, and the phase at which it was given it.
+    registered: Option<(Waker, Phase)>,
 }
 
 impl Future for Reached {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.watch.phase() >= self.phase {
+        let now = self.watch.phase();
+        if now >= self.phase {
             return Poll::Ready(());
         }
-        if self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        // A change of phase uses up the registration, even one to a phase before ours.
+        let is_registered =
+            |(waker, at): &(Waker, Phase)| *at == now && waker.will_wake(cx.waker());
+        if self.registered.as_ref().is_some_and(is_registered) {
             return Poll::Pending;
         }
-        self.registered = Some(cx.waker().clone());
+        self.registered = Some((cx.waker().clone(), now));
         self.wait.as_mut().poll(cx)
     }
 }

@@ -1,1 +1,48 @@
-//! Placeholder replaced by the crate's table of contents.
+//! Support for tests over real processes and sockets; no part of the program.
+//!
+//! - [`Memtide`] and [`Memcached`] start a server on free ports, keep its log, and end it when
+//!   dropped.
+//! - [`Client`] is a blocking client over TCP or TLS in which every read has a deadline.
+//! - [`Table`] is the black-box suite's language: what to send and what must come back, in text.
+//! - [`CommandStream`] makes seeded random commands, and [`Agreement`] compares two servers' replies.
+//! - [`Recount`] meters recorded traffic a second time.
+//! - [`wait_until`] replaces every sleep.
+
+mod admin;
+mod agreement;
+mod case;
+mod client;
+mod command_stream;
+mod logs;
+mod memcached;
+mod memtide;
+mod metrics;
+mod pattern;
+mod pki;
+mod process;
+mod recount;
+mod rng;
+mod runner;
+mod tls;
+mod transport;
+mod wait;
+
+pub use admin::{HttpReply, http_get};
+pub use agreement::{Agreement, Disagreement};
+pub use case::{Case, Difference, Exchange, Table};
+pub use client::{Client, ClientError, Ending};
+pub use command_stream::{CommandStream, Unit};
+pub use logs::Logs;
+pub use memcached::Memcached;
+pub use memtide::{Memtide, MemtideBuilder};
+pub use metrics::Metrics;
+pub use pattern::Bindings;
+pub use pki::{Authority, Identity};
+pub use process::{rss_bytes, signal};
+pub use recount::Recount;
+pub use rng::{Rng, seed_from_environment};
+pub use runner::{Delivery, Failure, Server, Side, run_table};
+pub use rustix::process::Signal;
+pub use rustls::{HandshakeKind, ProtocolVersion};
+pub use tls::{TlsClient, TlsVersions};
+pub use wait::{PATIENCE, wait_until};

@@ -63,7 +63,9 @@ impl Executor<'_> {
                 let item = hit.item;
                 let cas = with_cas.then_some(item.cas);
                 encode::value_header(out, bytes, item.client_flags, item.value.len(), cas);
-                out.extend_from_slice(item.value);
+                for chunk in item.value.chunks() {
+                    out.extend_from_slice(chunk);
+                }
                 out.extend_from_slice(b"\r\n");
                 true
             }

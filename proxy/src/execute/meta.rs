@@ -173,7 +173,9 @@ fn write_hit(command: &MetaGet<'_>, hit: &Hit<'_>, out: &mut Vec<u8>) {
     };
     let marks = Marks { won: hit.is_won, stale: item.is_stale, win_sent: hit.is_already_won };
     if encode::meta_get_hit(out, command, &meta, marks) {
-        out.extend_from_slice(item.value);
+        for chunk in item.value.chunks() {
+            out.extend_from_slice(chunk);
+        }
         out.extend_from_slice(b"\r\n");
     }
 }

@@ -25,9 +25,8 @@ impl Shard {
                 None => Ok(ArithmeticOutcome::NotFound),
             };
         };
-        let bytes = self.bytes(&old);
-        let client_flags = old.header.client_flags(bytes);
-        let value = old.header.value(bytes);
+        let client_flags = old.header.client_flags(self.bytes(&old));
+        let value = self.value(&old).contiguous();
         // memcached looks at the size before it compares the CAS unique, and at the digits after.
         let size = memcached_item_size(key.bytes().len(), client_flags, value.len());
         if value.is_empty() || size > NUMERIC_ITEM_SIZE_MAX {
@@ -36,7 +35,7 @@ impl Shard {
         if op.cas_compare.is_some_and(|cas| cas != 0 && cas != old.header.cas) {
             return Ok(ArithmeticOutcome::Exists);
         }
-        let Some(before) = number::parse(value) else {
+        let Some(before) = number::parse(&value) else {
             return Ok(ArithmeticOutcome::NonNumeric);
         };
         let after = match op.is_decrement {
@@ -84,10 +83,16 @@ impl Shard {
         header.cas = op.cas_override.unwrap_or(version);
         header.bump(now);
         self.write_header(old, &header);
-        let bytes = &mut self.segments.at_mut(old.segment).data[old.offset..];
-        let value = &mut bytes[header.value_start()..][..header.value_len as usize];
-        value[..digits.len()].copy_from_slice(digits);
-        value[digits.len()..].fill(b' ');
+        let padded = old.header.value_len as usize;
+        if padded <= DECIMAL_LEN_MAX {
+            let mut value = [b' '; DECIMAL_LEN_MAX];
+            value[..digits.len()].copy_from_slice(digits);
+            self.segments.write_value((old.segment, old.offset), &header, &value[..padded]);
+        } else {
+            let mut value = vec![b' '; padded];
+            value[..digits.len()].copy_from_slice(digits);
+            self.segments.write_value((old.segment, old.offset), &header, &value);
+        }
         Ok(header)
     }
 

@@ -5,17 +5,16 @@
 //! while (the ghost), so that one that comes back goes to the main queue at once. The oldest
 //! segment of the main queue is emptied likewise, but an accessed item goes back to its tail with
 //! one access less. Items move by copying them to the active segment of the main queue; what does
-//! not fit there slides to the start of its own segment, which becomes the active one. So moving
-//! needs no memory and cannot fail.
+//! not fit there slides to the start of its own segment, which then becomes the active one. So
+//! moving needs no memory and cannot fail. Extents stay where they are.
 
 use super::{Env, Removal, Shard, Spot};
+use crate::geometry::Home;
 use crate::ghost::Ghost;
-use crate::index::Tag;
 use crate::item::{Header, mark};
-use crate::segment::{Queue, SegmentId};
+use crate::segment::{Queue, SegmentId, is_start};
 use crate::stats::Maintained;
 use crate::time::Now;
-use memtide_topology::SlotId;
 
 /// The small queue's part of the segments' bytes.
 const SMALL_DIVISOR: u64 = 10;
@@ -46,7 +45,9 @@ enum Fate {
 struct Emptying {
     id: SegmentId,
     data: Box<[u8]>,
-    /// Items before here stay in this segment.
+    /// Bytes in use; a record that crosses the segment's end ends here.
+    used: usize,
+    /// What is before here stays in this segment.
     kept_len: usize,
     kept_items: u32,
     scan_at: u32,
@@ -67,12 +68,12 @@ impl Shard {
             }
         }
         if let Some(id) = self.sparse_segment(env) {
-            let queue = self.segments.at(id).queue;
+            let queue = self.segments.at(id).queue();
             self.empty(env, id, now, |_| Fate::Stays(queue));
             return true;
         }
         let Some(id) = self.victim() else { return false };
-        let queue = self.segments.at(id).queue;
+        let queue = self.segments.at(id).queue();
         self.empty(env, id, now, |header| fate(queue, header, pressure));
         self.grow_ghost(env);
         true
@@ -108,10 +109,9 @@ impl Shard {
             return None;
         }
         let sparse = self.segments.iter().filter(|(id, segment)| {
-            let is_active = self.segments.active(segment.queue) == Some(*id);
-            segment.is_shared && !is_active && segment.live / 3 <= segment.used / 4
+            !self.segments.is_active(*id) && segment.live / 3 <= segment.used / 4
         });
-        sparse.min_by_key(|(_, segment)| segment.live).map(|(id, _)| id)
+        sparse.max_by_key(|(_, segment)| segment.dead()).map(|(id, _)| id)
     }
 
     /// Decides over every live item of a segment; frees the segment if none stays in it.
@@ -123,15 +123,18 @@ impl Shard {
         mut decide: impl FnMut(&mut Header) -> Fate,
     ) {
         self.segments.seal(id);
-        let used = self.segments.at(id).used as usize;
-        let data = core::mem::take(&mut self.segments.at_mut(id).data);
-        let mut emptying = Emptying { id, data, kept_len: 0, kept_items: 0, scan_at: u32::MAX };
-        let mut last_queue = self.segments.at(id).queue;
-        let mut offset = 0;
+        let segment = self.segments.at_mut(id);
+        let (used, kept_len) = (segment.used as usize, segment.head_len as usize);
+        let mut offset = segment.records_at as usize;
+        // The rest of a record that starts elsewhere stays; it goes when that does.
+        let mut last_queue = if kept_len > 0 { Queue::Main } else { segment.queue() };
+        let data = core::mem::take(&mut segment.data);
+        let (kept_items, scan_at) = (0, u32::MAX);
+        let mut emptying = Emptying { id, data, used, kept_len, kept_items, scan_at };
         while offset < used {
             let bytes = &emptying.data[offset..];
             let mut header = Header::read(bytes);
-            let len = header.item_len();
+            let len = header.record_len();
             if !header.has(mark::DEAD) {
                 let fate = match header.is_expired(now) {
                     true => Fate::Goes(Removal::ExpiredInBackground),
@@ -160,11 +163,15 @@ impl Shard {
     ) {
         let spot = self.spot(env, (from, offset), header);
         self.advance(spot.slot);
-        self.slots[spot.slot].table.remove(spot.position);
-        self.shrink_table(env, spot.slot);
+        self.tables[spot.table].remove(spot.position);
+        self.shrink_table(env, spot.table);
         self.counts.removed(header, why);
-        self.counts.bytes -= header.item_len() as u64;
-        if why == Removal::Evicted && self.segments.at(from.id).queue == Queue::Small {
+        self.counts.bytes -= header.item_len();
+        self.free_extents(env, from.id, header);
+        if header.record_len() > from.used - offset {
+            self.kill_rest(env, from.id);
+        }
+        if why == Removal::Evicted && self.segments.at(from.id).queue() == Queue::Small {
             self.ghost.insert(env.seed.hash(header.key(&from.data[offset..])));
         }
     }
@@ -179,21 +186,31 @@ impl Shard {
     ) {
         let spot = self.spot(env, (from, offset), header);
         header.write(&mut from.data[offset..]);
-        let len = header.item_len();
-        let is_shared = self.segments.at(from.id).is_shared;
-        let open = if is_shared { self.segments.open_place(queue, len) } else { None };
-        let loc = match open {
-            Some((to, at)) => {
-                let at = at as usize;
+        self.segments.move_extents((self.segments.at(from.id).queue(), queue), header);
+        let (offset, is_whole) = self.gather(env, (from, offset), header);
+        let len = header.record_len();
+        let loc = match self.segments.open_place(queue) {
+            Some((to, at, room)) if is_whole && room >= len => {
                 let target = &mut self.segments.at_mut(to).data[at..][..len];
                 target.copy_from_slice(&from.data[offset..][..len]);
-                self.segments.added(to, len, header.exptime);
+                self.segments.append_whole(to, header);
                 env.geometry.loc(to, at)
             }
-            None => {
+            Some((to, at, room)) if is_whole && from.kept_len == 0 && is_start(room, header) => {
+                let target = &mut self.segments.at_mut(to).data[at..];
+                target.copy_from_slice(&from.data[offset..][..room]);
+                from.data.copy_within(offset + room..offset + len, 0);
+                from.kept_len = len - room;
+                self.segments.append_part(to, header, (from.id, len - room));
+                env.geometry.loc(to, at)
+            }
+            _ => {
                 let at = from.kept_len;
-                from.data.copy_within(offset..offset + len, at);
-                from.kept_len += len;
+                let part = len.min(from.used - offset);
+                if at != offset {
+                    from.data.copy_within(offset..offset + part, at);
+                }
+                from.kept_len += part;
                 from.kept_items += 1;
                 if header.exptime != 0 {
                     from.scan_at = from.scan_at.min(header.exptime);
@@ -201,7 +218,29 @@ impl Shard {
                 env.geometry.loc(from.id, at)
             }
         };
-        self.slots[spot.slot].table.relocate(spot.position, loc);
+        self.tables[spot.table].relocate(spot.position, loc);
+    }
+
+    /// Brings as much of a record that crosses the end of its segment together as there is room
+    /// for behind what stays. Says where the record starts now, and whether all of it is there.
+    fn gather(
+        &mut self,
+        env: &Env,
+        (from, offset): (&mut Emptying, usize),
+        header: &Header,
+    ) -> (usize, bool) {
+        let first_len = from.used - offset;
+        if header.record_len() <= first_len {
+            return (offset, true);
+        }
+        let start = from.kept_len;
+        from.data.copy_within(offset..from.used, start);
+        from.used = start + first_len;
+        let emptied = self.segments.pull_rest(from.id, &mut from.data, &mut from.used);
+        if let Some(next) = emptied {
+            self.free_unused(env, next);
+        }
+        (start, emptied.is_some())
     }
 
     /// Where the table has a live item of the segment.
@@ -217,26 +256,22 @@ impl Shard {
         header: &Header,
         bytes: &[u8],
     ) -> Spot {
-        let hash = env.seed.hash(header.key(bytes));
-        let slot = env.geometry.slot_in_shard(SlotId::of(hash));
+        let Home { slot, table, tag } = env.geometry.home(env.seed.hash(header.key(bytes)));
         let loc = env.geometry.loc(segment, offset);
-        let position = self.slots[slot].table.find(Tag::of(hash.bits()), |other| other == loc);
-        let position = position.expect("a live item is in its slot's table");
-        Spot { slot, position, segment, offset, header: *header }
+        let position = self.tables[table].find(tag, |other| other == loc);
+        let position = position.expect("a live item is in its table");
+        Spot { slot, table, position, segment, offset, header: *header }
     }
 
     /// Puts what is left of the segment back.
     fn finish(&mut self, env: &Env, from: Emptying, queue: Queue) {
-        let Emptying { id, data, kept_len, kept_items, scan_at } = from;
-        let segment = self.segments.at_mut(id);
-        segment.data = data;
+        let Emptying { id, data, kept_len, kept_items, scan_at, .. } = from;
+        self.segments.at_mut(id).data = data;
         self.segments.compacted(id, kept_items, kept_len, scan_at);
-        if kept_items == 0 {
+        if self.segments.at(id).is_unused() {
             self.free_segment(env, id);
-        } else if self.segments.at(id).is_shared {
-            self.segments.activate(id, queue);
         } else {
-            self.segments.requeue(id, queue);
+            self.segments.activate(id, queue);
         }
     }
 
@@ -270,4 +305,17 @@ fn fate(queue: Queue, header: &mut Header, pressure: Pressure) -> Fate {
         Queue::Main => header.frequency - 1,
     };
     Fate::Stays(Queue::Main)
+}
+
+#[cfg(test)]
+impl Shard {
+    /// Empties the oldest segment of each queue, of which every live item stays.
+    pub(crate) fn move_items(&mut self, env: &Env, now: Now) {
+        for from in [Queue::Main, Queue::Small] {
+            if let Some(id) = self.segments.oldest(from) {
+                let to = if id.number() % 2 == 0 { Queue::Main } else { from };
+                self.empty(env, id, now, |_| Fate::Stays(to));
+            }
+        }
+    }
 }

@@ -26,7 +26,7 @@ impl Shard {
         let last = self.segments.last_number();
         for _ in 0..last {
             self.scan_number = if self.scan_number >= last { 1 } else { self.scan_number + 1 };
-            if let Some((id, segment)) = self.segments.in_use(self.scan_number)
+            if let Some((id, segment)) = self.segments.with_records(self.scan_number)
                 && segment.scan_at <= now.unix_secs()
             {
                 let bytes = u64::from(segment.used);
@@ -43,7 +43,7 @@ impl Shard {
     fn expire_segment(&mut self, env: &Env, id: SegmentId, now: Now) {
         let used = self.segments.at(id).used as usize;
         let mut ends = Ends::default();
-        let mut offset = 0;
+        let mut offset = self.segments.at(id).records_at as usize;
         while offset < used {
             let bytes = &self.segments.at(id).data[offset..];
             let header = Header::read(bytes);
@@ -52,12 +52,14 @@ impl Shard {
                 let spot = self.spot_of(env, (id, offset), &header, bytes);
                 self.remove(env, &spot, Removal::ExpiredInBackground);
                 if self.segments.at(id).items == 0 {
+                    // Freed, or kept for the rest of a record that starts elsewhere.
+                    self.segments.at_mut(id).scan_at = u32::MAX;
                     return;
                 }
             } else if is_live && header.exptime != 0 {
-                ends.add(header.exptime - now.unix_secs(), header.item_len());
+                ends.add(header.exptime - now.unix_secs(), header.record_len());
             }
-            offset += header.item_len();
+            offset += header.record_len();
         }
         let segment = self.segments.at_mut(id);
         let wait = ends.seconds_until(segment.live / WORTH_DIVISOR);
@@ -91,5 +93,16 @@ impl Ends {
             }
         }
         wait
+    }
+}
+
+#[cfg(test)]
+impl Shard {
+    pub(crate) fn expire_all(&mut self, env: &Env, now: Now) {
+        for number in 1..=self.segments.last_number() {
+            if let Some((id, _)) = self.segments.with_records(number) {
+                self.expire_segment(env, id, now);
+            }
+        }
     }
 }

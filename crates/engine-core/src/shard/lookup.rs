@@ -38,9 +38,8 @@ impl Shard {
         if is_won || op.touch.is_some() {
             self.advance(spot.slot);
         }
-        let bytes = &self.segments.at(spot.segment).data[spot.offset..];
         Some(Hit {
-            item: header.view(bytes, now),
+            item: self.view(spot.segment, spot.offset, &header, now),
             ttl_before: before.ttl(now),
             last_access_age: now.unix_secs().saturating_sub(before.last_access),
             was_fetched: before.has(mark::FETCHED),
@@ -73,7 +72,7 @@ impl Shard {
     pub(crate) fn vivified(&self, env: &Env, key: &Key<'_>, now: Now) -> Option<Hit<'_>> {
         let spot: Spot = self.find(env, key)?;
         Some(Hit {
-            item: spot.header.view(self.bytes(&spot), now),
+            item: self.view(spot.segment, spot.offset, &spot.header, now),
             ttl_before: None,
             last_access_age: 0,
             was_fetched: false,

@@ -1,4 +1,4 @@
-use super::write::{NewItem, NewValue};
+use super::write::NewItem;
 use super::{Env, Removal, Shard, Spot};
 use crate::budget::{NoRoom, Room};
 use crate::item::mark;
@@ -11,6 +11,8 @@ use crate::time::{Expiry, Now};
 enum Decision<'a> {
     Refuse(PutOutcome),
     Store(NewItem<'a>),
+    /// Store with the value of the item that is there before or after the new one's.
+    Extend(NewItem<'a>),
 }
 
 impl Shard {
@@ -27,18 +29,31 @@ impl Shard {
             Some(old) => self.decide_over(env, key, op, old, now),
             None => decide_missing(op),
         };
+        let joined;
         let new = match decision {
             Decision::Refuse(outcome) => return Ok(outcome),
             Decision::Store(new) => new,
+            Decision::Extend(new) => {
+                joined = self.join(op, old.as_ref());
+                NewItem { value: &joined, ..new }
+            }
         };
-        let old_len = old.map_or(0, |old| old.header.value_len as usize);
-        let value_len = match new.value {
-            NewValue::Bytes(value) => value.len(),
-            NewValue::Appended(value) | NewValue::Prepended(value) => old_len + value.len(),
-        };
-        let value_len = u32::try_from(value_len).expect("the item's size was checked");
         let cas = self.store((env, room), key, &new, old.as_ref(), now)?;
+        let value_len = u32::try_from(new.value.len()).expect("the item's size was checked");
         Ok(PutOutcome::Stored { cas, value_len })
+    }
+
+    fn join(&self, op: &Put<'_>, old: Option<&Spot>) -> Vec<u8> {
+        let old = old.map(|old| self.value(old)).unwrap_or_default();
+        let mut joined = Vec::with_capacity(old.len() + op.value.len());
+        if op.mode == PutMode::Prepend {
+            joined.extend_from_slice(op.value);
+        }
+        old.chunks().for_each(|chunk| joined.extend_from_slice(chunk));
+        if op.mode == PutMode::Append {
+            joined.extend_from_slice(op.value);
+        }
+        joined
     }
 
     /// After a put that failed for size or memory: nobody may read the old value.
@@ -87,12 +102,8 @@ impl Shard {
                 if !env.geometry.item_fits(key.bytes().len(), client_flags, value_len) {
                     return Decision::Refuse(PutOutcome::NotStored);
                 }
-                let value = match op.mode {
-                    PutMode::Prepend => NewValue::Prepended(op.value),
-                    _ => NewValue::Appended(op.value),
-                };
-                let (exptime, cas) = (there.exptime, op.cas_override);
-                Decision::Store(NewItem { value, client_flags, exptime, marks: 0, cas })
+                let exptime = there.exptime;
+                Decision::Extend(NewItem { client_flags, exptime, ..new_item(op, op.expiry) })
             }
         }
     }

@@ -1,5 +1,5 @@
 use super::{Env, Shard};
-use crate::index::Tag;
+use crate::index::{Table, Tag};
 use crate::item::Header;
 use crate::outcome::Item;
 use crate::segment::Segments;
@@ -8,29 +8,31 @@ use crate::time::Now;
 impl Shard {
     /// Mutations of a slot so far.
     pub(crate) fn version(&self, slot: usize) -> u64 {
-        self.slots[slot].version
+        self.versions[slot]
     }
 
-    /// Lists a slot in the order of tags; returns the tag to go on at. Items of one tag come in
-    /// one call.
+    /// Lists a slot in the order of tags, from the `from`th of its tags on; returns where to go
+    /// on. Items of one tag come in one call.
     pub(crate) fn items_of(
         &self,
         (env, now): (&Env, Now),
-        (slot, from): (usize, Tag),
+        (slot, from): (usize, u64),
         items_max: usize,
         with: &mut impl FnMut(Item<'_>),
-    ) -> Option<Tag> {
+    ) -> Option<u64> {
+        let (table, tags) = env.geometry.tags(slot);
+        let first = tags.start.number();
+        let listed = self.tables[table].iter_from(Tag::from_number(first + from));
         let mut last = None;
-        for (seen, (tag, loc)) in self.slots[slot].table.iter_from(from).enumerate() {
+        for (seen, (tag, loc)) in listed.take_while(|(tag, _)| *tag < tags.end).enumerate() {
             if seen >= items_max && last != Some(tag) {
-                return Some(tag);
+                return Some(tag.number() - first);
             }
             last = Some(tag);
             let (segment, offset) = env.geometry.place(loc);
-            let bytes = &self.segments.at(segment).data[offset..];
-            let header = Header::read(bytes);
+            let header = Header::read(&self.segments.at(segment).data[offset..]);
             if !header.is_expired(now) {
-                with(header.view(bytes, now));
+                with(self.view(segment, offset, &header, now));
             }
         }
         None
@@ -39,29 +41,27 @@ impl Shard {
     /// Removes the items of a slot: one mutation.
     pub(crate) fn flush_slot(&mut self, env: &Env, slot: usize) {
         self.advance(slot);
-        let table = core::mem::take(&mut self.slots[slot].table);
-        self.release(env, table.charge());
-        self.counts.items -= table.len() as u64;
-        self.counts.flushed += table.len() as u64;
-        for (_, loc) in table.iter_from(Tag::FIRST) {
+        let (table, tags) = env.geometry.tags(slot);
+        while let Some(loc) = self.tables[table].remove_first(&tags) {
             let (segment, offset) = env.geometry.place(loc);
             let header = Header::read(&self.segments.at(segment).data[offset..]);
             self.kill(env, (segment, offset), header);
+            self.counts.items -= 1;
+            self.counts.flushed += 1;
         }
+        self.shrink_table(env, table);
     }
 
     /// Removes the items of a slot and forgets its version.
     pub(crate) fn drop_slot(&mut self, env: &Env, slot: usize) {
         self.flush_slot(env, slot);
-        self.slots[slot].version = 0;
+        self.versions[slot] = 0;
     }
 
     /// Removes all items: one mutation of each slot.
     pub(crate) fn flush(&mut self, env: &Env) {
-        for slot in &mut self.slots {
-            slot.version += 1;
-            slot.table = Default::default();
-        }
+        self.versions.iter_mut().for_each(|version| *version += 1);
+        self.tables.fill_with(Table::default);
         self.segments = Segments::new();
         self.next_scan = u32::MAX;
         self.counts.flushed += self.counts.items;

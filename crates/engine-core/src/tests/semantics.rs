@@ -1,12 +1,11 @@
 //! memcached's item semantics, as tables. Answers of memcached 1.6.18 where it has the feature.
 
+use super::SEED;
 use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Key, Lookup, Now, Put,
     PutMode, PutOutcome, Recache, Store, StoreConfig, VivifyNumber,
 };
-use memtide_topology::HashSeed;
 
-const SEED: HashSeed = HashSeed::new(1, 2);
 const NOW: u32 = 1_000_000;
 
 fn store() -> Store {
@@ -56,7 +55,8 @@ fn show(store: &Store, k: &str, op: &Lookup, now: Now) -> String {
         Found::Hit(hit) => {
             let item = hit.item;
             let ttl = item.ttl.map_or(-1, i64::from);
-            let value = String::from_utf8_lossy(item.value);
+            let bytes = item.value.contiguous();
+            let value = String::from_utf8_lossy(&bytes);
             let mut line = format!("{value:?} t{ttl} f{} c{}", item.client_flags, item.cas);
             line += &format!(" l{} h{}", hit.last_access_age, u8::from(hit.was_fetched));
             for (is_set, flag) in [

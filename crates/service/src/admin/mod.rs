@@ -1,5 +1,111 @@
-//! Admin HTTP.
+//! Admin HTTP: `/metrics`, `/healthz`, `/readyz` and `GET /v1/cache`.
+//!
+//! It runs on a thread and a runtime of its own, so that neither a scrape nor a slow reader takes
+//! time from a core of the data path. Every connection carries one request and lives for at most
+//! [`ADMIN_REQUEST_TIME_MAX`]; at most [`ADMIN_CONNECTIONS_MAX`] are open.
+
 mod cache;
-pub use self::cache::{
-    Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range,
+mod routes;
+
+use std::{
+    io,
+    net::TcpListener,
+    sync::Arc,
+    thread::{self, JoinHandle},
 };
+
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::TcpStream,
+    sync::{Semaphore, oneshot},
+    time,
+};
+
+pub use self::{
+    cache::{Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range},
+    routes::Answers,
+};
+use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_REQUEST_BYTES_MAX, ADMIN_REQUEST_TIME_MAX};
+
+/// Answers while it lives; made by [`serve`].
+#[derive(Debug)]
+pub struct Admin {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Admin {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers the connections of `listener` (non-blocking, see [`crate::listen`]) until the returned
+/// value is dropped; it goes on while the process drains, so that the drain can be watched.
+///
+/// # Errors
+/// When the system refuses a thread or a runtime.
+pub fn serve(listener: TcpListener, answers: Answers) -> io::Result<Admin> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let listener = {
+        let _in_runtime = runtime.enter();
+        tokio::net::TcpListener::from_std(listener)?
+    };
+    let (stop, stopped) = oneshot::channel();
+    let run = move || {
+        runtime.block_on(async {
+            tokio::select! {
+                () = accept(listener, answers) => {}
+                // The sender is only ever dropped.
+                _ = stopped => {}
+            }
+        });
+    };
+    let thread = thread::Builder::new().name("admin".to_owned()).spawn(run)?;
+    Ok(Admin { stop: Some(stop), thread: Some(thread) })
+}
+
+async fn accept(listener: tokio::net::TcpListener, answers: Answers) {
+    let router = routes::router(answers);
+    let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
+    loop {
+        let place = Arc::clone(&places).acquire_owned().await;
+        let place = place.expect("the semaphore is never closed");
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let service = TowerToHyperService::new(router.clone());
+                tokio::spawn(async move {
+                    answer(stream, service).await;
+                    drop(place);
+                });
+            }
+            Err(error) => {
+                // Out of descriptors, or a client that left early: the next may fare better.
+                tracing::debug!(%error, "failed to accept an admin connection");
+                time::sleep(time::Duration::from_millis(50)).await;
+            }
+        }
+    }
+}
+
+async fn answer(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(ADMIN_REQUEST_TIME_MAX)
+        .keep_alive(false)
+        .max_buf_size(ADMIN_REQUEST_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    // A client that breaks off, or takes too long, has only himself to tell.
+    let _ = time::timeout(ADMIN_REQUEST_TIME_MAX, connection).await;
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

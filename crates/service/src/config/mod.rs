@@ -1,1 +1,11 @@
-//! x
+//! One table of settings, read from flags, environment and file, with the blame kept.
+//!
+//! A program lists its [`Setting`]s once. [`Given::gather`] collects what was given for each, the
+//! flag before the environment before the file before the default, and every later complaint names
+//! the place where the user wrote the value.
+
+mod given;
+mod values;
+
+pub use given::{ConfigError, Environment, Given, Origin, Setting};
+pub use values::{duration, memory, one_of, size};

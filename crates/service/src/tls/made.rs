@@ -72,17 +72,19 @@ pub(super) fn file(dir: &Path, name: &str) -> TlsFile {
 
 /// Sees to it that `dir` holds good material for `names`.
 pub(super) fn ensure(dir: &Path, names: &[String], now: UtcMinute) -> Result<Made, TlsError> {
-    let names = sound_names(names);
-    if inspect(dir, &names, now)? == Made::Nothing {
+    if missing(dir, names, now)? == Made::Nothing {
         return Ok(Made::Nothing);
     }
     let _lock = lock(dir)?;
     // Another process may have made them while this one waited.
-    let missing = inspect(dir, &names, now)?;
+    let missing = missing(dir, names, now)?;
+    let names = sound_names(names);
     match missing {
         Made::Nothing => {}
         Made::Server => make_server(dir, &names, now)?,
         Made::All => {
+            // Beside a new CA it would look like somebody else's.
+            remove(&file(dir, SERVER_CERT))?;
             make_ca(dir, now)?;
             make_server(dir, &names, now)?;
         }
@@ -103,8 +105,9 @@ fn sound_names(extra: &[String]) -> Vec<String> {
     names
 }
 
-/// What of the material has to be made.
-fn inspect(dir: &Path, names: &[String], now: UtcMinute) -> Result<Made, TlsError> {
+/// What of the material has to be made; changes nothing.
+pub(super) fn missing(dir: &Path, names: &[String], now: UtcMinute) -> Result<Made, TlsError> {
+    let names = sound_names(names);
     let cert_file = file(dir, SERVER_CERT);
     let Some(ca_pem) = read_if_there(&file(dir, CA_CERT))? else {
         return if cert_file.path.exists() {
@@ -130,7 +133,7 @@ fn inspect(dir: &Path, names: &[String], now: UtcMinute) -> Result<Made, TlsErro
         }
         None => false,
     };
-    let is_good = |chain: &Chain| is_pair && !is_near_end(chain) && has_names(chain, names);
+    let is_good = |chain: &Chain| is_pair && !is_near_end(chain) && has_names(chain, &names);
     // Without the CA's key a certificate is used to its end, even if it lacks a name.
     let is_usable = |chain: &Chain| is_pair && now <= chain.not_after;
     match chain {
@@ -264,19 +267,24 @@ fn lock(dir: &Path) -> Result<File, TlsError> {
 /// Puts `bytes` in place of `file` at once, so that no reader ever sees half of it.
 fn write(file: &TlsFile, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
     let new = file.path.with_added_extension("new");
+    // One that a crash left, perhaps with other permissions; the lock says that it is nobody's.
+    remove(&TlsFile { path: new.clone(), ..file.clone() })?;
     let replace = || {
-        // One that a crash left, perhaps with other permissions; the lock says that it is nobody's.
-        if let Err(error) = fs::remove_file(&new)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
         let mut out = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
         out.write_all(bytes)?;
         out.sync_all()?;
         fs::rename(&new, &file.path)
     };
     replace().map_err(|source| TlsError::Unwritable { file: file.clone(), source })
+}
+
+fn remove(file: &TlsFile) -> Result<(), TlsError> {
+    match fs::remove_file(&file.path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(TlsError::Unwritable { file: file.clone(), source })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -124,18 +124,17 @@ impl Tls {
     }
 
     /// Loads and checks the material of `settings` without making or writing anything. Material
-    /// that memtide would make itself is passed over where there is none yet.
+    /// that memtide would make or renew itself at a start is passed over.
     ///
     /// # Errors
     /// As [`Tls::open`].
     pub fn check(settings: &TlsSettings) -> Result<(), TlsError> {
-        if let Identity::Made { dir, .. } = &settings.identity
-            && !dir.join("server.pem").exists()
+        let provider = server::provider();
+        if let Identity::Made { dir, names } = &settings.identity
+            && made::missing(dir, names, UtcMinute::from(SystemTime::now()))? != Made::Nothing
         {
-            let provider = server::provider();
             return settings.client_verifier(&settings.read_client_ca()?, &provider).map(|_| ());
         }
-        let provider = server::provider();
         InForce::load(settings, settings.read()?, &provider, server::ticketer()?).map(|_| ())
     }
 
@@ -311,3 +310,6 @@ impl std::fmt::Debug for Tls {
         f.debug_struct("Tls").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

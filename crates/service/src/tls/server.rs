@@ -11,7 +11,7 @@ use rustls::{
 use super::TlsError;
 
 /// What the reference accepts; every suite that rustls has for them is forward secret (ECDHE).
-const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
+pub(super) const VERSIONS: &[&SupportedProtocolVersion] = &[&TLS13, &TLS12];
 
 /// TLS 1.3 tickets sent after a full handshake. rustls sends two by default, for browsers that open
 /// several connections at once; a pool resumes each connection with the ticket of an earlier one.

@@ -1,0 +1,21 @@
+FROM rust:1.95-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked --package memtide --bin memtide
+
+FROM debian:bookworm-slim AS runtime
+RUN groupadd --system --gid 10001 memtide \
+ && useradd --system --uid 10001 --gid memtide --no-create-home --home-dir /var/lib/memtide --shell /usr/sbin/nologin memtide \
+ && install --directory --owner=memtide --group=memtide --mode=0750 /var/lib/memtide
+COPY --from=build /src/target/release/memtide /usr/local/bin/memtide
+# By number, so that an orchestrator can see that it is not root.
+USER 10001:10001
+WORKDIR /var/lib/memtide
+VOLUME /var/lib/memtide
+# Metrics and health are for other containers to read; publish the port only where all may.
+ENV MEMTIDE_DATA_DIR=/var/lib/memtide MEMTIDE_ADMIN=0.0.0.0:9150
+EXPOSE 11211 11212 9150
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["memtide", "healthcheck"]
+ENTRYPOINT ["memtide"]
+CMD ["serve"]

@@ -1,0 +1,282 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use toml::de::{DeTable, DeValue};
+
+/// One thing that can be configured: `--name`, `<PREFIX>_NAME` and `name = ` of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// As a flag, without its dashes; words are parted by `-` here and by `_` elsewhere.
+    pub name: &'static str,
+    /// What the value is, for the help.
+    pub value_name: &'static str,
+    /// Where nothing is given; `None` has no value then.
+    pub default: Option<&'static str>,
+    /// For the help.
+    pub help: &'static str,
+}
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A flag.
+    Flag,
+    /// A variable of the environment.
+    Environment,
+    /// A line of the file, from 1.
+    File(PathBuf, usize),
+    /// Nobody gave one.
+    Default,
+}
+
+/// A mistake in a configuration: one line that says what, where and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A value that cannot be meant.
+    #[error("{place}: {problem}")]
+    Value {
+        /// Where the user wrote it.
+        place: String,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+    /// A key of the file that there is not.
+    #[error("{}:{line}: unknown key \"{key}\"{}", .file.display(), did_you_mean(.nearest))]
+    UnknownKey {
+        /// The file.
+        file: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// The key that may have been meant.
+        nearest: Option<String>,
+    },
+    /// The file is not TOML.
+    #[error("{}:{line}: {problem}", .file.display())]
+    Syntax {
+        /// The file.
+        file: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// What the TOML parser says.
+        problem: String,
+    },
+}
+
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map(|key| format!("; did you mean \"{key}\"?")).unwrap_or_default()
+}
+
+/// What the environment has for a variable.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// The values of all settings, as text.
+#[derive(Clone, Debug)]
+pub struct Given {
+    prefix: &'static str,
+    values: HashMap<&'static str, (String, Origin)>,
+}
+
+impl Given {
+    /// Collects the values of `settings`.
+    ///
+    /// # Errors
+    /// Where the file is no TOML, or has a key that is no setting or a value of no use.
+    pub fn gather(
+        settings: &'static [Setting],
+        prefix: &'static str,
+        flags: &[(&str, String)],
+        environment: Environment<'_>,
+        file: Option<(&Path, &str)>,
+    ) -> Result<Self, ConfigError> {
+        let mut given = Self { prefix, values: HashMap::new() };
+        for setting in settings {
+            if let Some(default) = setting.default {
+                given.values.insert(setting.name, (default.to_owned(), Origin::Default));
+            }
+        }
+        if let Some((path, text)) = file {
+            given.take_file(settings, path, text)?;
+        }
+        for setting in settings {
+            let flag = flags.iter().find(|(name, _)| *name == setting.name);
+            let value = match flag {
+                Some((_, value)) => Some((value.clone(), Origin::Flag)),
+                None => environment(&variable(prefix, setting.name))
+                    .map(|value| (value, Origin::Environment)),
+            };
+            if let Some(value) = value {
+                given.values.insert(setting.name, value);
+            }
+        }
+        Ok(given)
+    }
+
+    fn take_file(
+        &mut self,
+        settings: &'static [Setting],
+        path: &Path,
+        text: &str,
+    ) -> Result<(), ConfigError> {
+        let line_at = |offset: usize| text[..offset].matches('\n').count() + 1;
+        let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
+            file: path.to_owned(),
+            line: line_at(error.span().map_or(0, |span| span.start)),
+            problem: error.message().to_owned(),
+        })?;
+        for (key, value) in table.get_ref() {
+            let line = line_at(key.span().start);
+            let name = key.get_ref().replace('_', "-");
+            let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
+                return Err(ConfigError::UnknownKey {
+                    file: path.to_owned(),
+                    line,
+                    key: key.get_ref().to_string(),
+                    nearest: nearest(settings, &name),
+                });
+            };
+            let origin = Origin::File(path.to_owned(), line);
+            let text = as_text(value.get_ref()).ok_or_else(|| ConfigError::Value {
+                place: self.place(setting.name, &origin),
+                problem: format!("not a {}", setting.value_name.to_lowercase()),
+            })?;
+            self.values.insert(setting.name, (text, origin));
+        }
+        Ok(())
+    }
+
+    /// A setting's text; `None` where it has neither value nor default.
+    #[must_use]
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(|(text, _)| text.as_str())
+    }
+
+    /// Whether somebody gave a value.
+    #[must_use]
+    pub fn is_given(&self, name: &str) -> bool {
+        self.values.get(name).is_some_and(|(_, origin)| *origin != Origin::Default)
+    }
+
+    /// Reads a setting that has a default.
+    ///
+    /// # Errors
+    /// What `read` says of the text, with the place where it was written.
+    pub fn read<T>(
+        &self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        let text = self.text(name).unwrap_or_default();
+        read(text).map_err(|problem| self.complain(name, &problem))
+    }
+
+    /// A complaint about the value of a setting.
+    #[must_use]
+    pub fn complain(&self, name: &str, problem: &str) -> ConfigError {
+        let (text, origin) = match self.values.get(name) {
+            Some((text, origin)) => (text.as_str(), origin),
+            None => ("", &Origin::Default),
+        };
+        let place = self.place(name, origin);
+        ConfigError::Value { place, problem: format!("\"{text}\": {problem}") }
+    }
+
+    fn place(&self, name: &str, origin: &Origin) -> String {
+        match origin {
+            Origin::Flag | Origin::Default => format!("--{name}"),
+            Origin::Environment => variable(self.prefix, name),
+            Origin::File(path, line) => {
+                format!("{}:{line}: {}", path.display(), name.replace('-', "_"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Given {
+    /// As a file that would give the same values.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut lines: Vec<_> = self.values.iter().collect();
+        lines.sort_unstable_by_key(|(name, _)| **name);
+        for (name, (text, _)) in lines {
+            writeln!(f, "{} = {:?}", name.replace('-', "_"), text)?;
+        }
+        Ok(())
+    }
+}
+
+fn variable(prefix: &str, name: &str) -> String {
+    format!("{prefix}_{}", name.replace('-', "_").to_uppercase())
+}
+
+fn nearest(settings: &[Setting], name: &str) -> Option<String> {
+    let scored = settings.iter().map(|s| (strsim::jaro_winkler(s.name, name), s.name));
+    let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
+    (best.0 > 0.7).then(|| best.1.replace('-', "_"))
+}
+
+/// A TOML value as it would stand on a command line; lists are joined by commas.
+fn as_text(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.to_string()),
+        DeValue::Integer(number) => Some(number.as_str().to_owned()),
+        DeValue::Boolean(flag) => Some(flag.to_string()),
+        DeValue::Array(items) => {
+            let texts: Option<Vec<_>> = items.iter().map(|item| as_text(item.get_ref())).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::{Expect, expect};
+
+    use super::*;
+
+    const SETTINGS: &[Setting] = &[
+        Setting { name: "port", value_name: "PORT", default: Some("1"), help: "" },
+        Setting { name: "read-port", value_name: "PORT", default: Some("2"), help: "" },
+        Setting { name: "bind", value_name: "ADDRESS", default: None, help: "" },
+    ];
+
+    fn gather(flags: &[(&str, String)], file: &str) -> Result<Given, ConfigError> {
+        let environment = |name: &str| (name == "T_READ_PORT").then(|| "4".to_owned());
+        Given::gather(SETTINGS, "T", flags, &environment, Some((Path::new("t.toml"), file)))
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let file = "port = 3\nread_port = 3\nbind = [\"::1\", \"127.0.0.1\"]\n";
+        let given = gather(&[("port", "5".into())], file).unwrap();
+        assert_eq!(given.text("port"), Some("5"));
+        assert_eq!(given.text("read-port"), Some("4"));
+        assert_eq!(given.text("bind"), Some("::1,127.0.0.1"));
+        let given = gather(&[], "").unwrap();
+        assert_eq!((given.text("port"), given.is_given("port")), (Some("1"), false));
+        assert_eq!(given.text("bind"), None);
+    }
+
+    #[test]
+    fn a_complaint_names_the_place_and_the_remedy() {
+        let check = |flags: &[(&str, String)], file: &str, name: &str, expected: Expect| {
+            let error = gather(flags, file)
+                .and_then(|given| given.read(name, |_| Err::<(), _>("bad".into())));
+            expected.assert_eq(&error.unwrap_err().to_string());
+        };
+        check(&[("port", "x".into())], "", "port", expect![[r#"--port: "x": bad"#]]);
+        check(&[], "", "read-port", expect![[r#"T_READ_PORT: "4": bad"#]]);
+        check(&[], "\nport = 7", "port", expect![[r#"t.toml:2: port: "7": bad"#]]);
+        check(
+            &[],
+            "# x\nread_prot = 1",
+            "port",
+            expect![[r#"t.toml:2: unknown key "read_prot"; did you mean "read_port"?"#]],
+        );
+        check(&[], "zzz = 1", "port", expect![[r#"t.toml:1: unknown key "zzz""#]]);
+        check(&[], "port = {}", "port", expect!["t.toml:1: port: not a port"]);
+        check(&[], "a = 1\nport == 1", "port", expect!["t.toml:2: extra `=`, expected nothing"]);
+    }
+}

@@ -1,0 +1,119 @@
+//! What the text of a setting can mean.
+
+use std::time::Duration;
+
+/// Bytes: a number with `k`, `m`, `g` or `t` (powers of 1,024, as memcached has them), and `b` or
+/// `ib` behind it as one likes.
+///
+/// # Errors
+/// What would be right.
+pub fn size(text: &str) -> Result<u64, String> {
+    let lower = text.trim().to_ascii_lowercase();
+    let number = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match lower[number.len()..].trim_end_matches('b').trim_end_matches('i') {
+        "" => 0,
+        "k" => 10,
+        "m" => 20,
+        "g" => 30,
+        "t" => 40,
+        _ => return Err(SIZE.into()),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| SIZE.to_owned())?;
+    number.checked_mul(1 << shift).ok_or_else(|| SIZE.into())
+}
+
+const SIZE: &str = "give bytes such as 67108864, 512m or 2GiB";
+
+/// Bytes, or a share of `allowed` such as `60%`.
+///
+/// # Errors
+/// What would be right.
+pub fn memory(text: &str, allowed: Option<u64>) -> Result<u64, String> {
+    let Some(share) = text.trim().strip_suffix('%') else {
+        return size(text).map_err(|problem| format!("{problem}, or a share such as 60%"));
+    };
+    let share: u64 = share.trim().parse().map_err(|_| "give a share such as 60%".to_owned())?;
+    if share == 0 || share > 100 {
+        return Err("give a share from 1% to 100%".into());
+    }
+    let allowed = allowed.ok_or("this host does not say how much memory it has; give bytes")?;
+    Ok(u64::try_from(u128::from(allowed) * u128::from(share) / 100).unwrap_or(u64::MAX))
+}
+
+/// Seconds, or a number with `ms`, `s`, `m` or `h`.
+///
+/// # Errors
+/// What would be right.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "give seconds such as 30, or 500ms, 30s, 5m, 1h".to_owned();
+    let text = text.trim();
+    let number = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let millis: u64 = match &text[number.len()..] {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = number.trim().parse().map_err(|_| wrong())?;
+    number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
+}
+
+/// A whole number from `least` to `most`.
+///
+/// # Errors
+/// What would be right.
+pub fn one_of(text: &str, least: u64, most: u64) -> Result<u64, String> {
+    let number = text.trim().parse().ok().filter(|number| (least..=most).contains(number));
+    number.ok_or_else(|| format!("give a whole number from {least} to {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes() {
+        let check = |text, bytes: Option<u64>| assert_eq!(size(text).ok(), bytes, "{text}");
+        check("0", Some(0));
+        check("512m", Some(512 << 20));
+        check("2GiB", Some(2 << 30));
+        check(" 3 kb ", Some(3072));
+        check("1t", Some(1 << 40));
+        check("", None);
+        check("1.5g", None);
+        check("-1", None);
+        check("1x", None);
+        check("99999999999999999999", None);
+        check("99999999999g", None);
+    }
+
+    #[test]
+    fn shares_of_the_memory() {
+        let check = |text, bytes: Option<u64>| {
+            assert_eq!(memory(text, Some(1000)).ok(), bytes, "{text}");
+        };
+        check("60%", Some(600));
+        check("100%", Some(1000));
+        check("0%", None);
+        check("101%", None);
+        check("x%", None);
+        check("64m", Some(64 << 20));
+        assert!(memory("60%", None).is_err());
+    }
+
+    #[test]
+    fn durations() {
+        let check = |text, millis: Option<u64>| {
+            assert_eq!(duration(text).ok(), millis.map(Duration::from_millis), "{text}");
+        };
+        check("30", Some(30_000));
+        check("500ms", Some(500));
+        check("5m", Some(300_000));
+        check("1h", Some(3_600_000));
+        check("0", Some(0));
+        check("-1", None);
+        check("1d", None);
+        check("99999999999999999h", None);
+    }
+}
