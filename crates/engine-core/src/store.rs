@@ -373,6 +373,10 @@ impl Store {
         self.cells.iter().for_each(|cell| with(&self.env, &cell.lock().shard));
     }
 
+    pub(crate) fn each_shard_mut(&self, mut with: impl FnMut(&Env, &mut Shard)) {
+        self.cells.iter().for_each(|cell| with(&self.env, &mut cell.lock().shard));
+    }
+
     pub(crate) fn fixed_bytes(&self) -> u64 {
         self.env.geometry.fixed_bytes(size_of::<Cell>())
     }

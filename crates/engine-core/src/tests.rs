@@ -1,4 +1,9 @@
 //! Tests that look inside; each file says what it checks.
 
 mod check;
+mod model;
 mod semantics;
+
+use memtide_topology::HashSeed;
+
+const SEED: HashSeed = HashSeed::new(1, 2);

@@ -306,3 +306,16 @@ fn fate(queue: Queue, header: &mut Header, pressure: Pressure) -> Fate {
     };
     Fate::Stays(Queue::Main)
 }
+
+#[cfg(test)]
+impl Shard {
+    /// Empties the oldest segment of each queue, of which every live item stays.
+    pub(crate) fn move_items(&mut self, env: &Env, now: Now) {
+        for from in [Queue::Main, Queue::Small] {
+            if let Some(id) = self.segments.oldest(from) {
+                let to = if id.number() % 2 == 0 { Queue::Main } else { from };
+                self.empty(env, id, now, |_| Fate::Stays(to));
+            }
+        }
+    }
+}

@@ -95,3 +95,14 @@ impl Ends {
         wait
     }
 }
+
+#[cfg(test)]
+impl Shard {
+    pub(crate) fn expire_all(&mut self, env: &Env, now: Now) {
+        for number in 1..=self.segments.last_number() {
+            if let Some((id, _)) = self.segments.with_records(number) {
+                self.expire_segment(env, id, now);
+            }
+        }
+    }
+}

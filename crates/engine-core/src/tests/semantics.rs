@@ -1,12 +1,11 @@
 //! memcached's item semantics, as tables. Answers of memcached 1.6.18 where it has the feature.
 
+use super::SEED;
 use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Key, Lookup, Now, Put,
     PutMode, PutOutcome, Recache, Store, StoreConfig, VivifyNumber,
 };
-use memtide_topology::HashSeed;
 
-const SEED: HashSeed = HashSeed::new(1, 2);
 const NOW: u32 = 1_000_000;
 
 fn store() -> Store {
