@@ -182,6 +182,27 @@ fn gauges_and_bytes_follow_the_traffic() {
     assert!(after.get(bucket).is_some(), "buckets must resolve 50 us");
 }
 
+/// `stats reset` is for `stats`; Prometheus' counters never go down.
+#[test]
+fn stats_reset_leaves_the_metrics_alone() {
+    let memtide = memtide();
+    let mut client = memtide.connect();
+    drop(client.ask(b"get a\r\nset a 0 0 1\r\nx\r\nget a\r\nincr a 1\r\n").unwrap());
+    let before = memtide.metrics();
+    assert_eq!(client.ask(b"stats reset\r\n").unwrap(), "RESET\r\n");
+    let after = memtide.metrics();
+    for series in [
+        "memcached_commands_total{command=\"get\",status=\"hit\"}",
+        "memcached_commands_total{command=\"get\",status=\"miss\"}",
+        "memtide_commands_total",
+        "memtide_ecpu_units_total",
+        "memtide_network_bytes_total{direction=\"in\"}",
+        "memtide_connections_accepted_total",
+    ] {
+        assert!(after.get(series).unwrap() >= before.get(series).unwrap(), "{series}");
+    }
+}
+
 /// No label takes a value from a client.
 #[test]
 fn clients_cannot_make_series() {
