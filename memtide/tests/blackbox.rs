@@ -4,6 +4,8 @@
 //! runs only the cases whose name contains its value, `MEMTIDE_TEST_SERVER` (`memtide` or
 //! `memcached`) only one server. See docs/testing.md.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::path::Path;
 
 use memtide_testkit::{Delivery, Difference, Memcached, Memtide, Server, Table, run_table};

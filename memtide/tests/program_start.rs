@@ -1,5 +1,7 @@
 //! How the program starts, and what it says to people and to supervisors.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -23,8 +25,7 @@ fn stdout(output: &Output) -> String {
 #[test]
 fn help_and_version_are_on_standard_output() {
     let help = stdout(&run(&["--help"]));
-    for expected in ["config", "healthcheck", "--read-port <PORT>", "[default: 1m]", "MEMTIDE_"]
-    {
+    for expected in ["config", "healthcheck", "--read-port <PORT>", "[default: 1m]", "MEMTIDE_"] {
         assert!(help.contains(expected), "{expected}: {help}");
     }
     assert_eq!(stdout(&run(&["serve", "--help"])).matches("--read-port <PORT>").count(), 1);

@@ -1,5 +1,7 @@
 //! I7: the memory limit, eviction and expiry, seen from outside.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use memtide_testkit::{Client, Memtide, MemtideBuilder, PATIENCE, Rng, Server, wait_until};
 
 fn memtide() -> MemtideBuilder {

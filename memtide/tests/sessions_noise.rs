@@ -2,6 +2,8 @@
 //!
 //! `MEMTIDE_TEST_SEED` replays the bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::collections::BTreeMap;
 
 use memtide_testkit::{
@@ -88,8 +90,8 @@ fn noise(rng: &mut Rng) -> Vec<u8> {
         1 => {
             let mut text = String::new();
             for _ in 0..rng.below(300) {
-                text.push_str(*rng.pick(&WORDS));
-                text.push_str(*rng.pick(&[" ", " ", "  ", "\r\n", "\n"]));
+                text.push_str(rng.pick(&WORDS));
+                text.push_str(rng.pick(&[" ", " ", "  ", "\r\n", "\n"]));
             }
             text.into_bytes()
         }
