@@ -90,8 +90,9 @@ fn noise(rng: &mut Rng) -> Vec<u8> {
         1 => {
             let mut text = String::new();
             for _ in 0..rng.below(300) {
-                text.push_str(rng.pick(&WORDS));
-                text.push_str(rng.pick(&[" ", " ", "  ", "\r\n", "\n"]));
+                let word: &str = rng.pick::<&str>(&WORDS);
+                text.push_str(word);
+                text.push_str(rng.pick::<&str>(&[" ", " ", "  ", "\r\n", "\n"]));
             }
             text.into_bytes()
         }

@@ -31,6 +31,7 @@ fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_mistake_gets_one_line_that_says_what_to_do() {
     check(
         &[("port", "70000")],

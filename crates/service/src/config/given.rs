@@ -284,6 +284,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_complaint_names_the_place_and_the_remedy() {
         let check = |flags: &[(&str, String)], file: &str, name: &str, expected: Expect| {
             let error = gather(flags, file)
