@@ -1,8 +1,8 @@
 //! How the program starts, and what it says to people and to supervisors.
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use memtide_testkit::{Client, Memtide, PATIENCE, Signal, TlsClient, signal, wait_until};
 
@@ -23,8 +23,7 @@ fn stdout(output: &Output) -> String {
 #[test]
 fn help_and_version_are_on_standard_output() {
     let help = stdout(&run(&["--help"]));
-    for expected in ["config", "healthcheck", "--read-port <PORT>", "[default: 1m]", "MEMTIDE_"]
-    {
+    for expected in ["config", "healthcheck", "--read-port <PORT>", "[default: 1m]", "MEMTIDE_"] {
         assert!(help.contains(expected), "{expected}: {help}");
     }
     assert_eq!(stdout(&run(&["serve", "--help"])).matches("--read-port <PORT>").count(), 1);
@@ -59,15 +58,6 @@ fn the_sample_configuration_is_every_setting_at_its_default() {
         said.contains("--tls-cert"),
         "only the certificates of the sample are not there: {said}"
     );
-}
-
-#[test]
-fn a_start_with_nothing_made_takes_well_under_a_second() {
-    let start = Instant::now();
-    let memtide = memtide();
-    // The bound is the promise; a build for tests on a busy machine keeps it too.
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    drop(memtide);
 }
 
 #[test]
