@@ -2,6 +2,8 @@
 //! code: 64 for what memtide was told, 69 for what is around it. See docs/operations.md.
 #![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
