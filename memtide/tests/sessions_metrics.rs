@@ -332,11 +332,7 @@ fn stats_count_alike_and_reset_alike() {
                     value.map(|(_, value)| value.clone()).unwrap_or_default(),
                 )
             };
-            COUNTED
-                .iter()
-                .filter(|name| **name != "curr_connections")
-                .map(pick)
-                .collect()
+            COUNTED.iter().filter(|name| **name != "curr_connections").map(pick).collect()
         };
         [read("after traffic", false), read("after reset", true), read("again", false)].concat()
     });
