@@ -43,8 +43,9 @@ const CLOUDWATCH: [&str; 30] = [
     "CmdFlush",
 ];
 
-/// What dashboards over prometheus/memcached_exporter use.
-const EXPORTER: [&str; 19] = [
+/// What prometheus/memcached_exporter has, but for what is about slabs, the LRU's threads, the
+/// listener's and `-R`'s inner life, and extstore.
+const EXPORTER: [&str; 20] = [
     "memcached_up",
     "memcached_uptime_seconds",
     "memcached_version",
@@ -62,8 +63,9 @@ const EXPORTER: [&str; 19] = [
     "memcached_current_items",
     "memcached_items_evicted_total",
     "memcached_items_reclaimed_total",
-    "memcached_time_seconds",
-    "memcached_connections_yielded_total",
+    "memcached_malloced_bytes",
+    "memcached_item_too_large_total",
+    "memcached_item_no_memory_total",
 ];
 
 /// The samples of `memcached_commands_total` that dashboards use.

@@ -25,6 +25,13 @@ pub enum End {
     Failed(io::Error),
 }
 
+/// What a connection comes to without waiting for its socket or a kick.
+enum Turn {
+    Ended(End),
+    /// There may be more to do, and others are to be let first.
+    Over,
+}
+
 /// One client after its handshake.
 pub struct Connection {
     transport: Transport,
@@ -41,6 +48,8 @@ pub struct Connection {
     /// What to do when all is sent.
     ending: Option<End>,
     peer_is_done: bool,
+    /// The last execution did all that a turn may.
+    is_turn_over: bool,
 }
 
 impl Connection {
@@ -60,55 +69,67 @@ impl Connection {
             batch: None,
             ending: None,
             peer_is_done: false,
+            is_turn_over: false,
         };
-        let end = poll_fn(|cx| connection.poll_serve(cx)).await;
+        let end = loop {
+            match poll_fn(|cx| connection.poll_serve(cx)).await {
+                Turn::Ended(end) => break end,
+                // Not a wake-up of our own: it would come again before the core has looked at the
+                // other sockets.
+                Turn::Over => tokio::task::yield_now().await,
+            }
+        };
         let Self { mut session, core, transport, .. } = connection;
         session.abandon(&core.counters);
         (end, transport)
     }
 
-    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_serve(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
         let core = Rc::clone(&self.core);
         let scratch = &mut *core.scratch.borrow_mut();
         // Nothing of another connection may be left, however its turn ended.
         scratch.plain.clear();
         scratch.replies.clear();
         match self.take_early(scratch).and_then(|()| self.drive(cx, scratch)) {
-            Ok(Poll::Ready(end)) => Poll::Ready(end),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(error) => Poll::Ready(End::Failed(error)),
+            Ok(poll) => poll,
+            Err(error) => Poll::Ready(Turn::Ended(End::Failed(error))),
         }
     }
 
     fn take_early(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         if self.session.is_fresh() {
-            self.transport.take_early(&mut scratch.plain)?;
-            if !scratch.plain.is_empty() {
-                self.execute(scratch)?;
-            }
+            let received = self.transport.take_early(&mut scratch.plain);
+            return self.received(received, scratch);
         }
         Ok(())
     }
 
-    fn drive(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> io::Result<Poll<End>> {
+    fn drive(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> io::Result<Poll<Turn>> {
+        let mut executions_left = limits::EXECUTIONS_PER_TURN_MAX;
         loop {
             let kick = self.registered.poll_kick(cx);
             if self.transport.wants_write() {
                 if self.transport.poll_flush(cx)?.is_pending() {
                     return Ok(self.stalled(kick));
                 }
-                self.registered.is_stalled.set(false);
+                if self.registered.is_stalled.take() {
+                    self.registered.moved_bytes(self.core.clock.age_secs(Instant::now()));
+                }
             }
             self.settle_batch();
             if let Some(end) = self.ending.take() {
-                return Ok(Poll::Ready(end));
+                return Ok(Poll::Ready(Turn::Ended(end)));
             }
+            if executions_left == 0 || std::mem::take(&mut self.is_turn_over) {
+                return Ok(Poll::Ready(Turn::Over));
+            }
+            executions_left -= 1;
             if self.carry.len() >= self.needed.max(1) {
                 self.execute(scratch)?;
                 continue;
             }
             if self.peer_is_done {
-                return Ok(Poll::Ready(End::Peer));
+                return Ok(Poll::Ready(Turn::Ended(End::Peer)));
             }
             match self.transport.poll_receive(cx, &mut scratch.wire, &mut scratch.plain) {
                 Poll::Pending => return Ok(self.idle(kick)),
@@ -134,17 +155,21 @@ impl Connection {
     }
 
     /// The client does not read: only a stall ends the wait.
-    fn stalled(&self, kick: Kick) -> Poll<End> {
+    fn stalled(&self, kick: Kick) -> Poll<Turn> {
         self.registered.is_stalled.set(true);
-        if kick == Kick::Stall { Poll::Ready(End::Kicked(kick)) } else { Poll::Pending }
+        if kick == Kick::Stall {
+            Poll::Ready(Turn::Ended(End::Kicked(kick)))
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Nothing to read and nothing to send. A drain lets an unfinished command arrive.
-    fn idle(&self, kick: Kick) -> Poll<End> {
+    fn idle(&self, kick: Kick) -> Poll<Turn> {
         match kick {
             Kick::None | Kick::Stall => Poll::Pending,
             Kick::Drain if !self.carry.is_empty() || self.session.is_swallowing() => Poll::Pending,
-            Kick::Drain | Kick::Idle => Poll::Ready(End::Kicked(kick)),
+            Kick::Drain | Kick::Idle => Poll::Ready(Turn::Ended(End::Kicked(kick))),
         }
     }
 
@@ -160,7 +185,7 @@ impl Connection {
     /// the replies. What is left of the input becomes `carry`.
     fn execute(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         let started = Instant::now();
-        self.registered.active_secs.set(self.core.clock.age_secs(started));
+        self.registered.moved_bytes(self.core.clock.age_secs(started));
         let is_carried = !self.carry.is_empty();
         if is_carried {
             self.carry.extend_from_slice(&scratch.plain);
@@ -177,6 +202,10 @@ impl Connection {
         self.needed = match progress {
             Progress::NeedsMore { needed } => needed,
             Progress::OutputFull => 0,
+            Progress::TurnOver => {
+                self.is_turn_over = true;
+                0
+            }
             Progress::Close => {
                 self.ending.get_or_insert(End::Session);
                 0

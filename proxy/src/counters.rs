@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use memtide_topology::EcpuUnits;
+
 /// A counter with one writer; any thread may read it.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
@@ -19,6 +21,14 @@ impl Counter {
     #[must_use]
     pub fn load(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl CoreCounters {
+    /// Charges a command, which is also what counts it.
+    pub fn meter(&self, cost: EcpuUnits) {
+        self.commands.add(1);
+        self.ecpu_units.add(cost.units());
     }
 }
 

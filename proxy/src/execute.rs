@@ -40,8 +40,7 @@ impl<'a> Executor<'a> {
 
     /// Charges a command, which is also what counts it.
     pub fn meter(&self, cost: EcpuUnits) {
-        self.counters.commands.add(1);
-        self.counters.ecpu_units.add(cost.units());
+        self.counters.meter(cost);
     }
 
     /// Executes any command but a [`Command::Retrieve`].

@@ -205,6 +205,11 @@ fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
         whole("memcached_up", "Could the memcached server be reached.", 1),
         bytes_gauge("memcached_current_bytes", "Bytes used to store items.", store.bytes),
         bytes_gauge("memcached_limit_bytes", "Bytes allowed for storage.", store.memory_max),
+        bytes_gauge(
+            "memcached_malloced_bytes",
+            "Bytes taken from the allocator for items and their index.",
+            store.memory_used,
+        ),
         whole("memcached_current_items", "Items stored.", store.items),
         whole("memcached_current_connections", "Open connections.", open),
         whole("memcached_max_connections", "Most client connections.", max),
@@ -233,6 +238,16 @@ fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Ve
         counter("memcached_items_total", "Items ever stored.", store.total_items),
         counter("memcached_items_evicted_total", "Live items dropped for room.", store.evicted),
         counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired),
+        counter(
+            "memcached_item_too_large_total",
+            "Items refused for their size.",
+            totals.store_too_large,
+        ),
+        counter(
+            "memcached_item_no_memory_total",
+            "Items refused for want of room.",
+            totals.store_no_memory,
+        ),
         counter("memcached_connections_total", "Connections accepted.", accepted),
         counter("memcached_connections_rejected_total", "Connections refused.", rejected),
         counter("memcached_read_bytes_total", "Bytes read.", totals.bytes_read),

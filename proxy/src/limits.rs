@@ -15,6 +15,14 @@ pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// may come on top.
 pub const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
 
+/// Commands that a connection executes before the others of its core have their turn: under a
+/// millisecond's worth. A multiget is one command, and its line is bounded.
+pub const COMMANDS_PER_TURN_MAX: usize = 1024;
+
+/// Times that a connection executes before the others of its core have their turn, where it never
+/// waits for its socket in between.
+pub const EXECUTIONS_PER_TURN_MAX: usize = 4;
+
 /// A command line, its data block's ending, and the reply lines around a value.
 pub const LINE_AND_FRAMING_BYTES_MAX: usize = 16 * 1024 + 512;
 

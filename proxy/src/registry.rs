@@ -23,9 +23,10 @@ pub enum Kick {
 #[derive(Debug, Default)]
 pub struct Handle {
     kick: Cell<Kick>,
+    is_draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
     /// The core's second in which it last moved bytes.
-    pub active_secs: Cell<u64>,
+    active_secs: Cell<u64>,
     /// Whether it waits for its client to read.
     pub is_stalled: Cell<bool>,
 }
@@ -39,6 +40,18 @@ impl Handle {
             slot => *slot = Some(cx.waker().clone()),
         }
         self.kick.get()
+    }
+
+    /// The connection has moved bytes at this second of its core: no reproach of silence stands. A
+    /// drain does.
+    pub fn moved_bytes(&self, now_secs: u64) {
+        self.active_secs.set(now_secs);
+        self.kick.set(if self.is_draining.get() { Kick::Drain } else { Kick::None });
+    }
+
+    fn drain(&self) {
+        self.is_draining.set(true);
+        self.kick(Kick::Drain);
     }
 
     fn kick(&self, reason: Kick) {
@@ -74,7 +87,7 @@ impl Registry {
         let handle = Rc::new(Handle::default());
         handle.active_secs.set(now_secs);
         if self.is_draining.get() {
-            handle.kick.set(Kick::Drain);
+            handle.drain();
         }
         self.handles.borrow_mut().insert(id, Rc::clone(&handle));
         Registered { registry: Rc::clone(self), id, handle }
@@ -89,18 +102,20 @@ impl Registry {
     pub fn drain(&self) {
         self.is_draining.set(true);
         for handle in self.handles.borrow().values() {
-            handle.kick(Kick::Drain);
+            handle.drain();
         }
     }
 
-    /// Asks those to end that exceed the patience.
+    /// Asks those to end that exceed the patience; seconds are whole, so up to one later.
     pub fn kick_overdue(&self, now_secs: u64, patience: Patience) {
         for handle in self.handles.borrow().values() {
             let silent = now_secs.saturating_sub(handle.active_secs.get());
-            if handle.is_stalled.get() && silent >= patience.stall_secs {
-                handle.kick(Kick::Stall);
-            } else if patience.idle_secs.is_some_and(|limit| silent >= limit) {
-                handle.kick(Kick::Idle);
+            let (reason, limit) = match handle.is_stalled.get() {
+                true => (Kick::Stall, Some(patience.stall_secs)),
+                false => (Kick::Idle, patience.idle_secs),
+            };
+            if limit.is_some_and(|limit| silent > limit) {
+                handle.kick(reason);
             }
         }
     }
@@ -142,11 +157,40 @@ mod tests {
         let (idle, busy, stalled) =
             (registry.register(0), registry.register(9), registry.register(0));
         stalled.is_stalled.set(true);
-        registry.kick_overdue(10, Patience { idle_secs: None, stall_secs: 10 });
+        registry.kick_overdue(10, Patience { idle_secs: Some(10), stall_secs: 10 });
+        assert_eq!([kick_of(&idle), kick_of(&stalled)], [Kick::None; 2], "may be 9.01 seconds");
+        registry.kick_overdue(11, Patience { idle_secs: None, stall_secs: 10 });
         assert_eq!([kick_of(&idle), kick_of(&busy)], [Kick::None; 2]);
         assert_eq!(kick_of(&stalled), Kick::Stall);
-        registry.kick_overdue(10, Patience { idle_secs: Some(10), stall_secs: 300 });
+        registry.kick_overdue(11, Patience { idle_secs: Some(10), stall_secs: 300 });
         assert_eq!([kick_of(&idle), kick_of(&busy)], [Kick::Idle, Kick::None]);
+    }
+
+    #[test]
+    fn a_kick_for_silence_is_taken_back_when_bytes_move_and_a_drain_is_not() {
+        let registry = Rc::new(Registry::default());
+        let [idle, stalled] = [registry.register(0), registry.register(0)];
+        stalled.is_stalled.set(true);
+        let patience = Patience { idle_secs: Some(10), stall_secs: 10 };
+        registry.kick_overdue(20, patience);
+        assert_eq!([kick_of(&idle), kick_of(&stalled)], [Kick::Idle, Kick::Stall]);
+        idle.moved_bytes(20);
+        stalled.moved_bytes(20);
+        assert_eq!([kick_of(&idle), kick_of(&stalled)], [Kick::None; 2]);
+        registry.drain();
+        registry.kick_overdue(40, patience);
+        assert_eq!(kick_of(&idle), Kick::Idle);
+        idle.moved_bytes(40);
+        assert_eq!(kick_of(&idle), Kick::Drain);
+    }
+
+    #[test]
+    fn who_waits_for_his_client_to_read_is_not_idle() {
+        let registry = Rc::new(Registry::default());
+        let stalled = registry.register(0);
+        stalled.is_stalled.set(true);
+        registry.kick_overdue(20, Patience { idle_secs: Some(10), stall_secs: 300 });
+        assert_eq!(kick_of(&stalled), Kick::None);
     }
 
     #[test]

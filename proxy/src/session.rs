@@ -12,7 +12,7 @@ use memtide_topology::EcpuUnits;
 
 use crate::counters::CoreCounters;
 use crate::execute::{Executor, Retrieved};
-use crate::limits::OUTPUT_BYTES_HIGH;
+use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_BYTES_HIGH};
 
 /// What a batch of commands did that is measured when its replies are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +33,8 @@ pub enum Progress {
     },
     /// The replies are to be sent first.
     OutputFull,
+    /// There may be more to execute, after other connections of the core had their turn.
+    TurnOver,
     /// The connection is over once the replies are sent.
     Close,
 }
@@ -76,6 +78,7 @@ impl Session {
         executor: &mut Executor<'_>,
     ) -> (usize, Progress) {
         let mut at = 0;
+        let mut commands_left = COMMANDS_PER_TURN_MAX;
         loop {
             if let State::Swallowing { left, bytes } = &mut self.state {
                 let dropped = (*left).min((input.len() - at) as u64);
@@ -93,6 +96,10 @@ impl Session {
             if out.len() >= OUTPUT_BYTES_HIGH {
                 return (at, Progress::OutputFull);
             }
+            if commands_left == 0 {
+                return (at, Progress::TurnOver);
+            }
+            commands_left -= 1;
             match self.step(&input[at..], out, executor) {
                 Stepped::Done(consumed) => at += consumed,
                 Stepped::Stop(consumed, progress) => return (at + consumed, progress),
@@ -100,12 +107,14 @@ impl Session {
         }
     }
 
-    /// The connection ends: meters what was taken in of a data block that never came whole.
+    /// The connection ends: meters what was taken in of a data block that never came whole, or what
+    /// was looked up and answered of a multiget that was not over.
     pub fn abandon(&mut self, counters: &CoreCounters) {
-        if let State::Swallowing { bytes, .. } = self.state {
-            counters.ecpu_units.add(EcpuUnits::of_command(1, bytes).units());
+        match std::mem::take(&mut self.state) {
+            State::Ready => {}
+            State::Swallowing { bytes, .. } => counters.meter(EcpuUnits::of_command(1, bytes)),
+            State::Paused(retrieved) => counters.meter(retrieved.cost()),
         }
-        self.state = State::Ready;
     }
 
     fn step(&mut self, input: &[u8], out: &mut Vec<u8>, executor: &mut Executor<'_>) -> Stepped {
@@ -118,10 +127,10 @@ impl Session {
                     _ => Retrieved::default(),
                 };
                 let mut retrieved = executor.retrieve(&retrieve, paused, out);
+                retrieved.line_bytes = consumed as u64;
                 retrieved.reply_bytes += (out.len() - before) as u64;
                 if retrieved.is_done {
-                    let bytes = consumed as u64 + retrieved.reply_bytes;
-                    executor.meter(EcpuUnits::of_command(retrieved.keys, bytes));
+                    executor.meter(retrieved.cost());
                     Stepped::Done(consumed)
                 } else {
                     self.state = State::Paused(retrieved);
@@ -135,6 +144,8 @@ impl Session {
                 executor.meter(EcpuUnits::of_command(1, bytes as u64));
                 if closes {
                     Stepped::Stop(consumed, Progress::Close)
+                } else if walks_the_store(&command) {
+                    Stepped::Stop(consumed, Progress::TurnOver)
                 } else {
                     Stepped::Done(consumed)
                 }
@@ -163,6 +174,11 @@ enum Stepped {
 
 #[cfg(test)]
 mod tests;
+
+/// Whether a command costs as much as hundreds of others, since it visits every shard.
+fn walks_the_store(command: &Command<'_>) -> bool {
+    matches!(command, Command::FlushAll { .. } | Command::Stats | Command::StatsReset)
+}
 
 fn close(error: Option<ErrorLine>, out: &mut Vec<u8>, executor: &mut Executor<'_>) {
     if let Some(error) = error {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use memtide_engine_core::{Now, Store, StoreConfig, StoreStats};
@@ -48,10 +48,23 @@ pub struct Shared {
     metered: Mutex<Metered>,
 }
 
+/// The integral of the stored bytes over time.
 #[derive(Debug)]
 struct Metered {
     byte_millis: u128,
+    /// Up to when time is counted.
     sampled: Instant,
+}
+
+impl Metered {
+    /// Counts these bytes from the last sample until now. Takes whole milliseconds; what is left
+    /// over counts with the next sample, so that frequent samples lose nothing.
+    fn sample(&mut self, bytes: u64, now: Instant) {
+        let millis = now.saturating_duration_since(self.sampled).as_millis();
+        let millis = u64::try_from(millis).unwrap_or(u64::MAX);
+        self.byte_millis += u128::from(bytes) * u128::from(millis);
+        self.sampled += Duration::from_millis(millis);
+    }
 }
 
 /// An accepted connection's place, given back on drop.
@@ -151,13 +164,7 @@ impl Shared {
     fn sample_data(&self) -> u128 {
         let bytes = self.store.stats().bytes.max(self.config.metered_bytes_min);
         let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        let millis = now.duration_since(metered.sampled).as_millis();
-        // Whole milliseconds are taken, so what is left over counts with the next sample.
-        if millis > 0 {
-            metered.byte_millis += u128::from(bytes) * millis;
-            metered.sampled = now;
-        }
+        metered.sample(bytes, Instant::now());
         metered.byte_millis
     }
 
@@ -224,5 +231,24 @@ impl Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_metered_alike_however_often_it_is_sampled() {
+        let start = Instant::now();
+        let integral = |step_micros: u64| {
+            let mut metered = Metered { byte_millis: 0, sampled: start };
+            for micros in (0..=1_000_000).step_by(usize::try_from(step_micros).unwrap()) {
+                metered.sample(1 << 30, start + Duration::from_micros(micros));
+            }
+            metered.byte_millis
+        };
+        let expected = 1000 << 30;
+        assert_eq!([integral(1_000_000), integral(2_500), integral(100)], [expected; 3]);
     }
 }

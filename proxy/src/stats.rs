@@ -35,7 +35,9 @@ fn general(shared: &Shared, now_secs: u32, out: &mut Vec<u8>) {
 }
 
 fn commands(shared: &Shared, out: &mut Vec<u8>) {
-    let counted = shared.totals().since(&shared.stats_baseline().0);
+    // The baseline first: a reset in between must not be ahead of what is counted.
+    let baseline = shared.stats_baseline().0;
+    let counted = shared.totals().since(&baseline);
     let list: [(&str, u64); 25] = [
         ("cmd_get", counted.cmd_get),
         ("cmd_set", counted.cmd_set),
@@ -69,7 +71,9 @@ fn commands(shared: &Shared, out: &mut Vec<u8>) {
 }
 
 fn items(shared: &Shared, out: &mut Vec<u8>) {
-    let (now, before) = (shared.store.stats(), shared.stats_baseline().1);
+    // The baseline first: a reset in between must not be ahead of what is counted.
+    let before = shared.stats_baseline().1;
+    let now = shared.store.stats();
     let list = [
         ("limit_maxbytes", now.memory_max),
         ("bytes", now.bytes),

@@ -34,13 +34,13 @@ impl Transport {
         Self { stream, tls: Box::new(tls) }
     }
 
-    /// Appends plaintext that came together with the end of the handshake.
+    /// Appends plaintext that came together with the end of the handshake, after which the peer
+    /// may have closed already.
     ///
     /// # Errors
-    /// None in practice: reading what is buffered does not touch the socket.
-    pub fn take_early(&mut self, plain: &mut Vec<u8>) -> io::Result<()> {
-        let state = self.tls.process_new_packets().map_err(io::Error::other)?;
-        append_plaintext(&mut self.tls, state.plaintext_bytes_to_read(), plain)
+    /// `InvalidData` where the peer breaks TLS; the alert for it is queued.
+    pub fn take_early(&mut self, plain: &mut Vec<u8>) -> io::Result<Received> {
+        self.take_received(plain)
     }
 
     /// Reads the socket once, into `wire`, and appends the plaintext to `plain`.
@@ -61,16 +61,20 @@ impl Transport {
         }
         while !rest.is_empty() {
             self.tls.read_tls(&mut rest)?;
-            let state = self
-                .tls
-                .process_new_packets()
-                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-            append_plaintext(&mut self.tls, state.plaintext_bytes_to_read(), plain)?;
-            if state.peer_has_closed() {
+            if self.take_received(plain)? == Received::Closed {
                 return Poll::Ready(Ok(Received::Closed));
             }
         }
         Poll::Ready(Ok(Received::Bytes))
+    }
+
+    fn take_received(&mut self, plain: &mut Vec<u8>) -> io::Result<Received> {
+        let state = self
+            .tls
+            .process_new_packets()
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        append_plaintext(&mut self.tls, state.plaintext_bytes_to_read(), plain)?;
+        Ok(if state.peer_has_closed() { Received::Closed } else { Received::Bytes })
     }
 
     /// Encrypts `replies`; [`Transport::poll_flush`] sends them.
@@ -156,5 +160,75 @@ impl Write for SocketWriter<'_, '_> {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+
+    use super::*;
+
+    /// Both ends after the handshake, but for the client's last flight, which the server waits for.
+    fn almost_handshaken() -> (ClientConnection, ServerConnection) {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+        let certificate = made.cert.der().clone();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.clone()).unwrap();
+        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let server = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate], key)
+            .unwrap();
+        let name = "localhost".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
+        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        while client.is_handshaking() {
+            let mut flight = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut flight).unwrap();
+            }
+            give(&mut server, &flight);
+            flight.clear();
+            while server.wants_write() {
+                server.write_tls(&mut flight).unwrap();
+            }
+            client.read_tls(&mut flight.as_slice()).unwrap();
+            client.process_new_packets().unwrap();
+        }
+        (client, server)
+    }
+
+    fn give(server: &mut ServerConnection, mut flight: &[u8]) {
+        while !flight.is_empty() {
+            server.read_tls(&mut flight).unwrap();
+            server.process_new_packets().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_close_that_comes_with_the_handshake_is_seen() {
+        for (closes, expected) in [(false, Received::Bytes), (true, Received::Closed)] {
+            let (mut client, mut server) = almost_handshaken();
+            client.writer().write_all(b"mn\r\n").unwrap();
+            if closes {
+                client.send_close_notify();
+            }
+            let mut flight = Vec::new();
+            while client.wants_write() {
+                client.write_tls(&mut flight).unwrap();
+            }
+            give(&mut server, &flight);
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let mut transport = Transport::new(stream, server);
+            let mut plain = Vec::new();
+            assert_eq!(transport.take_early(&mut plain).unwrap(), expected);
+            assert_eq!(plain, b"mn\r\n");
+        }
     }
 }

@@ -3,6 +3,7 @@ use memtide_engine_core::{
 };
 use memtide_protocol::encode::{self, Status};
 use memtide_protocol::{Arithmetic, Delete, Direction, ErrorLine, Retrieve, StoreVerb, Touch};
+use memtide_topology::EcpuUnits;
 
 use super::{Executor, status};
 use crate::limits::OUTPUT_BYTES_HIGH;
@@ -13,10 +14,19 @@ pub struct Retrieved {
     offset: usize,
     /// Keys looked up.
     pub keys: u64,
+    /// Bytes of the command's line.
+    pub line_bytes: u64,
     /// Reply bytes written.
     pub reply_bytes: u64,
     /// Whether the `END` is written.
     pub is_done: bool,
+}
+
+impl Retrieved {
+    /// What the command costs as far as it has come.
+    pub const fn cost(&self) -> EcpuUnits {
+        EcpuUnits::of_command(self.keys, self.line_bytes + self.reply_bytes)
+    }
 }
 
 impl Executor<'_> {

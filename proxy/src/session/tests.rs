@@ -20,6 +20,8 @@ struct Bench {
     session: Session,
     carry: Vec<u8>,
     batch: Batch,
+    /// Times that the session stopped to let others have their turn.
+    turns: usize,
 }
 
 impl Bench {
@@ -37,7 +39,13 @@ impl Bench {
             metered_bytes_min: 0,
         };
         let shared = Shared::new(config, Drain::new().watch());
-        Self { shared, session: Session::default(), carry: Vec::new(), batch: Batch::default() }
+        Self {
+            shared,
+            session: Session::default(),
+            carry: Vec::new(),
+            batch: Batch::default(),
+            turns: 0,
+        }
     }
 
     /// Sends these bytes as one read; returns the replies, and the size of the largest batch.
@@ -54,6 +62,7 @@ impl Bench {
             replies.extend_from_slice(&out);
             match progress {
                 Progress::OutputFull => assert!(!out.is_empty(), "no progress"),
+                Progress::TurnOver => self.turns += 1,
                 Progress::NeedsMore { needed } => {
                     assert!(needed > self.carry.len(), "{needed} are there already");
                     return (replies, largest);
@@ -166,6 +175,27 @@ fn a_value_that_never_came_whole_is_billed_for_what_came() {
     let counters = Arc::clone(&bench.shared.counters[0]);
     bench.session.abandon(&counters);
     assert_eq!(bench.ecpu_units(), (line.len() + reply.len() + 5000) as u64);
+    assert_eq!(bench.shared.totals().commands, 1);
+}
+
+#[test]
+fn a_multiget_that_its_client_leaves_is_billed_for_what_was_answered() {
+    let mut bench = Bench::new();
+    let value = vec![b'v'; OUTPUT_BYTES_HIGH];
+    let mut set = format!("set k 0 0 {}\r\n", value.len()).into_bytes();
+    set.extend_from_slice(&value);
+    set.extend_from_slice(b"\r\n");
+    bench.send(&set);
+    let before = bench.ecpu_units();
+    let line = b"get k k k k\r\n";
+    let counters = Arc::clone(&bench.shared.counters[0]);
+    let mut executor = Executor::new(&bench.shared, &counters, NOW_SECS, &mut bench.batch);
+    let mut out = Vec::new();
+    let step = bench.session.advance(line, &mut out, &mut executor);
+    assert_eq!(step, (0, Progress::OutputFull));
+    bench.session.abandon(&counters);
+    assert_eq!(bench.ecpu_units() - before, (line.len() + out.len()) as u64);
+    assert_eq!(bench.shared.totals().commands, 2);
 }
 
 #[test]
@@ -207,4 +237,43 @@ fn config_get_cluster_names_this_endpoint() {
     let body = "1\ncache.test||11211\n";
     let expected = format!("CONFIG cluster 0 {}\r\n{body}\r\nEND\r\n", body.len());
     assert_eq!(text(&bench.send(b"config get cluster\r\n").0), expected);
+}
+
+#[test]
+fn a_turn_ends_after_so_many_commands_or_one_that_walks_the_store() {
+    let check = |commands: &[u8], turns: usize| {
+        let mut bench = Bench::new();
+        bench.send(commands);
+        assert_eq!(bench.turns, turns, "{}", text(&commands[..commands.len().min(40)]));
+    };
+    check(&b"mn\r\n".repeat(COMMANDS_PER_TURN_MAX), 0);
+    check(&b"mn\r\n".repeat(3 * COMMANDS_PER_TURN_MAX + 1), 3);
+    check(&b"delete a noreply\r\n".repeat(COMMANDS_PER_TURN_MAX + 1), 1);
+    check(&b"flush_all noreply\r\n".repeat(5), 5);
+    check(b"stats\r\nstats reset\r\nmn\r\n", 2);
+}
+
+#[test]
+fn stats_beside_a_reset_on_another_core_never_goes_below_zero() {
+    let bench = Bench::new();
+    let hash = |key: &[u8]| bench.shared.config.seed.hash(key);
+    let key = memtide_engine_core::Key::new(b"k", hash(b"k")).unwrap();
+    let now = memtide_engine_core::Now::from_unix_secs(NOW_SECS);
+    let rounds = 300;
+    std::thread::scope(|scope| {
+        let resets = scope.spawn(|| {
+            for _ in 0..rounds {
+                bench.shared.store.put(key, &memtide_engine_core::Put::default(), now);
+                bench.shared.reset_stats();
+            }
+        });
+        let mut out = Vec::new();
+        while !resets.is_finished() {
+            out.clear();
+            bench.shared.write_stats(NOW_SECS, &mut out);
+            let stats = text(&out);
+            let total = stats.lines().find_map(|line| line.strip_prefix("STAT total_items "));
+            assert!(total.unwrap().parse::<u64>().unwrap() <= rounds, "{stats}");
+        }
+    });
 }

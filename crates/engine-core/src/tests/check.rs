@@ -5,6 +5,7 @@ use crate::item::{Header, mark};
 use crate::segment::{self, Queue, SegmentId};
 use crate::shard::{Env, Shard};
 use crate::store::Store;
+use crate::time::Now;
 use std::collections::HashSet;
 
 impl Store {
@@ -20,6 +21,16 @@ impl Store {
         let gone = stats.replaced + stats.deleted + stats.evicted + stats.expired + stats.flushed;
         assert_eq!(stats.items + gone, stats.total_items, "items come and go: {stats:?}");
         assert_eq!(stats.expired, stats.expired_on_lookup + stats.expired_in_background);
+    }
+
+    /// Finds every expired item, worth it or not.
+    pub(crate) fn expire_all(&self, now: Now) {
+        self.each_shard_mut(|env, shard| shard.expire_all(env, now));
+    }
+
+    /// Moves the live items of the oldest segments.
+    pub(crate) fn move_items(&self, now: Now) {
+        self.each_shard_mut(|env, shard| shard.move_items(env, now));
     }
 }
 

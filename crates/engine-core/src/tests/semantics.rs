@@ -1,12 +1,11 @@
 //! memcached's item semantics, as tables. Answers of memcached 1.6.18 where it has the feature.
 
+use super::SEED;
 use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Key, Lookup, Now, Put,
     PutMode, PutOutcome, Recache, Store, StoreConfig, VivifyNumber,
 };
-use memtide_topology::HashSeed;
 
-const SEED: HashSeed = HashSeed::new(1, 2);
 const NOW: u32 = 1_000_000;
 
 fn store() -> Store {
@@ -404,4 +403,23 @@ fn a_flush_removes_everything_and_moves_every_version() {
     assert_eq!((stats.items, stats.bytes, stats.flushed), (0, 0, 1000));
     assert!(stats.memory_used < used);
     assert_eq!(set(&store, "key1", "new"), version + 2);
+}
+
+#[test]
+fn keys_with_the_same_hash_are_told_apart() {
+    let store = store();
+    let hash = SEED.hash(b"a");
+    let with_hash = |bytes: &'static str| Key::new(bytes.as_bytes(), hash).unwrap();
+    for bytes in ["a", "b", "ab"] {
+        let op = Put { value: bytes.as_bytes(), ..Put::default() };
+        assert!(matches!(store.put(with_hash(bytes), &op, now()), PutOutcome::Stored { .. }));
+    }
+    let removed = store.delete(with_hash("b"), &Delete::default(), now());
+    assert_eq!(removed, DeleteOutcome::Deleted);
+    for (bytes, is_there) in [("a", true), ("b", false), ("ab", true), ("aa", false)] {
+        store.lookup(with_hash(bytes), &Lookup::default(), now(), |found| match found {
+            Found::Hit(hit) => assert!(is_there && hit.item.value == *bytes.as_bytes()),
+            Found::Miss => assert!(!is_there, "{bytes}"),
+        });
+    }
 }
