@@ -139,8 +139,9 @@ impl Geometry {
     #[inline]
     pub(crate) fn place(&self, loc: Loc) -> (SegmentId, usize) {
         let offset = loc.bits() & ((1 << self.offset_bits) - 1);
+        let offset = usize::try_from(offset).expect("a segment is in memory");
         let number = u32::try_from(loc.bits() >> self.offset_bits).expect("segments_max is below");
-        (SegmentId::from_number(number), offset as usize * ALIGN)
+        (SegmentId::from_number(number), offset * ALIGN)
     }
 }
 
