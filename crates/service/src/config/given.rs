@@ -290,7 +290,6 @@ mod tests {
     }
 
     #[test]
-    #[expect(clippy::too_many_lines, reason = "a table")]
     fn a_complaint_names_the_place_and_the_remedy() {
         check(&[("port", "x".into())], "", "port", &expect![[r#"--port: "x": bad"#]]);
         check(&[], "", "read-port", &expect![[r#"T_READ_PORT: "4": bad"#]]);
