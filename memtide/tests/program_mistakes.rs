@@ -1,7 +1,5 @@
 //! What the program says of a mistake: one line on standard error, and whose turn it is by the exit
 //! code: 64 for what memtide was told, 69 for what is around it. See docs/operations.md.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
-
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::fs;

@@ -1,6 +1,4 @@
 //! How the program starts, and what it says to people and to supervisors.
-#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
-
 #![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::path::Path;
