@@ -170,7 +170,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         port = "11211"
         read_port = "11212"
         admin = "127.0.0.1:9150"
-        advertise = "[::1]"  # ::1; --advertise
+        advertise = "[::1]"  # --advertise
         data_dir = "a \"b\"\\c"  # --data-dir
         # tls_cert  # made in a "b"\c/tls
         # tls_key  # made in a "b"\c/tls
@@ -180,7 +180,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         data_storage_min = "1g"
         connections_max = "10000"
         handshakes_per_second = "0"  # no limit
-        threads = "2"  # 2; memtide.toml:2: threads
+        threads = "2"  # memtide.toml:2: threads
         idle_timeout = "0"  # never
         handshake_timeout = "10s"
         drain_timeout = "30s"
