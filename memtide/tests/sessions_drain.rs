@@ -1,6 +1,9 @@
 //! Stopping: what is in flight is answered, and nothing new begins.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use memtide_testkit::{
     Client, Ending, Memtide, MemtideBuilder, PATIENCE, Server, Signal, wait_until,
@@ -9,6 +12,9 @@ use memtide_testkit::{
 fn memtide() -> MemtideBuilder {
     Memtide::builder(env!("CARGO_BIN_EXE_memtide"))
 }
+
+/// How long the server must take no byte before a client counts as stalled.
+const STALL: Duration = Duration::from_millis(300);
 
 /// A connection in the middle of a command, which holds the drain.
 fn unfinished_set(memtide: &Memtide) -> Client {
@@ -102,4 +108,35 @@ fn a_drain_ends_at_its_deadline() {
     memtide.signal(Signal::TERM);
     memtide.wait_exit(PATIENCE);
     assert!(in_flight.read_to_end().is_ok());
+}
+
+/// Neither a client that reads nothing nor one that never finishes its handshake holds a drain for
+/// longer than its deadline.
+#[test]
+fn clients_that_do_nothing_cannot_hold_a_drain() {
+    let mut memtide = memtide().args(["--drain-timeout", "2s"]).start();
+    let mut half_shaken = Client::tcp(memtide.address());
+    half_shaken.send(&[0x16, 3, 1, 2, 0, 1]).unwrap();
+    let mut stalled = memtide.connect();
+    let value = "v".repeat(1_000_000);
+    stalled.ask(format!("set a 0 0 1000000\r\n{value}\r\n").as_bytes()).unwrap();
+    let request = format!("get{}\r\n", " a".repeat(100));
+    stalled.send_until_stalled(request.as_bytes(), request.len(), STALL).unwrap();
+    memtide.signal(Signal::TERM);
+    memtide.wait_exit(PATIENCE);
+}
+
+/// A client that ends its side still gets all replies.
+#[test]
+fn a_client_that_ends_its_side_gets_its_replies() {
+    let memtide = memtide().start();
+    let mut client = memtide.connect();
+    let value = "v".repeat(100_000);
+    client.send(format!("set a 0 0 100000\r\n{value}\r\n").as_bytes()).unwrap();
+    client.send("get a\r\n".repeat(50).as_bytes()).unwrap();
+    client.finish_sending().unwrap();
+    let (replies, ending) = client.read_to_end().unwrap();
+    let reply = format!("VALUE a 0 100000\r\n{value}\r\nEND\r\n");
+    assert_eq!(replies.len(), "STORED\r\n".len() + 50 * reply.len());
+    assert_eq!(ending, Ending::CloseNotify);
 }

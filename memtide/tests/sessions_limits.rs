@@ -1,9 +1,12 @@
 //! Bounds on what clients can take: memory, time and connections.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::time::Duration;
 
 use memtide_testkit::{
-    Client, Ending, Memtide, MemtideBuilder, PATIENCE, Server, TlsClient, wait_until,
+    Client, Ending, Memtide, MemtideBuilder, PATIENCE, Server, TlsClient, peak_rss_bytes,
+    wait_until,
 };
 
 fn memtide() -> MemtideBuilder {
@@ -17,34 +20,41 @@ const GROWTH_BYTES_MAX: u64 = 24 * 1024 * 1024;
 /// How long the server must take no byte before a client counts as stalled.
 const STALL: Duration = Duration::from_secs(1);
 
-#[test]
-fn a_client_that_does_not_read_cannot_make_memory_grow() {
-    const VALUE_BYTES: usize = 400_000;
+const VALUE_BYTES: usize = 400_000;
+
+/// A server that holds one large item, a client of it, and the reply to `get big`.
+fn with_a_large_item() -> (Memtide, Client, String) {
     let memtide = memtide().start();
     let mut client = memtide.connect();
     let value: String = ('a'..='z').cycle().take(VALUE_BYTES).collect();
-    let stored =
-        client.ask(format!("set big 0 0 {VALUE_BYTES}\r\n{value}\r\n").as_bytes()).unwrap();
-    assert_eq!(stored, "STORED\r\n");
-    drop(client.ask(b"get big\r\n").unwrap());
-    let before = memtide.rss_bytes();
+    let set = format!("set big 0 0 {VALUE_BYTES}\r\n{value}\r\n");
+    assert_eq!(client.ask(set.as_bytes()).unwrap(), "STORED\r\n");
+    let reply = format!("VALUE big 0 {VALUE_BYTES}\r\n{value}\r\nEND\r\n");
+    assert!(client.ask(b"get big\r\n").unwrap() == reply);
+    (memtide, client, reply)
+}
 
-    // Long requests, so that those which fit the kernel's buffers ask for many times the bound.
-    let request = format!("get big{}\r\n", " absent".repeat(2_300));
-    let requests_max = 2_000;
-    let sent =
-        client.send_until_stalled(request.as_bytes(), requests_max * request.len(), STALL).unwrap();
-    let requests = sent.div_ceil(request.len());
-    let asked_for = u64::try_from(requests * VALUE_BYTES).unwrap();
-    assert!(requests < requests_max, "the server went on reading");
-    assert!(asked_for > 4 * GROWTH_BYTES_MAX, "{requests} requests would not have shown growth");
-    let growth = memtide.rss_bytes().saturating_sub(before);
-    assert!(growth < GROWTH_BYTES_MAX, "{growth} bytes for {asked_for} bytes of unread replies");
-
+fn check_growth(memtide: &Memtide, before: u64, requests: usize) {
+    let unread = u64::try_from(requests * VALUE_BYTES).unwrap();
+    assert!(unread > 4 * GROWTH_BYTES_MAX, "{requests} requests would not have shown growth");
+    let growth = peak_rss_bytes(memtide.pid()) - before;
+    assert!(growth < GROWTH_BYTES_MAX, "{growth} bytes for {unread} bytes of unread replies");
     // Another client is served meanwhile.
     assert_eq!(memtide.connect().ask(b"get absent\r\n").unwrap(), "END\r\n");
+}
 
-    let reply = format!("VALUE big 0 {VALUE_BYTES}\r\n{value}\r\nEND\r\n");
+/// The requests fill every buffer on their way: the server must stop reading.
+#[test]
+fn a_client_that_does_not_read_cannot_make_memory_grow() {
+    let (memtide, mut client, reply) = with_a_large_item();
+    let before = peak_rss_bytes(memtide.pid());
+    // Long requests, so that not too many of them fit the kernel's buffers.
+    let request = format!("get big{}\r\n", " absent".repeat(2_300));
+    let bytes_max = 2_000 * request.len();
+    let sent = client.send_until_stalled(request.as_bytes(), bytes_max, STALL).unwrap();
+    assert!(sent < bytes_max, "the server went on reading");
+    let requests = sent.div_ceil(request.len());
+    check_growth(&memtide, before, requests);
     for number in 0..requests {
         assert!(client.read_exact(reply.len()).unwrap() == reply.as_bytes(), "reply {number}");
         if number == 0 {
@@ -53,6 +63,30 @@ fn a_client_that_does_not_read_cannot_make_memory_grow() {
         }
     }
     assert_eq!(client.ask(b"").unwrap(), "");
+}
+
+/// The requests are so short that the server takes them all in at once: it must stop executing.
+#[test]
+fn short_requests_for_large_replies_cannot_make_memory_grow() {
+    const REQUESTS: usize = 1_000;
+    let (memtide, mut client, reply) = with_a_large_item();
+    let before = peak_rss_bytes(memtide.pid());
+    client.send("get big\r\n".repeat(REQUESTS).as_bytes()).unwrap();
+    client.fill(1).unwrap();
+    check_growth(&memtide, before, REQUESTS);
+    for number in 0..REQUESTS {
+        assert!(client.read_exact(reply.len()).unwrap() == reply.as_bytes(), "reply {number}");
+    }
+    assert_eq!(client.ask(b"").unwrap(), "");
+    // One command with as many keys.
+    client.send(format!("get{}\r\n", " big".repeat(REQUESTS)).as_bytes()).unwrap();
+    client.fill(1).unwrap();
+    check_growth(&memtide, before, REQUESTS);
+    let value = &reply[..reply.len() - "END\r\n".len()];
+    for number in 0..REQUESTS {
+        assert!(client.read_exact(value.len()).unwrap() == value.as_bytes(), "value {number}");
+    }
+    assert_eq!(client.read_line().unwrap(), "END");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What `/metrics` and `stats` say, and that it is true.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -182,6 +184,27 @@ fn gauges_and_bytes_follow_the_traffic() {
     assert!(after.get(bucket).is_some(), "buckets must resolve 50 us");
 }
 
+/// `stats reset` is for `stats`; Prometheus' counters never go down.
+#[test]
+fn stats_reset_leaves_the_metrics_alone() {
+    let memtide = memtide();
+    let mut client = memtide.connect();
+    drop(client.ask(b"get a\r\nset a 0 0 1\r\nx\r\nget a\r\nincr a 1\r\n").unwrap());
+    let before = memtide.metrics();
+    assert_eq!(client.ask(b"stats reset\r\n").unwrap(), "RESET\r\n");
+    let after = memtide.metrics();
+    for series in [
+        "memcached_commands_total{command=\"get\",status=\"hit\"}",
+        "memcached_commands_total{command=\"get\",status=\"miss\"}",
+        "memtide_commands_total",
+        "memtide_ecpu_units_total",
+        "memtide_network_bytes_total{direction=\"in\"}",
+        "memtide_connections_accepted_total",
+    ] {
+        assert!(after.get(series).unwrap() >= before.get(series).unwrap(), "{series}");
+    }
+}
+
 /// No label takes a value from a client.
 #[test]
 fn clients_cannot_make_series() {
@@ -310,11 +333,7 @@ fn stats_count_alike_and_reset_alike() {
                     value.map(|(_, value)| value.clone()).unwrap_or_default(),
                 )
             };
-            COUNTED
-                .iter()
-                .filter(|name| **name != "curr_connections")
-                .map(|name| pick(name))
-                .collect()
+            COUNTED.iter().filter(|name| **name != "curr_connections").map(pick).collect()
         };
         [read("after traffic", false), read("after reset", true), read("again", false)].concat()
     });

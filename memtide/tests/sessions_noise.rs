@@ -2,6 +2,8 @@
 //!
 //! `MEMTIDE_TEST_SEED` replays the bytes.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 use std::collections::BTreeMap;
 
 use memtide_testkit::{
@@ -88,8 +90,8 @@ fn noise(rng: &mut Rng) -> Vec<u8> {
         1 => {
             let mut text = String::new();
             for _ in 0..rng.below(300) {
-                text.push_str(*rng.pick(&WORDS));
-                text.push_str(*rng.pick(&[" ", " ", "  ", "\r\n", "\n"]));
+                text.push_str(rng.pick(&WORDS));
+                text.push_str(rng.pick(&[" ", " ", "  ", "\r\n", "\n"]));
             }
             text.into_bytes()
         }
@@ -114,4 +116,62 @@ fn mutated(rng: &mut Rng) -> Vec<u8> {
         bytes[at] = rng.bytes(1)[0];
     }
     bytes
+}
+
+/// The admin port too survives what is not HTTP.
+#[test]
+fn random_bytes_do_not_hurt_the_admin_port() {
+    let seed = seed_from_environment();
+    println!("replay with MEMTIDE_TEST_SEED={seed}");
+    let mut rng = Rng::new(seed);
+    let memtide = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start();
+    let before = memtide.rss_bytes();
+    for _ in 0..300 {
+        let mut client = Client::tcp(memtide.admin_address());
+        let start = *rng.pick(&[
+            &b""[..],
+            b"GET /metrics HTTP/1.1\r\n",
+            b"POST / HTTP/1.1\r\n",
+            b"PRI * HTTP/2.0\r\n",
+        ]);
+        let len = rng.below(20_000);
+        let bytes = [start, &rng.bytes(len)].concat();
+        // The server may close before it has read all.
+        drop(client.send(&bytes));
+    }
+    assert_eq!(memtide.get("/healthz").status, 200, "MEMTIDE_TEST_SEED={seed}");
+    let residue = memtide.rss_bytes().saturating_sub(before);
+    assert!(residue < RESIDUE_BYTES_MAX, "{residue} bytes stayed, MEMTIDE_TEST_SEED={seed}");
+    let log = memtide.logs().text();
+    assert!(!log.contains("panicked"), "MEMTIDE_TEST_SEED={seed}\n{log}");
+}
+
+/// Connections that come and go fast are all counted, and all forgotten.
+#[test]
+fn connections_that_come_and_go_are_counted() {
+    const EACH: u32 = 500;
+    let memtide = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start();
+    let (address, tls) = (memtide.address(), memtide.tls().clone());
+    let coming: Vec<_> = (0..4)
+        .map(|_| {
+            let tls = tls.clone();
+            std::thread::spawn(move || {
+                for number in 0..EACH {
+                    let mut client = Client::tls(address, &tls);
+                    if number % 2 == 0 {
+                        assert_eq!(client.ask(b"get a\r\n").unwrap(), "END\r\n");
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in coming {
+        thread.join().unwrap();
+    }
+    wait_until("all connections to be forgotten", PATIENCE, || {
+        (memtide.metrics().get("memtide_connections") == Some(0.0)).then_some(())
+    });
+    let metrics = memtide.metrics();
+    assert_eq!(metrics.get("memtide_connections_accepted_total"), Some(f64::from(4 * EACH)));
+    assert_eq!(metrics.sum("memtide_tls_handshakes_total"), Some(f64::from(4 * EACH)));
 }

@@ -1,4 +1,5 @@
 //! Tests that look inside; each file says what it checks.
+#![allow(clippy::cast_possible_truncation, reason = "test data may be cut")]
 
 mod check;
 mod limits;

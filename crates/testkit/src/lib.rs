@@ -38,7 +38,7 @@ pub use memtide::{Memtide, MemtideBuilder};
 pub use metrics::Metrics;
 pub use pattern::Bindings;
 pub use pki::{Authority, Identity};
-pub use process::{rss_bytes, signal};
+pub use process::{peak_rss_bytes, rss_bytes, signal};
 pub use recount::Recount;
 pub use rng::{Rng, seed_from_environment};
 pub use runner::{Delivery, Failure, Server, Side, run_table};

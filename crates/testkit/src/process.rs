@@ -43,16 +43,25 @@ pub fn signal(pid: u32, signal: Signal) {
 /// When it has ended.
 #[must_use]
 pub fn rss_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that the process with this id has had so far, in bytes.
+///
+/// # Panics
+/// When it has ended.
+#[must_use]
+pub fn peak_rss_bytes(pid: u32) -> u64 {
+    status_bytes(pid, "VmHWM:")
+}
+
+fn status_bytes(pid: u32, name: &str) -> u64 {
     let path = format!("/proc/{pid}/status");
     let status = std::fs::read_to_string(&path)
         .unwrap_or_else(|error| panic!("failed to read {path}: {error}"));
-    let kib = status
-        .lines()
-        .find_map(|line| {
-            line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
-        })
-        .unwrap_or_else(|| panic!("no VmRSS in {path}"));
-    kib * 1024
+    let value =
+        |line: &str| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok();
+    status.lines().find_map(value).unwrap_or_else(|| panic!("no {name} in {path}")) * 1024
 }
 
 #[cfg(test)]
@@ -61,6 +70,8 @@ mod tests {
 
     #[test]
     fn this_process_has_memory() {
-        assert!(rss_bytes(std::process::id()) > 100_000);
+        let pid = std::process::id();
+        assert!(rss_bytes(pid) > 100_000);
+        assert!(peak_rss_bytes(pid) >= rss_bytes(pid));
     }
 }

@@ -46,7 +46,7 @@ fn op() -> impl Strategy<Value = Op> {
 
 /// A value that says whose it is.
 fn content(key: u16, number: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at / 5 ^ number) as u8 ^ key as u8).collect()
+    (0..len).map(|at| ((at / 5) ^ number) as u8 ^ key as u8).collect()
 }
 
 struct Test {
