@@ -4,8 +4,8 @@ COPY . .
 RUN cargo build --release --locked --package memtide --bin memtide
 
 FROM debian:bookworm-slim AS runtime
-RUN groupadd --system --gid 10001 memtide \
- && useradd --system --uid 10001 --gid memtide --no-create-home --home-dir /var/lib/memtide --shell /usr/sbin/nologin memtide \
+RUN groupadd --gid 10001 memtide \
+ && useradd --uid 10001 --gid memtide --no-create-home --home-dir /var/lib/memtide --shell /usr/sbin/nologin memtide \
  && install --directory --owner=memtide --group=memtide --mode=0750 /var/lib/memtide
 COPY --from=build /src/target/release/memtide /usr/local/bin/memtide
 # By number, so that an orchestrator can see that it is not root.

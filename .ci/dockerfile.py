@@ -5,8 +5,12 @@ Carries out its instructions, as they stand there, in roots made by debootstrap;
 result as its user, waits for its HEALTHCHECK, asks it something over TLS, and stops it by its
 STOPSIGNAL. Needs root, debootstrap, and this machine's Rust, which takes the place of the rust
 image's: that root gets no more than a C compiler besides.
+
+With `--binary FILE`, that file takes the place of what the stage `build` would make, which is most
+of the time that this takes.
 """
 
+import argparse
 import json
 import os
 import re
@@ -27,23 +31,34 @@ DEADLINE_S = 30
 
 
 def main():
-    if sys.argv[1:2] == ["build"]:
-        build(Path(sys.argv[2]))
-    elif sys.argv[1:2] == ["run"]:
-        run(Path(sys.argv[2]))
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--binary", type=Path, help="instead of building one")
+    arguments.add_argument("--phase", choices=["build", "run"], help=argparse.SUPPRESS)
+    arguments.add_argument("--work", type=Path, help=argparse.SUPPRESS)
+    given = arguments.parse_args()
+    if given.phase == "build":
+        build(given.work, given.binary)
+    elif given.phase == "run":
+        run(given.work)
     else:
-        for tool in ("debootstrap", "unshare", "ip", "cargo"):
-            if shutil.which(tool) is None:
-                sys.exit(f"no {tool} here: apt-get install debootstrap util-linux iproute2, or Rust")
-        work = Path(tempfile.mkdtemp(prefix="memtide-dockerfile-"))
-        try:
-            # Mounts end with their namespace. The second one has a network of its own, so that the
-            # ports which the image exposes are free.
-            me = [sys.executable, __file__]
-            subprocess.run(["unshare", "--mount", *me, "build", work], check=True)
-            subprocess.run(["unshare", "--mount", "--net", *me, "run", work], check=True)
-        finally:
-            shutil.rmtree(work)
+        both_phases(given.binary)
+
+
+def both_phases(binary):
+    for tool in ("debootstrap", "unshare", "ip", "cargo"):
+        if shutil.which(tool) is None:
+            sys.exit(f"no {tool} here: apt-get install debootstrap util-linux iproute2, or Rust")
+    work = Path(tempfile.mkdtemp(prefix="memtide-dockerfile-"))
+    me = [sys.executable, __file__, "--work", work]
+    if binary:
+        me += ["--binary", binary.resolve()]
+    try:
+        # Mounts end with their namespace. The second one has a network of its own, so that the
+        # ports which the image exposes are free.
+        subprocess.run(["unshare", "--mount", *me, "--phase", "build"], check=True)
+        subprocess.run(["unshare", "--mount", "--net", *me, "--phase", "run"], check=True)
+    finally:
+        shutil.rmtree(work)
 
 
 def entry():
@@ -80,17 +95,22 @@ def instructions():
             yield line.strip().split(maxsplit=1)
 
 
-def build(work):
-    stages, stage = {}, None
+def build(work, binary):
+    stages, stage, is_replaced = {}, None, False
     for name, rest in instructions():
-        print(f"-- {name} {rest}", flush=True)
         if name == "FROM":
             image, _as, alias = rest.split()
+            is_replaced = binary is not None and alias == "build"
+        if is_replaced:
+            stages["build"] = None
+            continue
+        print(f"-- {name} {rest}", flush=True)
+        if name == "FROM":
             stage = stages[alias] = base(image, work / alias)
         elif name == "RUN":
             subprocess.run(stage.command(["/bin/sh", "-c", rest]), check=True)
         elif name == "COPY":
-            copy(rest, stage, stages)
+            copy(rest, stage, stages, binary)
         elif name == "ENV":
             stage.env.update(pair.split("=", 1) for pair in shlex.split(rest))
         elif name == "USER":
@@ -106,13 +126,14 @@ def build(work):
     (work / "last.json").write_text(json.dumps(last))
 
 
-def copy(rest, stage, stages):
+def copy(rest, stage, stages, binary):
     words = rest.split()
     option = words.pop(0) if words[0].startswith("--from=") else None
     source, target = words
     target = stage.root / os.path.join(stage.directory, target).lstrip("/")
     if option:
-        shutil.copy2(stages[option.removeprefix("--from=")].root / source.lstrip("/"), target)
+        other = stages[option.removeprefix("--from=")]
+        shutil.copy2(other.root / source.lstrip("/") if other else binary, target)
         return
     # The build's context is what .dockerignore lets in by name.
     for line in (REPOSITORY / ".dockerignore").read_text().split():

@@ -57,6 +57,8 @@ impl Client {
         let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
         let memtide = Memtide::builder(env!("CARGO_BIN_EXE_memtide"))
             .data_dir(&scratch.path().join("memtide-data"))
+            // Clients with auto discovery are sent there; the host's name may lead elsewhere.
+            .args(["--advertise", "localhost"])
             .start();
         let bench = Bench { memtide, scratch, client: &self };
         bench.refuses_another_authority();
