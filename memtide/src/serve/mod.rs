@@ -42,6 +42,14 @@ pub fn check(mut config: ServeConfig) -> Result<ExitCode, Failure> {
 
 /// Serves until a signal ends it.
 pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
+    // Signals come first: one that comes during the start must drain, and a process with the id 1
+    // would not get it at all.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(cannot_start)?;
+    let signals = {
+        let _in_runtime = runtime.enter();
+        Signals::new().map_err(cannot_start)?
+    };
     // What fails up to "starting" is told in one line, without a log around it.
     hold_connections(&mut config)?;
     let listen_on = |flag, port| listen(flag, &config.bind, port).map_err(Failure::environment);
@@ -64,12 +72,6 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
     logging::install(config.log_format, &config.log_filter);
     log_start(&config, &tls, made);
 
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(cannot_start)?;
-    let signals = {
-        let _in_runtime = runtime.enter();
-        Signals::new().map_err(cannot_start)?
-    };
     let drain = Drain::new();
     let proxy = Proxy::start(proxy_config(&config), listeners, &tls, drain.watch())
         .map_err(cannot_start)?;
