@@ -230,3 +230,43 @@ fn no_increment_is_lost() {
         assert_eq!(found, expected, "{k}");
     }
 }
+
+#[test]
+fn items_that_are_used_outlive_a_scan() {
+    let store = Store::new(StoreConfig::new(8 << 20, SEED));
+    let hot: Vec<String> = (0..500).map(|number| format!("hot{number}")).collect();
+    hot.iter().for_each(|k| assert!(is_stored(set(&store, k, &[7; 1000]))));
+    for number in 0..50_000 {
+        assert!(is_stored(set(&store, &format!("scanned{number}"), &[7; 1000])));
+        if number % 10 == 0 {
+            value_len(&store, &hot[number / 10 % hot.len()]);
+        }
+    }
+    let left = hot.iter().filter(|k| value_len(&store, k).is_some()).count();
+    assert!(left > 490, "{left} of {}", hot.len());
+    let scanned = (0..50_000).filter(|n| value_len(&store, &format!("scanned{n}")).is_some());
+    assert!(scanned.count() > 5000, "the memory is in use");
+    store.check();
+}
+
+#[test]
+fn one_of_many_wins_a_vivified_item() {
+    let store = Store::new(StoreConfig::new(16 << 20, SEED));
+    let op = Lookup { vivify: Some(Expiry::Never), takes_token: true, ..Lookup::default() };
+    for number in 0..500 {
+        let k = format!("key{number}");
+        let start = std::sync::Barrier::new(4);
+        let wins = std::thread::scope(|scope| {
+            let race = || {
+                start.wait();
+                store.lookup(key(&k), &op, NOW, |found| match found {
+                    Found::Hit(hit) => usize::from(hit.is_won),
+                    Found::Miss => panic!("there is memory"),
+                })
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(race)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum::<usize>()
+        });
+        assert_eq!(wins, 1, "{k}");
+    }
+}

@@ -3,7 +3,7 @@
 use super::SEED;
 use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Key, Lookup, Now, Put,
-    PutMode, PutOutcome, Recache, Store, StoreConfig, VivifyNumber,
+    PutMode, PutOutcome, Recache, SlotCursor, Store, StoreConfig, VivifyNumber,
 };
 
 const NOW: u32 = 1_000_000;
@@ -414,6 +414,11 @@ fn keys_with_the_same_hash_are_told_apart() {
         let op = Put { value: bytes.as_bytes(), ..Put::default() };
         assert!(matches!(store.put(with_hash(bytes), &op, now()), PutOutcome::Stored { .. }));
     }
+    // They share a tag, so they are listed together, however few are asked for.
+    let mut listed = vec![];
+    let start = SlotCursor::start(key("a").slot());
+    let next = store.slot_items(start, 1, now(), |item| listed.push(item.key.to_vec()));
+    assert_eq!((listed.len(), next), (3, None), "{listed:?}");
     let removed = store.delete(with_hash("b"), &Delete::default(), now());
     assert_eq!(removed, DeleteOutcome::Deleted);
     for (bytes, is_there) in [("a", true), ("b", false), ("ab", true), ("aa", false)] {
