@@ -1,7 +1,11 @@
 //! The command line: subcommands, and a flag for every setting.
 
-use clap::{Arg, ArgMatches};
+use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches};
+
+use crate::failure::Failure;
 use crate::settings::SETTINGS;
 
 /// The flags that were given, by the setting's name.
@@ -14,19 +18,60 @@ pub enum Command {
     Serve(Flags),
     /// `memtide config check`.
     ConfigCheck(Flags),
-    /// `memtide healthcheck`.
-    Healthcheck(Flags),
+    /// `memtide healthcheck`, of readiness or else of health.
+    Healthcheck { flags: Flags, is_of_readiness: bool },
+    /// `--help`, `--version`: this text.
+    Print(String),
 }
 
-/// Reads the command line; ends the program for `--help`, `--version` and mistakes (exit 64).
-pub fn parse() -> Command {
-    match command().try_get_matches() {
-        Ok(matches) => of_matches(&matches),
-        Err(error) => {
-            let is_mistake = error.use_stderr();
-            // Nothing is left to do where even this cannot be written.
-            let _ = error.print();
-            std::process::exit(if is_mistake { 64 } else { 0 });
+/// Reads the command line.
+///
+/// # Errors
+/// A mistake in it, in one line.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Command, Failure> {
+    match command().try_get_matches_from(words) {
+        Ok(matches) => Ok(of_matches(&matches)),
+        Err(error) if error.use_stderr() => Err(Failure::Configuration(mistake(&error))),
+        Err(error) => Ok(Command::Print(error.to_string())),
+    }
+}
+
+/// What clap says in several lines and a usage, in one.
+fn mistake(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => texts.first().cloned(),
+        _ => None,
+    };
+    let hint = context(ContextKind::SuggestedArg)
+        .or_else(|| context(ContextKind::SuggestedSubcommand))
+        .map_or_else(
+            || "--help lists what there is".to_owned(),
+            |it| format!("did you mean {it}?"),
+        );
+    let argument = context(ContextKind::InvalidArg).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument => format!("unknown argument {argument}; {hint}"),
+        ErrorKind::InvalidSubcommand => {
+            let name = context(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("unknown subcommand {name}; {hint}")
+        }
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "config: what to do with it? give: memtide config check".to_owned()
+        }
+        // A value that is missing; a flag is either given with one, or not.
+        ErrorKind::InvalidValue => format!("{argument}: a value must follow"),
+        ErrorKind::ArgumentConflict => match context(ContextKind::InvalidSubcommand) {
+            Some(name) => format!("{name}: its flags stand behind it; move those before it"),
+            None => {
+                let flag = argument.split(' ').next().unwrap_or_default();
+                format!("{flag}: given more than once; give it once")
+            }
+        },
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.trim_start_matches("error: ").to_owned()
         }
     }
 }
@@ -36,11 +81,15 @@ fn of_matches(matches: &ArgMatches) -> Command {
         Some(("config", config)) => {
             Command::ConfigCheck(config.subcommand().map_or_else(Vec::new, |(_, m)| flags(m)))
         }
-        Some(("healthcheck", matches)) => Command::Healthcheck(flags(matches)),
+        Some(("healthcheck", matches)) => {
+            Command::Healthcheck { flags: flags(matches), is_of_readiness: matches.get_flag(READY) }
+        }
         Some((_, matches)) => Command::Serve(flags(matches)),
         None => Command::Serve(flags(matches)),
     }
 }
+
+const READY: &str = "ready";
 
 fn flags(matches: &ArgMatches) -> Flags {
     let given = |name| matches.get_one::<String>(name).map(|value| (name, value.clone()));
@@ -74,8 +123,18 @@ fn command() -> clap::Command {
         )
         .subcommand(
             clap::Command::new("healthcheck")
-                .about("Ask a running memtide on this host whether it is healthy (exit 0 or 1)")
-                .args(arguments()),
+                .about("Ask the memtide at --admin whether it is healthy: exit 0 or 1")
+                .arg(
+                    Arg::new(READY)
+                        .long(READY)
+                        .action(ArgAction::SetTrue)
+                        .help("Ask whether it is ready for new clients (/readyz, not /healthz)"),
+                )
+                // All of them, so that it can be given the flags and the file of the server.
+                .args(arguments().map(|argument| {
+                    let is_used = ["admin", "config"].contains(&argument.get_id().as_str());
+                    argument.hide(!is_used)
+                })),
         )
 }
 
@@ -92,11 +151,13 @@ fn arguments() -> impl Iterator<Item = Arg> {
 
 #[cfg(test)]
 mod tests {
+    use expect_test::{Expect, expect};
+
     use super::*;
 
     fn parsed(line: &[&str]) -> Command {
         let words = std::iter::once("memtide").chain(line.iter().copied());
-        of_matches(&command().try_get_matches_from(words).unwrap())
+        parse(words.map(OsString::from)).unwrap()
     }
 
     #[test]
@@ -107,7 +168,38 @@ mod tests {
         }
         assert!(matches!(parsed(&[]), Command::Serve(flags) if flags.is_empty()));
         assert!(matches!(parsed(&["config", "check"]), Command::ConfigCheck(_)));
-        assert!(matches!(parsed(&["healthcheck"]), Command::Healthcheck(_)));
+        let ready = parsed(&["healthcheck", "--ready"]);
+        assert!(matches!(ready, Command::Healthcheck { is_of_readiness: true, .. }));
+        let healthy = parsed(&["healthcheck", "--admin", "x"]);
+        assert!(matches!(healthy, Command::Healthcheck { is_of_readiness: false, .. }));
+        assert!(matches!(parsed(&["--help"]), Command::Print(text) if text.contains("--port")));
+    }
+
+    #[test]
+    fn a_mistake_gets_one_line() {
+        let check = |line: &[&str], expected: Expect| {
+            let words = std::iter::once("memtide").chain(line.iter().copied());
+            match parse(words.map(OsString::from)) {
+                Err(Failure::Configuration(line)) => expected.assert_eq(&line),
+                other => panic!("{line:?}: {other:?}"),
+            }
+        };
+        check(&["--prot", "1"], expect!["unknown argument --prot; did you mean --port?"]);
+        check(&["--zzz"], expect!["unknown argument --zzz; --help lists what there is"]);
+        check(&["sevre"], expect!["unknown subcommand sevre; did you mean serve?"]);
+        check(&["serve", "extra"], expect!["unknown argument extra; --help lists what there is"]);
+        check(&["--port"], expect!["--port <PORT>: a value must follow"]);
+        check(&["--port", "--read-port", "1"], expect!["--port <PORT>: a value must follow"]);
+        check(
+            &["--port", "1", "--port", "2"],
+            expect!["--port: given more than once; give it once"],
+        );
+        check(
+            &["--port", "1", "serve"],
+            expect!["the subcommand 'serve' cannot be used with '--port <PORT>'"],
+        );
+        check(&["config"], expect!["config: what to do with it? give: memtide config check"]);
+        check(&["config", "chekc"], expect!["unknown subcommand chekc; did you mean check?"]);
     }
 
     #[test]

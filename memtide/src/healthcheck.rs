@@ -12,14 +12,16 @@ use crate::{settings, welcome};
 
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Asks `/healthz` at the admin address; exit 0 for healthy, 1 for not.
-pub fn run(given: &Given) -> Result<ExitCode, Failure> {
+/// Asks `/healthz` or `/readyz` at the admin address; exit 0 for yes, 1 for no and for no answer.
+pub fn run(given: &Given, is_of_readiness: bool) -> Result<ExitCode, Failure> {
+    let (path, no) =
+        if is_of_readiness { ("/readyz", "not ready") } else { ("/healthz", "not healthy") };
     let address = reachable(settings::admin(given)?);
-    let (verdict, code) = match ask(address) {
+    let (verdict, code) = match ask(address, path) {
         Ok(reply) if reply.starts_with("HTTP/1.1 200 ") => ("ok".to_owned(), ExitCode::SUCCESS),
         Ok(reply) => {
             let reason = reply.rsplit("\r\n\r\n").next().unwrap_or_default();
-            (format!("not healthy: {}", reason.trim()), ExitCode::FAILURE)
+            (format!("{no}: {}", reason.trim()), ExitCode::FAILURE)
         }
         Err(error) => (format!("no answer from http://{address}: {error}"), ExitCode::FAILURE),
     };
@@ -37,10 +39,11 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask(address: SocketAddr) -> io::Result<String> {
+fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
     let mut reply = Vec::new();
     stream.take(64 * 1024).read_to_end(&mut reply)?;
     Ok(String::from_utf8_lossy(&reply).into_owned())

@@ -12,16 +12,26 @@ mod welcome;
 
 use std::process::ExitCode;
 
+use crate::cli::Command;
+use crate::failure::Failure;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let outcome = match cli::parse() {
-        cli::Command::Serve(flags) => settings::load(&flags).and_then(serve::run),
-        cli::Command::ConfigCheck(flags) => settings::load(&flags).and_then(serve::check),
-        cli::Command::Healthcheck(flags) => {
-            settings::gather(&flags).and_then(|given| healthcheck::run(&given))
+    cli::parse(std::env::args_os()).and_then(run).unwrap_or_else(Failure::report)
+}
+
+fn run(command: Command) -> Result<ExitCode, Failure> {
+    match command {
+        Command::Serve(flags) => serve::run(settings::load(&flags)?),
+        Command::ConfigCheck(flags) => serve::check(settings::load(&flags)?),
+        Command::Healthcheck { flags, is_of_readiness } => {
+            healthcheck::run(&settings::gather(&flags)?, is_of_readiness)
         }
-    };
-    outcome.unwrap_or_else(|failure| failure.report())
+        Command::Print(text) => {
+            welcome::print(&text);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use memtide_proxy::limits::REJECTIONS_MAX;
 use memtide_proxy::{Listeners, Observer, PROTOCOL_VERSION, Proxy, ProxyConfig};
 use memtide_service::admin::{
     self, Answers, Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range,
@@ -12,7 +13,7 @@ use memtide_service::drain::Drain;
 use memtide_service::listen::listen;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::signals::{Request, Signals, StopSignal};
-use memtide_service::tls::{self, Reloader, Tls};
+use memtide_service::tls::{self, Made, Reloader, Tls};
 use memtide_service::{host, logging};
 use memtide_topology::HashSeed;
 
@@ -20,24 +21,29 @@ use crate::failure::Failure;
 use crate::settings::ServeConfig;
 use crate::welcome;
 
-/// Descriptors beside those of client connections: listeners, event queues, admin, files.
+/// Descriptors beside those of client connections: listeners, admin, files.
 const DESCRIPTORS_BESIDE: u64 = 256;
+/// Descriptors that a core has beside those of its connections: clients over the maximum that it is
+/// telling so, and its event queue.
+const DESCRIPTORS_PER_CORE: u64 = REJECTIONS_MAX as u64 + 8;
+/// Fewer connections than this are no default for anybody.
+const CONNECTIONS_DEFAULT_MIN: u64 = 256;
 
 /// Checks what can be checked without serving, and shows the configuration.
-pub fn check(config: ServeConfig) -> Result<ExitCode, Failure> {
+pub fn check(mut config: ServeConfig) -> Result<ExitCode, Failure> {
     Tls::check(&config.tls).map_err(Failure::environment)?;
-    descriptors(&config)?;
+    hold_connections(&mut config)?;
+    for warning in &config.warnings {
+        welcome::print(&format!("# warning: {warning}\n"));
+    }
     welcome::print(&config.shown);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Serves until a signal ends it.
-pub fn run(config: ServeConfig) -> Result<ExitCode, Failure> {
-    logging::install(config.log_format, &config.log_filter);
-    descriptors(&config)?;
-    let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
-    tracing::debug!(?made, "TLS material is in force");
-    let tls = Arc::new(tls);
+pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
+    // What fails up to "starting" is told in one line, without a log around it.
+    hold_connections(&mut config)?;
     let listen_on = |flag, port| listen(flag, &config.bind, port).map_err(Failure::environment);
     let listeners = Listeners {
         primary: listen_on("--port", config.port)?,
@@ -53,6 +59,10 @@ pub fn run(config: ServeConfig) -> Result<ExitCode, Failure> {
         read_port: port_of(listeners.read_optimized.first())?,
     };
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
+    let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
+    let tls = Arc::new(tls);
+    logging::install(config.log_format, &config.log_filter);
+    log_start(&config, &tls, made);
 
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -75,20 +85,50 @@ pub fn run(config: ServeConfig) -> Result<ExitCode, Failure> {
         admin = %admin_address,
         "listening"
     );
-    welcome::greet(&endpoint, admin_address, tls.ca_path().as_deref());
+    welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
     let code = runtime.block_on(until_stopped(&config, signals, &drain, &reloader, proxy));
     drop(admin);
     Ok(code)
 }
 
-fn descriptors(config: &ServeConfig) -> Result<(), Failure> {
-    let needed = config.connections_max as u64 + DESCRIPTORS_BESIDE;
-    host::raise_descriptors(needed).map_err(|error| {
-        Failure::Environment(format!(
-            "--connections-max {}: {error}; raise it (ulimit -n, LimitNOFILE) or give less",
-            config.connections_max
-        ))
-    })
+fn log_start(config: &ServeConfig, tls: &Tls, made: Made) {
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        memory_max_bytes = config.memory_max,
+        connections_max = config.connections_max,
+        threads = config.threads,
+        certificate_not_after = %tls.not_after(),
+        "starting"
+    );
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let ca = tls.ca_path().unwrap_or_default();
+    match made {
+        Made::Nothing => {}
+        Made::Server => tracing::info!(ca = %ca.display(), "issued a new server certificate"),
+        Made::All => {
+            tracing::info!(ca = %ca.display(), "made a CA, which clients must trust, and a server certificate");
+        }
+    }
+}
+
+/// Sees to it that the process may open as many connections as it is to hold. A maximum that
+/// nobody asked for gives way to the limit of the host.
+fn hold_connections(config: &mut ServeConfig) -> Result<(), Failure> {
+    let beside = DESCRIPTORS_BESIDE + DESCRIPTORS_PER_CORE * config.threads as u64;
+    let connections = config.connections_max as u64;
+    let Err(error) = host::raise_descriptors(connections + beside) else { return Ok(()) };
+    let possible = error.allowed.saturating_sub(beside);
+    if config.is_connections_max_given || possible < CONNECTIONS_DEFAULT_MIN {
+        return Err(Failure::Environment(format!(
+            "--connections-max {connections}: {error}; raise that limit (ulimit -n, LimitNOFILE=) \
+             or give fewer"
+        )));
+    }
+    config.connections_max = usize::try_from(possible).unwrap_or(config.connections_max);
+    config.warnings.push(format!("at most {possible} client connections, because {error}"));
+    Ok(())
 }
 
 fn port_of(listener: Option<&TcpListener>) -> Result<u16, Failure> {

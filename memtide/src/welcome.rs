@@ -1,36 +1,75 @@
 //! What a person sees who starts memtide in a terminal.
-#![expect(clippy::print_stdout, reason = "this is the command line's own output")]
 
-use std::net::SocketAddr;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use memtide_service::admin::Endpoint;
 
-/// Prints a text as it is.
+use crate::settings::ServeConfig;
+
+/// Prints a text as it is. Nobody may be reading: that is no reason to end.
 pub fn print(text: &str) {
-    print!("{text}");
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 /// Prints the endpoint, and lines that can be pasted.
-pub fn greet(endpoint: &Endpoint, admin: SocketAddr, ca: Option<&Path>) {
-    let (port, read_port) = (endpoint.port, endpoint.read_port);
-    println!("memtide {} serves a cache over TLS", env!("CARGO_PKG_VERSION"));
-    println!("  primary         {}:{port}", endpoint.host);
-    println!("  read-optimized  {}:{read_port}", endpoint.host);
-    println!("  admin           http://{admin}/v1/cache, /metrics, /healthz, /readyz");
-    let Some(ca) = ca else { return };
+pub fn greet(config: &ServeConfig, endpoint: &Endpoint, admin: SocketAddr, ca: Option<&Path>) {
+    print(&greeting(config, endpoint, admin, ca));
+}
+
+fn greeting(
+    config: &ServeConfig,
+    endpoint: &Endpoint,
+    admin: SocketAddr,
+    ca: Option<&Path>,
+) -> String {
+    let Endpoint { host, port, read_port } = endpoint;
+    let host = in_brackets(host);
+    let mut text = format!(
+        "memtide {} serves a cache over TLS\n  \
+         primary         {host}:{port}\n  \
+         read-optimized  {host}:{read_port}\n  \
+         admin           http://{admin}/v1/cache, /metrics, /healthz, /readyz\n",
+        env!("CARGO_PKG_VERSION"),
+    );
+    let Some(ca) = ca else { return text };
     let ca = std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned());
+    // Neither fails on a String.
+    let _ = writeln!(text, "  CA              {}", ca.display());
+    // Clients that must show a certificate of their own know better than a line of ours.
+    if config.tls.client_ca.is_none() {
+        let _ = write!(text, "\n{}", snippet(&local_host(&config.bind), *port, &ca));
+    }
+    text
+}
+
+/// A host by which this host itself reaches the endpoint, and that a made certificate is good for.
+fn local_host(bind: &[IpAddr]) -> String {
+    let loopback = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    match bind.first() {
+        Some(first) if !bind.iter().any(|ip| ip.is_unspecified() || loopback.contains(ip)) => {
+            first.to_string()
+        }
+        _ => "localhost".to_owned(),
+    }
+}
+
+fn in_brackets(host: &str) -> String {
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+}
+
+fn snippet(host: &str, port: u16, ca: &Path) -> String {
     let ca = ca.display();
-    println!("  CA              {ca}");
-    println!();
-    println!("Try it, on this host:");
-    println!(
-        "  printf 'set hi 0 0 5\\r\\nthere\\r\\nget hi\\r\\nquit\\r\\n' | openssl s_client -quiet \
-         -verify_return_error -connect localhost:{port} -CAfile '{ca}'"
-    );
-    println!(
-        "  python3 -c \"import ssl; from pymemcache import Client; c = Client(('localhost', {port}), \
+    let address = in_brackets(host);
+    format!(
+        "Try it, on this host:\n  \
+         printf 'set hi 0 0 5\\r\\nthere\\r\\nget hi\\r\\nquit\\r\\n' | openssl s_client -quiet \
+         -verify_return_error -connect {address}:{port} -CAfile '{ca}'\n  \
+         python3 -c \"import ssl; from pymemcache import Client; c = Client(('{host}', {port}), \
          tls_context=ssl.create_default_context(cafile='{ca}')); c.set('hi', 'there'); \
-         print(c.get('hi'))\""
-    );
+         print(c.get('hi'))\"\n"
+    )
 }

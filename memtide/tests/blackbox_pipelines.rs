@@ -1,5 +1,6 @@
 //! Long and broken-up pipelines, large replies and several connections, on both servers.
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use memtide_testkit::{Client, Memcached, Memtide, Rng, Server};
 

@@ -1,5 +1,6 @@
 //! Bounds on what clients can take: memory, time and connections.
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! I7: the memory limit, eviction and expiry, seen from outside.
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use memtide_testkit::{Client, Memtide, MemtideBuilder, PATIENCE, Rng, Server, wait_until};
 

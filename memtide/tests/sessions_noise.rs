@@ -1,7 +1,8 @@
 //! Nothing that a client sends ends the process, or leaves memory behind.
 //!
 //! `MEMTIDE_TEST_SEED` replays the bytes.
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::collections::BTreeMap;
 

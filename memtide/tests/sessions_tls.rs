@@ -1,5 +1,6 @@
 //! TLS: who is let in, what a client without it is told, and certificates that change.
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
 
 use std::path::{Path, PathBuf};
 

@@ -232,6 +232,8 @@ impl Connection {
             self.carry = Vec::new();
         } else {
             self.carry.drain(..consumed);
+            // A large command must not leave its memory to a short rest behind it.
+            self.carry.shrink_to(self.needed.max(limits::READ_BYTES_MAX));
             let missing = self.needed.saturating_sub(self.carry.len());
             self.carry.reserve_exact(missing.min(self.core.carry_bytes_max()));
         }

@@ -152,7 +152,13 @@ async fn tick(core: Rc<Core>, index: usize) {
         let now = Instant::now();
         core.registry.kick_overdue(core.clock.age_secs(now), patience);
         if index == 0 {
-            core.shared.maintain(core.clock.unix_secs(now));
+            for _ in 0..limits::MAINTAIN_STEPS_MAX {
+                if !core.shared.maintain(core.clock.unix_secs(now)) {
+                    break;
+                }
+                tokio::task::yield_now().await;
+            }
+            core.shared.sample_data();
         }
     }
 }

@@ -23,6 +23,13 @@ pub const COMMANDS_PER_TURN_MAX: usize = 1024;
 /// waits for its socket in between.
 pub const EXECUTIONS_PER_TURN_MAX: usize = 4;
 
+/// Bytes of segments that background expiry looks through before the connections of its core have
+/// their turn: a few thousand items.
+pub const MAINTAIN_STEP_BYTES: u64 = 512 * 1024;
+
+/// Such steps in a quarter of a second: at most 128 MiB a second.
+pub const MAINTAIN_STEPS_MAX: usize = 64;
+
 /// A command line, its data block's ending, and the reply lines around a value.
 pub const LINE_AND_FRAMING_BYTES_MAX: usize = 16 * 1024 + 512;
 

@@ -15,9 +15,6 @@ use crate::config::ProxyConfig;
 use crate::counters::{CoreCounters, Totals};
 use crate::limits;
 
-/// Bytes of segments that one round of background expiry looks through: at most 128 MiB a second.
-const MAINTAIN_BYTES: u64 = 32 * 1024 * 1024;
-
 /// See the module.
 pub struct Shared {
     /// As the program resolved it.
@@ -155,13 +152,14 @@ impl Shared {
         }
     }
 
-    /// A round of background expiry, and a sample of the stored data.
-    pub fn maintain(&self, unix_secs: u32) {
-        self.store.maintain(Now::from_unix_secs(unix_secs), MAINTAIN_BYTES);
-        self.sample_data();
+    /// A step of background expiry; `true` when there is more to do.
+    pub fn maintain(&self, unix_secs: u32) -> bool {
+        let now = Now::from_unix_secs(unix_secs);
+        self.store.maintain(now, limits::MAINTAIN_STEP_BYTES).is_behind
     }
 
-    fn sample_data(&self) -> u128 {
+    /// Samples the stored data; returns what is metered so far, in byte-milliseconds.
+    pub fn sample_data(&self) -> u128 {
         let bytes = self.store.stats().bytes.max(self.config.metered_bytes_min);
         let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
         metered.sample(bytes, Instant::now());

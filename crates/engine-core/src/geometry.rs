@@ -139,8 +139,9 @@ impl Geometry {
     #[inline]
     pub(crate) fn place(&self, loc: Loc) -> (SegmentId, usize) {
         let offset = loc.bits() & ((1 << self.offset_bits) - 1);
+        let offset = usize::try_from(offset).expect("a segment is in memory");
         let number = u32::try_from(loc.bits() >> self.offset_bits).expect("segments_max is below");
-        (SegmentId::from_number(number), offset as usize * ALIGN)
+        (SegmentId::from_number(number), offset * ALIGN)
     }
 }
 
@@ -188,7 +189,7 @@ mod tests {
     fn a_place_is_found_back() {
         for memory in [1 << 20, 100 << 20, 1 << 40] {
             let geometry = Geometry::of(&StoreConfig::new(memory, HashSeed::new(1, 2)));
-            for number in [1, 7, geometry.segments_max as u32] {
+            for number in [1, 7, u32::try_from(geometry.segments_max).unwrap()] {
                 for offset in [0, 4, geometry.segment_len - ALIGN] {
                     let id = SegmentId::from_number(number);
                     assert_eq!(geometry.place(geometry.loc(id, offset)), (id, offset));

@@ -71,7 +71,7 @@ impl Ghost {
         }
         let bits = hash.bits();
         // High bits choose the bucket, bits above the slot's the fingerprint.
-        let bucket = ((bits >> 32) * buckets >> 32) as usize;
+        let bucket = (((bits >> 32) * buckets) >> 32) as usize;
         let fingerprint = ((bits >> 14) & 0xffff) as u16;
         Some((bucket * WAYS, fingerprint.max(1)))
     }

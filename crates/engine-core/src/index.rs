@@ -59,6 +59,7 @@ pub(crate) struct Position(usize);
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     /// `tag << LOC_BITS | loc`, or 0 for an empty word. At least one is empty, unless all are.
+    #[expect(clippy::vec_box, reason = "a chunk stays where it is when the table grows")]
     chunks: Vec<Box<[u64; CHUNK]>>,
     len: u32,
 }

@@ -5,7 +5,7 @@ use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Item, Key, Lookup,
     Maintained, Now, Put, PutOutcome, StoreConfig, StoreStats,
 };
-use core::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use memtide_topology::SlotId;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -30,10 +30,13 @@ struct Cell {
     charged: AtomicU64,
     /// Second from which on there may be expired items to find.
     next_scan: AtomicU32,
+    /// Collecting dead items would give much memory back.
+    is_sparse: AtomicBool,
 }
 
 /// A locked shard, which updates the figures of its cell when it is let go.
 struct Locked<'a> {
+    env: &'a Env,
     cell: &'a Cell,
     shard: MutexGuard<'a, Shard>,
 }
@@ -153,11 +156,11 @@ impl Store {
 
     /// Removes all items; one mutation of every slot.
     pub fn flush_all(&self) {
-        self.cells.iter().for_each(|cell| cell.lock().shard.flush(&self.env));
+        self.cells.iter().for_each(|cell| cell.lock(&self.env).shard.flush(&self.env));
     }
 
-    /// A step of background work: reclaims expired items, and gives memory back after the limit
-    /// was lowered. Call it about every 100 ms, and again at once while
+    /// A step of background work: reclaims expired items, collects dead ones where more than half
+    /// of the memory is theirs, and evicts after the limit was lowered. Call it about every 100 ms, and again at once while
     /// [`is_behind`](Maintained::is_behind).
     ///
     /// Looks through at most `budget_bytes` of segments, rounded up to one; a MiB takes about
@@ -173,7 +176,7 @@ impl Store {
             self.next_maintained.store((next + 1) % self.cells.len(), Ordering::Relaxed);
         }
         while !done.is_behind && self.env.budget.used() > self.env.budget.max() {
-            let evicted = self.most_charged().lock().shard.shed(&self.env, now);
+            let evicted = self.most_charged().lock(&self.env).shard.shed(&self.env, now);
             done.add(evicted, budget_bytes);
             if evicted.scanned_bytes == 0 {
                 break;
@@ -192,7 +195,7 @@ impl Store {
     pub fn stats(&self) -> StoreStats {
         let (memory_used, memory_max) = (self.env.budget.used(), self.env.budget.max());
         let mut stats = StoreStats { memory_used, memory_max, ..StoreStats::default() };
-        self.cells.iter().for_each(|cell| stats.add(&cell.lock().shard.counts()));
+        self.cells.iter().for_each(|cell| stats.add(&cell.lock(&self.env).shard.counts()));
         stats
     }
 
@@ -296,7 +299,7 @@ impl Store {
         let slack = self.env.geometry.segment_len as u64;
         let has_share = own.charged.load(Ordering::Relaxed) + slack >= share;
         let victim = if has_share { own } else { self.most_charged() };
-        victim.lock().shard.evict_step(&self.env, now, pressure);
+        victim.lock(&self.env).shard.evict_step(&self.env, now, pressure);
     }
 
     fn eviction_steps_max(&self, need: NoRoom) -> usize {
@@ -308,8 +311,12 @@ impl Store {
     }
 
     fn maintain_shard(&self, cell: &Cell, (now, budget): (Now, u64), done: &mut Maintained) {
-        while !done.is_behind && cell.next_scan.load(Ordering::Relaxed) <= now.unix_secs() {
-            done.add(cell.lock().shard.maintain(&self.env, now), budget);
+        while !done.is_behind && cell.is_due(now) {
+            let step = cell.lock(&self.env).shard.maintain(&self.env, now);
+            done.add(step, budget);
+            if step.scanned_bytes == 0 {
+                break;
+            }
         }
     }
 
@@ -325,7 +332,7 @@ impl Store {
 
     #[inline]
     fn lock_slot(&self, slot: SlotId) -> Locked<'_> {
-        self.cell(slot).lock()
+        self.cell(slot).lock(&self.env)
     }
 
     #[inline]
@@ -348,14 +355,21 @@ impl Cell {
             shard: Mutex::new(Shard::new(geometry)),
             charged: AtomicU64::new(0),
             next_scan: AtomicU32::new(u32::MAX),
+            is_sparse: AtomicBool::new(false),
         }
     }
 
+    /// Whether there is background work.
+    fn is_due(&self, now: Now) -> bool {
+        self.next_scan.load(Ordering::Relaxed) <= now.unix_secs()
+            || self.is_sparse.load(Ordering::Relaxed)
+    }
+
     #[inline]
-    fn lock(&self) -> Locked<'_> {
+    fn lock<'a>(&'a self, env: &'a Env) -> Locked<'a> {
         // A caller's closure that panicked did so after the shard had changed as a whole.
         let shard = self.shard.lock().unwrap_or_else(PoisonError::into_inner);
-        Locked { cell: self, shard }
+        Locked { env, cell: self, shard }
     }
 }
 
@@ -364,17 +378,18 @@ impl Drop for Locked<'_> {
     fn drop(&mut self) {
         self.cell.charged.store(self.shard.charged(), Ordering::Relaxed);
         self.cell.next_scan.store(self.shard.next_scan(), Ordering::Relaxed);
+        self.cell.is_sparse.store(self.shard.is_sparse(self.env), Ordering::Relaxed);
     }
 }
 
 #[cfg(test)]
 impl Store {
     pub(crate) fn each_shard(&self, mut with: impl FnMut(&Env, &Shard)) {
-        self.cells.iter().for_each(|cell| with(&self.env, &cell.lock().shard));
+        self.cells.iter().for_each(|cell| with(&self.env, &cell.lock(&self.env).shard));
     }
 
     pub(crate) fn each_shard_mut(&self, mut with: impl FnMut(&Env, &mut Shard)) {
-        self.cells.iter().for_each(|cell| with(&self.env, &mut cell.lock().shard));
+        self.cells.iter().for_each(|cell| with(&self.env, &mut cell.lock(&self.env).shard));
     }
 
     pub(crate) fn fixed_bytes(&self) -> u64 {

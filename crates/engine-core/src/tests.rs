@@ -1,7 +1,10 @@
 //! Tests that look inside; each file says what it checks.
+#![allow(clippy::cast_possible_truncation, reason = "test data may be cut")]
 
 mod check;
+mod limits;
 mod model;
+mod pressure;
 mod semantics;
 
 use memtide_topology::HashSeed;

@@ -42,8 +42,8 @@ impl Expiry {
     pub fn from_exptime(exptime: i64, now: Now) -> Self {
         let at = match exptime {
             0 => return Self::Never,
-            ..0 => return Self::Immediately,
-            ..=RELATIVE_EXPTIME_MAX => exptime + i64::from(now.0),
+            i64::MIN..0 => return Self::Immediately,
+            1..=RELATIVE_EXPTIME_MAX => exptime + i64::from(now.0),
             _ => exptime,
         };
         Self::At(u32::try_from(at).unwrap_or(u32::MAX))

@@ -118,13 +118,11 @@ impl DrainWatch {
     }
 
     /// Ready once the process drains (or has stopped).
-    #[must_use]
     pub fn draining(&self) -> Reached {
         self.reached(Phase::Draining)
     }
 
     /// Ready once sessions must be dropped as they are.
-    #[must_use]
     pub fn stopped(&self) -> Reached {
         self.reached(Phase::Stopped)
     }

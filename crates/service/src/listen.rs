@@ -68,6 +68,7 @@ impl ListenError {
 
 /// Listens on `port` of each of `ips`, or of all interfaces (IPv6 and IPv4) where `ips` is empty.
 ///
+/// `::` takes IPv4 too, as the system does by default, unless an IPv4 address is named beside it.
 /// Port 0 lets the system choose; it is then the same for all addresses. The sockets are
 /// non-blocking, as tokio wants them. `flag` is named in errors.
 ///
@@ -81,10 +82,11 @@ pub fn listen(
     if ips.is_empty() {
         return all_interfaces(flag, port);
     }
+    let is_ipv6_only = ips.iter().any(IpAddr::is_ipv4);
     let mut port = port;
     let mut listeners = Vec::with_capacity(ips.len());
     for ip in ips {
-        let listener = bind(flag, SocketAddr::new(*ip, port), true)?;
+        let listener = bind(flag, SocketAddr::new(*ip, port), is_ipv6_only)?;
         port = local_port(flag, &listener)?;
         listeners.push(listener);
     }
@@ -155,6 +157,15 @@ mod tests {
         let listeners = listen("--port", &[], 0).unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         std::net::TcpStream::connect((LOOPBACK, port)).unwrap();
+    }
+
+    #[test]
+    fn a_wildcard_of_ipv6_takes_ipv4_too_unless_that_is_named() {
+        let any = |text: &str| text.parse::<IpAddr>().unwrap();
+        let listeners = listen("--port", &[any("::")], 0).unwrap();
+        let port = listeners[0].local_addr().unwrap().port();
+        std::net::TcpStream::connect((LOOPBACK, port)).unwrap();
+        assert_eq!(listen("--port", &[any("::"), any("0.0.0.0")], 0).unwrap().len(), 2);
     }
 
     #[test]

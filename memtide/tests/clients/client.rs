@@ -3,10 +3,10 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use memtide_testkit::{Authority, Memtide, wait_until};
+use memtide_testkit::{Authority, Memtide, PATIENCE, wait_until};
 
 use crate::readme::section;
 use crate::toolchain::{Toolchain, programs};
@@ -159,20 +159,36 @@ impl Bench<'_> {
         // Files, since nobody reads a pipe while this waits.
         let ((stdout_path, stdout), (stderr_path, stderr)) = (file("stdout"), file("stderr"));
         command.current_dir(self.scratch.path()).stdin(Stdio::null());
-        let mut child = command
-            .stdout(stdout)
-            .stderr(stderr)
-            .spawn()
-            .unwrap_or_else(|error| panic!("failed to start {command:?}: {error}"));
-        let status = wait_until(&format!("the end of {command:?}"), DEADLINE, || {
-            child.try_wait().expect("a child of ours can be waited for")
+        let mut child = Ours(
+            command
+                .stdout(stdout)
+                .stderr(stderr)
+                .spawn()
+                .unwrap_or_else(|error| panic!("failed to start {command:?}: {error}")),
+        );
+        let end = Instant::now() + DEADLINE;
+        let status = wait_until("the end of a client's program", DEADLINE + PATIENCE, || {
+            let status = child.0.try_wait().expect("a child of ours can be waited for");
+            if status.is_none() && Instant::now() > end { Some(None) } else { status.map(Some) }
         });
+        drop(child);
         let text = |path| String::from_utf8_lossy(&std::fs::read(path).expect("made above")).into();
-        Ended {
-            is_success: status.success(),
-            stdout: text(stdout_path),
-            stderr: text(stderr_path),
+        let (stdout, mut stderr): (String, String) = (text(stdout_path), text(stderr_path));
+        if status.is_none() {
+            stderr += "not ended within its deadline";
         }
+        Ended { is_success: status.is_some_and(|status| status.success()), stdout, stderr }
+    }
+}
+
+/// A child process that is killed and reaped when dropped.
+pub(crate) struct Ours(pub(crate) Child);
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        drop(self.0.kill());
+        drop(self.0.wait());
     }
 }
 

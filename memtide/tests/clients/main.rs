@@ -5,6 +5,8 @@
 //! README whose snippet is run as it stands there. A client whose language or library is not on
 //! this machine is skipped with the reason; with `MEMTIDE_REQUIRE_CLIENTS=1` that is a failure.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+
 mod client;
 mod readme;
 mod toolchain;

@@ -62,9 +62,8 @@ fn parse(section: &str) -> Section {
     let (heading, text) = section.split_once('\n').unwrap_or((section, ""));
     // Fences alternate between opening and closing, so every second part is a block.
     let parts = text.split("```").skip(1).step_by(2);
-    let blocks = parts.filter_map(|part| part.split_once('\n')).map(|(language, text)| Block {
-        language: language.to_owned(),
-        text: text.to_owned(),
-    });
+    let blocks = parts
+        .filter_map(|part| part.split_once('\n'))
+        .map(|(language, text)| Block { language: language.to_owned(), text: text.to_owned() });
     Section { heading: heading.to_owned(), blocks: blocks.collect() }
 }

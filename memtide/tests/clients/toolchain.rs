@@ -156,7 +156,10 @@ pub(crate) fn php() -> Toolchain {
     Toolchain {
         language: "php",
         file: "snippet.php",
-        needs: vec![Need::new(loaded, "PHP and its memcached extension: tests/clients/install php")],
+        needs: vec![Need::new(
+            loaded,
+            "PHP and its memcached extension: tests/clients/install php",
+        )],
         command: |source| {
             let mut run = Command::new("php");
             run.arg(source);

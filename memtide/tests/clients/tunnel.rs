@@ -1,15 +1,16 @@
 //! stunnel in client mode, for clients that have no TLS of their own.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use memtide_testkit::{Logs, PATIENCE};
 
+use crate::client::Ours;
 use crate::toolchain::Need;
 
 /// A running stunnel, ended when dropped.
 pub(crate) struct Tunnel {
-    process: Child,
+    _process: Ours,
     /// Its near end on the loopback address.
     pub(crate) port: u16,
 }
@@ -31,29 +32,22 @@ impl Tunnel {
         // Which port it was given is in its log at this level only.
         let text = format!("debug = info\n{configuration}");
         std::fs::write(directory.join("stunnel.conf"), text).expect("the directory is writable");
-        let mut process = Command::new("stunnel")
-            .arg("stunnel.conf")
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("stunnel was found before");
+        let mut process = Ours(
+            Command::new("stunnel")
+                .arg("stunnel.conf")
+                .current_dir(directory)
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("stunnel was found before"),
+        );
         let logs = Logs::default();
-        logs.follow(process.stderr.take().expect("stderr is piped"));
+        logs.follow(process.0.stderr.take().expect("stderr is piped"));
         let port = logs.find(PATIENCE, |line| {
             line.split_once("bound to 127.0.0.1:").and_then(|(_, port)| port.parse().ok())
         });
-        let tunnel = Self { process, port: port.unwrap_or_default() };
-        assert!(tunnel.port != 0, "stunnel did not come up:\n{}", logs.text());
-        tunnel
-    }
-}
-
-impl Drop for Tunnel {
-    fn drop(&mut self) {
-        // Both fail only where it has ended already.
-        drop(self.process.kill());
-        drop(self.process.wait());
+        let port = port.unwrap_or_else(|| panic!("stunnel did not come up:\n{}", logs.text()));
+        Self { _process: process, port }
     }
 }

@@ -54,6 +54,7 @@ impl Shard {
 
     /// Writes the new number: into the old bytes, padded with spaces, where it is no longer than
     /// the old value, and as a new item otherwise, which clears the marks.
+    #[expect(clippy::too_many_arguments, reason = "the record, its place and its surroundings")]
     fn write_number(
         &mut self,
         (env, room): (&Env, &mut Room),

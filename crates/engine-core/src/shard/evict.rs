@@ -67,9 +67,7 @@ impl Shard {
                 return true;
             }
         }
-        if let Some(id) = self.sparse_segment(env) {
-            let queue = self.segments.at(id).queue();
-            self.empty(env, id, now, |_| Fate::Stays(queue));
+        if self.compact_step(env, now).is_some() {
             return true;
         }
         let Some(id) = self.victim() else { return false };
@@ -89,6 +87,21 @@ impl Shard {
             scanned_bytes: if has_evicted { env.geometry.segment_len as u64 } else { 0 },
             is_behind: false,
         }
+    }
+
+    /// Whether collecting dead items would give much memory back.
+    pub(crate) fn is_sparse(&self, env: &Env) -> bool {
+        // With this much in segments that are not active, one of them is a quarter dead.
+        let least = (4 * env.geometry.segment_len as u64).max(self.charged / 2);
+        self.segments.dead > least
+    }
+
+    /// Collects the dead items of one segment; returns the bytes walked.
+    pub(super) fn compact_step(&mut self, env: &Env, now: Now) -> Option<u64> {
+        let id = self.sparse_segment(env)?;
+        let (queue, used) = (self.segments.at(id).queue(), self.segments.at(id).used);
+        self.empty(env, id, now, |_| Fate::Stays(queue));
+        Some(u64::from(used))
     }
 
     /// The segment that S3-FIFO empties next.
@@ -219,6 +232,10 @@ impl Shard {
             }
         };
         self.tables[spot.table].relocate(spot.position, loc);
+        if header.exptime != 0 {
+            // The segment that it leaves may have waited until more would expire.
+            self.next_scan = self.next_scan.min(header.exptime);
+        }
     }
 
     /// Brings as much of a record that crosses the end of its segment together as there is room

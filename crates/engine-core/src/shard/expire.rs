@@ -13,7 +13,11 @@ impl Shard {
     /// A step of background work.
     pub(crate) fn maintain(&mut self, env: &Env, now: Now) -> Maintained {
         let before = self.counts.expired;
-        let scanned_bytes = self.expire_step(env, now).unwrap_or(0);
+        let mut scanned = self.expire_step(env, now);
+        if scanned.is_none() && self.is_sparse(env) {
+            scanned = self.compact_step(env, now);
+        }
+        let scanned_bytes = scanned.unwrap_or(0);
         let expired = self.counts.expired - before;
         Maintained { expired, scanned_bytes, ..Maintained::default() }
     }

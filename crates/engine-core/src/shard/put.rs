@@ -64,6 +64,7 @@ impl Shard {
     }
 
     /// memcached.c, `do_store_item`, with an item to replace or compare with.
+    #[expect(clippy::too_many_arguments, reason = "the record, its place and its surroundings")]
     fn decide_over<'a>(
         &mut self,
         env: &Env,

@@ -58,6 +58,7 @@ impl Shard {
     /// Stores an item, in the place of `old` where there is one; returns its CAS unique.
     ///
     /// A mutation of the slot. Changes nothing when it fails.
+    #[expect(clippy::too_many_arguments, reason = "the record, its place and its surroundings")]
     pub(super) fn store(
         &mut self,
         (env, room): (&Env, &mut Room),

@@ -35,6 +35,7 @@ impl Store {
 }
 
 impl Shard {
+    #[expect(clippy::too_many_lines, reason = "one pass, every invariant beside the others")]
     fn check(&self, env: &Env) {
         let mut indexed = HashSet::new();
         let mut tables = 0;

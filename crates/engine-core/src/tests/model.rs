@@ -15,7 +15,6 @@ use reference::{Reference, Seen};
 use strategy::{Op, transitions};
 
 prop_state_machine! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
     #[test]
     fn a_store_behaves_as_a_map_with_memcacheds_semantics(sequential 1..120 => Machine);
 }

@@ -404,3 +404,22 @@ fn a_flush_removes_everything_and_moves_every_version() {
     assert!(stats.memory_used < used);
     assert_eq!(set(&store, "key1", "new"), version + 2);
 }
+
+#[test]
+fn keys_with_the_same_hash_are_told_apart() {
+    let store = store();
+    let hash = SEED.hash(b"a");
+    let with_hash = |bytes: &'static str| Key::new(bytes.as_bytes(), hash).unwrap();
+    for bytes in ["a", "b", "ab"] {
+        let op = Put { value: bytes.as_bytes(), ..Put::default() };
+        assert!(matches!(store.put(with_hash(bytes), &op, now()), PutOutcome::Stored { .. }));
+    }
+    let removed = store.delete(with_hash("b"), &Delete::default(), now());
+    assert_eq!(removed, DeleteOutcome::Deleted);
+    for (bytes, is_there) in [("a", true), ("b", false), ("ab", true), ("aa", false)] {
+        store.lookup(with_hash(bytes), &Lookup::default(), now(), |found| match found {
+            Found::Hit(hit) => assert!(is_there && hit.item.value == *bytes.as_bytes()),
+            Found::Miss => assert!(!is_there, "{bytes}"),
+        });
+    }
+}

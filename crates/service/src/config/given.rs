@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -66,7 +65,10 @@ pub enum ConfigError {
 }
 
 fn did_you_mean(nearest: &Option<String>) -> String {
-    nearest.as_ref().map(|key| format!("; did you mean \"{key}\"?")).unwrap_or_default()
+    match nearest {
+        Some(key) => format!("; did you mean \"{key}\"?"),
+        None => "; --help lists the settings".to_owned(),
+    }
 }
 
 /// What the environment has for a variable.
@@ -80,7 +82,7 @@ pub struct Given {
 }
 
 impl Given {
-    /// Collects the values of `settings`.
+    /// Collects the values of `settings`. An empty variable of the environment gives none.
     ///
     /// # Errors
     /// Where the file is no TOML, or has a key that is no setting or a value of no use.
@@ -105,6 +107,7 @@ impl Given {
             let value = match flag {
                 Some((_, value)) => Some((value.clone(), Origin::Flag)),
                 None => environment(&variable(prefix, setting.name))
+                    .filter(|value| !value.is_empty() && !is_service_link(value))
                     .map(|value| (value, Origin::Environment)),
             };
             if let Some(value) = value {
@@ -124,24 +127,32 @@ impl Given {
         let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
             file: path.to_owned(),
             line: line_at(error.span().map_or(0, |span| span.start)),
-            problem: error.message().to_owned(),
+            problem: format!("not TOML: {}", error.message().replace('\n', ", ")),
         })?;
-        for (key, value) in table.get_ref() {
+        let mut entries: Vec<_> = table.get_ref().iter().collect();
+        entries.sort_unstable_by_key(|(key, _)| key.span().start);
+        for (key, value) in entries {
             let line = line_at(key.span().start);
             let name = key.get_ref().replace('_', "-");
             let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
                 return Err(ConfigError::UnknownKey {
                     file: path.to_owned(),
                     line,
-                    key: key.get_ref().to_string(),
+                    key: key.get_ref().escape_debug().to_string(),
                     nearest: nearest(settings, &name),
                 });
             };
             let origin = Origin::File(path.to_owned(), line);
-            let text = as_text(value.get_ref()).ok_or_else(|| ConfigError::Value {
+            let complain = |problem: &str| ConfigError::Value {
                 place: self.place(setting.name, &origin),
-                problem: format!("not a {}", setting.value_name.to_lowercase()),
-            })?;
+                problem: problem.to_owned(),
+            };
+            let text = as_text(value.get_ref())
+                .ok_or_else(|| complain("give a string, a number or a list of them"))?;
+            // TOML refuses the same key twice; these are two spellings of one.
+            if matches!(self.values.get(setting.name), Some((_, Origin::File(..)))) {
+                return Err(complain("given twice, with \"-\" and with \"_\"; remove one"));
+            }
             self.values.insert(setting.name, (text, origin));
         }
         Ok(())
@@ -156,7 +167,14 @@ impl Given {
     /// Whether somebody gave a value.
     #[must_use]
     pub fn is_given(&self, name: &str) -> bool {
-        self.values.get(name).is_some_and(|(_, origin)| *origin != Origin::Default)
+        self.origin(name).is_some()
+    }
+
+    /// The place where a value was given, as a user would point at it; `None` for a default.
+    #[must_use]
+    pub fn origin(&self, name: &str) -> Option<String> {
+        let (_, origin) = self.values.get(name)?;
+        (*origin != Origin::Default).then(|| self.place(name, origin))
     }
 
     /// Reads a setting that has a default.
@@ -194,16 +212,10 @@ impl Given {
     }
 }
 
-impl fmt::Display for Given {
-    /// As a file that would give the same values.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines: Vec<_> = self.values.iter().collect();
-        lines.sort_unstable_by_key(|(name, _)| **name);
-        for (name, (text, _)) in lines {
-            writeln!(f, "{} = {:?}", name.replace('-', "_"), text)?;
-        }
-        Ok(())
-    }
+/// Kubernetes tells the pods beside a service `memtide` its address in `MEMTIDE_PORT=tcp://..`,
+/// as Docker's links once did; such a variable is nobody's setting.
+fn is_service_link(value: &str) -> bool {
+    value.starts_with("tcp://") || value.starts_with("udp://")
 }
 
 fn variable(prefix: &str, name: &str) -> String {
@@ -220,7 +232,8 @@ fn nearest(settings: &[Setting], name: &str) -> Option<String> {
 fn as_text(value: &DeValue<'_>) -> Option<String> {
     match value {
         DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => Some(number.as_str().to_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
         DeValue::Boolean(flag) => Some(flag.to_string()),
         DeValue::Array(items) => {
             let texts: Option<Vec<_>> = items.iter().map(|item| as_text(item.get_ref())).collect();
@@ -260,6 +273,17 @@ mod tests {
     }
 
     #[test]
+    fn a_service_link_and_an_empty_variable_are_no_settings() {
+        let environment =
+            |name: &str| (name == "T_PORT").then(|| "tcp://10.0.0.1:11211".to_owned());
+        let given = Given::gather(SETTINGS, "T", &[], &environment, None).unwrap();
+        assert_eq!((given.text("port"), given.origin("port")), (Some("1"), None));
+        let empty = |name: &str| (name == "T_BIND").then(String::new);
+        let given = Given::gather(SETTINGS, "T", &[], &empty, None).unwrap();
+        assert_eq!(given.text("bind"), None, "as a compose file passes on what is not set");
+    }
+
+    #[test]
     fn a_complaint_names_the_place_and_the_remedy() {
         let check = |flags: &[(&str, String)], file: &str, name: &str, expected: Expect| {
             let error = gather(flags, file)
@@ -275,8 +299,61 @@ mod tests {
             "port",
             expect![[r#"t.toml:2: unknown key "read_prot"; did you mean "read_port"?"#]],
         );
-        check(&[], "zzz = 1", "port", expect![[r#"t.toml:1: unknown key "zzz""#]]);
-        check(&[], "port = {}", "port", expect!["t.toml:1: port: not a port"]);
-        check(&[], "a = 1\nport == 1", "port", expect!["t.toml:2: extra `=`, expected nothing"]);
+        check(
+            &[],
+            "zzz = 1",
+            "port",
+            expect![[r#"t.toml:1: unknown key "zzz"; --help lists the settings"#]],
+        );
+        check(
+            &[],
+            "port = {}",
+            "port",
+            expect!["t.toml:1: port: give a string, a number or a list of them"],
+        );
+        check(
+            &[],
+            "zz = 1\naa = 1",
+            "port",
+            expect![[r#"t.toml:1: unknown key "zz"; --help lists the settings"#]],
+        );
+        check(
+            &[],
+            "read-port = 1\nread_port = 2",
+            "port",
+            expect![[r#"t.toml:2: read_port: given twice, with "-" and with "_"; remove one"#]],
+        );
+        check(&[], "port = 1.5", "port", expect![[r#"t.toml:1: port: "1.5": bad"#]]);
+        check(
+            &[],
+            "port = 2026-01-31",
+            "port",
+            expect!["t.toml:1: port: give a string, a number or a list of them"],
+        );
+        check(&[], "port = 0x1f", "port", expect![[r#"t.toml:1: port: "0x1f": bad"#]]);
+        check(
+            &[],
+            "[serve]\nport = 1",
+            "port",
+            expect![[r#"t.toml:1: unknown key "serve"; --help lists the settings"#]],
+        );
+        check(
+            &[],
+            "\"po\\nrt\" = 1",
+            "port",
+            expect![[r#"t.toml:1: unknown key "po\nrt"; did you mean "port"?"#]],
+        );
+        check(
+            &[],
+            "port = \n",
+            "port",
+            expect!["t.toml:1: not TOML: string values must be quoted, expected literal string"],
+        );
+        check(
+            &[],
+            "a = 1\nport == 1",
+            "port",
+            expect!["t.toml:2: not TOML: extra `=`, expected nothing"],
+        );
     }
 }

@@ -8,4 +8,4 @@ mod given;
 mod values;
 
 pub use given::{ConfigError, Environment, Given, Origin, Setting};
-pub use values::{duration, memory, one_of, size};
+pub use values::{addresses, duration, host, memory, one_of, show_size, size};

@@ -1,5 +1,6 @@
 //! What the text of a setting can mean.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 /// Bytes: a number with `k`, `m`, `g` or `t` (powers of 1,024, as memcached has them), and `b` or
@@ -59,6 +60,49 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     number.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)
 }
 
+/// A host name or an IP address (IPv6 may be in brackets), without scheme and port.
+///
+/// # Errors
+/// What would be right.
+pub fn host(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let host = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    match rustls::pki_types::ServerName::try_from(host) {
+        Ok(_) => Ok(host.to_owned()),
+        Err(_) => Err("give a host name or an IP address, without port".into()),
+    }
+}
+
+/// IP addresses of interfaces, parted by commas; each once.
+///
+/// # Errors
+/// What would be right.
+pub fn addresses(text: &str) -> Result<Vec<IpAddr>, String> {
+    let mut addresses = Vec::new();
+    for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+        let address = part.parse().map_err(|_| {
+            format!("{part} is no IP address; give such as 127.0.0.1 or 127.0.0.1,::1")
+        })?;
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    Ok(addresses)
+}
+
+/// Bytes as people read them, at most a tenth of the unit below: `1.5 GiB`.
+#[must_use]
+pub fn show_size(bytes: u64) -> String {
+    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
+    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
+        Some((unit, name)) => match bytes % unit * 10 / unit {
+            0 => format!("{} {name}", bytes / unit),
+            tenths => format!("{}.{tenths} {name}", bytes / unit),
+        },
+        None => format!("{bytes} bytes"),
+    }
+}
+
 /// A whole number from `least` to `most`.
 ///
 /// # Errors
@@ -100,6 +144,36 @@ mod tests {
         check("x%", None);
         check("64m", Some(64 << 20));
         assert!(memory("60%", None).is_err());
+    }
+
+    #[test]
+    fn sizes_shown() {
+        let bytes = [0, 1023, 1024, 1536, (1 << 30) - 1, 1 << 30, 15_032_385_536];
+        let shown = bytes.map(show_size);
+        let expected =
+            ["0 bytes", "1023 bytes", "1 KiB", "1.5 KiB", "1023.9 MiB", "1 GiB", "14 GiB"];
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn hosts_and_addresses() {
+        let check = |text, expected: Option<&str>| {
+            assert_eq!(host(text).ok().as_deref(), expected, "{text}");
+        };
+        check("cache.example", Some("cache.example"));
+        check("my_host", Some("my_host"));
+        check("[::1]", Some("::1"));
+        check("", None);
+        check("a b", None);
+        check("x:11211", None);
+        check("tls://x", None);
+        let check = |text, count: Option<usize>| {
+            assert_eq!(addresses(text).ok().map(|all| all.len()), count, "{text}");
+        };
+        check("", Some(0));
+        check("127.0.0.1, ::1,127.0.0.1", Some(2));
+        check("localhost", None);
+        check("127.0.0.1:80", None);
     }
 
     #[test]

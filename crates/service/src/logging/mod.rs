@@ -58,7 +58,7 @@ pub fn install(format: LogFormat, directives: &str) {
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
-    panic::set_hook(Box::new(|panic| log_panic(panic)));
+    panic::set_hook(Box::new(log_panic));
 }
 
 /// A panic is a bug of ours: it is logged like any other line, so that it reaches those who read

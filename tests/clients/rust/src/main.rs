@@ -11,7 +11,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 type Outcome = Result<(), Box<dyn Error>>;
 
 fn main() -> Outcome {
-    let client = Client::connect(url("protocol=ascii")?)?;
+    let client = connect("protocol=ascii", DEADLINE)?;
     let mut checks = Checks::default();
     let parts = [store, many, delete, arithmetic, cas, time_to_live, values, server];
     for part in parts {
@@ -20,6 +20,12 @@ fn main() -> Outcome {
     the_binary_protocol_is_refused(&mut checks)?;
     println!("{} checks passed", checks.passed);
     Ok(())
+}
+
+/// A client with these parameters in its URL. Its pool tries again until the deadline.
+fn connect(parameters: &str, deadline: Duration) -> Result<Client, Box<dyn Error>> {
+    let builder = Client::builder().with_connection_timeout(deadline);
+    Ok(builder.add_server(url(parameters)?)?.build()?)
 }
 
 /// The cache's URL, verified against the CA, with these parameters.
@@ -156,7 +162,7 @@ fn server(c: &Client, checks: &mut Checks) -> Outcome {
 
 fn the_binary_protocol_is_refused(checks: &mut Checks) -> Outcome {
     // The first command may be lost in the socket; the refusal is seen at its reply.
-    let refused = match Client::connect(url("protocol=binary")?) {
+    let refused = match connect("protocol=binary", Duration::from_secs(2)) {
         Ok(client) => client.version().is_err(),
         Err(_) => true,
     };

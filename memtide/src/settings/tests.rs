@@ -1,0 +1,183 @@
+use expect_test::{Expect, expect};
+use memtide_service::config::ConfigError;
+
+use super::*;
+
+fn host_of(gib: u64) -> Host {
+    let memory = AllowedMemory { bytes: gib << 30, limited_by: "host".to_owned() };
+    Host { memory: Some(memory), cores: 4, name: "box".to_owned() }
+}
+
+fn resolved(flags: &[(&'static str, &str)], file: &str) -> Result<ServeConfig, ConfigError> {
+    let flags: Vec<_> = flags.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+    let file = Some((Path::new("memtide.toml"), file));
+    resolve::resolve(&Given::gather(SETTINGS, "MEMTIDE", &flags, &|_| None, file)?, &host_of(10))
+}
+
+fn check(flags: &[(&'static str, &str)], expected: Expect) {
+    expected.assert_eq(&resolved(flags, "").unwrap_err().to_string());
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let config = resolved(&[], "").unwrap();
+    assert_eq!((config.port, config.read_port), (11211, 11212));
+    assert_eq!(config.admin.to_string(), "127.0.0.1:9150");
+    assert_eq!(config.item_size_max, 1 << 20);
+    assert_eq!(config.idle_timeout, None);
+    assert_eq!(config.memory_max, 6 << 30);
+    assert_eq!((config.threads, config.advertise.as_str()), (4, "box"));
+    assert_eq!(config.warnings, [""; 0]);
+}
+
+#[test]
+fn a_mistake_gets_one_line_that_says_what_to_do() {
+    check(
+        &[("port", "70000")],
+        expect![[r#"--port: "70000": give a whole number from 0 to 65535"#]],
+    );
+    check(
+        &[("read-port", "11211")],
+        expect![[r#"--read-port: "11211": the same as --port; give another one"#]],
+    );
+    check(
+        &[("admin", "127.0.0.1:11212")],
+        expect![[r#"--admin: "127.0.0.1:11212": the port of --read-port; give another one"#]],
+    );
+    check(
+        &[("admin", "9150")],
+        expect![[r#"--admin: "9150": give an IP address and a port, such as 127.0.0.1:9150"#]],
+    );
+    check(
+        &[("memory", "1m")],
+        expect![[r#"--memory: "1m": less than 16 MiB, too little for a cache; give more"#]],
+    );
+    check(
+        &[("memory", "11g")],
+        expect![[
+            r#"--memory: "11g": more than there is, 10 GiB (host); give less, or a share: 60%"#
+        ]],
+    );
+    check(
+        &[("memory", "lots")],
+        expect![[
+            r#"--memory: "lots": give bytes such as 67108864, 512m or 2GiB, or a share such as 60%"#
+        ]],
+    );
+    check(
+        &[("item-size-max", "2g")],
+        expect![[r#"--item-size-max: "2g": give a size from 1k to 1g"#]],
+    );
+    check(
+        &[("memory", "16m"), ("item-size-max", "8m")],
+        expect![[
+            r#"--item-size-max: "8m": more than an eighth of --memory; give less, or more memory"#
+        ]],
+    );
+    check(
+        &[("bind", "::1,example.org")],
+        expect![[
+            r#"--bind: "::1,example.org": example.org is no IP address; give such as 127.0.0.1 or 127.0.0.1,::1"#
+        ]],
+    );
+    check(
+        &[("advertise", "cache:11211")],
+        expect![[r#"--advertise: "cache:11211": give a host name or an IP address, without port"#]],
+    );
+    check(
+        &[("tls-cert", "a.pem")],
+        expect![[r#"--tls-cert: "a.pem": a certificate needs --tls-key too"#]],
+    );
+    check(&[("tls-key", "a.key")], expect![[r#"--tls-key: "a.key": a key needs --tls-cert too"#]]);
+    check(
+        &[("connections-max", "0")],
+        expect![[r#"--connections-max: "0": give a whole number from 1 to 16777216"#]],
+    );
+    check(&[("threads", "0")], expect![[r#"--threads: "0": give a whole number from 1 to 1024"#]]);
+    check(
+        &[("drain-timeout", "25h")],
+        expect![[r#"--drain-timeout: "25h": give at most a day, 24h"#]],
+    );
+    check(
+        &[("handshake-timeout", "1ms")],
+        expect![[
+            r#"--handshake-timeout: "1ms": less than 100ms closes honest clients; give more"#
+        ]],
+    );
+    check(&[("log-format", "xml")], expect![[r#"--log-format: "xml": give auto, text or json"#]]);
+    check(
+        &[("log-level", "a=b=c")],
+        expect![[
+            r#"--log-level: "a=b=c": give error, warn, info, debug or trace, or a list such as info,memtide_proxy=debug"#
+        ]],
+    );
+    check(
+        &[("name", "a b")],
+        expect![[r#"--name: "a b": give 1 to 40 letters, digits and hyphens"#]],
+    );
+}
+
+#[test]
+fn a_share_of_too_little_is_explained() {
+    let mut host = host_of(0);
+    let given = |memory: &str| {
+        Given::gather(SETTINGS, "MEMTIDE", &[("memory", memory.to_owned())], &|_| None, None)
+            .unwrap()
+    };
+    let line =
+        |memory: &str, host: &Host| resolve::resolve(&given(memory), host).unwrap_err().to_string();
+    host.memory =
+        Some(AllowedMemory { bytes: 20 << 20, limited_by: "/sys/fs/cgroup/memory.max".to_owned() });
+    expect![[r#"--memory: "60%": of 20 MiB (/sys/fs/cgroup/memory.max) is less than 16 MiB, too little for a cache; give more"#]].assert_eq(&line("60%", &host));
+    host.memory = None;
+    expect![[r#"--memory: "60%": this host does not say how much memory it has; give bytes"#]]
+        .assert_eq(&line("60%", &host));
+    assert!(resolve::resolve(&given("64m"), &host).is_ok());
+}
+
+#[test]
+fn admin_may_share_a_port_on_another_address() {
+    let flags = [("bind", "127.0.0.2"), ("admin", "127.0.0.1:11211")];
+    assert!(resolved(&flags, "").is_ok());
+}
+
+#[test]
+fn nearly_all_of_the_memory_is_a_warning() {
+    let config = resolved(&[("memory", "95%")], "").unwrap();
+    expect!["--memory 9.5 GiB leaves connections and the process itself little of 10 GiB (host)"]
+        .assert_eq(&config.warnings.join("\n"));
+}
+
+#[test]
+fn what_is_shown_is_a_file_that_gives_the_same() {
+    let flags = [("bind", "127.0.0.1,::1"), ("data-dir", "a \"b\"\\c"), ("advertise", "[::1]")];
+    let config = resolved(&flags, "memory = \"1g\"\nthreads = 2").unwrap();
+    expect![[r#"
+        name = "default"
+        bind = "127.0.0.1,::1"  # --bind
+        port = "11211"
+        read_port = "11212"
+        admin = "127.0.0.1:9150"
+        advertise = "[::1]"  # ::1; --advertise
+        data_dir = "a \"b\"\\c"  # --data-dir
+        # tls_cert  # made in a "b"\c/tls
+        # tls_key  # made in a "b"\c/tls
+        # tls_client_ca  # clients need no certificate
+        memory = "1g"  # 1 GiB of 10 GiB (host); memtide.toml:1: memory
+        item_size_max = "1m"
+        data_storage_min = "1g"
+        connections_max = "10000"
+        handshakes_per_second = "0"  # no limit
+        threads = "2"  # 2; memtide.toml:2: threads
+        idle_timeout = "0"  # never
+        handshake_timeout = "10s"
+        drain_timeout = "30s"
+        log_format = "auto"
+        log_level = "info"
+    "#]]
+    .assert_eq(&config.shown);
+    let again = resolved(&[], &config.shown).unwrap();
+    assert_eq!(again.bind, config.bind);
+    assert_eq!((again.memory_max, again.tls), (config.memory_max, config.tls));
+    assert_eq!((again.threads, again.advertise), (config.threads, config.advertise));
+}
