@@ -1,5 +1,4 @@
 //! Bounds on what clients can take: memory, time and connections.
-#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use std::time::Duration;
 
