@@ -196,7 +196,7 @@ mod tests {
         );
         check(
             &["--port", "1", "serve"],
-            expect!["the subcommand 'serve' cannot be used with '--port <PORT>'"],
+            expect!["serve: its flags stand behind it; move those before it"],
         );
         check(&["config"], expect!["config: what to do with it? give: memtide config check"]);
         check(&["config", "chekc"], expect!["unknown subcommand chekc; did you mean check?"]);

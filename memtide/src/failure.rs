@@ -5,6 +5,8 @@ use memtide_service::config::ConfigError;
 /// Exit codes after sysexits(3), so that a supervisor can tell a mistake from a mishap.
 const CONFIGURATION: u8 = 64;
 const ENVIRONMENT: u8 = 69;
+/// A bug of ours.
+pub const INTERNAL: u8 = 70;
 
 /// Why the program ends without having done its work: one line, and whose turn it is.
 #[derive(Debug)]

@@ -1,7 +1,6 @@
 //! What the program says of a mistake: one line on standard error, and whose turn it is by the exit
 //! code: 64 for what memtide was told, 69 for what is around it. See docs/operations.md.
-
-#![allow(clippy::unwrap_used, reason = "a test ends where something is not as it must be")]
+#![expect(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 use std::fs;
 use std::net::TcpListener;

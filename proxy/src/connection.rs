@@ -188,7 +188,7 @@ impl Connection {
         self.registered.moved_bytes(self.core.clock.age_secs(started));
         let is_carried = !self.carry.is_empty();
         if is_carried {
-            self.carry.extend_from_slice(&scratch.plain);
+            take_in(&mut self.carry, &scratch.plain, self.needed);
             scratch.plain.clear();
             if self.carry.len() < self.needed {
                 return Ok(());
@@ -224,8 +224,7 @@ impl Connection {
         if !is_carried {
             let rest = &scratch.plain[consumed..];
             if !rest.is_empty() {
-                self.carry.reserve_exact(rest.len().max(self.needed));
-                self.carry.extend_from_slice(rest);
+                take_in(&mut self.carry, rest, self.needed);
             }
             scratch.plain.clear();
         } else if consumed == self.carry.len() {
@@ -233,10 +232,43 @@ impl Connection {
         } else {
             self.carry.drain(..consumed);
             // A large command must not leave its memory to a short rest behind it.
-            self.carry.shrink_to(self.needed.max(limits::READ_BYTES_MAX));
-            let missing = self.needed.saturating_sub(self.carry.len());
-            self.carry.reserve_exact(missing.min(self.core.carry_bytes_max()));
+            self.carry.shrink_to(limits::READ_BYTES_MAX);
         }
         debug_assert!(self.carry.len() <= self.core.carry_bytes_max() + limits::READ_BYTES_MAX);
+    }
+}
+
+/// Appends `bytes` to a command that is to be `needed` bytes long.
+///
+/// The capacity doubles up to that length and no further, instead of being there at once: a line
+/// that announces a large value must not take memory for what the client may never send.
+fn take_in(carry: &mut Vec<u8>, bytes: &[u8], needed: usize) {
+    let len = carry.len() + bytes.len();
+    if len > carry.capacity() {
+        let capacity = needed.min(2 * carry.capacity()).max(len);
+        carry.reserve_exact(capacity - carry.len());
+    }
+    carry.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_comes_with_the_bytes_and_not_with_their_announcement() {
+        let (line, needed) = (b"set k 0 0 1000000\r\n", 1_000_021);
+        let mut carry = Vec::new();
+        take_in(&mut carry, line, needed);
+        assert!(carry.capacity() < 1024, "{}", carry.capacity());
+        let (mut moves, mut capacity) = (0, carry.capacity());
+        while carry.len() < needed {
+            let missing = needed - carry.len();
+            take_in(&mut carry, &vec![b'x'; missing.min(4096)], needed);
+            moves += usize::from(carry.capacity() != capacity);
+            capacity = carry.capacity();
+        }
+        assert!(moves < 20, "{moves} moves");
+        assert_eq!(carry.capacity(), needed);
     }
 }

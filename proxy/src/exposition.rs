@@ -36,7 +36,7 @@ fn usage(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFami
         ),
         counter(
             "memtide_metered_byte_seconds_total",
-            "Data stored over time, the configured minimum included; 3.6e12 are a GB-hour.",
+            "Data stored over time, the configured minimum included; 3600 * 2^30 are a GB-hour.",
             shared.metered_byte_seconds(),
         ),
         bytes_gauge(

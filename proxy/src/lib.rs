@@ -1,8 +1,8 @@
 //! The proxy: TLS listeners, sessions, metering, and the in-process node behind them.
 //!
-//! Life of a batch of commands: [`listener`] accepts a socket and picks a core; [`admission`] shakes
-//! hands; [`connection`] reads once, hands the plaintext to [`session`], which parses, has
-//! [`execute`] run each command on the store, meters it and collects the replies; [`transport`]
+//! Life of a batch of commands: `listener` accepts a socket and picks a core; `admission` shakes
+//! hands; `connection` reads once, hands the plaintext to `session`, which parses, has
+//! `execute` run each command on the store, meters it and collects the replies; `transport`
 //! encrypts and writes them in one go.
 
 mod admission;

@@ -1,8 +1,9 @@
 //! Every bound of the proxy, in one place. Bytes unless the name says otherwise.
 //!
 //! What one connection can make the proxy hold is bounded by
-//! `carry + output`, where `carry <= item_size_max + LINE_AND_FRAMING_BYTES_MAX + READ_BYTES_MAX`
-//! (an unfinished command and one read behind it) and
+//! `carry + output`, where
+//! `carry <= item_size_max + LINE_AND_FRAMING_BYTES_MAX + READ_BYTES_MAX + TLS_RECORD_BYTES_MAX`
+//! (an unfinished command, one read behind it, and a record that the read completed) and
 //! `output <= OUTPUT_BYTES_HIGH + item_size_max + LINE_AND_FRAMING_BYTES_MAX` (replies that the
 //! client has not read yet): [`connection_bytes_max`].
 
@@ -10,6 +11,9 @@ use std::time::Duration;
 
 /// Largest read from a socket, and so the most input that one turn takes in.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
+
+/// Plaintext of a TLS record (RFC 8446, section 5.1).
+pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
 
 /// Replies that wait for the socket before a connection stops executing commands. One more item
 /// may come on top.
@@ -35,6 +39,9 @@ pub const LINE_AND_FRAMING_BYTES_MAX: usize = 16 * 1024 + 512;
 
 /// What a core's shared buffers keep between turns; more is given back to the allocator.
 pub const SCRATCH_BYTES_KEPT: usize = 256 * 1024;
+
+/// Failed accepts that a listener logs in a minute.
+pub const ACCEPT_ERRORS_LOGGED_MAX: u32 = 6;
 
 /// Sockets that were accepted and wait for their core to take them.
 pub const HANDOFF_MAX: usize = 1024;
@@ -66,6 +73,7 @@ pub const fn connection_bytes_max(item_size_max: u32) -> usize {
     let item = item_size_max as usize;
     item + LINE_AND_FRAMING_BYTES_MAX
         + READ_BYTES_MAX
+        + TLS_RECORD_BYTES_MAX
         + OUTPUT_BYTES_HIGH
         + item
         + LINE_AND_FRAMING_BYTES_MAX

@@ -4,8 +4,9 @@ use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use memtide_service::logging::{Admit, Limiter};
 use socket2::TcpKeepalive;
 use tokio::sync::mpsc;
 
@@ -29,6 +30,7 @@ pub async fn accept_loop(
     cores: Vec<mpsc::Sender<Accepted>>,
 ) {
     let mut draining = shared.drain.draining();
+    let mut errors = Limiter::new(limits::ACCEPT_ERRORS_LOGGED_MAX, Duration::from_secs(60));
     let listener = match tokio::net::TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => {
@@ -48,8 +50,10 @@ pub async fn accept_loop(
             },
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
+                if let Admit::Log { suppressed } = errors.admit(Instant::now()) {
+                    tracing::warn!(%error, suppressed, "failed to accept a connection");
+                }
                 // Out of descriptors or memory: the listener stays, and tries again a little later.
-                tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

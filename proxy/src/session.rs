@@ -157,11 +157,11 @@ impl Session {
                 Stepped::Done(consumed)
             }
             Step::Close { error } => {
-                let consumed = input.len();
                 close(error, out, executor);
-                let bytes = consumed + (out.len() - before);
-                executor.meter(EcpuUnits::of_command(1, bytes as u64));
-                Stepped::Stop(consumed, Progress::Close)
+                // No command can be told from what follows it, so only the reply is billed: what
+                // lies in the buffer depends on how the bytes happened to arrive.
+                executor.meter(EcpuUnits::of_command(1, (out.len() - before) as u64));
+                Stepped::Stop(input.len(), Progress::Close)
             }
         }
     }

@@ -33,3 +33,10 @@ pub const TLS_RELOAD_DELAY_MAX: Duration = Duration::from_secs(2);
 /// The files are compared with what is in force this often, for the file systems and symlinks
 /// whose changes raise no event.
 pub const TLS_POLL_INTERVAL: Duration = Duration::from_secs(30);
+
+/// The log reminds of a certificate that expires sooner than this. Made ones are renewed long
+/// before; a certificate of 90 days is usually renewed at 30.
+pub const TLS_REMINDER_BEFORE: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// How often it reminds.
+pub const TLS_REMINDER_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);

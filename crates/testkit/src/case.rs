@@ -27,7 +27,7 @@ pub struct Table {
     pub cases: Vec<Case>,
 }
 
-/// One case: a connection of its own, and items of its own (see [`Case::sent_words`]).
+/// One case: a connection of its own, and items of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case {
     /// What it shows.

@@ -31,7 +31,7 @@ fn the_defaults_are_those_of_the_documentation() {
 }
 
 #[test]
-fn a_mistake_gets_one_line_that_says_what_to_do() {
+fn an_address_that_cannot_be_meant() {
     check(
         &[("port", "70000")],
         expect![[r#"--port: "70000": give a whole number from 0 to 65535"#]],
@@ -48,6 +48,10 @@ fn a_mistake_gets_one_line_that_says_what_to_do() {
         &[("admin", "9150")],
         expect![[r#"--admin: "9150": give an IP address and a port, such as 127.0.0.1:9150"#]],
     );
+}
+
+#[test]
+fn an_amount_that_cannot_be_meant() {
     check(
         &[("memory", "1m")],
         expect![[r#"--memory: "1m": less than 16 MiB, too little for a cache; give more"#]],
@@ -74,6 +78,10 @@ fn a_mistake_gets_one_line_that_says_what_to_do() {
             r#"--item-size-max: "8m": more than an eighth of --memory; give less, or more memory"#
         ]],
     );
+}
+
+#[test]
+fn a_name_or_a_file_that_cannot_be_meant() {
     check(
         &[("bind", "::1,example.org")],
         expect![[
@@ -89,6 +97,10 @@ fn a_mistake_gets_one_line_that_says_what_to_do() {
         expect![[r#"--tls-cert: "a.pem": a certificate needs --tls-key too"#]],
     );
     check(&[("tls-key", "a.key")], expect![[r#"--tls-key: "a.key": a key needs --tls-cert too"#]]);
+}
+
+#[test]
+fn a_number_or_a_word_that_cannot_be_meant() {
     check(
         &[("connections-max", "0")],
         expect![[r#"--connections-max: "0": give a whole number from 1 to 16777216"#]],
@@ -158,7 +170,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         port = "11211"
         read_port = "11212"
         admin = "127.0.0.1:9150"
-        advertise = "[::1]"  # ::1; --advertise
+        advertise = "[::1]"  # --advertise
         data_dir = "a \"b\"\\c"  # --data-dir
         # tls_cert  # made in a "b"\c/tls
         # tls_key  # made in a "b"\c/tls
@@ -168,7 +180,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         data_storage_min = "1g"
         connections_max = "10000"
         handshakes_per_second = "0"  # no limit
-        threads = "2"  # 2; memtide.toml:2: threads
+        threads = "2"  # memtide.toml:2: threads
         idle_timeout = "0"  # never
         handshake_timeout = "10s"
         drain_timeout = "30s"

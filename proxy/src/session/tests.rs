@@ -159,6 +159,8 @@ fn every_command_is_billed_by_its_items_or_its_bytes() {
     check(b"mn\r\n", 1024);
     check(b"bogus\r\n", 1024);
     check(b"quit\r\n", 1024);
+    check(&[0x80; 5000], 1024);
+    check(&[b'x'; 5000], 1024);
     let mut set = b"set a 0 0 3000\r\n".to_vec();
     set.extend(std::iter::repeat_n(b'x', 3000));
     set.extend_from_slice(b"\r\n");

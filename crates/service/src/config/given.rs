@@ -283,77 +283,55 @@ mod tests {
         assert_eq!(given.text("bind"), None, "as a compose file passes on what is not set");
     }
 
+    fn check(flags: &[(&str, String)], file: &str, name: &str, expected: &Expect) {
+        let error =
+            gather(flags, file).and_then(|given| given.read(name, |_| Err::<(), _>("bad".into())));
+        expected.assert_eq(&error.unwrap_err().to_string());
+    }
+
     #[test]
     fn a_complaint_names_the_place_and_the_remedy() {
-        let check = |flags: &[(&str, String)], file: &str, name: &str, expected: Expect| {
-            let error = gather(flags, file)
-                .and_then(|given| given.read(name, |_| Err::<(), _>("bad".into())));
-            expected.assert_eq(&error.unwrap_err().to_string());
-        };
-        check(&[("port", "x".into())], "", "port", expect![[r#"--port: "x": bad"#]]);
-        check(&[], "", "read-port", expect![[r#"T_READ_PORT: "4": bad"#]]);
-        check(&[], "\nport = 7", "port", expect![[r#"t.toml:2: port: "7": bad"#]]);
+        check(&[("port", "x".into())], "", "port", &expect![[r#"--port: "x": bad"#]]);
+        check(&[], "", "read-port", &expect![[r#"T_READ_PORT: "4": bad"#]]);
+        check(&[], "\nport = 7", "port", &expect![[r#"t.toml:2: port: "7": bad"#]]);
+        check(&[], "port = 1.5", "port", &expect![[r#"t.toml:1: port: "1.5": bad"#]]);
+        check(&[], "port = 0x1f", "port", &expect![[r#"t.toml:1: port: "0x1f": bad"#]]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_meant_is_told_of_its_first_mistake() {
+        let check = |file, expected: Expect| check(&[], file, "port", &expected);
         check(
-            &[],
             "# x\nread_prot = 1",
-            "port",
             expect![[r#"t.toml:2: unknown key "read_prot"; did you mean "read_port"?"#]],
         );
+        check("zzz = 1", expect![[r#"t.toml:1: unknown key "zzz"; --help lists the settings"#]]);
         check(
-            &[],
-            "zzz = 1",
-            "port",
-            expect![[r#"t.toml:1: unknown key "zzz"; --help lists the settings"#]],
-        );
-        check(
-            &[],
-            "port = {}",
-            "port",
-            expect!["t.toml:1: port: give a string, a number or a list of them"],
-        );
-        check(
-            &[],
             "zz = 1\naa = 1",
-            "port",
             expect![[r#"t.toml:1: unknown key "zz"; --help lists the settings"#]],
         );
         check(
-            &[],
-            "read-port = 1\nread_port = 2",
-            "port",
-            expect![[r#"t.toml:2: read_port: given twice, with "-" and with "_"; remove one"#]],
-        );
-        check(&[], "port = 1.5", "port", expect![[r#"t.toml:1: port: "1.5": bad"#]]);
-        check(
-            &[],
-            "port = 2026-01-31",
-            "port",
-            expect!["t.toml:1: port: give a string, a number or a list of them"],
-        );
-        check(&[], "port = 0x1f", "port", expect![[r#"t.toml:1: port: "0x1f": bad"#]]);
-        check(
-            &[],
             "[serve]\nport = 1",
-            "port",
             expect![[r#"t.toml:1: unknown key "serve"; --help lists the settings"#]],
         );
         check(
-            &[],
             "\"po\\nrt\" = 1",
-            "port",
             expect![[r#"t.toml:1: unknown key "po\nrt"; did you mean "port"?"#]],
         );
+        check("port = {}", expect!["t.toml:1: port: give a string, a number or a list of them"]);
         check(
-            &[],
+            "port = 2026-01-31",
+            expect!["t.toml:1: port: give a string, a number or a list of them"],
+        );
+        check(
+            "read-port = 1\nread_port = 2",
+            expect![[r#"t.toml:2: read_port: given twice, with "-" and with "_"; remove one"#]],
+        );
+        check("port = 1\nport = 2", expect!["t.toml:2: not TOML: duplicate key"]);
+        check(
             "port = \n",
-            "port",
             expect!["t.toml:1: not TOML: string values must be quoted, expected literal string"],
         );
-        check(
-            &[],
-            "a = 1\nport == 1",
-            "port",
-            expect!["t.toml:2: not TOML: extra `=`, expected nothing"],
-        );
+        check("a = 1\nport == 1", expect!["t.toml:2: not TOML: extra `=`, expected nothing"]);
     }
 }

@@ -5,13 +5,16 @@ use std::{
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
     },
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{Reloaded, Tls};
-use crate::limits::{TLS_POLL_INTERVAL, TLS_RELOAD_DELAY_MAX, TLS_RELOAD_QUIET};
+use super::{Reloaded, Tls, UtcMinute};
+use crate::limits::{
+    TLS_POLL_INTERVAL, TLS_RELOAD_DELAY_MAX, TLS_RELOAD_QUIET, TLS_REMINDER_BEFORE,
+    TLS_REMINDER_INTERVAL,
+};
 
 enum Wake {
     /// SIGHUP.
@@ -60,7 +63,7 @@ pub fn watch(tls: Arc<Tls>) -> io::Result<Reloader> {
     let run = move || {
         // Dropping it would end the watch.
         let _watcher = watcher;
-        Loop { tls, woken, last_error: None }.run();
+        Loop { tls, woken, last_error: None, last_reminder: None }.run();
     };
     let thread = thread::Builder::new().name("tls-reload".to_owned()).spawn(run)?;
     Ok(Reloader { wake, thread: Some(thread) })
@@ -91,11 +94,13 @@ struct Loop {
     woken: Receiver<Wake>,
     /// What the last attempt failed with, so that one broken file is told of once.
     last_error: Option<String>,
+    last_reminder: Option<Instant>,
 }
 
 impl Loop {
     fn run(mut self) {
         loop {
+            self.remind(Instant::now());
             match self.woken.recv_timeout(TLS_POLL_INTERVAL) {
                 Ok(Wake::Asked) => self.reload(true),
                 Ok(Wake::FileEvent) => match self.settle() {
@@ -123,6 +128,17 @@ impl Loop {
         }
     }
 
+    /// Says once a day that the certificate in force will soon expire, or has.
+    fn remind(&mut self, now: Instant) {
+        let wall = UtcMinute::from(SystemTime::now());
+        let is_due = |last: Instant| now.duration_since(last) >= TLS_REMINDER_INTERVAL;
+        let not_after = self.tls.not_after();
+        if is_near(not_after, wall) && self.last_reminder.is_none_or(is_due) {
+            self.last_reminder = Some(now);
+            tracing::warn!(%not_after, "the TLS certificate in force must be renewed");
+        }
+    }
+
     fn reload(&mut self, is_asked: bool) {
         let result = self.tls.load_changed();
         let error = result.as_ref().err().map(ToString::to_string);
@@ -143,5 +159,27 @@ impl Loop {
             Err(_) => {}
         }
         self.last_error = error;
+    }
+}
+
+fn is_near(not_after: UtcMinute, now: UtcMinute) -> bool {
+    let left = u64::try_from(not_after.unix() - now.unix()).unwrap_or(0);
+    Duration::from_secs(left) < TLS_REMINDER_BEFORE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reminders_begin_before_the_end_and_go_on_after_it() {
+        let at = UtcMinute::from_unix;
+        let before = i64::try_from(TLS_REMINDER_BEFORE.as_secs()).unwrap();
+        let end = 1_800_000_000;
+        for (now, expected) in
+            [(end - before, false), (end - before + 1, true), (end, true), (end + 1, true)]
+        {
+            assert_eq!(is_near(at(end), at(now)), expected, "{}", now - end);
+        }
     }
 }

@@ -210,7 +210,8 @@ fn files_that_cannot_be_read() {
     files.write("cert.pem", &cert);
     assert!(message().ends_with("is the path right?"), "{}", message());
     files.write("key.pem", &key);
-    fs::set_permissions(files.dir.path().join("key.pem"), fs::Permissions::from_mode(0o0)).unwrap();
+    fs::set_permissions(files.dir.path().join("key.pem"), fs::Permissions::from_mode(0o000))
+        .unwrap();
     // The superuser may read everything.
     if fs::read(files.dir.path().join("key.pem")).is_err() {
         assert!(

@@ -1,19 +1,19 @@
 //! `memtide serve`: proxy, engine and admin HTTP in one process.
 
+mod described;
+mod stop;
+
 use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use memtide_proxy::limits::REJECTIONS_MAX;
-use memtide_proxy::{Listeners, Observer, PROTOCOL_VERSION, Proxy, ProxyConfig};
-use memtide_service::admin::{
-    self, Answers, Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range,
-};
+use memtide_proxy::{Listeners, Proxy, ProxyConfig};
+use memtide_service::admin::{self, Endpoint};
 use memtide_service::drain::Drain;
 use memtide_service::listen::listen;
-use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
-use memtide_service::signals::{Request, Signals, StopSignal};
-use memtide_service::tls::{self, Made, Reloader, Tls};
+use memtide_service::signals::Signals;
+use memtide_service::tls::{self, Made, Tls};
 use memtide_service::{host, logging};
 use memtide_topology::HashSeed;
 
@@ -42,6 +42,14 @@ pub fn check(mut config: ServeConfig) -> Result<ExitCode, Failure> {
 
 /// Serves until a signal ends it.
 pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
+    // Signals come first: one that comes during the start must drain, and a process with the id 1
+    // would not get it at all.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(cannot_start)?;
+    let signals = {
+        let _in_runtime = runtime.enter();
+        Signals::new().map_err(cannot_start)?
+    };
     // What fails up to "starting" is told in one line, without a log around it.
     hold_connections(&mut config)?;
     let listen_on = |flag, port| listen(flag, &config.bind, port).map_err(Failure::environment);
@@ -64,20 +72,12 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
     logging::install(config.log_format, &config.log_filter);
     log_start(&config, &tls, made);
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::environment)?;
-    let signals = {
-        let _in_runtime = runtime.enter();
-        Signals::new().map_err(Failure::environment)?
-    };
     let drain = Drain::new();
     let proxy = Proxy::start(proxy_config(&config), listeners, &tls, drain.watch())
-        .map_err(Failure::environment)?;
-    let reloader = tls::watch(Arc::clone(&tls)).map_err(Failure::environment)?;
-    let answers = answers(&config, &endpoint, proxy.observer(), &tls, &drain);
-    let admin = admin::serve(admin_listener, answers).map_err(Failure::environment)?;
+        .map_err(cannot_start)?;
+    let reloader = tls::watch(Arc::clone(&tls)).map_err(cannot_start)?;
+    let answers = described::answers(&config, &endpoint, proxy.observer(), &tls, &drain);
+    let admin = admin::serve(admin_listener, answers).map_err(cannot_start)?;
 
     tracing::info!(
         port = endpoint.port,
@@ -86,9 +86,19 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
         "listening"
     );
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
-    let code = runtime.block_on(until_stopped(&config, signals, &drain, &reloader, proxy));
+    let stopped = stop::until_stopped(config.drain_timeout, signals, &drain, &reloader, proxy);
+    let code = runtime.block_on(stopped);
     drop(admin);
     Ok(code)
+}
+
+/// Threads and event queues are all that is taken once the sockets are there.
+#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
+fn cannot_start(error: std::io::Error) -> Failure {
+    Failure::Environment(format!(
+        "failed to start a thread or its event queue: {error}; raise the limits of this user or \
+         container (ulimit -u and -n, TasksMax=, pids.max) or give fewer --threads"
+    ))
 }
 
 fn log_start(config: &ServeConfig, tls: &Tls, made: Made) {
@@ -155,116 +165,4 @@ fn proxy_config(config: &ServeConfig) -> ProxyConfig {
 fn random_seed() -> HashSeed {
     use std::hash::{BuildHasher as _, RandomState};
     HashSeed::new(RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8))
-}
-
-/// Waits for signals; the first that stops drains, a second one stops at once.
-async fn until_stopped(
-    config: &ServeConfig,
-    mut signals: Signals,
-    drain: &Drain,
-    reloader: &Reloader,
-    proxy: Proxy,
-) -> ExitCode {
-    let signal = next_stop(&mut signals, reloader).await;
-    let secs = config.drain_timeout.as_secs();
-    tracing::info!(signal = signal.name(), deadline_secs = secs, "draining");
-    let deadline = tokio::time::Instant::now() + config.drain_timeout;
-    drain.begin(deadline);
-    let mut joined = tokio::task::spawn_blocking(move || proxy.join());
-    tokio::select! {
-        _ = &mut joined => {
-            tracing::info!("drained");
-            return ExitCode::SUCCESS;
-        }
-        () = tokio::time::sleep_until(deadline) => {
-            tracing::warn!("the drain took too long; connections are dropped");
-        }
-        signal = next_stop(&mut signals, reloader) => {
-            tracing::warn!(signal = signal.name(), "stopping at once");
-            // The threads hold nothing that must be saved.
-            std::process::exit(i32::from(signal.exit_code()));
-        }
-    }
-    drain.stop();
-    // The cores drop what they have as soon as they are polled.
-    let _ = joined.await;
-    ExitCode::SUCCESS
-}
-
-async fn next_stop(signals: &mut Signals, reloader: &Reloader) -> StopSignal {
-    loop {
-        match signals.next().await {
-            Request::Stop(signal) => return signal,
-            Request::Reload => reloader.reload(),
-        }
-    }
-}
-
-fn answers(
-    config: &ServeConfig,
-    endpoint: &Endpoint,
-    observer: Observer,
-    tls: &Arc<Tls>,
-    drain: &Drain,
-) -> Answers {
-    let metrics = Registry::new();
-    metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
-    metrics.register(Arc::new(ProcessSource::new()));
-    metrics.register(Arc::clone(tls) as _);
-    metrics.register(Arc::new(observer.clone()));
-    let cache = Served { config: config.clone(), endpoint: endpoint.clone(), observer };
-    Answers { metrics, cache: Arc::new(cache), drain: drain.watch() }
-}
-
-/// The cache, as the admin HTTP tells of it.
-struct Served {
-    config: ServeConfig,
-    endpoint: Endpoint,
-    observer: Observer,
-}
-
-impl Cache for Served {
-    fn describe(&self) -> CacheDescription {
-        CacheDescription {
-            name: self.config.name.clone(),
-            status: CacheState::Available,
-            engine: "memcached",
-            engine_version: PROTOCOL_VERSION.to_owned(),
-            endpoint: self.endpoint.clone(),
-            limits: CacheLimits {
-                data_storage_bytes: Range {
-                    min: self.config.data_storage_min,
-                    max: self.config.memory_max,
-                },
-                ecpu_per_second: Range { min: 0, max: 0 },
-                item_size_bytes_max: u64::from(self.config.item_size_max),
-                connections_max: self.config.connections_max as u64,
-            },
-            usage: self.usage(),
-        }
-    }
-
-    fn ready(&self) -> Result<(), String> {
-        // The admin port opens after both of the endpoint's do.
-        Ok(())
-    }
-
-    fn healthy(&self) -> Result<(), String> {
-        self.observer.check_cores()
-    }
-}
-
-impl Served {
-    #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
-    fn usage(&self) -> CacheUsage {
-        let usage = self.observer.usage();
-        CacheUsage {
-            items: usage.items,
-            data_storage_bytes: usage.data_bytes,
-            data_storage_metered_bytes: usage.data_bytes.max(self.config.data_storage_min),
-            data_storage_gb_hours: usage.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
-            ecpus: usage.ecpu_units as f64 / 1024.0,
-            connections: usage.connections,
-        }
-    }
 }

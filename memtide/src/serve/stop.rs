@@ -1,0 +1,64 @@
+//! How `serve` stops.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use memtide_proxy::Proxy;
+use memtide_service::drain::Drain;
+use memtide_service::signals::{Request, Signals, StopSignal};
+use memtide_service::tls::Reloader;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::failure;
+
+/// Cores that were told to drop everything need no time; one that takes this long is stuck.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// Waits for signals: the first that stops begins the drain, a second one ends the process at once.
+pub async fn until_stopped(
+    drain_timeout: Duration,
+    mut signals: Signals,
+    drain: &Drain,
+    reloader: &Reloader,
+    proxy: Proxy,
+) -> ExitCode {
+    let signal = next_stop(&mut signals, reloader).await;
+    let deadline = Instant::now() + drain_timeout;
+    tracing::info!(signal = signal.name(), deadline_secs = drain_timeout.as_secs(), "draining");
+    drain.begin(deadline);
+    let mut joined = tokio::task::spawn_blocking(move || proxy.join());
+    tokio::select! {
+        _ = &mut joined => {
+            tracing::info!("drained");
+            return ExitCode::SUCCESS;
+        }
+        () = sleep_until(deadline) => {
+            tracing::warn!("the drain took too long; connections are dropped");
+        }
+        signal = next_stop(&mut signals, reloader) => end_at_once(signal),
+    }
+    drain.stop();
+    tokio::select! {
+        _ = joined => ExitCode::SUCCESS,
+        () = sleep(STOP_MAX) => {
+            tracing::error!("a core does not stop; the process ends without it");
+            std::process::exit(i32::from(failure::INTERNAL));
+        }
+        signal = next_stop(&mut signals, reloader) => end_at_once(signal),
+    }
+}
+
+/// The threads hold nothing that must be saved.
+fn end_at_once(signal: StopSignal) -> ! {
+    tracing::warn!(signal = signal.name(), "stopping at once");
+    std::process::exit(i32::from(signal.exit_code()));
+}
+
+async fn next_stop(signals: &mut Signals, reloader: &Reloader) -> StopSignal {
+    loop {
+        match signals.next().await {
+            Request::Stop(signal) => return signal,
+            Request::Reload => reloader.reload(),
+        }
+    }
+}
