@@ -107,17 +107,25 @@ pub(crate) fn rust() -> Toolchain {
         command: |source| {
             let sources = source.parent().expect("a source file is in src");
             let project = sources.parent().expect("src is in a project");
-            for file in ["Cargo.toml", "Cargo.lock"] {
-                if !project.join(file).exists() {
-                    std::fs::copy(programs().join("rust").join(file), project.join(file))
-                        .expect("the project has a manifest and a lock file");
-                }
+            if !project.join("Cargo.toml").exists() {
+                copy_manifest(project);
             }
             let mut run = cargo("run", project);
             run.args(["--quiet", "--target-dir"]);
-            run.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("rust"));
+            run.arg(Path::new(env!("CARGO_TARGET_TMPDIR")).join("clients-rust"));
             run
         },
+    }
+}
+
+/// Makes a project like the program's, by another name: in one target directory, cargo tells
+/// projects apart by their names and not by where they are.
+fn copy_manifest(project: &Path) {
+    for file in ["Cargo.toml", "Cargo.lock"] {
+        let text = std::fs::read_to_string(programs().join("rust").join(file))
+            .expect("the project has a manifest and a lock file")
+            .replace("memtide-clients-rust", "memtide-readme-snippet");
+        std::fs::write(project.join(file), text).expect("the directory is writable");
     }
 }
 
