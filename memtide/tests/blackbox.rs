@@ -3,6 +3,7 @@
 //! A case states the reply of both servers; where they differ it says why. `MEMTIDE_TEST_CASE`
 //! runs only the cases whose name contains its value, `MEMTIDE_TEST_SERVER` (`memtide` or
 //! `memcached`) only one server. See docs/testing.md.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use std::path::Path;
 

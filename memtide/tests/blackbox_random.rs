@@ -2,6 +2,7 @@
 //!
 //! `MEMTIDE_TEST_SEED` replays a stream; `MEMTIDE_TEST_SERVER=memcached` compares memcached with
 //! itself, to test the test. See docs/testing.md.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use memtide_testkit::{
     Agreement, Client, CommandStream, Memcached, Memtide, Rng, Server, Unit, seed_from_environment,

@@ -2,6 +2,7 @@
 //!
 //! The test sends random commands and counts the bytes of each and of its reply itself; memtide must
 //! come to the same sum, to the last 1/1024 ECPU. `MEMTIDE_TEST_SEED` replays the commands.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use memtide_testkit::{
     Agreement, Client, CommandStream, Memtide, Recount, Rng, Server, Unit, seed_from_environment,

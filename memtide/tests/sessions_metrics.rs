@@ -1,4 +1,5 @@
 //! What `/metrics` and `stats` say, and that it is true.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use std::io::Write;
 use std::process::{Command, Stdio};
