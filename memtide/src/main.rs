@@ -3,6 +3,7 @@
 //! `main` reads the command line and hands over: [`settings`] turns what was given into a
 //! configuration, [`serve`] runs it, [`failure`] says what an exit code means.
 
+mod allocator;
 mod cli;
 mod failure;
 mod healthcheck;
@@ -14,9 +15,6 @@ use std::process::ExitCode;
 
 use crate::cli::Command;
 use crate::failure::Failure;
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     cli::parse(std::env::args_os()).and_then(run).unwrap_or_else(Failure::report)

@@ -29,8 +29,12 @@ fn random_bytes_neither_crash_it_nor_leave_memory_behind() {
     for _ in 0..CONNECTIONS / AT_ONCE as u64 {
         make_noise(&memtide, &mut rng, AT_ONCE);
     }
-    let residue = memtide.rss_bytes().saturating_sub(before);
-    assert!(residue < RESIDUE_BYTES_MAX, "{residue} bytes stayed, MEMTIDE_TEST_SEED={seed}");
+    // Freed memory goes back to the system from time to time, not at once.
+    let what = format!("memory to be given back, MEMTIDE_TEST_SEED={seed}");
+    wait_until(&what, PATIENCE, || {
+        let residue = memtide.rss_bytes().saturating_sub(before);
+        (residue < RESIDUE_BYTES_MAX).then_some(())
+    });
     let log = memtide.logs().text();
     assert!(!log.contains("panicked"), "MEMTIDE_TEST_SEED={seed}\n{log}");
     assert_eq!(memtide.connect().ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");

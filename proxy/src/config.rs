@@ -25,4 +25,6 @@ pub struct ProxyConfig {
     pub seed: HashSeed,
     /// Data is metered as at least this many bytes.
     pub metered_bytes_min: u64,
+    /// Has the allocator give freed memory back; called by every core once in a while.
+    pub give_back_memory: fn(),
 }

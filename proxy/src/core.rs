@@ -145,12 +145,17 @@ async fn tick(core: Rc<Core>, index: usize) {
         idle_secs: core.shared.config.idle_timeout.map(|limit| limit.as_secs().max(1)),
         stall_secs: limits::WRITE_STALL_MAX.as_secs(),
     };
+    let mut given_back = Instant::now();
     loop {
         interval.tick().await;
         core.clock.adjust();
         core.shared.ticked(index);
         let now = Instant::now();
         core.registry.kick_overdue(core.clock.age_secs(now), patience);
+        if now.duration_since(given_back) >= limits::GIVE_BACK_INTERVAL {
+            (core.shared.config.give_back_memory)();
+            given_back = now;
+        }
         if index == 0 {
             for _ in 0..limits::MAINTAIN_STEPS_MAX {
                 if !core.shared.maintain(core.clock.unix_secs(now)) {

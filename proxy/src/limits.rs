@@ -62,6 +62,9 @@ pub const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// A core whose ticker (four times a second) was not seen for this long is not healthy.
 pub const CORE_SILENCE_MAX: Duration = Duration::from_secs(10);
 
+/// How often a core has the allocator give back what was freed.
+pub const GIVE_BACK_INTERVAL: Duration = Duration::from_secs(2);
+
 /// First keepalive probe after this much silence, and the gap between probes.
 pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE_IDLE`].

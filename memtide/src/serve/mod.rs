@@ -158,6 +158,7 @@ fn proxy_config(config: &ServeConfig) -> ProxyConfig {
         handshakes_per_second_max: config.handshakes_per_second_max,
         seed: random_seed(),
         metered_bytes_min: config.data_storage_min,
+        give_back_memory: crate::allocator::give_back,
     }
 }
 

@@ -37,6 +37,7 @@ impl Bench {
             handshakes_per_second_max: None,
             seed: HashSeed::new(1, 2),
             metered_bytes_min: 0,
+            give_back_memory: || {},
         };
         let shared = Shared::new(config, Drain::new().watch());
         Self {
