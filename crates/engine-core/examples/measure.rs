@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! bytes [ITEMS] [MIB]         real bytes per item beyond key and value
-//! ops [ITEMS]                 nanoseconds per get and per set, one thread
+//! ops [ITEMS] [ROUNDS]        nanoseconds per get and per set, one thread
 //! threads [ITEMS]             millions of operations per second by number of threads
 //! churn [MIB]                 resident memory against the limit, sizes and lifetimes at random
 //! trace FILE BYTES            miss ratio of a look-aside replay of `key size` lines
@@ -29,7 +29,7 @@ fn main() {
         |at: usize, default: u64| arguments.get(at).map_or(default, |n| n.parse().unwrap());
     match arguments.first().map(String::as_str) {
         Some("bytes") => bytes(number(1, 1_000_000), number(2, 1024) << 20),
-        Some("ops") => ops(number(1, 1_000_000)),
+        Some("ops") => ops(number(1, 1_000_000), number(2, 10_000_000)),
         Some("threads") => threads(number(1, 1_000_000)),
         Some("churn") => churn(number(1, 256) << 20),
         Some("trace") => trace(&arguments[1], number(2, 64 << 20)),
@@ -113,7 +113,7 @@ fn time(name: &str, operations: u64, mut run: impl FnMut(u64)) {
     println!("{name:<32} {ns:>7.1} ns");
 }
 
-fn ops(items: u64) {
+fn ops(items: u64, rounds: u64) {
     let store = filled(items, 8 << 30);
     let mut random = Random(1);
     let keys: Vec<[u8; 16]> = (0..1 << 16).map(|_| key_bytes(random.below(items))).collect();
@@ -131,10 +131,10 @@ fn ops(items: u64) {
         });
         black_box(&buffer);
     };
-    time("get, 1,024 hot keys", 10_000_000, |n| get(hot(n)));
-    time("get, 65,536 keys", 10_000_000, |n| get(any(n)));
-    time("hash of a 16-byte key", 10_000_000, |n| _ = black_box(SEED.hash(&keys[any(n)])));
-    time("get of a missing key", 10_000_000, |n| {
+    time("get, 1,024 hot keys", rounds, |n| get(hot(n)));
+    time("get, 65,536 keys", rounds, |n| get(any(n)));
+    time("hash of a 16-byte key", rounds, |n| _ = black_box(SEED.hash(&keys[any(n)])));
+    time("get of a missing key", rounds, |n| {
         let key = b"no such key here";
         let hash = KeyHash::from_bits(hashes[any(n)].bits() ^ 1 << 40);
         store.lookup(Key::new(key, hash).unwrap(), &Lookup::default(), NOW, |_| ());
@@ -143,12 +143,12 @@ fn ops(items: u64) {
         let key = Key::new(&keys[at], hashes[at]).unwrap();
         store.put(key, &Put { value: &[7; 200][..len], ..Put::default() }, NOW);
     };
-    time("set in place, hot", 10_000_000, |n| set(hot(n), 100));
-    time("set in place, 65,536 keys", 10_000_000, |n| set(any(n), 100));
-    time("set of another size", 10_000_000, |n| set(any(n), 100 + (n >> 16 & 15) as usize * 4));
+    time("set in place, hot", rounds, |n| set(hot(n), 100));
+    time("set in place, 65,536 keys", rounds, |n| set(any(n), 100));
+    time("set of another size", rounds, |n| set(any(n), 100 + (n >> 16 & 15) as usize * 4));
     let small = filled(items, (items * 150).max(16 << 20) / 2);
     let mut number = items;
-    time("set that evicts, new keys", 3_000_000, |_| {
+    time("set that evicts, new keys", rounds / 3, |_| {
         number += 1;
         put(&small, &key_bytes(number), &[7; 100], Expiry::Never, NOW);
     });
