@@ -88,6 +88,19 @@ fn both_versions_of_tls_serve_and_resume() {
     assert_eq!(resumed, Some(6.0));
 }
 
+#[test]
+fn clients_may_connect_by_name_or_address() {
+    let memtide = memtide().start();
+    for name in ["localhost", "127.0.0.1", "::1"] {
+        let tls = memtide.tls().clone().asking_for(name);
+        let mut client = Client::tls(memtide.address(), &tls);
+        assert_eq!(client.ask(b"get a\r\n").unwrap(), "END\r\n", "{name}");
+    }
+    let stranger = memtide.tls().clone().asking_for("example.com");
+    let refused = Client::try_tls(memtide.address(), &stranger);
+    assert!(refused.is_err(), "the certificate is for this host alone");
+}
+
 /// Alert descriptions of RFC 8446, section 6.
 const HANDSHAKE_FAILURE: u8 = 40;
 const PROTOCOL_VERSION: u8 = 70;

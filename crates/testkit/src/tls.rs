@@ -28,11 +28,12 @@ impl TlsVersions {
 
 /// A TLS client's side of many connections: whom it trusts, who it is, and its session tickets.
 ///
-/// It verifies the server's certificate for `localhost` against one CA. Clones share the tickets,
+/// It verifies the server's certificate for `localhost`, or another name, against one CA. Clones share the tickets,
 /// so that a second connection resumes the first.
 #[derive(Clone, Debug)]
 pub struct TlsClient {
     config: Arc<ClientConfig>,
+    server_name: ServerName<'static>,
 }
 
 impl TlsClient {
@@ -74,11 +75,22 @@ impl TlsClient {
                 builder.with_client_auth_cert(chain, key).expect("a key that fits its certificate")
             }
         };
-        Self { config: Arc::new(config) }
+        let server_name = ServerName::try_from("localhost").expect("localhost is a name");
+        Self { config: Arc::new(config), server_name }
+    }
+
+    /// Asks for a server of this name, or with this IP address.
+    ///
+    /// # Panics
+    /// When it is neither.
+    #[must_use]
+    pub fn asking_for(mut self, name: &str) -> Self {
+        self.server_name = ServerName::try_from(name.to_owned()).expect("a name or an address");
+        self
     }
 
     pub(crate) fn connection(&self) -> ClientConnection {
-        let name = ServerName::try_from("localhost").expect("localhost is a name");
-        ClientConnection::new(Arc::clone(&self.config), name).expect("the configuration is sound")
+        ClientConnection::new(Arc::clone(&self.config), self.server_name.clone())
+            .expect("the configuration is sound")
     }
 }
