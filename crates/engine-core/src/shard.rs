@@ -15,7 +15,7 @@ mod write;
 
 pub(crate) use evict::Pressure;
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Room};
 use crate::geometry::{Geometry, Home};
 use crate::ghost::Ghost;
 use crate::index::{Position, Table};
@@ -34,6 +34,16 @@ pub(crate) struct Env {
     pub(crate) geometry: Geometry,
     pub(crate) budget: Budget,
     pub(crate) seed: HashSeed,
+}
+
+/// One command: what it is about, and what it may use.
+#[derive(Debug)]
+pub(crate) struct Call<'a> {
+    pub(crate) env: &'a Env,
+    pub(crate) key: Key<'a>,
+    pub(crate) now: Now,
+    /// Memory that was reserved for it.
+    pub(crate) room: Room,
 }
 
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 use crate::budget::{Budget, NoRoom, Room};
 use crate::geometry::Geometry;
-use crate::shard::{Env, Pressure, Shard};
+use crate::shard::{Call, Env, Pressure, Shard};
 use crate::{
     Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Item, Key, Lookup,
     Maintained, Now, Put, PutOutcome, StoreConfig, StoreStats,
@@ -111,9 +111,7 @@ impl Store {
     pub fn put(&self, key: Key<'_>, op: &Put<'_>, now: Now) -> PutOutcome {
         let fits = self.item_fits(key.bytes().len(), op.client_flags, op.value.len());
         let done = match fits {
-            true => {
-                self.with_room(&key, now, |env, shard, room| shard.put((env, room), &key, op, now))
-            }
+            true => self.with_room(key, now, |shard, call| shard.put(call, op)),
             false => Ok(PutOutcome::TooLarge),
         };
         let outcome = match done {
@@ -131,8 +129,7 @@ impl Store {
 
     /// Adds to or subtracts from a decimal number.
     pub fn arithmetic(&self, key: Key<'_>, op: &Arithmetic, now: Now) -> ArithmeticOutcome {
-        let done = self
-            .with_room(&key, now, |env, shard, room| shard.arithmetic((env, room), &key, op, now));
+        let done = self.with_room(key, now, |shard, call| shard.arithmetic(call, op));
         done.unwrap_or_else(|_| {
             let is_there = self.lock(&key).shard.has(&self.env, &key, now);
             match is_there {
@@ -144,8 +141,7 @@ impl Store {
 
     /// Deletes an item, or leaves it stale or empty.
     pub fn delete(&self, key: Key<'_>, op: &Delete, now: Now) -> DeleteOutcome {
-        let done =
-            self.with_room(&key, now, |env, shard, room| shard.delete((env, room), &key, op, now));
+        let done = self.with_room(key, now, |shard, call| shard.delete(call, op));
         done.unwrap_or(DeleteOutcome::OutOfMemory)
     }
 
@@ -156,7 +152,10 @@ impl Store {
 
     /// Removes all items; one mutation of every slot.
     pub fn flush_all(&self) {
-        self.cells.iter().for_each(|cell| cell.lock(&self.env).shard.flush(&self.env));
+        for cell in &self.cells {
+            let flushed = cell.lock(&self.env).shard.flush();
+            flushed.release(&self.env);
+        }
     }
 
     /// A step of background work: reclaims expired items, collects dead ones where more than half
@@ -244,48 +243,48 @@ impl Store {
         with: impl FnOnce(Found<'_>) -> R,
     ) -> R {
         let mut with = Some(with);
-        let mut call = |found: Found<'_>| with.take().map(|with| with(found));
-        let done = self.with_room(&key, now, |env, shard, room| {
+        let mut show = |found: Found<'_>| with.take().map(|with| with(found));
+        let done = self.with_room(key, now, |shard, call| {
             // Another core may have stored it since the miss.
-            if let Some(hit) = shard.lookup(env, &key, op, now) {
-                return Ok(call(Found::Hit(hit)));
+            if let Some(hit) = shard.lookup(call.env, &key, op, now) {
+                return Ok(show(Found::Hit(hit)));
             }
-            shard.vivify((env, room), &key, (expiry, op), now)?;
-            let hit = shard.vivified(env, &key, now).expect("it was made just now");
-            Ok(call(Found::Hit(hit)))
+            shard.vivify(call, expiry, op)?;
+            let hit = shard.vivified(call.env, &key, now).expect("it was made just now");
+            Ok(show(Found::Hit(hit)))
         });
-        let done = done.unwrap_or_else(|_| call(Found::Miss));
+        let done = done.unwrap_or_else(|_| show(Found::Miss));
         done.expect("only a call that succeeds takes `with`")
     }
 
     /// Runs a command that may need memory; evicts until there is enough or no hope.
     fn with_room<T>(
         &self,
-        key: &Key<'_>,
+        key: Key<'_>,
         now: Now,
-        mut run: impl FnMut(&Env, &mut Shard, &mut Room) -> Result<T, NoRoom>,
+        mut run: impl FnMut(&mut Shard, &mut Call<'_>) -> Result<T, NoRoom>,
     ) -> Result<T, NoRoom> {
-        let mut room = Room::default();
+        let mut call = Call { env: &self.env, key, now, room: Room::default() };
         let mut step = 0;
         loop {
-            let done = run(&self.env, &mut self.lock(key).shard, &mut room);
+            let done = run(&mut self.lock(&key).shard, &mut call);
             let failed = match done {
                 Ok(done) => {
-                    room.release(&self.env.budget);
+                    call.room.release(&self.env.budget);
                     return Ok(done);
                 }
                 Err(failed) => failed,
             };
             let steps_max = self.eviction_steps_max(failed);
             if failed.bytes > self.env.budget.capacity() || step >= steps_max {
-                room.release(&self.env.budget);
-                self.lock(key).shard.count_out_of_memory();
+                call.room.release(&self.env.budget);
+                self.lock(&key).shard.count_out_of_memory();
                 return Err(failed);
             }
-            if !room.fill(&self.env.budget, failed.bytes) {
+            if !call.room.fill(&self.env.budget, failed.bytes) {
                 let pressure = if step < steps_max / 2 { Pressure::Normal } else { Pressure::Hard };
-                self.evict(key, now, pressure);
-                room.fill(&self.env.budget, failed.bytes);
+                self.evict(&key, now, pressure);
+                call.room.fill(&self.env.budget, failed.bytes);
             }
             step += 1;
         }

@@ -1,34 +1,30 @@
 use super::write::NewItem;
-use super::{Env, Shard, Spot};
-use crate::budget::{NoRoom, Room};
+use super::{Call, Shard, Spot};
+use crate::budget::NoRoom;
 use crate::geometry::memcached_item_size;
 use crate::item::{Header, mark};
-use crate::key::Key;
 use crate::limits::NUMERIC_ITEM_SIZE_MAX;
 use crate::number::{self, DECIMAL_LEN_MAX};
 use crate::ops::{Arithmetic, VivifyNumber};
 use crate::outcome::{ArithmeticOutcome, Number};
-use crate::time::Now;
 
 impl Shard {
     /// memcached.c, `do_add_delta`, and the item that ma creates on a miss.
     pub(crate) fn arithmetic(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
+        call: &mut Call<'_>,
         op: &Arithmetic,
-        now: Now,
     ) -> Result<ArithmeticOutcome, NoRoom> {
-        let Some(old) = self.find_live(env, key, now) else {
+        let Some(old) = self.find_live(call.env, &call.key, call.now) else {
             return match op.vivify {
-                Some(vivify) => self.vivify_number((env, room), key, (vivify, op), now),
+                Some(vivify) => self.vivify_number(call, vivify, op),
                 None => Ok(ArithmeticOutcome::NotFound),
             };
         };
         let client_flags = old.header.client_flags(self.bytes(&old));
         let value = self.value(&old).contiguous();
         // memcached looks at the size before it compares the CAS unique, and at the digits after.
-        let size = memcached_item_size(key.bytes().len(), client_flags, value.len());
+        let size = memcached_item_size(call.key.bytes().len(), client_flags, value.len());
         if value.is_empty() || size > NUMERIC_ITEM_SIZE_MAX {
             return Ok(ArithmeticOutcome::NonNumeric);
         }
@@ -42,26 +38,24 @@ impl Shard {
             true => before.saturating_sub(op.delta),
             false => before.wrapping_add(op.delta),
         };
-        let header = self.write_number((env, room), key, (&old, client_flags), (op, after), now)?;
+        let header = self.write_number(call, &old, op, after)?;
         Ok(ArithmeticOutcome::Done(Number {
             value: after,
             cas: header.cas,
-            ttl_before: old.header.ttl(now),
-            ttl: header.ttl(now),
+            ttl_before: old.header.ttl(call.now),
+            ttl: header.ttl(call.now),
             is_vivified: false,
         }))
     }
 
     /// Writes the new number: into the old bytes, padded with spaces, where it is no longer than
     /// the old value, and as a new item otherwise, which clears the marks.
-    #[expect(clippy::too_many_arguments, reason = "the record, its place and its surroundings")]
     fn write_number(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
-        (old, client_flags): (&Spot, u32),
-        (op, number): (&Arithmetic, u64),
-        now: Now,
+        call: &mut Call<'_>,
+        old: &Spot,
+        op: &Arithmetic,
+        number: u64,
     ) -> Result<Header, NoRoom> {
         let mut buffer = [0; DECIMAL_LEN_MAX];
         let digits = number::format(number, &mut buffer);
@@ -71,18 +65,18 @@ impl Shard {
         }
         if digits.len() > old.header.value_len as usize {
             let new = NewItem {
-                client_flags,
+                client_flags: old.header.client_flags(self.bytes(old)),
                 exptime: header.exptime,
                 marks: header.marks & mark::KEY_BINARY,
                 cas: op.cas_override,
                 ..NewItem::plain(digits)
             };
-            header.cas = self.store((env, room), key, &new, Some(old), now)?;
+            header.cas = self.store(call, &new, Some(old))?;
             return Ok(header);
         }
         let version = self.advance(old.slot);
         header.cas = op.cas_override.unwrap_or(version);
-        header.bump(now);
+        header.bump(call.now);
         self.write_header(old, &header);
         let padded = old.header.value_len as usize;
         if padded <= DECIMAL_LEN_MAX {
@@ -99,21 +93,20 @@ impl Shard {
 
     fn vivify_number(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
-        (vivify, op): (VivifyNumber, &Arithmetic),
-        now: Now,
+        call: &mut Call<'_>,
+        vivify: VivifyNumber,
+        op: &Arithmetic,
     ) -> Result<ArithmeticOutcome, NoRoom> {
         let mut buffer = [0; DECIMAL_LEN_MAX];
         let digits = number::format(vivify.initial, &mut buffer);
         let exptime = vivify.expiry.exptime();
         let new = NewItem { exptime, cas: op.cas_override, ..NewItem::plain(digits) };
-        let cas = self.store((env, room), key, &new, None, now)?;
+        let cas = self.store(call, &new, None)?;
         Ok(ArithmeticOutcome::Done(Number {
             value: vivify.initial,
             cas,
             ttl_before: None,
-            ttl: (exptime != 0).then(|| exptime.saturating_sub(now.unix_secs())),
+            ttl: (exptime != 0).then(|| exptime.saturating_sub(call.now.unix_secs())),
             is_vivified: true,
         }))
     }

@@ -1,22 +1,18 @@
 use super::write::NewItem;
-use super::{Env, Removal, Shard, Spot};
-use crate::budget::{NoRoom, Room};
+use super::{Call, Removal, Shard, Spot};
+use crate::budget::NoRoom;
 use crate::item::mark;
-use crate::key::Key;
 use crate::ops::Delete;
 use crate::outcome::DeleteOutcome;
-use crate::time::Now;
 
 impl Shard {
     /// proto_parser.c, `process_mdelete_cmd`.
     pub(crate) fn delete(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
+        call: &mut Call<'_>,
         op: &Delete,
-        now: Now,
     ) -> Result<DeleteOutcome, NoRoom> {
-        let Some(old) = self.find_live(env, key, now) else {
+        let Some(old) = self.find_live(call.env, &call.key, call.now) else {
             return Ok(DeleteOutcome::NotFound);
         };
         if op.cas_compare.is_some_and(|cas| cas != old.header.cas) {
@@ -32,11 +28,11 @@ impl Shard {
                 cas: op.cas_override.or(kept),
                 ..NewItem::plain(&[])
             };
-            self.store((env, room), key, &new, Some(&old), now)?;
+            self.store(call, &new, Some(&old))?;
         } else if op.invalidate {
             self.invalidate(&old, op);
         } else {
-            self.remove(env, &old, Removal::Deleted);
+            self.remove(call.env, &old, Removal::Deleted);
         }
         Ok(DeleteOutcome::Deleted)
     }

@@ -1,6 +1,6 @@
 use super::write::NewItem;
-use super::{Env, Shard, Spot};
-use crate::budget::{NoRoom, Room};
+use super::{Call, Env, Shard, Spot};
+use crate::budget::NoRoom;
 use crate::item::{Header, mark};
 use crate::key::Key;
 use crate::ops::{Lookup, Recache};
@@ -52,10 +52,9 @@ impl Shard {
     /// Creates the empty item of mg N, whose token goes to this command.
     pub(crate) fn vivify(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
-        (expiry, op): (Expiry, &Lookup),
-        now: Now,
+        call: &mut Call<'_>,
+        expiry: Expiry,
+        op: &Lookup,
     ) -> Result<(), NoRoom> {
         let fetched = if op.no_bump { 0 } else { mark::FETCHED };
         let new = NewItem {
@@ -64,7 +63,7 @@ impl Shard {
             cas: op.cas_override,
             ..NewItem::plain(&[])
         };
-        self.store((env, room), key, &new, None, now)?;
+        self.store(call, &new, None)?;
         Ok(())
     }
 

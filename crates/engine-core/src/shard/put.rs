@@ -1,6 +1,6 @@
 use super::write::NewItem;
-use super::{Env, Removal, Shard, Spot};
-use crate::budget::{NoRoom, Room};
+use super::{Call, Env, Removal, Shard, Spot};
+use crate::budget::NoRoom;
 use crate::item::mark;
 use crate::key::Key;
 use crate::ops::{Put, PutMode};
@@ -17,16 +17,10 @@ enum Decision<'a> {
 
 impl Shard {
     /// Runs a put whose own value is not too large.
-    pub(crate) fn put(
-        &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
-        op: &Put<'_>,
-        now: Now,
-    ) -> Result<PutOutcome, NoRoom> {
-        let old = self.find_live(env, key, now);
+    pub(crate) fn put(&mut self, call: &mut Call<'_>, op: &Put<'_>) -> Result<PutOutcome, NoRoom> {
+        let old = self.find_live(call.env, &call.key, call.now);
         let decision = match &old {
-            Some(old) => self.decide_over(env, key, op, old, now),
+            Some(old) => self.decide_over(call, op, old),
             None => decide_missing(op),
         };
         let joined;
@@ -38,7 +32,7 @@ impl Shard {
                 NewItem { value: &joined, ..new }
             }
         };
-        let cas = self.store((env, room), key, &new, old.as_ref(), now)?;
+        let cas = self.store(call, &new, old.as_ref())?;
         let value_len = u32::try_from(new.value.len()).expect("the item's size was checked");
         Ok(PutOutcome::Stored { cas, value_len })
     }
@@ -64,22 +58,14 @@ impl Shard {
     }
 
     /// memcached.c, `do_store_item`, with an item to replace or compare with.
-    #[expect(clippy::too_many_arguments, reason = "the record, its place and its surroundings")]
-    fn decide_over<'a>(
-        &mut self,
-        env: &Env,
-        key: &Key<'_>,
-        op: &Put<'a>,
-        old: &Spot,
-        now: Now,
-    ) -> Decision<'a> {
+    fn decide_over<'a>(&mut self, call: &Call<'_>, op: &Put<'a>, old: &Spot) -> Decision<'a> {
         let there = old.header;
         let compare = op.cas_compare.unwrap_or(0);
         match op.mode {
             PutMode::Add => {
                 // "promote to head of LRU", without the mark of a fetch.
                 let mut header = there;
-                header.bump(now);
+                header.bump(call.now);
                 self.write_header(old, &header);
                 Decision::Refuse(PutOutcome::NotStored)
             }
@@ -100,7 +86,7 @@ impl Shard {
                 }
                 let client_flags = there.client_flags(self.bytes(old));
                 let value_len = there.value_len as usize + op.value.len();
-                if !env.geometry.item_fits(key.bytes().len(), client_flags, value_len) {
+                if !call.env.geometry.item_fits(call.key.bytes().len(), client_flags, value_len) {
                     return Decision::Refuse(PutOutcome::NotStored);
                 }
                 let exptime = there.exptime;

@@ -58,14 +58,32 @@ impl Shard {
         self.versions[slot] = 0;
     }
 
-    /// Removes all items: one mutation of each slot.
-    pub(crate) fn flush(&mut self, env: &Env) {
+    /// Removes all items: one mutation of each slot. Their memory stays reserved until the caller
+    /// has dropped what this returns, without the shard's lock, and released it.
+    pub(crate) fn flush(&mut self) -> Flushed {
         self.versions.iter_mut().for_each(|version| *version += 1);
-        self.tables.fill_with(Table::default);
-        self.segments = Segments::new();
         self.next_scan = u32::MAX;
         self.counts.flushed += self.counts.items;
         (self.counts.items, self.counts.bytes) = (0, 0);
-        self.release(env, self.charged - self.ghost.charge());
+        let tables = self.tables.iter_mut().map(core::mem::take).collect();
+        let segments = core::mem::replace(&mut self.segments, Segments::new());
+        let bytes = self.charged - self.ghost.charge();
+        self.charged -= bytes;
+        Flushed { tables, segments, bytes }
+    }
+}
+
+/// What a shard had before it was flushed.
+pub(crate) struct Flushed {
+    tables: Vec<Table>,
+    segments: Segments,
+    bytes: u64,
+}
+
+impl Flushed {
+    /// Gives the memory back.
+    pub(crate) fn release(self, env: &Env) {
+        drop((self.tables, self.segments));
+        env.budget.release(self.bytes);
     }
 }

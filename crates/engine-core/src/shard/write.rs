@@ -1,10 +1,7 @@
-use super::{Env, Shard, Spot};
-use crate::budget::{NoRoom, Room};
-use crate::geometry::Home;
+use super::{Call, Shard, Spot};
+use crate::budget::NoRoom;
 use crate::item::{Extents, Header, mark};
-use crate::key::Key;
 use crate::segment::{Queue, SegmentId};
-use crate::time::Now;
 
 /// An item to be stored.
 #[derive(Clone, Copy, Debug)]
@@ -25,27 +22,27 @@ impl<'a> NewItem<'a> {
         Self { value, client_flags: 0, exptime: 0, marks: 0, cas: None }
     }
 
-    fn header(&self, env: &Env, key: &Key<'_>, old: Option<&Spot>, now: Now) -> Header {
+    fn header(&self, call: &Call<'_>, old: Option<&Spot>) -> Header {
         let mut header = Header {
             value_len: u32::try_from(self.value.len()).expect("the item's size was checked"),
             // A new value takes over how popular the old one was.
             frequency: old.map_or(0, |old| old.header.frequency),
-            key_len: u8::try_from(key.bytes().len()).expect("a key has at most 250 bytes"),
+            key_len: u8::try_from(call.key.bytes().len()).expect("a key has at most 250 bytes"),
             marks: self.marks,
             cas: 0,
             exptime: self.exptime,
-            last_access: now.unix_secs(),
+            last_access: call.now.unix_secs(),
             extents: Extents::default(),
         };
         if self.client_flags != 0 {
             header.set(mark::CLIENT_FLAGS);
         }
-        if key.is_binary() {
+        if call.key.is_binary() {
             header.set(mark::KEY_BINARY);
         }
         let mut extended = header;
         extended.set(mark::EXTENTS);
-        let len = env.geometry.extents_bytes(extended.value_start(), self.value.len());
+        let len = call.env.geometry.extents_bytes(extended.value_start(), self.value.len());
         if len == 0 {
             return header;
         }
@@ -58,18 +55,15 @@ impl Shard {
     /// Stores an item, in the place of `old` where there is one; returns its CAS unique.
     ///
     /// A mutation of the slot. Changes nothing when it fails.
-    #[expect(clippy::too_many_arguments, reason = "the record, its place and its surroundings")]
     pub(super) fn store(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        key: &Key<'_>,
+        call: &mut Call<'_>,
         new: &NewItem<'_>,
         old: Option<&Spot>,
-        now: Now,
     ) -> Result<u64, NoRoom> {
-        let mut header = new.header(env, key, old, now);
-        let Home { slot, table, tag } = env.geometry.home(key.hash());
-        header.cas = new.cas.unwrap_or(self.versions[slot] + 1);
+        let mut header = new.header(call, old);
+        let home = call.env.geometry.home(call.key.hash());
+        header.cas = new.cas.unwrap_or(self.versions[home.slot] + 1);
         if let Some(old) = old
             && old.header.record_len() == header.record_len()
             && old.header.extents.bytes == header.extents.bytes
@@ -78,31 +72,31 @@ impl Shard {
             self.overwrite(old, &header, new);
             return Ok(header.cas);
         }
-        let (segment, offset) = self.place((env, room), (key, table), &mut header, old)?;
+        let (segment, offset) = self.place(call, home.table, &mut header, old)?;
         let bytes = &mut self.segments.at_mut(segment).data[offset..];
         header.write(bytes);
         if header.has(mark::CLIENT_FLAGS) {
             Header::write_client_flags(bytes, new.client_flags);
         }
-        bytes[header.key_start()..header.value_start()].copy_from_slice(key.bytes());
+        bytes[header.key_start()..header.value_start()].copy_from_slice(call.key.bytes());
         self.segments.write_value((segment, offset), &header, new.value);
         self.next_scan = self.next_scan.min(self.segments.at(segment).scan_at);
-        let loc = env.geometry.loc(segment, offset);
+        let loc = call.env.geometry.loc(segment, offset);
         match old {
             Some(old) => {
-                self.tables[table].relocate(old.position, loc);
-                self.kill(env, (old.segment, old.offset), old.header);
+                self.tables[home.table].relocate(old.position, loc);
+                self.kill(call.env, (old.segment, old.offset), old.header);
                 self.counts.replaced += 1;
             }
             None => {
-                self.tables[table].insert(tag, loc);
-                self.ghost.remove(key.hash());
+                self.tables[home.table].insert(home.tag, loc);
+                self.ghost.remove(call.key.hash());
                 self.counts.items += 1;
             }
         }
         self.counts.bytes += header.item_len();
         self.counts.total_items += 1;
-        self.advance(slot);
+        self.advance(home.slot);
         Ok(header.cas)
     }
 
@@ -124,8 +118,8 @@ impl Shard {
     /// Makes room for an item in a queue, and in the table where there is no `old`.
     fn place(
         &mut self,
-        (env, room): (&Env, &mut Room),
-        (key, table): (&Key<'_>, usize),
+        call: &mut Call<'_>,
+        table: usize,
         header: &mut Header,
         old: Option<&Spot>,
     ) -> Result<(SegmentId, usize), NoRoom> {
@@ -133,10 +127,10 @@ impl Shard {
         // while ago to the main queue.
         let queue = match old {
             Some(old) => self.segments.at(old.segment).queue(),
-            None if self.ghost.contains(key.hash()) => Queue::Main,
+            None if self.ghost.contains(call.key.hash()) => Queue::Main,
             None => Queue::Small,
         };
-        let plan = self.segments.plan(queue, header, &env.geometry);
+        let plan = self.segments.plan(queue, header, &call.env.geometry);
         let plan = plan.ok_or(NoRoom { bytes: u64::MAX })?;
         let table_charge = match old {
             Some(_) => None,
@@ -144,7 +138,7 @@ impl Shard {
         };
         let need = plan.charge() + table_charge.unwrap_or(0);
         if need > 0 {
-            room.take(&env.budget, need)?;
+            call.room.take(&call.env.budget, need)?;
             self.charged += need;
         }
         if table_charge.is_some() {
