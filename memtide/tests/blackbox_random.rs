@@ -11,6 +11,9 @@ use memtide_testkit::{
 /// Commands in a stream.
 const UNITS: usize = 20_000;
 
+/// Connections that take turns, so that the items are shared between cores.
+const CONNECTIONS: usize = 5;
+
 /// What the stream calls its items.
 const KEYS: [&[u8]; 6] = [b"a", b"b", b"key:3", b"num", b"foo", b"Zm9v"];
 
@@ -37,8 +40,9 @@ fn compare(seed: u64) {
     } else {
         Box::new(Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start())
     };
-    let mut clients = [reference.connect(), server.connect()];
-    for client in &mut clients {
+    let connect = |server: &dyn Server| [(); CONNECTIONS].map(|()| server.connect());
+    let mut clients = [connect(&reference), connect(server.as_ref())];
+    for [client, ..] in &mut clients {
         // So that no item's CAS unique is 1: the stream subtracts 1, and 0 means "any".
         for key in KEYS {
             let command = [b"set ", key, b" 0 0 0\r\n\r\ndelete ", key, b"\r\n"].concat();
@@ -52,11 +56,12 @@ fn compare(seed: u64) {
     let mut done = 0;
     while done < UNITS {
         let batch = next_batch(&mut stream, &mut held);
+        let connection = stream.rng().below(CONNECTIONS);
         let fork = stream.rng().next_u64();
         let replies = [0, 1].map(|side| {
             let rendered: Vec<_> =
                 batch.iter().map(|unit| unit.render(&agreement.seen[side])).collect();
-            let replies = converse(&mut clients[side], &rendered, &mut Rng::new(fork));
+            let replies = converse(&mut clients[side][connection], &rendered, &mut Rng::new(fork));
             (rendered, replies)
         });
         for (at, unit) in batch.iter().enumerate() {
