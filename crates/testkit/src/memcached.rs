@@ -24,20 +24,10 @@ impl Memcached {
         let port_file = scratch.path().join("port");
         let logs = Logs::default();
         let child = Command::new("memcached")
-            .args([
-                "-u",
-                "root",
-                "-l",
-                "127.0.0.1",
-                "-p",
-                "-1",
-                "-U",
-                "0",
-                "-m",
-                "64",
-                "-o",
-                "no_lru_maintainer,no_lru_crawler",
-            ])
+            .args(["-u", "root", "-l", "127.0.0.1", "-p", "-1", "-U", "0", "-m", "64"])
+            // One worker, and no threads for the LRU: what they hold for a moment makes memcached
+            // store a shrinking number anew instead of in its place.
+            .args(["-t", "1", "-o", "no_lru_maintainer,no_lru_crawler"])
             .env("MEMCACHED_PORT_FILENAME", &port_file)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -186,6 +186,34 @@ pub(crate) fn expect(
     Ok(())
 }
 
+/// Whether a whole reply is the expected one. Names are not bound: a polled reply may still change.
+pub(crate) fn matches(pieces: &[Piece], reply: &[u8]) -> bool {
+    let mut rest = reply;
+    for piece in pieces {
+        let len = match piece {
+            Piece::Literal(literal) if rest.starts_with(literal) => literal.len(),
+            Piece::RestOfLine => rest.iter().take_while(|&&byte| byte != b'\r').count(),
+            Piece::Range(low, high) => match leading_number::<i64>(rest) {
+                Some((number, len)) if (*low..=*high).contains(&number) => len,
+                _ => return false,
+            },
+            Piece::Number { name: None, relation: None } => match leading_number::<u64>(rest) {
+                Some((_, len)) => len,
+                None => return false,
+            },
+            _ => return false,
+        };
+        rest = &rest[len..];
+    }
+    rest.is_empty()
+}
+
+/// The decimal number that `text` starts with, and how many bytes it takes.
+fn leading_number<N: std::str::FromStr>(text: &[u8]) -> Option<(N, usize)> {
+    let len = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'-').count();
+    Some((std::str::from_utf8(&text[..len]).ok()?.parse().ok()?, len))
+}
+
 fn check_number(
     number: u64,
     name: Option<&str>,
@@ -276,6 +304,21 @@ mod tests {
         let pieces = parse("{#missing+0}").expect("sound");
         assert!(render(&pieces, &Bindings::new()).is_err());
         assert!(render(&parse("{*}").expect("sound"), &Bindings::new()).is_err());
+    }
+
+    #[test]
+    fn matches_whole_replies() {
+        for (text, reply, expected) in [
+            (r"HD l{1..60}\r\n", "HD l7\r\n", true),
+            (r"HD l{1..60}\r\n", "HD l61\r\n", false),
+            (r"HD l{1..60}\r\n", "HD lx\r\n", false),
+            (r"HD l{1..60}\r\n", "HD l7\r\nHD\r\n", false),
+            (r"HD c{#} {*}\r\n", "HD c12 any thing\r\n", true),
+            ("END", "EN", false),
+        ] {
+            let pieces = parse(text).expect("a sound text");
+            assert_eq!(matches(&pieces, reply.as_bytes()), expected, "{text} {reply}");
+        }
     }
 
     #[test]
