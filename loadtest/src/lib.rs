@@ -1,0 +1,26 @@
+//! The load-testing harness: open loop, honest latency, and a history checker.
+//!
+//! It judges memtide and any other memcached endpoint, over TLS or plain, and shares no code with
+//! memtide's server but the encoder of requests: replies are read by its own [`reply`].
+//!
+//! - [`arguments`]: the command line, and [`plan`]: what it comes to.
+//! - [`workload`]: what is asked: keys, sizes, command mix, traces, and when: profiles, arrivals.
+//! - [`drive`]: connections and the event loop that asks and hears the answers.
+//! - [`measure`]: histograms and counts, by thread and second.
+//! - [`verify`]: the history of a run, and the checker of its consistency.
+//! - [`report`]: a run's result as text, JSON and a page; [`progress`]: what is seen meanwhile.
+//! - [`compare`]: the same load on several endpoints in turn, and what it costs their processes.
+//! - [`hooks`], [`events`]: what is done to the endpoint during a run, and what it says happened.
+
+pub mod arguments;
+pub mod compare;
+pub mod drive;
+pub mod events;
+pub mod hooks;
+pub mod measure;
+pub mod plan;
+pub mod progress;
+pub mod reply;
+pub mod report;
+pub mod verify;
+pub mod workload;
