@@ -97,7 +97,8 @@ impl Worker {
                 return Err(failed(&broken, tally.counts.connections));
             }
             self.wait(20_000_000)?;
-            for event in std::mem::take(&mut self.events) {
+            for index in 0..self.events.len() {
+                let event = self.events[index];
                 let Some(link) = self.link_of(&event) else { continue };
                 if link.stage() == Stage::Open {
                     continue;
