@@ -147,6 +147,20 @@ pub fn moment(at_s: f64) -> String {
     format!("{at_s:.1}s")
 }
 
+/// Text from outside as one line that does nothing to a terminal: control characters are escaped.
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
 /// Milliseconds since 1970 as a date of the civil calendar: `2026-03-01 12:30:05 UTC`.
 #[must_use]
 pub fn date(ms_since_1970: u64) -> String {
@@ -270,6 +284,11 @@ mod tests {
         let told = [0.5, 60.0, 125.0, 3600.0, 9000.0].map(seconds);
         assert_eq!(told, ["0.5 s", "60 s", "2 min 5 s", "1 h 0 min", "2 h 30 min"]);
         assert_eq!(moment(-2.0), "-2.0s");
+    }
+
+    #[test]
+    fn text_from_outside_cannot_steer_a_terminal() {
+        assert_eq!(one_line("a\x1b[2Jb\r\nc\u{9b}é"), "a\\u{1b}[2Jb\\r\\nc\\u{9b}é");
     }
 
     #[test]

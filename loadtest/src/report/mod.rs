@@ -4,7 +4,10 @@ pub mod format;
 pub mod html;
 pub mod json;
 mod model;
+#[cfg(test)]
+mod sample;
 pub mod text;
+mod verdict;
 
 pub use model::*;
 
