@@ -115,8 +115,8 @@ impl Sample {
 
     /// The rate asked for: the last step of the profile that has begun, read from its mark.
     fn target(&self, at_s: f64) -> f64 {
-        let steps = self.marks.iter().filter(|mark| mark.source == MarkSource::Profile);
-        let current = steps.filter(|mark| mark.at_s <= at_s).next_back();
+        let mut steps = self.marks.iter().filter(|mark| mark.source == MarkSource::Profile);
+        let current = steps.rfind(|mark| mark.at_s <= at_s);
         let thousands = current.and_then(|mark| mark.text.strip_suffix("k/s")?.parse::<f64>().ok());
         thousands.map_or(self.rate, |thousands| thousands * 1000.0)
     }
