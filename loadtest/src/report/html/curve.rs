@@ -1,0 +1,162 @@
+//! The latency's curve: how slow the slowest one in ten, hundred, thousand replies are.
+
+use super::panel::{Panel, Series};
+use super::scale::{Scale, nines};
+use super::svg::{Drawing, NARROW, Size, figure, hit, line, text};
+use crate::report::{Latency, Report, format};
+
+/// A curve among others.
+#[derive(Clone, Debug)]
+pub(super) struct Curve {
+    /// What stands at its end; nothing for one that is only background.
+    pub label: String,
+    /// How it looks.
+    pub class: &'static str,
+    /// (fraction of replies, microseconds), rising in both.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// The curve of one run.
+pub(super) fn percentile_curve(report: &Report) -> String {
+    let curve = Curve { label: String::new(), class: "rate", points: report.percentiles.clone() };
+    let end = end_of(&report.percentiles, report.latency.count);
+    let latency = &report.latency;
+    let told: Vec<String> = named(latency, end)
+        .into_iter()
+        .map(|(fraction, us)| {
+            format!("{} {}", format::percentile(fraction), format::micros_typeset(us))
+        })
+        .collect();
+    let alternative = format!("Latency by percentile: {}.", told.join(", "));
+    let caption = "Each step to the right is ten times rarer; both axes are logarithmic.";
+    figure(&alternative, caption, |size| {
+        let mut drawing = curves(std::slice::from_ref(&curve), end, size);
+        drawing.drawing.content.push_str(&named_points(&drawing, latency, end, size));
+        drawing.drawing.content.push_str(&hits(&drawing, &curve.points));
+        drawing.drawing
+    })
+}
+
+/// The curves of several runs in one plot; the axis ends at `end` nines.
+pub(super) fn overlaid(curves_: &[Curve], end: f64, alternative: &str, caption: &str) -> String {
+    figure(alternative, caption, |size| curves(curves_, end, size).drawing)
+}
+
+/// How many nines `count` replies resolve: further right the curve would only repeat its maximum.
+pub(super) fn end_of(points: &[(f64, f64)], count: u64) -> f64 {
+    let resolved = (count.max(10) as f64).log10();
+    let told = points.iter().map(|point| nines(point.0)).filter(|nines| nines.is_finite());
+    resolved.min(told.fold(1.0, f64::max) + 0.3).max(1.0)
+}
+
+struct Plot {
+    drawing: Drawing,
+    panel: Panel,
+    x: Scale,
+}
+
+fn curves(curves: &[Curve], end: f64, size: Size) -> Plot {
+    let figures = || curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1));
+    let height = if size.is_narrow { 240.0 } else { 300.0 };
+    let panel = Panel::micros(size, "Latency", (0.0, height), figures());
+    let x = Scale::linear((0.0, end), size.plot());
+    let mut content = panel.frame();
+    let series: Vec<Series> = curves
+        .iter()
+        .map(|curve| {
+            let place = |(fraction, us): &(f64, f64)| Some((x.at(nines(*fraction).min(end)), *us));
+            let points = curve.points.iter().map(place).collect();
+            Series { label: curve.label.clone(), class: curve.class, points }
+        })
+        .collect();
+    content.push_str(&panel.lines(&series));
+    content.push_str(&axis(&panel, x, end));
+    Plot { drawing: Drawing { content, height: panel.bottom() + 40.0 }, panel, x }
+}
+
+fn axis(panel: &Panel, x: Scale, end: f64) -> String {
+    let mut out = String::new();
+    let bottom = panel.bottom();
+    let mut nine = 0.0;
+    while nine <= end {
+        let fraction = 1.0 - 10f64.powf(-nine);
+        let at = x.at(nine);
+        out.push_str(&line((at, panel.top()), (at, bottom), "grid"));
+        let label = format::percentile(fraction).replacen('p', "", 1);
+        out.push_str(&text(at, bottom + 16.0, "tick middle", &format!("{label}%")));
+        nine += 1.0;
+    }
+    let middle = f64::midpoint(x.range().0, x.range().1);
+    out.push_str(&text(middle, bottom + 34.0, "tick middle", "of replies were at least as fast"));
+    out
+}
+
+/// The usual percentiles, as far as they are resolved.
+fn named(latency: &Latency, end: f64) -> Vec<(f64, f64)> {
+    let all = [
+        (0.5, latency.p50_us),
+        (0.9, latency.p90_us),
+        (0.99, latency.p99_us),
+        (0.999, latency.p999_us),
+        (0.9999, latency.p9999_us),
+    ];
+    let mut told: Vec<_> = all.into_iter().filter(|(f, _)| nines(*f) < end - 0.25).collect();
+    told.push((1.0, latency.max_us));
+    told
+}
+
+fn named_points(plot: &Plot, latency: &Latency, end: f64, size: Size) -> String {
+    let mut out = String::new();
+    for (fraction, us) in named(latency, end) {
+        let is_crowded = size.name == NARROW.name && fraction == 0.9;
+        let (x, y) = (plot.x.at(nines(fraction).min(end)), plot.panel.y.at(us));
+        out.push_str(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"named\"/>"));
+        if !is_crowded {
+            let side = if fraction == 0.5 { "middle" } else { "end" };
+            let told = format::micros_typeset(us);
+            out.push_str(&text(x - 4.0, y - 9.0, &format!("value {side}"), &told));
+        }
+    }
+    out
+}
+
+fn hits(plot: &Plot, points: &[(f64, f64)]) -> String {
+    let (begin, end) = plot.x.range();
+    let (_, nines_max) = plot.x.domain();
+    let places: Vec<f64> =
+        points.iter().map(|(fraction, _)| plot.x.at(nines(*fraction).min(nines_max))).collect();
+    let mut out = String::new();
+    for (index, (fraction, us)) in points.iter().enumerate() {
+        let before =
+            index.checked_sub(1).map_or(begin, |i| f64::midpoint(places[i], places[index]));
+        let after = places.get(index + 1).map_or(end, |next| f64::midpoint(places[index], *next));
+        let told =
+            format!("{}\n{}{}", name(*fraction), format::micros_typeset(*us), slower(*fraction));
+        out.push_str(&hit((before, plot.panel.top()), (after, plot.panel.bottom()), &told));
+    }
+    out
+}
+
+/// A percentile with four digits at most beyond its nines.
+fn name(fraction: f64) -> String {
+    if fraction >= 1.0 { "the slowest".to_owned() } else { format!("p{}", digits(fraction)) }
+}
+
+fn digits(fraction: f64) -> String {
+    let decimals = match nines(fraction) {
+        n if n < 1.0 => 1,
+        n if n < 2.0 => 2,
+        n if n < 3.0 => 3,
+        n if n < 4.0 => 4,
+        _ => 6,
+    };
+    let text = format!("{:.decimals$}", fraction * 100.0);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn slower(fraction: f64) -> String {
+    if !(0.5..1.0).contains(&fraction) {
+        return String::new();
+    }
+    format!("\n1 in {} is slower", format::quantity(1.0 / (1.0 - fraction)))
+}
