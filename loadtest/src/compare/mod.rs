@@ -23,3 +23,6 @@ pub fn json(comparison: &Comparison) -> String {
         .expect("a comparison has string keys and no type that can fail");
     text + "\n"
 }
+
+#[cfg(test)]
+mod tests;

@@ -83,3 +83,49 @@ pub fn memory(text: &str) -> Result<Memory, Malformed> {
     }
     Ok(memory)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A line of Linux 6.18, with a name that imitates the end of one.
+    const LINE: &str = "11563 (a b) R 9 (c) S 11560 11560 30154 0 -1 4194304 101 0 0 0 25 75 11 28 \
+                        20 0 1 0 1248847 3133440 394 18446744073709551615 94 93 1 0 0 0 0 0";
+
+    #[test]
+    fn stat_is_read_behind_the_name_whatever_that_holds() {
+        let expected = ProcessStat {
+            parent: 11560,
+            own_ticks: 100,
+            waited_ticks: 39,
+            started_ticks: 1_248_847,
+            is_zombie: false,
+        };
+        assert_eq!(stat(LINE), Ok(expected));
+        let zombie = stat(&LINE.replace(") S ", ") Z "));
+        assert_eq!(zombie, Ok(ProcessStat { is_zombie: true, ..expected }));
+    }
+
+    #[test]
+    fn a_stat_that_is_cut_or_no_number_says_what_is_missing() {
+        assert_eq!(stat("1 cat"), Err(Malformed("name")));
+        assert_eq!(stat("1 (cat) S"), Err(Malformed("ppid")));
+        assert_eq!(stat("1 (cat) S 1 1 1 0 -1 4194304 101 0 0 0 25"), Err(Malformed("stime")));
+        assert_eq!(stat(&LINE.replace(" 25 ", " x ")), Err(Malformed("utime")));
+    }
+
+    #[test]
+    fn run_time_is_the_first_number() {
+        assert_eq!(run_time("202847140 13276135 57\n"), Ok(Duration::from_nanos(202_847_140)));
+        assert_eq!(run_time(""), Err(Malformed("run time")));
+    }
+
+    #[test]
+    fn memory_is_in_kilobytes_and_none_is_none() {
+        let status = "Name:\tcat\nVmPeak:\t 9 kB\nVmHWM:\t    1540 kB\nVmRSS:\t    1024 kB\n";
+        let expected = Memory { resident_bytes: 1 << 20, resident_peak_bytes: 1540 * 1024 };
+        assert_eq!(memory(status), Ok(expected));
+        assert_eq!(memory("Name:\tkthreadd\n"), Ok(Memory::default()));
+        assert_eq!(memory("VmRSS:\t 12 MB\n"), Err(Malformed("VmRSS")));
+    }
+}
