@@ -3,7 +3,7 @@
 //! It judges memtide and any other memcached endpoint, over TLS or plain, and shares no code with
 //! memtide's server but the encoder of requests: replies are read by its own [`reply`].
 //!
-//! - [`arguments`]: the command line, and [`plan`]: what it comes to.
+//! - [`program`]: what `memtide loadtest` does; [`arguments`]: the command line, and [`plan`]: what it comes to.
 //! - [`endpoint`]: what is loaded, and whether it is what it is said to be.
 //! - [`workload`]: what is asked: keys, sizes, command mix, traces, and when: profiles, arrivals.
 //! - [`drive`]: connections and the event loop that asks and hears the answers.
@@ -22,6 +22,7 @@ pub mod events;
 pub mod hooks;
 pub mod measure;
 pub mod plan;
+pub mod program;
 pub mod progress;
 pub mod reply;
 pub mod report;

@@ -3,6 +3,7 @@
 
 mod assemble;
 mod collect;
+mod one;
 mod threads;
 mod trust;
 
@@ -20,6 +21,7 @@ use crate::report::Second;
 
 pub use assemble::{Facts, report};
 use collect::Collection;
+pub use one::run as one;
 use threads::{Job, Threads};
 
 /// How an endpoint is loaded, whatever is asked of it.
@@ -45,6 +47,18 @@ pub struct RunSettings {
     pub duration: Nanos,
     /// Whether a rate is kept.
     pub is_open_loop: bool,
+}
+
+impl RunSettings {
+    /// Connections of this thread that carry load.
+    #[must_use]
+    pub fn lanes_of(&self, thread: u32) -> u32 {
+        share(self.connections, self.threads, thread)
+    }
+}
+
+fn share(all: u32, threads: u32, thread: u32) -> u32 {
+    all / threads + u32::from(thread < all % threads)
 }
 
 /// Sees a run while it goes on.
@@ -87,6 +101,20 @@ pub struct Measured<T> {
     /// The traffic, back from the threads.
     pub traffic: Vec<T>,
     collection: Collection,
+}
+
+impl<T> Measured<T> {
+    /// How long was measured.
+    #[must_use]
+    pub fn measured_s(&self) -> f64 {
+        self.collection.measured_s()
+    }
+
+    /// Replies that came within the measured part.
+    #[must_use]
+    pub fn replies_in_time(&self) -> u64 {
+        self.collection.replies_in_time
+    }
 }
 
 /// Runs the load.
@@ -179,11 +207,10 @@ fn follow(
 
 /// The part of the connections that this thread has.
 fn worker(settings: &RunSettings, clock: Clock, thread: u32) -> WorkerSettings {
-    let share = |all: u32| all / settings.threads + u32::from(thread < all % settings.threads);
     WorkerSettings {
         endpoint: Arc::clone(&settings.endpoint),
-        lanes: share(settings.connections),
-        idle: share(settings.idle_connections),
+        lanes: settings.lanes_of(thread),
+        idle: share(settings.idle_connections, settings.threads, thread),
         pipeline: settings.pipeline,
         is_connect_per_request: settings.is_connect_per_request,
         timeout: settings.timeout,
