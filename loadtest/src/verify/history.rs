@@ -58,6 +58,14 @@ pub enum Action {
     Touch { ttl: u32 },
 }
 
+impl Action {
+    /// Whether it asks for the value.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Self::Get | Self::GetAndTouch { .. })
+    }
+}
+
 /// How a token is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(missing_docs, reason = "memcached's own names")]

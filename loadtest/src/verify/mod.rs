@@ -5,9 +5,20 @@
 //!   [`Verdict`] says where not.
 
 mod check;
+mod diagnose;
+mod excerpt;
+mod explanation;
 mod history;
+mod item;
+mod limits;
+mod prepare;
+mod reach;
+mod search;
+mod step;
 mod traffic;
+mod value;
 mod verdict;
+mod versions;
 
 pub use check::check;
 pub use history::{
