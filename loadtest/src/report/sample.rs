@@ -110,7 +110,7 @@ impl Sample {
 
     /// How much worse the tail of this run is than that of a quiet one.
     fn spread(&self) -> f64 {
-        if self.marks.is_empty() { 1.0 } else { 6.0 }
+        if self.marks.is_empty() { 1.0 } else { 60.0 }
     }
 
     /// The rate asked for: the last step of the profile that has begun, read from its mark.
@@ -180,10 +180,10 @@ impl Sample {
         let mut step = 0.0;
         while step <= steps {
             let fraction = 1.0 - 10f64.powf(-step / 10.0);
-            points.push((fraction, curve(step / 10.0, self.quiet_us, self.spread())));
+            points.push((fraction, curve((step / 10.0).min(5.0), self.quiet_us, self.spread())));
             step += 1.0;
         }
-        points.push((1.0, curve(nines, self.quiet_us, self.spread())));
+        points.push((1.0, curve(5.0, self.quiet_us, self.spread())));
         points
     }
 }

@@ -5,6 +5,9 @@ use super::scale::{Scale, nines};
 use super::svg::{Drawing, NARROW, Size, figure, hit, line, text};
 use crate::report::{Latency, Report, format};
 
+/// Where the axis begins: at the median.
+const BEGIN: f64 = std::f64::consts::LOG10_2;
+
 /// A curve among others.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
@@ -38,8 +41,8 @@ pub(super) fn percentile_curve(report: &Report) -> String {
 }
 
 /// The curves of several runs in one plot; the axis ends at `end` nines.
-pub(super) fn overlaid(curves_: &[Curve], end: f64, alternative: &str, caption: &str) -> String {
-    figure(alternative, caption, |size| curves(curves_, end, size).drawing)
+pub(super) fn overlaid(all: &[Curve], end: f64, alternative: &str, caption: &str) -> String {
+    figure(alternative, caption, |size| curves(all, end, size).drawing)
 }
 
 /// How many nines `count` replies resolve: further right the curve would only repeat its maximum.
@@ -56,16 +59,18 @@ struct Plot {
 }
 
 fn curves(curves: &[Curve], end: f64, size: Size) -> Plot {
-    let figures = || curves.iter().flat_map(|curve| curve.points.iter().map(|point| point.1));
+    let points = curves.iter().flat_map(|curve| &curve.points);
+    let figures = points.filter(|(fraction, _)| *fraction >= 0.5).map(|(_, us)| *us);
     let height = if size.is_narrow { 240.0 } else { 300.0 };
-    let panel = Panel::micros(size, "Latency", (0.0, height), figures());
-    let x = Scale::linear((0.0, end), size.plot());
+    let panel = Panel::micros(size, "Latency", (0.0, height), figures);
+    let x = Scale::linear((BEGIN, end), size.plot());
     let mut content = panel.frame();
     let series: Vec<Series> = curves
         .iter()
         .map(|curve| {
             let place = |(fraction, us): &(f64, f64)| Some((x.at(nines(*fraction).min(end)), *us));
-            let points = curve.points.iter().map(place).collect();
+            let upper_half = curve.points.iter().filter(|(fraction, _)| *fraction >= 0.5);
+            let points = upper_half.map(place).collect();
             Series { label: curve.label.clone(), class: curve.class, points }
         })
         .collect();
@@ -77,14 +82,19 @@ fn curves(curves: &[Curve], end: f64, size: Size) -> Plot {
 fn axis(panel: &Panel, x: Scale, end: f64) -> String {
     let mut out = String::new();
     let bottom = panel.bottom();
-    let mut nine = 0.0;
+    let mut nine = BEGIN;
+    let mut free = f64::NEG_INFINITY;
     while nine <= end {
         let fraction = 1.0 - 10f64.powf(-nine);
         let at = x.at(nine);
         out.push_str(&line((at, panel.top()), (at, bottom), "grid"));
-        let label = format::percentile(fraction).replacen('p', "", 1);
-        out.push_str(&text(at, bottom + 16.0, "tick middle", &format!("{label}%")));
-        nine += 1.0;
+        let label = format!("{}%", format::percentile(fraction).replacen('p', "", 1));
+        let half = 3.2 * label.chars().count() as f64 + 2.0;
+        if at - half > free {
+            out.push_str(&text(at, bottom + 16.0, "tick middle", &label));
+            free = at + half;
+        }
+        nine = nine.floor() + 1.0;
     }
     let middle = f64::midpoint(x.range().0, x.range().1);
     out.push_str(&text(middle, bottom + 34.0, "tick middle", "of replies were at least as fast"));
@@ -112,15 +122,17 @@ fn named_points(plot: &Plot, latency: &Latency, end: f64, size: Size) -> String 
         let (x, y) = (plot.x.at(nines(fraction).min(end)), plot.panel.y.at(us));
         out.push_str(&format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" class=\"named\"/>"));
         if !is_crowded {
-            let side = if fraction == 0.5 { "middle" } else { "end" };
             let told = format::micros_typeset(us);
-            out.push_str(&text(x - 4.0, y - 9.0, &format!("value {side}"), &told));
+            let (x, class) =
+                if fraction == 0.5 { (x + 2.0, "value") } else { (x - 4.0, "value end") };
+            out.push_str(&text(x, y - 9.0, class, &told));
         }
     }
     out
 }
 
 fn hits(plot: &Plot, points: &[(f64, f64)]) -> String {
+    let points: Vec<&(f64, f64)> = points.iter().filter(|(fraction, _)| *fraction >= 0.5).collect();
     let (begin, end) = plot.x.range();
     let (_, nines_max) = plot.x.domain();
     let places: Vec<f64> =

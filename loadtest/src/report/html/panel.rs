@@ -125,7 +125,7 @@ impl Panel {
         for one in series.iter().rev() {
             let class = format!("label end of-{}", one.class);
             out.push_str(&text(x, self.top() - 9.0, &class, &one.label));
-            x -= 6.6 * one.label.chars().count() as f64 + 10.0;
+            x -= 7.4 * one.label.chars().count() as f64 + 10.0;
         }
         out
     }

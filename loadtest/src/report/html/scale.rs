@@ -113,6 +113,16 @@ pub(super) fn time_label(at_s: f64, high: f64) -> String {
     format!("{sign}{:.0}:{:02.0} h", (minutes / 60.0).floor(), minutes % 60.0)
 }
 
+/// A moment, to a tenth of a second, in the words of an axis that ends at `high` seconds.
+pub(super) fn moment_label(at_s: f64, high: f64) -> String {
+    if high <= 180.0 {
+        return format!("{at_s:.1} s").replacen('-', "−", 1);
+    }
+    let tenth = ((at_s.abs() - at_s.abs().floor()) * 10.0).floor();
+    let whole = at_s.abs().floor().copysign(at_s);
+    format!("{}.{tenth:.0}", time_label(whole, high.min(7200.0)))
+}
+
 /// How many nines a percentile has, -log10(1 - p): the place of a fraction on the percentile axis.
 pub(super) fn nines(fraction: f64) -> f64 {
     if fraction >= 1.0 { f64::INFINITY } else { -(1.0 - fraction).log10() }
@@ -145,6 +155,10 @@ mod tests {
         assert_eq!(labels, ["−2 s", "90 s"]);
         assert_eq!(time_label(750.0, 3600.0), "12:30");
         assert_eq!(time_label(8100.0, 10_000.0), "2:15 h");
+        assert_eq!(moment_label(12.42, 60.0), "12.4 s");
+        assert_eq!(moment_label(-1.5, 60.0), "−1.5 s");
+        assert_eq!(moment_label(119.96, 3600.0), "1:59.9");
+        assert_eq!(moment_label(8100.0, 10_000.0), "135:00.0");
     }
 
     #[test]

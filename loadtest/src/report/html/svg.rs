@@ -19,7 +19,7 @@ pub(super) struct Size {
 
 /// For a desk's screen.
 pub(super) const WIDE: Size =
-    Size { name: "wide", width: 1080.0, left: 64.0, right: 76.0, is_narrow: false };
+    Size { name: "wide", width: 1080.0, left: 64.0, right: 92.0, is_narrow: false };
 
 /// For a phone's.
 pub(super) const NARROW: Size =

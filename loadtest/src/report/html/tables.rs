@@ -1,7 +1,7 @@
 //! The figures of a report as headline tiles and tables.
 
 use super::bins::bins;
-use super::scale::time_label;
+use super::scale::{moment_label, time_label};
 use super::svg::escape;
 use super::timeline::mark_class;
 use crate::report::text::{resets, source};
@@ -40,9 +40,11 @@ pub(super) fn tiles(report: &Report) -> String {
     let mut tiles = vec![(
         "Throughput",
         format::rate(per_second),
-        if report.is_open_loop && totals.scheduled > 0 {
-            let kept = totals.requests as f64 / totals.scheduled as f64;
-            format!("{} of what was due was written", format::percent(kept))
+        if report.is_open_loop {
+            format!(
+                "of {} that were due",
+                format::rate(totals.scheduled as f64 / report.measured_s)
+            )
         } else {
             "each reply called the next request".to_owned()
         },
@@ -217,7 +219,7 @@ pub(super) fn marks(report: &Report) -> String {
             let (class, word) = (mark_class(mark.source), source(mark.source));
             vec![
                 (index + 1).to_string(),
-                format::moment(mark.at_s),
+                moment_label(mark.at_s, report.measured_s),
                 format!("<span class=\"source {class}\">{word}</span>"),
                 escape(&mark.text),
             ]

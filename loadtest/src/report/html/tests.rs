@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::super::sample::{Sample, distrusted, mark, with_resets};
-use super::super::{Ended, MarkSource, Report};
-use super::render;
+use super::super::{Ended, MarkSource, NamedReports, Report};
+use super::{comparison, render};
 
 /// Pages of all kinds, to be looked at with a browser.
 #[test]
@@ -17,6 +17,27 @@ fn pages_to_look_at() {
     for (name, report) in samples() {
         write(&format!("{name}.html"), render(&report));
     }
+    write("compared.html", comparison("memtide and its peers", &peers()));
+}
+
+/// Three endpoints, the last with a round that is not to be believed.
+fn peers() -> Vec<NamedReports> {
+    let peers = [("memtide", 90.0), ("memcached --tls", 140.0), ("haproxy + memcached", 260.0)];
+    let mut peers: Vec<NamedReports> = peers
+        .into_iter()
+        .map(|(name, quiet_us)| NamedReports {
+            name: name.to_owned(),
+            reports: (0..5u8)
+                .map(|round| {
+                    let quiet_us = quiet_us * (1.0 + f64::from(round * 7 % 5) / 20.0);
+                    Sample::quiet(name, 10, quiet_us).report(u64::from(round))
+                })
+                .collect(),
+        })
+        .collect();
+    let late = peers[2].reports.remove(0);
+    peers[2].reports.push(distrusted(late));
+    peers
 }
 
 fn samples() -> Vec<(&'static str, Report)> {

@@ -224,12 +224,10 @@ impl<'r> Chart<'r> {
                 let x = self.x.at(bin.middle_s());
                 self.content.push_str(&text(x, self.y, "sign middle", sign));
             }
-            let (left, right) = self.size.plot();
-            if self.size.is_narrow {
-                self.content.push_str(&text(left - 8.0, self.y, "label end of-errors", label));
-            } else {
+            if !self.size.is_narrow {
+                let x = self.size.plot().1 + 7.0;
                 let told = format!("{} {label}", format::short_count(total as f64));
-                self.content.push_str(&text(right + 7.0, self.y, "label of-errors", &told));
+                self.content.push_str(&text(x, self.y, "label of-errors", &told));
             }
         }
         self.y += 14.0;

@@ -2,7 +2,7 @@
 
 use crate::report::html::labels::{Flag, Placed, flags};
 use crate::report::html::scale::Scale;
-use crate::report::html::svg::{Size, line, shortened, text};
+use crate::report::html::svg::{Size, area, line, shortened, text};
 use crate::report::{Mark, MarkSource};
 
 const ROW: f64 = 16.0;
@@ -17,6 +17,7 @@ pub(super) struct Layout {
 struct Placing {
     x: f64,
     label: String,
+    width: f64,
     class: &'static str,
     /// `None` where there was no room for the label.
     placed: Option<Placed>,
@@ -43,19 +44,26 @@ pub(super) fn layout(marks: &[Mark], x: Scale, size: Size) -> Layout {
         .zip(&labels)
         .map(|(mark, label)| Flag {
             x: x.at(mark.at_s),
-            width: 6.3 * label.chars().count() as f64 + 9.0,
+            width: width(label, mark.source),
             rank: rank(mark.source),
         })
         .collect();
     let placed = flags(&wanted, rows_max, size.width);
     let rows = placed.iter().flatten().map(|placed| placed.row + 1).max().unwrap_or(0);
     let marks = marks.iter().zip(labels).zip(placed).map(|((mark, label), placed)| Placing {
+        width: width(&label, mark.source),
         x: x.at(mark.at_s),
         label,
         class: class(mark.source),
         placed,
     });
     Layout { marks: marks.collect(), height: rows as f64 * ROW }
+}
+
+/// About how wide a label is.
+fn width(label: &str, source: MarkSource) -> f64 {
+    let letter = if source == MarkSource::Hook { 6.8 } else { 6.0 };
+    letter * label.chars().count() as f64 + 10.0
 }
 
 /// How it is drawn.
@@ -88,14 +96,21 @@ impl Layout {
         lines.collect()
     }
 
-    /// The labels.
+    /// The labels, each on a ground of its own that hides lines behind it.
     pub(super) fn labels(&self) -> String {
         let labels = self.marks.iter().filter_map(|mark| {
             let placed = mark.placed?;
-            let y = placed.row as f64 * ROW + 12.0;
+            let top = placed.row as f64 * ROW;
             let (x, side) =
                 if placed.is_left { (mark.x - 4.0, " end") } else { (mark.x + 4.0, "") };
-            Some(text(x, y, &format!("flag {}{side}", mark.class), &mark.label))
+            let (from, to) = if placed.is_left {
+                (mark.x - mark.width + 6.0, mark.x - 1.0)
+            } else {
+                (mark.x + 1.0, mark.x + mark.width - 6.0)
+            };
+            let class = format!("flag {}{side}", mark.class);
+            let ground = area((from, top + 1.0), (to, top + ROW - 1.0), "ground");
+            Some(ground + &text(x, top + 12.0, &class, &mark.label))
         });
         labels.collect()
     }

@@ -1,0 +1,151 @@
+//! Rounds as dots and percentile curves over each other.
+
+use super::median;
+use super::metrics::{CPU, Metric, P99, THROUGHPUT, is_believed};
+use crate::report::html::curve::{Curve, end_of, overlaid};
+use crate::report::html::scale::{Scale, linear_ticks, nines};
+use crate::report::html::svg::{Drawing, Size, figure, line, shortened, text};
+use crate::report::{NamedReports, Report};
+
+/// Colour and dashes of each endpoint; they begin again where there are more.
+const CLASSES: [&str; 6] = ["s-a", "s-b", "s-c", "s-d", "s-e", "s-f"];
+
+/// The same for single rounds.
+const THIN: [&str; 6] = ["s-a thin", "s-b thin", "s-c thin", "s-d thin", "s-e thin", "s-f thin"];
+
+const ROW: f64 = 22.0;
+
+/// Each round as a dot, for the figures that matter most.
+pub(super) fn rounds(endpoints: &[NamedReports]) -> String {
+    let mut out = String::new();
+    for metric in [THROUGHPUT, CPU, P99] {
+        let told: Vec<String> = endpoints
+            .iter()
+            .filter_map(|endpoint| {
+                let middle = median(&metric.of(&endpoint.reports))?;
+                Some(format!("{} {}", endpoint.name, (metric.tell)(middle)))
+            })
+            .collect();
+        if !told.is_empty() {
+            let alternative =
+                format!("{} of each round; medians: {}.", metric.name, told.join(", "));
+            let caption = "Each dot is a round, the stroke is their median.";
+            out.push_str(&figure(&alternative, caption, |size| strip(endpoints, &metric, size)));
+        }
+    }
+    out
+}
+
+fn strip(endpoints: &[NamedReports], metric: &Metric, size: Size) -> Drawing {
+    let left = if size.is_narrow { 96.0 } else { 150.0 };
+    let range = (left, size.width - if size.is_narrow { 22.0 } else { 40.0 });
+    let all = endpoints.iter().flat_map(|endpoint| metric.of(&endpoint.reports));
+    let ticks = linear_ticks(all.fold(0.0, f64::max), if size.is_narrow { 3.0 } else { 8.0 });
+    let x = Scale::linear((0.0, ticks.last().copied().unwrap_or(1.0)), range);
+    let bottom = 24.0 + ROW * endpoints.len() as f64;
+    let mut content = text(0.0, 13.0, "title", &super::super::capital(metric.name));
+    for tick in &ticks {
+        let at = x.at(*tick);
+        content.push_str(&line((at, 24.0), (at, bottom), "grid"));
+        content.push_str(&text(at, bottom + 15.0, "tick middle", &(metric.tell)(*tick)));
+    }
+    for (index, endpoint) in endpoints.iter().enumerate() {
+        let y = 24.0 + ROW * (index as f64 + 0.5);
+        let class = CLASSES[index % CLASSES.len()];
+        let name = shortened(&endpoint.name, if size.is_narrow { 13 } else { 21 });
+        let label = format!("label end of-{class}");
+        content.push_str(&text(left - 10.0, y + 4.0, &label, &name));
+        let figures = metric.of(&endpoint.reports);
+        for figure in &figures {
+            let at = x.at(*figure);
+            content.push_str(&format!(
+                "<circle cx=\"{at:.1}\" cy=\"{y:.1}\" r=\"4.5\" class=\"{class}\"/>"
+            ));
+        }
+        if let Some(middle) = median(&figures) {
+            let at = x.at(middle);
+            content.push_str(&line((at, y - 9.0), (at, y + 9.0), "median"));
+        }
+    }
+    Drawing { content, height: bottom + 22.0 }
+}
+
+/// The percentile curves: a line for each round that is to be believed, and a strong one for the
+/// median of an endpoint's rounds.
+pub(super) fn curves(endpoints: &[NamedReports]) -> String {
+    let believed: Vec<Vec<&Report>> = endpoints
+        .iter()
+        .map(|endpoint| endpoint.reports.iter().filter(|r| is_believed(r)).collect())
+        .collect();
+    let ends = believed.iter().flatten().map(|r| end_of(&r.percentiles, r.latency.count));
+    let end = ends.fold(f64::INFINITY, f64::min);
+    if !end.is_finite() {
+        return "<p class=\"alarm\">No round's latency is to be believed.</p>".to_owned();
+    }
+    let mut all = Vec::new();
+    for (index, rounds) in believed.iter().enumerate() {
+        let class = THIN[index % THIN.len()];
+        all.extend(rounds.iter().map(|report| Curve {
+            label: String::new(),
+            class,
+            points: report.percentiles.clone(),
+        }));
+    }
+    for (index, (rounds, endpoint)) in believed.iter().zip(endpoints).enumerate() {
+        let label = shortened(&endpoint.name, 13);
+        let class = CLASSES[index % CLASSES.len()];
+        all.push(Curve { label, class, points: middle(rounds, end) });
+    }
+    let caption = "Strong: the median of the rounds; thin: each round. Each step to the right is \
+                   ten times rarer; both axes are logarithmic.";
+    overlaid(&all, end, "Latency by percentile of each endpoint; medians are above.", caption)
+}
+
+/// At each tenth of a nine, the median of the rounds.
+fn middle(rounds: &[&Report], end: f64) -> Vec<(f64, f64)> {
+    let mut points = Vec::new();
+    let mut nine = std::f64::consts::LOG10_2;
+    while nine <= end + 0.001 {
+        let at: Vec<f64> = rounds.iter().filter_map(|r| latency_at(&r.percentiles, nine)).collect();
+        if let Some(us) = median(&at) {
+            // A hair above, so that the first point does not fall below the axis by rounding.
+            points.push((1.0 - 10f64.powf(-nine) + 1e-12, us));
+        }
+        nine += 0.1;
+    }
+    points
+}
+
+/// A curve's latency at `nine` nines, between its points by their logarithms.
+fn latency_at(points: &[(f64, f64)], nine: f64) -> Option<f64> {
+    let after = points.iter().position(|(fraction, _)| nines(*fraction) >= nine);
+    let after = after.unwrap_or(points.len().checked_sub(1)?);
+    let ((f1, us1), (f0, us0)) = (points[after], points[after.saturating_sub(1)]);
+    let (n1, n0) = (nines(f1), nines(f0));
+    if !n1.is_finite() || n1 <= n0 || us0 <= 0.0 {
+        return Some(us1);
+    }
+    let part = ((nine - n0) / (n1 - n0)).clamp(0.0, 1.0);
+    Some(us0 * (us1 / us0).powf(part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_between_two_points_is_between_theirs() {
+        let points = [(0.5, 100.0), (0.9, 100.0), (0.99, 400.0), (1.0, 900.0)];
+        assert_eq!(latency_at(&points, 0.5), Some(100.0));
+        assert!((latency_at(&points, 1.5).unwrap() - 200.0).abs() < 1e-9);
+        assert_eq!(latency_at(&points, 4.0), Some(900.0));
+        assert_eq!(latency_at(&[], 1.0), None);
+    }
+
+    #[test]
+    fn the_median_is_the_middle_or_between_the_two_in_the_middle() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
+        assert_eq!(median(&[f64::NAN]), None);
+    }
+}
