@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use rand::Rng;
 
+pub(super) use self::replies::outcome_of_line;
 use self::retrieval::AskedKeys;
 pub(super) use self::writing::Writer;
 use super::mix::is_counter;

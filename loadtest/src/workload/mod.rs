@@ -24,7 +24,7 @@ mod random;
 mod settings;
 mod shape;
 mod sizes;
-
+pub mod trace;
 mod values;
 
 pub use arrivals::{Arrivals, Spacing, SpacingError};
@@ -35,6 +35,6 @@ pub use names::{KeyNames, KeyNamesError};
 pub use popularity::{Popularity, PopularityError, PopularitySampler};
 pub use profile::{Profile, ProfileError, ProfileStep};
 pub use random::{RunRng, rng};
-pub use settings::{LoadSettings, SettingsError};
+pub use settings::{LoadSettings, SettingsError, SettingsProblem};
 pub use shape::{Shape, ShapeError};
 pub use sizes::{KEY_BYTES_MAX, KeySizes, SizesError, VALUE_BYTES_MAX, ValueSizes};

@@ -11,16 +11,8 @@ impl LoadTraffic {
         request: &LoadRequest,
         event: &Event<'_>,
     ) -> Progress {
-        use CommandKind::{Add, Append, Cas, Decr, Delete, Incr, Prepend, Replace, Set, Touch};
-        let outcome = match (request.command, event) {
-            (Set | Add | Replace | Append | Prepend | Cas, Event::Stored) => Outcome::Stored,
-            (Set | Add | Replace | Append | Prepend, Event::NotStored) => Outcome::NotStored,
-            (Cas, Event::Exists) => Outcome::Exists,
-            (Cas | Incr | Decr | Delete | Touch, Event::NotFound) => Outcome::NotFound,
-            (Incr | Decr, Event::Number(_)) => Outcome::Number,
-            (Delete, Event::Deleted) => Outcome::Deleted,
-            (Touch, Event::Touched) => Outcome::Touched,
-            _ => return Progress::OutOfStep,
+        let Some(outcome) = outcome_of_line(request.command, event) else {
+            return Progress::OutOfStep;
         };
         self.plan_follow_ups(lane, request, outcome);
         Progress::Done { outcome, hits: 0, misses: 0 }
@@ -61,6 +53,25 @@ impl LoadTraffic {
         };
         Progress::Done { outcome, hits, misses }
     }
+}
+
+/// What a reply of one line says to a classic command that is no retrieval; `None` when it is no reply
+/// to that.
+pub(in super::super) fn outcome_of_line(
+    command: CommandKind,
+    event: &Event<'_>,
+) -> Option<Outcome> {
+    use CommandKind::{Add, Append, Cas, Decr, Delete, Incr, Prepend, Replace, Set, Touch};
+    Some(match (command, event) {
+        (Set | Add | Replace | Append | Prepend | Cas, Event::Stored) => Outcome::Stored,
+        (Set | Add | Replace | Append | Prepend, Event::NotStored) => Outcome::NotStored,
+        (Cas, Event::Exists) => Outcome::Exists,
+        (Cas | Incr | Decr | Delete | Touch, Event::NotFound) => Outcome::NotFound,
+        (Incr | Decr, Event::Number(_)) => Outcome::Number,
+        (Delete, Event::Deleted) => Outcome::Deleted,
+        (Touch, Event::Touched) => Outcome::Touched,
+        _ => return None,
+    })
 }
 
 /// The key among return flags: `c12 kfoo`.

@@ -50,6 +50,11 @@ impl AskedKeys {
         self.keys.drain(..keys.min(self.keys.len()));
         self.expected = 0;
     }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.keys.capacity()
+    }
 }
 
 impl LoadTraffic {
