@@ -163,6 +163,8 @@ fn rounds_that_are_not_to_be_believed_count_for_no_latency() {
     let row = &p99[..p99.find("</tr>").unwrap()];
     assert!(row.contains("<b>2.00x</b>"), "{row}");
     assert!(!page.contains("77.7 ms"), "{page}");
+    let curves = page.matches("class=\"s-b thin\"").count();
+    assert_eq!(curves, 4, "two rounds in two sizes");
     assert!(page.contains("other, 1 of 3 rounds: "), "{page}");
 }
 
