@@ -92,9 +92,10 @@ pub struct ConnectionArguments {
 /// How much, and for how long.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LoadArguments {
-    /// Requests per second (20k), whatever the endpoint does; or max: each reply calls the next
-    #[arg(long, value_name = "RATE", default_value = "max")]
-    pub rate: String,
+    /// Requests per second (20k), whatever the endpoint does; or max, where each reply calls the
+    /// next [default: max; with --trace the trace's]
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
 
     /// Spacing of requests: poisson or uniform
     #[arg(long, value_name = "SPACING", default_value = "poisson")]

@@ -80,7 +80,9 @@ impl Proxy {
 pub struct Usage {
     /// Items stored.
     pub items: u64,
-    /// Their bytes.
+    /// Items evicted since the start.
+    pub evicted: u64,
+    /// Bytes of the items stored.
     pub data_bytes: u64,
     /// Metered work in 1/1024 ECPU, since the start.
     pub ecpu_units: u64,
@@ -101,6 +103,7 @@ impl Observer {
         let store = self.0.store.stats();
         Usage {
             items: store.items,
+            evicted: store.evicted,
             data_bytes: store.bytes,
             ecpu_units: self.0.totals().ecpu_units,
             metered_byte_seconds: self.0.metered_byte_seconds(),

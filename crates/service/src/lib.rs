@@ -6,12 +6,13 @@
 //! - [`tls`]: certificates: made, loaded, checked, reloaded without closing a connection.
 //! - [`logging`]: tracing's set-up, and a limiter for the lines that clients cause.
 //! - [`drain`], [`signals`]: how a process stops.
-//! - [`metrics`], [`admin`]: what a process says of itself, over HTTP.
+//! - [`metrics`], [`events`], [`admin`]: what a process says of itself, over HTTP.
 //! - [`limits`]: every bound of this crate, by name.
 
 pub mod admin;
 pub mod config;
 pub mod drain;
+pub mod events;
 pub mod host;
 pub mod limits;
 pub mod listen;

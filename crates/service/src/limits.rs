@@ -16,6 +16,13 @@ pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// reads slowly gives his place up. Each connection carries one request.
 pub const ADMIN_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Events that the admin HTTP can still tell of; the oldest gives way. One who asks
+/// once a second misses none unless a thousand happen in it.
+pub const EVENTS_MAX: usize = 1024;
+
+/// Bytes of an event's text; a longer one is cut.
+pub const EVENT_TEXT_BYTES_MAX: usize = 256;
+
 /// A PEM file (certificate chain, key, CA bundle) larger than this is a mistake. The largest
 /// bundles of public CAs are a quarter of it.
 pub const PEM_BYTES_MAX: u64 = 1024 * 1024;

@@ -7,12 +7,13 @@ use memtide_service::admin::{
     Answers, Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range,
 };
 use memtide_service::drain::Drain;
+use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
 use crate::settings::ServeConfig;
 
-/// Where the admin HTTP has its answers from.
+/// Where the admin HTTP has its answers from. No event is recorded yet.
 pub fn answers(
     config: &ServeConfig,
     endpoint: &Endpoint,
@@ -26,7 +27,7 @@ pub fn answers(
     metrics.register(Arc::clone(tls) as _);
     metrics.register(Arc::new(observer.clone()));
     let cache = Served { config: config.clone(), endpoint: endpoint.clone(), observer };
-    Answers { metrics, cache: Arc::new(cache), drain: drain.watch() }
+    Answers { metrics, cache: Arc::new(cache), events: Events::new(), drain: drain.watch() }
 }
 
 /// The cache, as the admin HTTP tells of it.

@@ -2,6 +2,7 @@
 
 mod described;
 mod stop;
+mod watch;
 
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -11,12 +12,14 @@ use memtide_proxy::limits::REJECTIONS_MAX;
 use memtide_proxy::{Listeners, Proxy, ProxyConfig};
 use memtide_service::admin::{self, Endpoint};
 use memtide_service::drain::Drain;
+use memtide_service::events::EventKind;
 use memtide_service::listen::listen;
 use memtide_service::signals::Signals;
 use memtide_service::tls::{self, Made, Tls};
 use memtide_service::{host, logging};
 use memtide_topology::HashSeed;
 
+use self::stop::Running;
 use crate::failure::Failure;
 use crate::settings::ServeConfig;
 use crate::welcome;
@@ -75,8 +78,9 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
     let drain = Drain::new();
     let proxy = Proxy::start(proxy_config(&config), listeners, &tls, drain.watch())
         .map_err(cannot_start)?;
-    let reloader = tls::watch(Arc::clone(&tls)).map_err(cannot_start)?;
     let answers = described::answers(&config, &endpoint, proxy.observer(), &tls, &drain);
+    let events = answers.events.clone();
+    let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(cannot_start)?;
     let admin = admin::serve(admin_listener, answers).map_err(cannot_start)?;
 
     tracing::info!(
@@ -85,9 +89,12 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
         admin = %admin_address,
         "listening"
     );
+    let ports = format!("on ports {} and {}", endpoint.port, endpoint.read_port);
+    events.record(EventKind::Listening, ports);
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
-    let stopped = stop::until_stopped(config.drain_timeout, signals, &drain, &reloader, proxy);
-    let code = runtime.block_on(stopped);
+    runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
+    let running = Running { drain, reloader, events, proxy };
+    let code = runtime.block_on(stop::until_stopped(config.drain_timeout, signals, running));
     drop(admin);
     Ok(code)
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use memtide_proxy::Proxy;
 use memtide_service::drain::Drain;
+use memtide_service::events::{EventKind, Events};
 use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::Reloader;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -14,17 +15,29 @@ use crate::failure;
 /// Cores that were told to drop everything need no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
+/// What runs until it is stopped.
+pub struct Running {
+    /// Tells everyone to stop.
+    pub drain: Drain,
+    /// Reads certificates again.
+    pub reloader: Reloader,
+    /// What happens meanwhile.
+    pub events: Events,
+    /// Serves.
+    pub proxy: Proxy,
+}
+
 /// Waits for signals: the first that stops begins the drain, a second one ends the process at once.
 pub async fn until_stopped(
     drain_timeout: Duration,
     mut signals: Signals,
-    drain: &Drain,
-    reloader: &Reloader,
-    proxy: Proxy,
+    running: Running,
 ) -> ExitCode {
-    let signal = next_stop(&mut signals, reloader).await;
+    let Running { drain, reloader, events, proxy } = running;
+    let signal = next_stop(&mut signals, &reloader).await;
     let deadline = Instant::now() + drain_timeout;
     tracing::info!(signal = signal.name(), deadline_secs = drain_timeout.as_secs(), "draining");
+    events.record(EventKind::DrainBegan, format!("by {}", signal.name()));
     drain.begin(deadline);
     let mut joined = tokio::task::spawn_blocking(move || proxy.join());
     tokio::select! {
@@ -34,8 +47,9 @@ pub async fn until_stopped(
         }
         () = sleep_until(deadline) => {
             tracing::warn!("the drain took too long; connections are dropped");
+            events.record(EventKind::DrainOverdue, "connections are dropped");
         }
-        signal = next_stop(&mut signals, reloader) => end_at_once(signal),
+        signal = next_stop(&mut signals, &reloader) => end_at_once(signal),
     }
     drain.stop();
     tokio::select! {
@@ -44,7 +58,7 @@ pub async fn until_stopped(
             tracing::error!("a core does not stop; the process ends without it");
             std::process::exit(i32::from(failure::INTERNAL));
         }
-        signal = next_stop(&mut signals, reloader) => end_at_once(signal),
+        signal = next_stop(&mut signals, &reloader) => end_at_once(signal),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Admin HTTP: `/metrics`, `/healthz`, `/readyz` and `GET /v1/cache`.
+//! Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `GET /v1/cache` and `GET /v1/events`.
 //!
 //! It runs on a thread and a runtime of its own, so that neither a scrape nor a slow reader takes
 //! time from a core of the data path. Every connection carries one request and lives for at most

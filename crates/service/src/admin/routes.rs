@@ -2,14 +2,18 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
-    extract::State,
+    extract::{RawQuery, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
 
 use super::{Cache, CacheDescription, CacheState};
-use crate::{drain::DrainWatch, metrics::Registry};
+use crate::{
+    drain::DrainWatch,
+    events::{Events, EventsPage},
+    metrics::Registry,
+};
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -18,6 +22,8 @@ pub struct Answers {
     pub metrics: Registry,
     /// The cache that this process serves.
     pub cache: Arc<dyn Cache>,
+    /// What `/v1/events` tells.
+    pub events: Events,
     /// `/readyz` says no once the process drains.
     pub drain: DrainWatch,
 }
@@ -28,6 +34,7 @@ pub(super) fn router(answers: Answers) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/v1/cache", get(cache))
+        .route("/v1/events", get(events))
         .fallback(unknown)
         .with_state(answers)
 }
@@ -59,8 +66,26 @@ async fn cache(State(answers): State<Answers>) -> Json<CacheDescription> {
     Json(cache)
 }
 
+async fn events(
+    State(answers): State<Answers>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<EventsPage>, (StatusCode, &'static str)> {
+    let mistake = (
+        StatusCode::BAD_REQUEST,
+        "after: give a sequence, as in /v1/events?after=12, or nothing\n",
+    );
+    let after = match query.as_deref() {
+        None | Some("") => 0,
+        Some(query) => {
+            query.strip_prefix("after=").and_then(|it| it.parse().ok()).ok_or(mistake)?
+        }
+    };
+    Ok(Json(answers.events.after(after)))
+}
+
 async fn unknown() -> (StatusCode, &'static str) {
-    (StatusCode::NOT_FOUND, "not found; there are /metrics, /healthz, /readyz and /v1/cache\n")
+    let known = "not found; there are /metrics, /healthz, /readyz, /v1/cache and /v1/events\n";
+    (StatusCode::NOT_FOUND, known)
 }
 
 fn verdict(verdict: Result<(), String>) -> Response {

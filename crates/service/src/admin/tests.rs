@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::*;
 use crate::{
     drain::Drain,
+    events::{EventKind, Events},
     listen::listen,
     metrics::{BuildInfo, ProcessSource, Registry},
 };
@@ -50,13 +51,17 @@ impl Cache for Fixed {
 }
 
 fn start() -> (Admin, Drain, SocketAddr) {
+    start_with(Events::new())
+}
+
+fn start_with(events: Events) -> (Admin, Drain, SocketAddr) {
     let listener = listen("--admin", &["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
     let drain = Drain::new();
     let metrics = Registry::new();
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::new(BuildInfo { version: "0" }));
-    let answers = Answers { metrics, cache: Arc::new(Fixed), drain: drain.watch() };
+    let answers = Answers { metrics, cache: Arc::new(Fixed), events, drain: drain.watch() };
     (serve(listener, answers).unwrap(), drain, address)
 }
 
@@ -106,6 +111,31 @@ fn the_four_answers() {
     assert_eq!(get(address, "/nothing").0, "HTTP/1.1 404 Not Found");
     let post = ask(address, "POST /v1/cache HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
     assert_eq!(post.0, "HTTP/1.1 405 Method Not Allowed");
+}
+
+#[test]
+fn events_are_told_from_where_one_left_off() {
+    let events = Events::new();
+    let (_admin, _drain, address) = start_with(events.clone());
+    let told = |path| -> serde_json::Value {
+        let (status, body) = get(address, path);
+        assert_eq!(status, "HTTP/1.1 200 OK", "{body}");
+        serde_json::from_str(&body).unwrap()
+    };
+    events.record(EventKind::Listening, "on 11211");
+    let first = told("/v1/events");
+    assert_eq!(first["events"][0]["kind"], "listening");
+    assert_eq!((&first["events"][0]["text"], &first["next"]), (&"on 11211".into(), &1.into()));
+    events.record(EventKind::DrainBegan, "by SIGTERM");
+    let second = told("/v1/events?after=1");
+    assert_eq!(second["events"].as_array().unwrap().len(), 1);
+    assert_eq!((&second["events"][0]["sequence"], &second["forgotten"]), (&2.into(), &0.into()));
+    assert_eq!(told("/v1/events?after=2")["events"].as_array().unwrap().len(), 0);
+    for query in ["after=x", "after=-1", "before=1"] {
+        let (status, body) = get(address, &format!("/v1/events?{query}"));
+        assert_eq!(status, "HTTP/1.1 400 Bad Request", "{query}");
+        assert!(body.contains("/v1/events?after=12"), "{body}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::{
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::{Reloaded, Tls, UtcMinute};
+use crate::events::{EventKind, Events};
 use crate::limits::{
     TLS_POLL_INTERVAL, TLS_RELOAD_DELAY_MAX, TLS_RELOAD_QUIET, TLS_REMINDER_BEFORE,
     TLS_REMINDER_INTERVAL,
@@ -48,7 +49,8 @@ impl Drop for Reloader {
     }
 }
 
-/// Watches the files of `tls` on a thread of its own, and reloads and logs when they change.
+/// Watches the files of `tls` on a thread of its own, and reloads, logs and records in `events`
+/// when they change.
 ///
 /// The directories are watched, not the files, so that a rename into place and the swap of a
 /// symlink (as Kubernetes updates a mounted secret) are seen. Where the system refuses to watch,
@@ -57,13 +59,13 @@ impl Drop for Reloader {
 ///
 /// # Errors
 /// When the system refuses a thread.
-pub fn watch(tls: Arc<Tls>) -> io::Result<Reloader> {
+pub fn watch(tls: Arc<Tls>, events: Events) -> io::Result<Reloader> {
     let (wake, woken) = mpsc::channel();
     let watcher = watcher(&tls, wake.clone());
     let run = move || {
         // Dropping it would end the watch.
         let _watcher = watcher;
-        Loop { tls, woken, last_error: None, last_reminder: None }.run();
+        Loop { tls, events, woken, last_error: None, last_reminder: None }.run();
     };
     let thread = thread::Builder::new().name("tls-reload".to_owned()).spawn(run)?;
     Ok(Reloader { wake, thread: Some(thread) })
@@ -91,6 +93,7 @@ fn watcher(tls: &Tls, wake: Sender<Wake>) -> Option<RecommendedWatcher> {
 
 struct Loop {
     tls: Arc<Tls>,
+    events: Events,
     woken: Receiver<Wake>,
     /// What the last attempt failed with, so that one broken file is told of once.
     last_error: Option<String>,
@@ -151,10 +154,13 @@ impl Loop {
             Ok(Reloaded::Replaced(not_after)) => {
                 self.tls.count(true);
                 tracing::info!(%not_after, "new TLS certificate in force; connections stay open");
+                let text = format!("new certificate in force, valid until {not_after}");
+                self.events.record(EventKind::TlsReloaded, text);
             }
             Err(error) if is_news => {
                 self.tls.count(false);
                 tracing::error!(%error, "new TLS files refused; the certificate in force stays");
+                self.events.record(EventKind::TlsReloadFailed, error.to_string());
             }
             Err(_) => {}
         }

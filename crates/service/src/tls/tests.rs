@@ -14,6 +14,7 @@ use rustls::{
 use tempfile::TempDir;
 
 use super::*;
+use crate::events::{EventKind, Events};
 
 struct Ca {
     pem: String,
@@ -345,7 +346,8 @@ fn files_are_watched_and_symlinks_swapped() {
     let identity = Identity::Given { cert: path("tls.crt"), key: path("tls.key") };
     let (tls, _) = Tls::open(TlsSettings { identity, client_ca: None }).unwrap();
     let tls = Arc::new(tls);
-    let reloader = watch(Arc::clone(&tls)).unwrap();
+    let events = Events::new();
+    let reloader = watch(Arc::clone(&tls), events.clone()).unwrap();
 
     publish("..v2", &ca.issue(2000, 3500));
     eventually("a swapped symlink", || tls.not_after().to_string().starts_with("3500"));
@@ -356,4 +358,8 @@ fn files_are_watched_and_symlinks_swapped() {
     reloader.reload();
     eventually("a good file after it", || tls.not_after().to_string().starts_with("3600"));
     eventually("its count", || tls.reloads_done.load(Ordering::Relaxed) == 2);
+    eventually("its event", || events.after(0).next == 3);
+    let kinds: Vec<_> = events.after(0).events.into_iter().map(|event| event.kind).collect();
+    let (reloaded, failed) = (EventKind::TlsReloaded, EventKind::TlsReloadFailed);
+    assert_eq!(kinds, [reloaded, failed, reloaded]);
 }

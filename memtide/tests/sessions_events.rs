@@ -1,0 +1,51 @@
+//! What the admin HTTP tells of what happened to the process.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use memtide_testkit::{Memtide, PATIENCE, Server, Signal, wait_until};
+
+/// The events after one, as their kinds and texts, and where to go on.
+fn events(memtide: &Memtide, after: u64) -> (Vec<(String, String)>, u64) {
+    let reply = memtide.get(&format!("/v1/events?after={after}"));
+    let page: serde_json::Value = serde_json::from_str(&reply.body).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let events = page["events"].as_array().unwrap();
+    let told = events.iter().map(|event| (text(&event["kind"]), text(&event["text"])));
+    (told.collect(), page["next"].as_u64().unwrap())
+}
+
+/// Waits for the next events after this one.
+fn next_events(memtide: &Memtide, after: u64) -> (Vec<(String, String)>, u64) {
+    wait_until("an event", PATIENCE, || {
+        let (events, next) = events(memtide, after);
+        (!events.is_empty()).then_some((events, next))
+    })
+}
+
+#[test]
+fn a_life_is_told_in_events() {
+    let memtide = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--memory", "16m"]);
+    let mut memtide = memtide.start();
+    let ports = (memtide.address().port(), memtide.read_address().port());
+    let on = format!("on ports {} and {}", ports.0, ports.1);
+    let (told, next) = next_events(&memtide, 0);
+    assert_eq!(told, [("listening".to_owned(), on)]);
+
+    let mut client = memtide.connect();
+    let value = "x".repeat(900_000);
+    for key in 0..30 {
+        let request = format!("set {key} 0 0 {}\r\n{value}\r\n", value.len());
+        assert_eq!(client.ask(request.as_bytes()).unwrap(), "STORED\r\n");
+    }
+    let (told, next) = next_events(&memtide, next);
+    let limit = "items reached the limit of 16777216 bytes".to_owned();
+    assert_eq!(told, [("evictions_began".to_owned(), limit)]);
+
+    // A command without its data block holds the drain open.
+    client.send(b"set a 0 0 3\r\n").unwrap();
+    client.send(b"mn\r\n").unwrap();
+    memtide.signal(Signal::TERM);
+    let (told, _) = next_events(&memtide, next);
+    assert_eq!(told, [("drain_began".to_owned(), "by SIGTERM".to_owned())]);
+    drop(client);
+    assert!(memtide.wait_exit(PATIENCE).success());
+}
