@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::line::{Cadence, Span};
+use self::line::{Cadence, Failures, Span};
 use crate::report::Second;
 
 /// The live display of one run, on standard error.
@@ -21,7 +21,7 @@ pub struct Progress {
 
 #[derive(Debug)]
 enum Display {
-    Terminal(ProgressBar),
+    Terminal { bar: ProgressBar, so_far: Failures },
     Lines { cadence: Cadence, untold: Span, filled_tenths: u64 },
 }
 
@@ -30,7 +30,7 @@ impl Progress {
     #[must_use]
     pub fn new(total: Duration, is_terminal: bool) -> Self {
         let display = if is_terminal {
-            Display::Terminal(bar(total))
+            Display::Terminal { bar: bar(total), so_far: Failures::default() }
         } else {
             let cadence = Cadence::new(total.as_secs_f64());
             Display::Lines { cadence, untold: Span::default(), filled_tenths: 0 }
@@ -42,7 +42,7 @@ impl Progress {
     /// pleases: a plain line comes with every tenth.
     pub fn filling(&mut self, done: u64, keys: u64) {
         match &mut self.display {
-            Display::Terminal(bar) => {
+            Display::Terminal { bar, .. } => {
                 bar.set_prefix("fill");
                 bar.set_length(keys.max(1));
                 bar.set_position(done);
@@ -61,13 +61,14 @@ impl Progress {
     /// A second of the run is over.
     pub fn second(&mut self, second: &Second) {
         match &mut self.display {
-            Display::Terminal(bar) => {
+            Display::Terminal { bar, so_far } => {
+                so_far.add(second);
                 let mut span = Span::default();
                 span.add(second);
                 bar.set_prefix(span.phase());
                 bar.set_length(millis(self.total_s));
                 bar.set_position(millis(span.end_s()));
-                bar.set_message(line::message(&span, self.total_s));
+                bar.set_message(line::message(&span, self.total_s, *so_far));
             }
             Display::Lines { cadence, untold, .. } => {
                 untold.add(second);
@@ -83,7 +84,7 @@ impl Progress {
     pub fn note(&mut self, text: &str) {
         let line = line::note_line(text);
         match &self.display {
-            Display::Terminal(bar) => bar.suspend(|| tell(&line)),
+            Display::Terminal { bar, .. } => bar.suspend(|| tell(&line)),
             Display::Lines { .. } => tell(&line),
         }
     }
@@ -91,7 +92,7 @@ impl Progress {
     /// The run is over: what was not yet told is told, and the terminal's line is taken away.
     pub fn finish(self) {
         match self.display {
-            Display::Terminal(bar) => bar.finish_and_clear(),
+            Display::Terminal { bar, .. } => bar.finish_and_clear(),
             Display::Lines { untold, .. } if untold.is_empty() => {}
             Display::Lines { untold, .. } => tell(&line::line(&untold, self.total_s)),
         }
@@ -99,7 +100,7 @@ impl Progress {
 }
 
 fn bar(total: Duration) -> ProgressBar {
-    let style = ProgressStyle::with_template("{spinner} {prefix:9} {bar:20} {wide_msg}")
+    let style = ProgressStyle::with_template("{spinner} {prefix:9} {msg} {wide_bar}")
         .expect("the template names only what indicatif knows");
     let length = millis(total.as_secs_f64());
     let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());

@@ -60,6 +60,21 @@ impl Span {
     }
 }
 
+/// What went wrong since the display began.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Failures {
+    errors: u64,
+    resets: u64,
+}
+
+impl Failures {
+    /// Takes a second in.
+    pub(super) fn add(&mut self, second: &Second) {
+        self.errors += second.errors;
+        self.resets += second.resets;
+    }
+}
+
 /// When plain lines are due: each second of the first ten and of runs up to 30 s, then every 5 s up
 /// to a minute, every 10 s up to ten minutes, and every minute.
 #[derive(Debug)]
@@ -117,20 +132,21 @@ pub(super) fn line(span: &Span, total_s: f64) -> String {
     out
 }
 
-/// What stands beside the bar of a terminal.
-pub(super) fn message(span: &Span, total_s: f64) -> String {
-    let mut out = format!("{:.0}/{total_s:.0} s  {}", span.end_s, format::rate(span.rate()));
+/// What stands beside the bar of a terminal, in 67 characters as long as nothing goes wrong: the
+/// second's rate and latency, and what went wrong so far.
+pub(super) fn message(span: &Span, total_s: f64, so_far: Failures) -> String {
+    let mut out = format!("{:.0}/{total_s:.0} s {}", span.end_s, format::short_rate(span.rate()));
     if let Some(target) = span.target_rate {
-        out.push_str(&format!(" of {}", format::rate(target)));
+        out.push_str(&format!(" of {}", format::short_rate(target)));
     }
     if span.is_late {
         out.push_str("  generator late: no latency");
     } else if span.has_latency {
-        let (p50, p99) = (format::micros(span.p50_us), format::micros(span.p99_us));
-        out.push_str(&format!("  p50 {p50}  p99 {p99}"));
+        let (p50, p99) = (together(span.p50_us), together(span.p99_us));
+        out.push_str(&format!("  p50 {p50} p99 {p99}"));
     }
-    let (errors, resets) = (format::count(span.errors), format::count(span.resets));
-    out.push_str(&format!("  errors {errors}  resets {resets}"));
+    let (errors, resets) = (format::count(so_far.errors), format::count(so_far.resets));
+    out.push_str(&format!("  errors {errors} resets {resets}"));
     out
 }
 

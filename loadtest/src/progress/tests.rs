@@ -1,4 +1,4 @@
-use super::line::{Cadence, Span, fill_line, line, message, note_line};
+use super::line::{Cadence, Failures, Span, fill_line, line, message, note_line};
 use super::millis;
 use crate::report::{Latency, Second};
 
@@ -47,7 +47,7 @@ fn no_latency_is_told_while_the_generator_is_late() {
     let mut late = second(10.0, 400.0);
     late.is_trusted = false;
     let span = span(&[late, second(11.0, 400.0)]);
-    for told in [line(&span, 60.0), message(&span, 60.0)] {
+    for told in [line(&span, 60.0), message(&span, 60.0, Failures::default())] {
         assert!(told.contains("generator late"), "{told}");
         assert!(!told.contains("p99") && !told.contains("p50"), "{told}");
     }
@@ -68,9 +68,14 @@ fn a_second_without_replies_has_no_latency() {
 }
 
 #[test]
-fn the_terminal_shows_the_second_beside_its_bar() {
-    let told = message(&span(&[second(11.0, 1230.0)]), 60.0);
-    assert_eq!(told, "12/60 s  50,012/s of 50,000/s  p50 98.2 us  p99 1.23 ms  errors 0  resets 0");
+fn the_terminal_shows_the_second_and_what_went_wrong_so_far() {
+    let mut seconds = [second(10.0, 400.0), second(11.0, 1230.0)];
+    (seconds[0].errors, seconds[0].resets, seconds[1].errors) = (1000, 2, 234);
+    let mut so_far = Failures::default();
+    seconds.iter().for_each(|second| so_far.add(second));
+    let told = message(&span(&seconds[1..]), 60.0, so_far);
+    assert_eq!(told, "12/60 s 50k/s of 50k/s  p50 98.2us p99 1.23ms  errors 1,234 resets 2");
+    assert!(told.len() <= 80 - 12, "{}", told.len());
 }
 
 fn told_at(total_s: f64, ends_s: impl Iterator<Item = f64>) -> Vec<f64> {

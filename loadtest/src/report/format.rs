@@ -71,13 +71,18 @@ pub fn micros_typeset(us: f64) -> String {
     scaled_micros(us, "µs")
 }
 
-/// A time on an axis, without needless zeros: `50 µs`, `1 ms`.
+/// A time on an axis: `50 µs`, `1 ms`.
 #[must_use]
 pub fn micros_tick(us: f64) -> String {
-    let text = micros_typeset(us);
+    tick(&micros_typeset(us))
+}
+
+/// A figure with its unit, without the zeros that an axis does not need: `2 ms` of `2.00 ms`.
+#[must_use]
+pub fn tick(text: &str) -> String {
     match text.split_once(' ') {
         Some((number, unit)) => format!("{} {unit}", trimmed(number)),
-        None => text,
+        None => text.to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use super::svg::{Drawing, NARROW, Size, figure, hit, line, text};
 use crate::report::{Latency, Report, format};
 
 /// Where the axis begins: at the median.
-const BEGIN: f64 = std::f64::consts::LOG10_2;
+pub(super) const BEGIN: f64 = std::f64::consts::LOG10_2;
 
 /// A curve among others.
 #[derive(Clone, Debug)]
@@ -42,7 +42,10 @@ pub(super) fn percentile_curve(report: &Report) -> String {
 
 /// The curves of several runs in one plot; the axis ends at `end` nines.
 pub(super) fn overlaid(all: &[Curve], end: f64, alternative: &str, caption: &str) -> String {
-    figure(alternative, caption, |size| curves(all, end, size).drawing)
+    figure(alternative, caption, |size| {
+        let right = if size.is_narrow { size.right } else { 160.0 };
+        curves(all, end, Size { right, ..size }).drawing
+    })
 }
 
 /// How many nines `count` replies resolve: further right the curve would only repeat its maximum.
@@ -52,6 +55,28 @@ pub(super) fn end_of(points: &[(f64, f64)], count: u64) -> f64 {
     resolved.min(told.fold(1.0, f64::max) + 0.3).max(1.0)
 }
 
+/// A curve's latency at `nine` nines, between its points by their logarithms; its maximum is at
+/// `end` nines.
+pub(super) fn latency_at(points: &[(f64, f64)], nine: f64, end: f64) -> Option<f64> {
+    let place = |(fraction, _): &(f64, f64)| nines(*fraction).min(end);
+    let after = points.iter().position(|point| place(point) >= nine);
+    let after = after.unwrap_or(points.len().checked_sub(1)?);
+    let (right, left) = (points[after], points[after.saturating_sub(1)]);
+    let width = place(&right) - place(&left);
+    if width <= 0.0 || left.1 <= 0.0 {
+        return Some(right.1);
+    }
+    let part = ((nine - place(&left)) / width).clamp(0.0, 1.0);
+    Some(left.1 * (right.1 / left.1).powf(part))
+}
+
+/// A curve from the median on, with a point at it.
+fn from_median(points: &[(f64, f64)], end: f64) -> Vec<(f64, f64)> {
+    let median = latency_at(points, BEGIN, end).map(|us| (0.5, us));
+    let rest = points.iter().copied().filter(|(fraction, _)| *fraction > 0.5);
+    median.into_iter().chain(rest).collect()
+}
+
 struct Plot {
     drawing: Drawing,
     panel: Panel,
@@ -59,18 +84,19 @@ struct Plot {
 }
 
 fn curves(curves: &[Curve], end: f64, size: Size) -> Plot {
-    let points = curves.iter().flat_map(|curve| &curve.points);
-    let figures = points.filter(|(fraction, _)| *fraction >= 0.5).map(|(_, us)| *us);
+    let drawn: Vec<Vec<(f64, f64)>> =
+        curves.iter().map(|curve| from_median(&curve.points, end)).collect();
+    let figures = drawn.iter().flatten().map(|(_, us)| *us);
     let height = if size.is_narrow { 240.0 } else { 300.0 };
     let panel = Panel::micros(size, "Latency", (0.0, height), figures);
     let x = Scale::linear((BEGIN, end), size.plot());
     let mut content = panel.frame();
     let series: Vec<Series> = curves
         .iter()
-        .map(|curve| {
+        .zip(&drawn)
+        .map(|(curve, drawn)| {
             let place = |(fraction, us): &(f64, f64)| Some((x.at(nines(*fraction).min(end)), *us));
-            let upper_half = curve.points.iter().filter(|(fraction, _)| *fraction >= 0.5);
-            let points = upper_half.map(place).collect();
+            let points = drawn.iter().map(place).collect();
             Series { label: curve.label.clone(), class: curve.class, points }
         })
         .collect();
@@ -171,4 +197,34 @@ fn slower(fraction: f64) -> String {
         return String::new();
     }
     format!("\n1 in {} is slower", format::quantity(1.0 / (1.0 - fraction)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_latency_between_two_points_is_between_theirs() {
+        let points = [(0.5, 100.0), (0.9, 100.0), (0.99, 400.0), (1.0, 900.0)];
+        assert_eq!(latency_at(&points, 0.5, 3.0), Some(100.0));
+        assert!((latency_at(&points, 1.5, 3.0).unwrap() - 200.0).abs() < 1e-9);
+        assert!((latency_at(&points, 2.5, 3.0).unwrap() - 600.0).abs() < 1e-9);
+        assert_eq!(latency_at(&points, 4.0, 3.0), Some(900.0));
+        assert_eq!(latency_at(&[], 1.0, 3.0), None);
+    }
+
+    #[test]
+    fn a_curve_begins_at_its_median() {
+        let points = [(0.0, 10.0), (0.9, 1000.0), (1.0, 2000.0)];
+        let drawn = from_median(&points, 3.0);
+        assert_eq!(drawn.len(), 3);
+        assert!(drawn[0].0 == 0.5 && drawn[0].1 > 10.0 && drawn[0].1 < 1000.0, "{drawn:?}");
+    }
+
+    #[test]
+    fn the_axis_ends_where_the_replies_resolve_no_more() {
+        let points: Vec<(f64, f64)> = vec![(0.5, 1.0), (0.999_999_9, 2.0), (1.0, 3.0)];
+        assert!((end_of(&points, 10_000) - 4.0).abs() < 1e-9);
+        assert!(end_of(&points, 0) >= 1.0 && end_of(&[], u64::MAX) >= 1.0);
+    }
 }

@@ -119,14 +119,16 @@ impl Panel {
             .collect()
     }
 
+    /// The lines' names beside the title; nothing where they do not fit.
     fn legend(&self, series: &[Series]) -> String {
-        let mut x = self.size.plot().1;
-        let mut out = String::new();
-        for one in series.iter().rev() {
+        let width = |text: &str| 7.4 * text.chars().count() as f64 + 10.0;
+        let (left, right) = self.size.plot();
+        let (mut x, mut out) = (right, String::new());
+        for one in series.iter().rev().filter(|one| !one.label.is_empty()) {
             let class = format!("label end of-{}", one.class);
             out.push_str(&text(x, self.top() - 9.0, &class, &one.label));
-            x -= 7.4 * one.label.chars().count() as f64 + 10.0;
+            x -= width(&one.label);
         }
-        out
+        if x > left + width(&self.title) { out } else { String::new() }
     }
 }

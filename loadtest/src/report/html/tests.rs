@@ -3,8 +3,170 @@
 use std::path::Path;
 
 use super::super::sample::{Sample, distrusted, mark, with_resets};
-use super::super::{Ended, MarkSource, NamedReports, Report};
-use super::{comparison, render};
+use super::super::{Ended, Latency, MarkSource, NamedReports, Report};
+use super::{comparison, escape, render};
+
+/// Every page that there is.
+fn pages() -> Vec<String> {
+    let mut pages: Vec<String> = samples().iter().map(|(_, report)| render(report)).collect();
+    pages.push(comparison("peers", &peers()));
+    pages.push(comparison("nothing", &[]));
+    pages
+}
+
+/// The page without its style and script.
+fn body(page: &str) -> &str {
+    let begin = page.find("<body>").unwrap();
+    &page[begin..page.find("<script>").unwrap()]
+}
+
+#[test]
+fn a_page_needs_nothing_from_elsewhere() {
+    for page in pages() {
+        for word in ["http:", "https:", "src=", "<link", "@import", "<iframe", "fetch("] {
+            assert!(!page.contains(word), "{word}");
+        }
+        assert_eq!(page.matches("url(").count(), page.matches("url(#").count());
+    }
+}
+
+#[test]
+fn every_element_is_closed() {
+    for page in pages() {
+        let mut open = Vec::new();
+        for tag in body(&page).split('<').skip(1) {
+            let (tag, _) = tag.split_once('>').unwrap();
+            let name = tag.split([' ', '\n']).next().unwrap();
+            if let Some(closed) = name.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(closed));
+            } else if !tag.ends_with('/') {
+                open.push(name);
+            }
+        }
+        assert_eq!(open, ["body"]);
+    }
+}
+
+#[test]
+fn no_figure_is_nonsense() {
+    for page in pages() {
+        let body = body(&page);
+        assert!(!body.contains("NaN") && !body.contains("inf"), "{body}");
+    }
+}
+
+/// A report in which everything that comes from outside tries to be more than text.
+fn hostile() -> Report {
+    let evil = "</title></script><script>alert(1)</script>\"'><img onerror=x>".to_owned();
+    let mut report = with_resets(Sample::eventful().report(1));
+    report.version.clone_from(&evil);
+    report.endpoint.name.clone_from(&evil);
+    report.endpoint.address = format!("{evil}:1");
+    report.endpoint.transport.clone_from(&evil);
+    report.endpoint.server_version.clone_from(&evil);
+    report.plan = vec![(evil.clone(), evil.clone())];
+    report.errors[0].line.clone_from(&evil);
+    report.troubles[0].example.clone_from(&evil);
+    report.marks.push(mark(20.0, MarkSource::Hook, "<b>\"'&"));
+    report.marks.push(mark(50.0, MarkSource::Endpoint, &evil));
+    report.ended = Ended::Failed(evil.clone());
+    report
+}
+
+#[test]
+fn nothing_from_outside_is_markup() {
+    let report = hostile();
+    let evil = report.endpoint.name.clone();
+    let mut late = report.clone();
+    late.distrust = vec![evil.clone()];
+    let named = NamedReports { name: evil.clone(), reports: vec![report.clone(), late.clone()] };
+    for page in [render(&report), render(&late), comparison(&evil, &[named.clone(), named])] {
+        assert_eq!(page.matches("<script>").count(), 1);
+        assert_eq!(page.matches("</script>").count(), 1);
+        assert!(!page.contains("<img") && !page.contains("<b>\""), "{page}");
+        assert!(page.contains("&lt;script&gt;alert(1)"), "it is still told");
+    }
+}
+
+/// `report` with a latency of 77.7 ms wherever it has one.
+fn with_one_latency(mut report: Report) -> Report {
+    let us = 77_700.0;
+    let all = Latency {
+        count: 9,
+        min_us: us,
+        mean_us: us,
+        p50_us: us,
+        p90_us: us,
+        p99_us: us,
+        p999_us: us,
+        p9999_us: us,
+        max_us: us,
+    };
+    report.latency = all;
+    report.commands.iter_mut().for_each(|row| row.latency = all);
+    report.timeline.iter_mut().for_each(|second| second.latency = all);
+    report.percentiles.iter_mut().for_each(|point| point.1 = us);
+    report
+}
+
+#[test]
+fn a_latency_that_is_not_to_be_believed_is_nowhere_on_the_page() {
+    let good = with_one_latency(Sample::eventful().report(1));
+    assert!(render(&good).contains("77.7 ms"));
+    let mut late = distrusted(good);
+    late.timeline.iter_mut().for_each(|second| second.is_trusted = true);
+    let page = render(&late);
+    assert!(!page.contains("77.7"), "{}", body(&page));
+    assert!(page.contains("not to be believed, and so it is not shown"));
+    assert!(page.contains("The throughput is a lower bound"));
+    late.distrust.iter().for_each(|why| assert!(page.contains(&escape(why)), "{why}"));
+}
+
+#[test]
+fn a_second_that_is_not_to_be_believed_shows_no_latency() {
+    let mut report = Sample::quiet("late", 20, 90.0).report(1);
+    report.timeline[9].latency = with_one_latency(report.clone()).latency;
+    assert!(render(&report).contains("77.7 ms"));
+    report.timeline[9].is_trusted = false;
+    let page = render(&report);
+    assert!(!page.contains("77.7 ms"));
+    assert!(page.contains("Hatched: the generator was late"));
+}
+
+#[test]
+fn every_mark_is_in_the_list_and_those_with_room_are_labelled() {
+    let (_, many) = samples().into_iter().find(|(name, _)| *name == "many").unwrap();
+    let page = render(&many);
+    for mark in &many.marks {
+        assert!(page.contains(&format!("<td class=\"wrap\">{}</td>", mark.text)), "{}", mark.text);
+    }
+    let labelled = page.matches("class=\"flag").count();
+    assert!(labelled > 20 && labelled < 2 * many.marks.len(), "{labelled}");
+}
+
+#[test]
+fn each_chart_says_in_words_what_it_shows() {
+    let page = render(&Sample::eventful().report(1));
+    assert_eq!(page.matches("role=\"img\"").count(), page.matches("aria-label=\"").count());
+    assert!(page.contains("aria-label=\"Latency by percentile: p50 "), "{page}");
+    assert!(page.contains("The highest p99 of a second is "), "{page}");
+}
+
+#[test]
+fn rounds_that_are_not_to_be_believed_count_for_no_latency() {
+    let round = |us: f64| Sample::quiet("x", 5, us).report(1);
+    let wild = distrusted(with_one_latency(round(100.0)));
+    let named = |name: &str, reports| NamedReports { name: name.to_owned(), reports };
+    let base = named("base", vec![round(100.0), round(100.0)]);
+    let page = comparison("t", &[base, named("other", vec![round(200.0), round(200.0), wild])]);
+    let p99 = page.split("latency p99<").nth(1).unwrap();
+    let row = &p99[..p99.find("</tr>").unwrap()];
+    assert!(row.contains("<b>2.00x</b>"), "{row}");
+    assert!(!page.contains("77.7 ms"), "{page}");
+    let curves = page.matches("class=\"s-b thin\"").count();
+    assert_eq!(curves, 4, "two rounds in two sizes");
+    assert!(page.contains("other, 1 of 3 rounds: "), "{page}");
+}
 
 /// Pages of all kinds, to be looked at with a browser.
 #[test]

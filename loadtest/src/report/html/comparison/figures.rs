@@ -2,10 +2,10 @@
 
 use super::median;
 use super::metrics::{CPU, Metric, P99, THROUGHPUT, is_believed};
-use crate::report::html::curve::{Curve, end_of, overlaid};
-use crate::report::html::scale::{Scale, linear_ticks, nines};
-use crate::report::html::svg::{Drawing, Size, figure, line, shortened, text};
-use crate::report::{NamedReports, Report};
+use crate::report::html::curve::{BEGIN, Curve, end_of, latency_at, overlaid};
+use crate::report::html::scale::{Scale, linear_ticks};
+use crate::report::html::svg::{Drawing, Size, escape, figure, line, shortened, text};
+use crate::report::{NamedReports, Report, format};
 
 /// Colour and dashes of each endpoint; they begin again where there are more.
 const CLASSES: [&str; 6] = ["s-a", "s-b", "s-c", "s-d", "s-e", "s-f"];
@@ -37,7 +37,7 @@ pub(super) fn rounds(endpoints: &[NamedReports]) -> String {
 }
 
 fn strip(endpoints: &[NamedReports], metric: &Metric, size: Size) -> Drawing {
-    let left = if size.is_narrow { 96.0 } else { 150.0 };
+    let left = if size.is_narrow { 100.0 } else { 160.0 };
     let range = (left, size.width - if size.is_narrow { 22.0 } else { 40.0 });
     let all = endpoints.iter().flat_map(|endpoint| metric.of(&endpoint.reports));
     let ticks = linear_ticks(all.fold(0.0, f64::max), if size.is_narrow { 3.0 } else { 8.0 });
@@ -47,12 +47,17 @@ fn strip(endpoints: &[NamedReports], metric: &Metric, size: Size) -> Drawing {
     for tick in &ticks {
         let at = x.at(*tick);
         content.push_str(&line((at, 24.0), (at, bottom), "grid"));
-        content.push_str(&text(at, bottom + 15.0, "tick middle", &(metric.tell)(*tick)));
+        content.push_str(&text(
+            at,
+            bottom + 15.0,
+            "tick middle",
+            &format::tick(&(metric.tell)(*tick)),
+        ));
     }
     for (index, endpoint) in endpoints.iter().enumerate() {
         let y = 24.0 + ROW * (index as f64 + 0.5);
         let class = CLASSES[index % CLASSES.len()];
-        let name = shortened(&endpoint.name, if size.is_narrow { 13 } else { 21 });
+        let name = shortened(&endpoint.name, if size.is_narrow { 10 } else { 18 });
         let label = format!("label end of-{class}");
         content.push_str(&text(left - 10.0, y + 4.0, &label, &name));
         let figures = metric.of(&endpoint.reports);
@@ -92,55 +97,48 @@ pub(super) fn curves(endpoints: &[NamedReports]) -> String {
         }));
     }
     for (index, (rounds, endpoint)) in believed.iter().zip(endpoints).enumerate() {
-        let label = shortened(&endpoint.name, 13);
+        let label = shortened(&endpoint.name, 18);
         let class = CLASSES[index % CLASSES.len()];
         all.push(Curve { label, class, points: middle(rounds, end) });
     }
     let caption = "Strong: the median of the rounds; thin: each round. Each step to the right is \
                    ten times rarer; both axes are logarithmic.";
-    overlaid(&all, end, "Latency by percentile of each endpoint; medians are above.", caption)
+    let key = endpoints.iter().enumerate().map(|(index, endpoint)| {
+        let class = CLASSES[index % CLASSES.len()];
+        let name = escape(&endpoint.name);
+        format!("<li><svg viewBox=\"0 0 30 8\" aria-hidden=\"true\"><path d=\"M0 4H30\" class=\"{class}\"/></svg>{name}</li>")
+    });
+    let key = format!("<ul class=\"key\">{}</ul>", key.collect::<String>());
+    key + &overlaid(
+        &all,
+        end,
+        "Latency by percentile of each endpoint; medians are above.",
+        caption,
+    )
 }
 
 /// At each tenth of a nine, the median of the rounds.
 fn middle(rounds: &[&Report], end: f64) -> Vec<(f64, f64)> {
     let mut points = Vec::new();
-    let mut nine = std::f64::consts::LOG10_2;
-    while nine <= end + 0.001 {
-        let at: Vec<f64> = rounds.iter().filter_map(|r| latency_at(&r.percentiles, nine)).collect();
+    let mut nine = BEGIN;
+    loop {
+        let at = rounds.iter().filter_map(|r| {
+            latency_at(&r.percentiles, nine, end_of(&r.percentiles, r.latency.count))
+        });
+        let at: Vec<f64> = at.collect();
         if let Some(us) = median(&at) {
-            // A hair above, so that the first point does not fall below the axis by rounding.
-            points.push((1.0 - 10f64.powf(-nine) + 1e-12, us));
+            points.push((1.0 - 10f64.powf(-nine), us));
         }
-        nine += 0.1;
+        if nine >= end {
+            return points;
+        }
+        nine = (nine + 0.1).min(end);
     }
-    points
-}
-
-/// A curve's latency at `nine` nines, between its points by their logarithms.
-fn latency_at(points: &[(f64, f64)], nine: f64) -> Option<f64> {
-    let after = points.iter().position(|(fraction, _)| nines(*fraction) >= nine);
-    let after = after.unwrap_or(points.len().checked_sub(1)?);
-    let ((f1, us1), (f0, us0)) = (points[after], points[after.saturating_sub(1)]);
-    let (n1, n0) = (nines(f1), nines(f0));
-    if !n1.is_finite() || n1 <= n0 || us0 <= 0.0 {
-        return Some(us1);
-    }
-    let part = ((nine - n0) / (n1 - n0)).clamp(0.0, 1.0);
-    Some(us0 * (us1 / us0).powf(part))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_latency_between_two_points_is_between_theirs() {
-        let points = [(0.5, 100.0), (0.9, 100.0), (0.99, 400.0), (1.0, 900.0)];
-        assert_eq!(latency_at(&points, 0.5), Some(100.0));
-        assert!((latency_at(&points, 1.5).unwrap() - 200.0).abs() < 1e-9);
-        assert_eq!(latency_at(&points, 4.0), Some(900.0));
-        assert_eq!(latency_at(&[], 1.0), None);
-    }
 
     #[test]
     fn the_median_is_the_middle_or_between_the_two_in_the_middle() {

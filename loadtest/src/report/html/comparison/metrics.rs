@@ -17,7 +17,7 @@ pub(super) struct Metric {
 
 /// Replies per second.
 pub(super) const THROUGHPUT: Metric = Metric {
-    name: "replies per second",
+    name: "throughput",
     figure: |report| {
         let rate = report.totals.replies as f64 / report.measured_s;
         rate.is_finite().then_some(rate)
@@ -109,6 +109,9 @@ impl Metric {
             let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
             let high = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let (low, high) = ((self.tell)(low), (self.tell)(high));
+            if low == high {
+                return out;
+            }
             out.push_str(&format!("<small>{low} – {high}</small>"));
         }
         out
