@@ -106,13 +106,13 @@ pub struct LoadArguments {
     #[arg(long, value_name = "STEPS")]
     pub profile: Option<String>,
 
-    /// What is measured
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    pub duration: String,
+    /// What is measured [default: 10s; with --trace until its end]
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
 
-    /// What goes before it, unmeasured
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    pub warmup: String,
+    /// What goes before it, unmeasured [default: 2s; with --trace none]
+    #[arg(long, value_name = "TIME")]
+    pub warmup: Option<String>,
 
     /// Run a shell command at a moment of the run, and mark it in the report; several
     #[arg(long, num_args = 2, value_names = ["TIME", "COMMAND"])]

@@ -15,6 +15,7 @@ use crate::drive::nanos;
 use crate::endpoint::Endpoint;
 use crate::hooks::{self, Hook};
 use crate::run::RunSettings;
+use crate::workload::trace::{TraceSettings, TraceTiming};
 use crate::workload::{LoadSettings, Profile, Spacing, quantity};
 
 pub use fail_on::FailOn;
@@ -26,6 +27,8 @@ const CONNECTIONS_MAX: u32 = 60_000;
 const PIPELINE_MAX: u32 = 10_000;
 /// Generating threads, at most.
 const THREADS_MAX: u32 = 256;
+/// What is measured, if not said otherwise.
+const DURATION_DEFAULT: &str = "10s";
 /// The longest time of anything.
 const TIME_MAX: Duration = Duration::from_secs(30 * 24 * 3600);
 
@@ -72,6 +75,8 @@ pub enum Pace {
     Max,
     /// At a rate, whatever the endpoint does: open loop.
     Rate(Profile, Spacing),
+    /// When the trace has them: open loop.
+    Trace,
 }
 
 /// What is asked.
@@ -84,6 +89,13 @@ pub enum Work {
         /// Whether all keys are stored before.
         is_filled: bool,
     },
+    /// What a trace has.
+    Trace {
+        /// The CSV.
+        file: PathBuf,
+        /// How it is replayed.
+        settings: TraceSettings,
+    },
     /// So that consistency can be checked.
     Verify(VerifyPlan),
 }
@@ -94,8 +106,8 @@ impl Plan {
     /// # Errors
     /// The first mistake, in one line that names the flag.
     pub fn resolve(arguments: &Arguments) -> anyhow::Result<Self> {
-        let work = work(arguments)?;
         let pace = pace(arguments)?;
+        let work = work(arguments, &pace)?;
         let mut targets = Vec::new();
         for words in &arguments.endpoint {
             let endpoint = Arc::new(Endpoint::resolve(words, &arguments.connection)?);
@@ -135,6 +147,7 @@ impl Plan {
                     let rate = load.profile.as_deref().or(load.rate.as_deref());
                     format!("{}, {}", rate.unwrap_or_default(), load.arrivals)
                 }
+                Pace::Trace => "the trace's".to_owned(),
             },
         );
         let connection = &arguments.connection;
@@ -149,13 +162,22 @@ impl Plan {
             pair("idle connections", connection.idle_connections.to_string());
         }
         pair("threads", connection.threads.to_string());
-        pair("warm-up", arguments.load.warmup.clone());
-        pair("duration", arguments.load.duration.clone());
+        pair("warm-up", warmup_text(arguments).to_owned());
+        let whole_trace = "until the trace ends";
+        let default = if arguments.work.trace.is_some() { whole_trace } else { DURATION_DEFAULT };
+        pair("duration", arguments.load.duration.as_deref().unwrap_or(default).to_owned());
         pair("timeout", connection.timeout.clone());
         match &self.work {
             Work::Load { settings, is_filled } => {
                 pairs.extend(settings.described());
                 pairs.push(("fill".to_owned(), if *is_filled { "yes" } else { "no" }.to_owned()));
+            }
+            Work::Trace { file, .. } => {
+                let speed = arguments.work.trace_speed.unwrap_or(1.0);
+                pairs.push(("trace".to_owned(), file.display().to_string()));
+                if matches!(self.pace, Pace::Trace) {
+                    pairs.push(("trace speed".to_owned(), speed.to_string()));
+                }
             }
             Work::Verify(verify) => pairs.extend(verify.described()),
         }
@@ -192,7 +214,10 @@ fn run_settings(
     if threads > connections {
         bail!("--threads {threads}: more than there are connections ({connections})");
     }
-    let duration = time("duration", &arguments.load.duration)?;
+    let duration = match &arguments.load.duration {
+        None if arguments.work.trace.is_some() => TIME_MAX,
+        given => time("duration", given.as_deref().unwrap_or(DURATION_DEFAULT))?,
+    };
     let timeout = time("timeout", &connection.timeout)?;
     if duration.is_zero() || timeout.is_zero() {
         bail!("--duration and --timeout must be more than 0");
@@ -209,13 +234,19 @@ fn run_settings(
         threads,
         is_connect_per_request: connection.connect_per_request,
         timeout: nanos(timeout),
-        warmup: nanos(time("warmup", &arguments.load.warmup)?),
+        warmup: nanos(time("warmup", warmup_text(arguments))?),
         duration: nanos(duration),
         is_open_loop,
     })
 }
 
-fn work(arguments: &Arguments) -> anyhow::Result<Work> {
+/// A trace is replayed from its first line on; all else gets warm.
+fn warmup_text(arguments: &Arguments) -> &str {
+    let default = if arguments.work.trace.is_some() { "0" } else { "2s" };
+    arguments.load.warmup.as_deref().unwrap_or(default)
+}
+
+fn work(arguments: &Arguments, pace: &Pace) -> anyhow::Result<Work> {
     let work = &arguments.work;
     if work.verify {
         if work.trace.is_some() {
@@ -223,7 +254,22 @@ fn work(arguments: &Arguments) -> anyhow::Result<Work> {
         }
         return Ok(Work::Verify(VerifyPlan::resolve(work)?));
     }
+    if let Some(file) = &work.trace {
+        let timing = match pace {
+            Pace::Trace => TraceTiming::Recorded { speed: trace_speed(work.trace_speed)? },
+            Pace::Max | Pace::Rate(..) => TraceTiming::ByPlan,
+        };
+        let settings = TraceSettings::new(timing, work.look_aside);
+        return Ok(Work::Trace { file: file.clone(), settings });
+    }
     Ok(Work::Load { settings: Arc::new(LoadSettings::resolve(work)?), is_filled: work.fill })
+}
+
+fn trace_speed(given: Option<f64>) -> anyhow::Result<f64> {
+    match given.unwrap_or(1.0) {
+        speed if speed.is_finite() && speed > 0.0 => Ok(speed),
+        other => bail!("--trace-speed {other}: give a number above 0"),
+    }
 }
 
 fn pace(arguments: &Arguments) -> anyhow::Result<Pace> {
@@ -244,6 +290,7 @@ fn pace(arguments: &Arguments) -> anyhow::Result<Pace> {
             let per_second = quantity::rate(rate).with_context(named)?;
             Ok(Pace::Rate(Profile::constant(per_second).with_context(named)?, spacing))
         }
+        None if arguments.work.trace.is_some() => Ok(Pace::Trace),
         None => Ok(Pace::Max),
     }
 }

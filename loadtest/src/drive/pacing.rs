@@ -6,8 +6,8 @@ pub enum Pacing {
     Closed,
     /// At these times of the run's clock, rising, whatever the endpoint does.
     Open(Box<dyn Iterator<Item = Nanos> + Send>),
-    /// At the times that the traffic gives.
-    Traffic,
+    /// At the times that the traffic gives, counted from this time of the run's clock.
+    Traffic(Nanos),
 }
 
 impl std::fmt::Debug for Pacing {
@@ -15,7 +15,7 @@ impl std::fmt::Debug for Pacing {
         formatter.write_str(match self {
             Self::Closed => "Closed",
             Self::Open(_) => "Open",
-            Self::Traffic => "Traffic",
+            Self::Traffic(_) => "Traffic",
         })
     }
 }

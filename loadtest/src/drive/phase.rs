@@ -146,7 +146,7 @@ impl<T: Traffic> Phase<'_, T> {
             let due = match self.settings.pacing {
                 Pacing::Closed => None,
                 Pacing::Open(_) => self.next_due,
-                Pacing::Traffic => self.traffic.due(),
+                Pacing::Traffic(from) => self.traffic.due().map(|due| from + due),
             };
             at = at.min(due.unwrap_or(at));
         }
@@ -169,7 +169,7 @@ impl<T: Traffic> Phase<'_, T> {
             match self.settings.pacing {
                 // The whole pipeline at once: one write.
                 Pacing::Closed => while self.write(lane, now, now) {},
-                Pacing::Open(_) | Pacing::Traffic => {
+                Pacing::Open(_) | Pacing::Traffic(_) => {
                     self.meter.tally.counts.scheduled += 1;
                     self.meter.tally.lagged(now.saturating_sub(due.max(room_since)));
                     if self.write(lane, due, now) {
@@ -187,8 +187,8 @@ impl<T: Traffic> Phase<'_, T> {
         let due = match self.settings.pacing {
             Pacing::Closed => Some(now),
             Pacing::Open(_) => self.next_due,
-            Pacing::Traffic => match self.traffic.due() {
-                Some(due) => Some(due),
+            Pacing::Traffic(from) => match self.traffic.due() {
+                Some(due) => Some(from + due),
                 None => {
                     self.ask_no_more(PhaseEnd::Traffic, now);
                     None

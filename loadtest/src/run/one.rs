@@ -1,6 +1,8 @@
 //! One run of a plan on one of its endpoints, with all that surrounds the load.
 
-use std::io::IsTerminal as _;
+use std::fs::File;
+use std::io::{BufReader, IsTerminal as _};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,8 +16,9 @@ use crate::hooks::Hooks;
 use crate::measure::Seconds;
 use crate::plan::{Pace, Plan, Target, Work};
 use crate::progress::Progress;
-use crate::report::{Mark, MarkSource, Report, Second, ServerFacts};
+use crate::report::{Ended, Mark, MarkSource, Report, Second, ServerFacts};
 use crate::verify::{self, VerifySettings, VerifyTraffic};
+use crate::workload::trace::{TraceReader, TraceSettings, TraceTraffic};
 use crate::workload::{Arrivals, Fill, LoadTraffic, Profile};
 
 /// How long a hook that still runs at the end is waited for.
@@ -42,6 +45,15 @@ pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Re
             let traffic =
                 |thread| Ok(LoadTraffic::new(Arc::clone(load), thread, lanes(thread), plan.seed));
             (drive(plan, settings, &fill, &traffic, (stop, &mut watch))?.0, None)
+        }
+        Work::Trace { file, settings: trace } => {
+            let traffic = |thread| trace_traffic(file, trace, settings, thread);
+            let fill = |_| None::<Fill>;
+            let (mut made, traffic) = drive(plan, settings, &fill, &traffic, (stop, &mut watch))?;
+            if let Some(failure) = traffic.iter().find_map(TraceTraffic::failure) {
+                made.ended = Ended::Failed(failure.to_string());
+            }
+            (made, None)
         }
         Work::Verify(verify) => {
             let traffic = |thread| {
@@ -75,6 +87,21 @@ pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Re
     Ok(made)
 }
 
+/// A thread's share of a trace.
+fn trace_traffic(
+    file: &Path,
+    trace: &TraceSettings,
+    settings: &RunSettings,
+    thread: u32,
+) -> anyhow::Result<TraceTraffic<BufReader<File>>> {
+    let (reader, lanes) = (TraceReader::open(file)?, settings.lanes_of(thread));
+    let traffic = TraceTraffic::new(trace.clone(), reader, (thread, settings.threads), lanes);
+    match traffic.failure() {
+        Some(failure) => Err(failure.clone().into()),
+        None => Ok(traffic),
+    }
+}
+
 /// Drives the load and makes the report of it; the traffic comes back.
 fn drive<F: Traffic + Send, T: Traffic + Send>(
     plan: &Plan,
@@ -98,6 +125,7 @@ fn pacing(
     let (seed, threads) = (plan.seed, settings.threads);
     match plan.pace.clone() {
         Pace::Max => Arc::new(|_, _| Pacing::Closed),
+        Pace::Trace => Arc::new(|_, seconds| Pacing::Traffic(seconds.start)),
         Pace::Rate(profile, spacing) => Arc::new(move |thread, seconds| {
             let warmup = Profile::constant(profile.rate_at(0)).ok();
             let warmup = warmup
