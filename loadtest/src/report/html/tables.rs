@@ -66,6 +66,16 @@ pub(super) fn tiles(report: &Report) -> String {
         let cores = format!("{} cores busy", format::quantity(server.cores_busy));
         tiles.push(("Server CPU per request", cpu, cores));
     }
+    if let Some(verdict) = &report.verdict {
+        let told = verdict_text(verdict, report.evictions);
+        let word = match (told.is_passed, verdict.violations()) {
+            (true, _) => "passed".to_owned(),
+            (false, 0) => "undecided".to_owned(),
+            (false, keys) => format!("{} violated", format::count(keys)),
+        };
+        let checked = format!("of {} keys checked", format::count(verdict.keys));
+        tiles.push(("Consistency", word, checked));
+    }
     let tile = |(name, figure, more): (&str, String, String)| {
         format!("<div><dt>{name}</dt><dd><b>{figure}</b><span>{}</span></dd></div>", escape(&more))
     };

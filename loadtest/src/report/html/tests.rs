@@ -165,6 +165,10 @@ fn a_verdict_is_marked_as_an_alarm_unless_everything_passed() {
     });
     assert!(violated.contains("<p class=\"alarm\">VIOLATED on 3 keys: stale read (3)</p>"));
     assert!(violated.contains("&gt; 3012.008-3012.120 ms worker 2"), "{}", body(&violated));
+    let place = |page: &str, heading: &str| page.find(&format!("<h2>{heading}</h2>")).unwrap();
+    assert!(place(&violated, "Consistency") < place(&violated, "Over time"));
+    assert!(place(&passed, "Consistency") > place(&passed, "Over time"));
+    assert!(violated.contains("<b>3 violated</b>") && passed.contains("<b>passed</b>"));
     assert!(passed.contains("<p class=\"note\">no violation found</p>"), "{}", body(&passed));
 }
 
