@@ -6,10 +6,11 @@
 //! - `format`: [`FORMAT`].
 //! - `latency_from`: `due` where a latency runs from the time at which a request was due (open
 //!   loop), `write` where it runs from when the request was written (closed loop).
-//! - Where `distrust` gives reasons, there is no `latency` and no `percentiles`, neither at the top
-//!   nor in `commands` and `timeline`: they are called `untrusted_latency` and
-//!   `untrusted_percentiles`, so that nobody reads them by accident. The same holds for the single
-//!   rows of `timeline` whose `is_trusted` is false. The generator's own `lag` keeps its name.
+//! - Where `distrust` gives reasons, there is no `latency`, `connecting` and `percentiles`, neither
+//!   at the top nor in `commands` and `timeline`: they are called `untrusted_latency`,
+//!   `untrusted_connecting` and `untrusted_percentiles`, so that nobody reads them by accident. The
+//!   same holds for the single rows of `timeline` whose `is_trusted` is false. The generator's own
+//!   `lag` keeps its name.
 //!
 //! Times are in the unit that ends their name; rates and fractions are plain numbers; what does not
 //! exist (`server` without `--server-pid`) is `null`.
@@ -58,7 +59,7 @@ pub fn value(report: &Report) -> Value {
 
 /// Renames what is not to be believed.
 fn disown(object: &mut Map<String, Value>) {
-    for name in ["latency", "percentiles"] {
+    for name in ["latency", "connecting", "percentiles"] {
         if let Some(value) = object.remove(name) {
             object.insert(format!("untrusted_{name}"), value);
         }

@@ -8,6 +8,7 @@ use super::{
     Report, Second, ServerFacts, Totals, TroubleCount,
 };
 use crate::measure::{CommandKind, Outcome, Trouble};
+use crate::verify::{Misses, Verdict, Violation, ViolationCount, ViolationKind};
 
 /// What a made-up run is like.
 pub(super) struct Sample {
@@ -68,6 +69,7 @@ impl Sample {
             measured_s: f64::from(self.measured_s),
             ended: Ended::Completed,
             latency: self.latency(totals.replies, self.spread()),
+            connecting: scaled(totals.connections, 900.0, 1.0),
             commands,
             percentiles: self.percentiles(totals.replies),
             distrust: Vec::new(),
@@ -221,6 +223,44 @@ pub(super) fn with_resets(mut report: Report) -> Report {
     report
 }
 
+/// Gives `report` a verdict: with a stale read, or one that passes.
+pub(super) fn checked(mut report: Report, is_violated: bool) -> Report {
+    let excerpt = [
+        "  3011.201-3011.402 ms worker 4: set key-00017 v412 -> STORED",
+        "  3011.640-3011.702 ms worker 9: get key-00017 -> v412",
+        "> 3012.008-3012.120 ms worker 2: get key-00017 -> v398",
+    ];
+    let violation = Violation {
+        kind: ViolationKind::StaleRead,
+        key: "key-00017".to_owned(),
+        at_ns: 3_012_120_000,
+        what: "worker 2 read v398, which v412 had replaced".to_owned(),
+        excerpt: excerpt.map(str::to_owned).to_vec(),
+    };
+    let count = ViolationCount { kind: ViolationKind::StaleRead, count: 3 };
+    report.verdict = Some(Verdict {
+        operations: 1_882_210,
+        keys: 1000,
+        reads: 1_203_000,
+        no_reply: 18,
+        refused: 68_245,
+        misses: Misses {
+            total: 4120,
+            never_stored: 1000,
+            deleted: 3102,
+            expired: 0,
+            evicted: 18,
+            evictions_needed: 18,
+        },
+        undecided_keys: 0,
+        is_cut_short: false,
+        violation_counts: if is_violated { vec![count] } else { Vec::new() },
+        examples: if is_violated { vec![violation] } else { Vec::new() },
+        check_s: 1.42,
+    });
+    report
+}
+
 fn errors(count: u64) -> Vec<ErrorCount> {
     let line = "SERVER_ERROR throttled: ECPU limit exceeded".to_owned();
     if count == 0 { Vec::new() } else { vec![ErrorCount { line, count }] }
@@ -233,8 +273,10 @@ fn totals(timeline: &[Second]) -> Totals {
     let (requests, replies, misses) = (sum(|s| s.requests), sum(|s| s.replies), sum(|s| s.misses));
     Totals {
         scheduled: requests,
+        unsent: 0,
         requests,
         replies,
+        replies_in_time: replies,
         lost: 0,
         errors: sum(|s| s.errors),
         hits: replies * 9 / 10 - misses,

@@ -122,8 +122,11 @@ fn throughput(report: &Report) -> String {
     if report.is_open_loop {
         counted("due", totals.scheduled);
     }
+    if totals.unsent > 0 {
+        counted("never sent", totals.unsent);
+    }
     counted("requests", totals.requests);
-    counted("replies", totals.replies);
+    counted("replies", totals.replies_in_time);
     counted("hits", totals.hits);
     counted("misses", totals.misses);
     if let Some(evictions) = report.evictions {
@@ -134,6 +137,10 @@ fn throughput(report: &Report) -> String {
         table.row([name.to_owned(), format::bytes(n as f64), rate]);
     }
     let asked = totals.hits + totals.misses;
+    let late = totals.replies - totals.replies_in_time.min(totals.replies);
+    if late > 0 {
+        table.row(["replies after the end".to_owned(), format::count(late)]);
+    }
     if asked > 0 {
         let ratio = format::percent(totals.misses as f64 / asked as f64);
         table.row(["miss ratio".to_owned(), ratio]);
@@ -172,6 +179,11 @@ fn troubles(report: &Report) -> String {
         table.row([row.trouble.name(), &format::count(row.count), &example(row.trouble)]);
     }
     table.row(["requests lost", &format::count(totals.lost)]);
+    let connecting = &report.connecting;
+    if connecting.count > 0 && report.distrust.is_empty() {
+        let (p50, max) = (format::micros(connecting.p50_us), format::micros(connecting.max_us));
+        table.row(["connecting", "", &format!("p50 {p50}, max {max}")]);
+    }
     table.section("Connections")
 }
 
@@ -259,11 +271,17 @@ fn marks(report: &Report) -> String {
 
 fn verdict(report: &Report) -> String {
     let Some(verdict) = &report.verdict else { return String::new() };
-    let told = verdict_text(verdict);
+    let told = verdict_text(verdict, report.evictions);
     let mut table = Table::new();
     for (name, value) in &told.facts {
-        table.row([name, value]);
+        table.row([*name, value.as_str()]);
     }
-    let title = format!("Consistency: {}", told.headline);
-    if told.facts.is_empty() { format!("{title}\n") } else { table.section(&title) }
+    let mut out = table.section(&format!("Consistency: {}", told.headline));
+    for example in &told.examples {
+        out.push_str(&format!("\n  {}\n", example.what));
+        for line in &example.lines {
+            out.push_str(&format!("    {line}\n"));
+        }
+    }
+    out
 }

@@ -11,9 +11,10 @@ use crate::report::{NamedReports, Report};
 
 /// Tells a comparison of several endpoints as an HTML page that needs nothing from elsewhere.
 ///
-/// Each figure is the median of an endpoint's rounds, its ratio is to that of the first of
-/// `endpoints`. Latencies of rounds that are not to be believed count for nothing; how many these
-/// are stands first.
+/// Each figure is the median of an endpoint's rounds, each ratio the median of the ratios to the
+/// first of `endpoints` within the rounds: the reports of all endpoints are in the same order of
+/// rounds. Latencies of rounds that are not to be believed count for nothing; how many these are
+/// stands first. Runs that were cut short count only where an endpoint has no whole one.
 #[must_use]
 pub fn comparison(title: &str, endpoints: &[NamedReports]) -> String {
     let all: Vec<&Report> = endpoints.iter().flat_map(|endpoint| &endpoint.reports).collect();
@@ -112,7 +113,7 @@ fn medians(endpoints: &[NamedReports]) -> String {
         .iter()
         .filter(is_told)
         .map(|metric| {
-            let base = endpoints.first().and_then(|first| median(&metric.of(&first.reports)));
+            let base = endpoints.first().map(|first| &first.reports[..]);
             let mut row = vec![metric.name.to_owned()];
             let cells = endpoints.iter().enumerate();
             row.extend(cells.map(|(index, endpoint)| {
@@ -121,5 +122,9 @@ fn medians(endpoints: &[NamedReports]) -> String {
             row
         })
         .collect();
-    tables::table("Median, ratio, and lowest to highest round", &columns, &rows)
+    tables::table(
+        "Median; median of the ratios within the rounds; lowest to highest round",
+        &columns,
+        &rows,
+    )
 }

@@ -24,13 +24,18 @@ use super::{Ended, Report, format};
 #[must_use]
 pub fn render(report: &Report) -> String {
     let endpoint = &report.endpoint;
+    let is_violated = report.verdict.as_ref().is_some_and(|verdict| !verdict.is_clean());
+    let verdict = tables::verdict(report);
+    let (first, later) =
+        if is_violated { (verdict, String::new()) } else { (String::new(), verdict) };
     let body = [
         header(report),
         banner(&report.distrust),
         tables::tiles(report),
+        first,
         over_time(report),
         latency(report),
-        tables::verdict(report),
+        later,
         format!("<section><h2>Failures</h2>{}</section>\n", failures(report)),
         format!("<section><h2>Facts</h2>{}</section>\n", tables::facts(report)),
     ];

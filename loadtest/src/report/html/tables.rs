@@ -36,7 +36,7 @@ pub(super) fn table(caption: &str, columns: &[(&str, &str)], rows: &[Vec<String>
 /// The figures to be read first.
 pub(super) fn tiles(report: &Report) -> String {
     let totals = &report.totals;
-    let per_second = totals.replies as f64 / report.measured_s;
+    let per_second = totals.replies_in_time as f64 / report.measured_s;
     let mut tiles = vec![(
         "Throughput",
         format::rate(per_second),
@@ -65,6 +65,16 @@ pub(super) fn tiles(report: &Report) -> String {
         let cpu = format::micros_typeset(server.cpu_us_per_reply);
         let cores = format!("{} cores busy", format::quantity(server.cores_busy));
         tiles.push(("Server CPU per request", cpu, cores));
+    }
+    if let Some(verdict) = &report.verdict {
+        let told = verdict_text(verdict, report.evictions);
+        let word = match (told.is_passed, verdict.violations()) {
+            (true, _) => "passed".to_owned(),
+            (false, 0) => "undecided".to_owned(),
+            (false, keys) => format!("{} violated", format::count(keys)),
+        };
+        let checked = format!("of {} keys checked", format::count(verdict.keys));
+        tiles.push(("Consistency", word, checked));
     }
     let tile = |(name, figure, more): (&str, String, String)| {
         format!("<div><dt>{name}</dt><dd><b>{figure}</b><span>{}</span></dd></div>", escape(&more))
@@ -157,6 +167,7 @@ pub(super) fn facts(report: &Report) -> String {
     ];
     if report.is_open_loop {
         traffic.insert(0, ("due", format::count(totals.scheduled)));
+        traffic.insert(1, ("never sent", format::count(totals.unsent)));
     }
     if let Some(evictions) = report.evictions {
         traffic.push(("evictions", format::count(evictions)));
@@ -167,6 +178,14 @@ pub(super) fn facts(report: &Report) -> String {
     }
     traffic.push(("connections made", format::count(totals.connections)));
     traffic.push(("resumed TLS", format::count(totals.resumed)));
+    if report.connecting.count > 0 && report.distrust.is_empty() {
+        for (name, us) in [
+            ("connecting, p50", report.connecting.p50_us),
+            ("connecting, max", report.connecting.max_us),
+        ] {
+            traffic.push((name, format::micros_typeset(us)));
+        }
+    }
     format!(
         "<div class=\"columns\">{}{}{}{}</div>\n",
         table("Plan", &[("", "name"), ("", "wrap")], &plan),
@@ -231,14 +250,20 @@ pub(super) fn marks(report: &Report) -> String {
 /// What the checker found.
 pub(super) fn verdict(report: &Report) -> String {
     let Some(verdict) = &report.verdict else { return String::new() };
-    let told = verdict_text(verdict);
-    let class = if told.is_violated { "alarm" } else { "note" };
-    let rows: Vec<Vec<String>> =
-        told.facts.iter().map(|(name, value)| vec![escape(name), escape(value)]).collect();
+    let told = verdict_text(verdict, report.evictions);
+    let class = if told.is_passed { "note" } else { "alarm" };
+    let examples = told.examples.iter().map(|example| {
+        let lines: Vec<String> = example.lines.iter().map(|line| escape(line)).collect();
+        let what = escape(&example.what);
+        format!("<h3>{what}</h3><pre class=\"scroll\">{}</pre>", lines.join("\n"))
+    });
+    let examples: String = examples.collect();
+    let headline = escape(&told.headline);
+    let facts: Vec<(&str, String)> =
+        told.facts.iter().map(|(name, value)| (*name, value.clone())).collect();
+    let facts = pairs("What was checked", &facts);
     format!(
-        "<section><h2>Consistency</h2><p class=\"{class}\">{}</p>{}</section>\n",
-        escape(&told.headline),
-        table("What it rests on", &[("", "name"), ("", "wrap")], &rows)
+        "<section><h2>Consistency</h2><p class=\"{class}\">{headline}</p>{facts}{examples}</section>\n"
     )
 }
 

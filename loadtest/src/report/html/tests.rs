@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::super::sample::{Sample, distrusted, mark, with_resets};
+use super::super::sample::{Sample, checked, distrusted, mark, with_resets};
 use super::super::{Ended, Latency, MarkSource, NamedReports, Report};
 use super::{comparison, escape, render};
 
@@ -70,6 +70,11 @@ fn hostile() -> Report {
     report.marks.push(mark(20.0, MarkSource::Hook, "<b>\"'&"));
     report.marks.push(mark(50.0, MarkSource::Endpoint, &evil));
     report.ended = Ended::Failed(evil.clone());
+    let mut report = checked(report, true);
+    let violation = &mut report.verdict.as_mut().unwrap().examples[0];
+    violation.key.clone_from(&evil);
+    violation.what.clone_from(&evil);
+    violation.excerpt.push(evil);
     report
 }
 
@@ -103,6 +108,7 @@ fn with_one_latency(mut report: Report) -> Report {
         max_us: us,
     };
     report.latency = all;
+    report.connecting = all;
     report.commands.iter_mut().for_each(|row| row.latency = all);
     report.timeline.iter_mut().for_each(|second| second.latency = all);
     report.percentiles.iter_mut().for_each(|point| point.1 = us);
@@ -150,6 +156,40 @@ fn each_chart_says_in_words_what_it_shows() {
     assert_eq!(page.matches("role=\"img\"").count(), page.matches("aria-label=\"").count());
     assert!(page.contains("aria-label=\"Latency by percentile: p50 "), "{page}");
     assert!(page.contains("The highest p99 of a second is "), "{page}");
+}
+
+#[test]
+fn a_verdict_is_marked_as_an_alarm_unless_everything_passed() {
+    let [violated, passed] = [true, false].map(|is_violated| {
+        render(&checked(Sample::quiet("memtide", 5, 80.0).report(1), is_violated))
+    });
+    assert!(violated.contains("<p class=\"alarm\">VIOLATED on 3 keys: stale read (3)</p>"));
+    assert!(violated.contains("&gt; 3012.008-3012.120 ms worker 2"), "{}", body(&violated));
+    let place = |page: &str, heading: &str| page.find(&format!("<h2>{heading}</h2>")).unwrap();
+    assert!(place(&violated, "Consistency") < place(&violated, "Over time"));
+    assert!(place(&passed, "Consistency") > place(&passed, "Over time"));
+    assert!(violated.contains("<b>3 violated</b>") && passed.contains("<b>passed</b>"));
+    assert!(passed.contains("<p class=\"note\">no violation found</p>"), "{}", body(&passed));
+}
+
+#[test]
+fn a_ratio_is_that_within_the_rounds() {
+    let round = |us: f64| Sample::quiet("x", 5, us).report(1);
+    let named = |name: &str, us: [f64; 3]| NamedReports {
+        name: name.to_owned(),
+        reports: us.map(round).to_vec(),
+    };
+    let base = named("base", [100.0, 200.0, 400.0]);
+    let mut other = named("other", [300.0, 600.0, 400.0]);
+    let row = |page: &str| {
+        let p99 = page.split("latency p99<").nth(1).unwrap();
+        p99[..p99.find("</tr>").unwrap()].to_owned()
+    };
+    let told = row(&comparison("t", &[base.clone(), other.clone()]));
+    assert!(told.contains("<b>3.00x</b>"), "3, 3 and 1: {told}");
+    other.reports[0].ended = Ended::Interrupted;
+    let told = row(&comparison("t", &[base, other]));
+    assert!(told.contains("<b>2.00x</b>"), "3 and 1: {told}");
 }
 
 #[test]
@@ -225,6 +265,8 @@ fn samples() -> Vec<(&'static str, Report)> {
         ("hour", hour.report(4)),
         ("many", many.report(5)),
         ("late", late),
+        ("violated", checked(Sample::eventful().report(6), true)),
+        ("passed", checked(Sample::quiet("passed", 30, 90.0).report(6), false)),
         ("empty", empty()),
     ]
 }

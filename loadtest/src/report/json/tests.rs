@@ -67,6 +67,8 @@ fn a_latency_that_is_not_to_be_believed_cannot_be_read_by_accident() {
     let json = parsed(&report);
     assert_eq!(paths_to(&json, "latency"), Vec::<String>::new());
     assert_eq!(paths_to(&json, "percentiles"), Vec::<String>::new());
+    assert_eq!(paths_to(&json, "connecting"), Vec::<String>::new());
+    assert_us(&json["untrusted_connecting"]["p50_us"], report.connecting.p50_us);
     assert_us(&json["untrusted_latency"]["p99_us"], report.latency.p99_us);
     assert_eq!(json["commands"][0]["untrusted_latency"]["count"], report.totals.hits);
     assert_eq!(json["distrust"].as_array().unwrap().len(), 2);

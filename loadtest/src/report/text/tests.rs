@@ -2,7 +2,7 @@
 
 use expect_test::{ExpectFile, expect_file};
 
-use super::super::sample::{Sample, distrusted, mark, with_resets};
+use super::super::sample::{Sample, checked, distrusted, mark, with_resets};
 use super::super::{Ended, MarkSource, Report};
 use super::render;
 
@@ -22,6 +22,43 @@ fn a_latency_that_is_not_to_be_believed_is_not_told() {
     report.server = None;
     report.evictions = None;
     check(&report, &expect_file!["distrusted.txt"]);
+}
+
+/// What stands under the heading that begins with `title`.
+fn section(text: &str, title: &str) -> String {
+    let begin = text.find(&format!("\n{title}")).unwrap() + 1;
+    text[begin..].to_owned()
+}
+
+#[test]
+fn a_violation_is_told_with_what_surrounds_it() {
+    let text = render(&checked(Sample::quiet("memtide", 5, 80.0).report(1), true));
+    expect_file!["violated.txt"].assert_eq(&section(&text, "Consistency"));
+}
+
+#[test]
+fn what_the_checker_does_not_know_is_not_told_as_passed() {
+    let mut report = checked(Sample::quiet("memtide", 5, 80.0).report(1), false);
+    assert!(render(&report).contains("\nConsistency: no violation found\n"));
+    let verdict = report.verdict.as_mut().unwrap();
+    (verdict.undecided_keys, verdict.is_cut_short) = (7, true);
+    let text = render(&report);
+    assert!(text.contains("no violation found; 7 keys could not be decided, "), "{text}");
+    assert!(text.contains("; the history was full before the end"), "{text}");
+}
+
+#[test]
+fn requests_that_were_never_sent_and_late_replies_are_told_apart() {
+    let mut report = Sample::quiet("stock", 5, 80.0).report(1);
+    report.totals.unsent = 1234;
+    report.totals.replies_in_time = 50_000;
+    report.totals.replies = 50_007;
+    let text = render(&report);
+    let words: Vec<String> =
+        text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    for line in ["never sent 1,234 247/s", "replies 50,000 10,000/s", "replies after the end 7"] {
+        assert!(words.iter().any(|told| told == line), "{line}: {text}");
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rounds as dots and percentile curves over each other.
 
 use super::median;
-use super::metrics::{CPU, Metric, P99, THROUGHPUT, is_believed};
+use super::metrics::{CPU, Metric, P99, THROUGHPUT, is_believed, is_counted};
 use crate::report::html::curve::{BEGIN, Curve, end_of, latency_at, overlaid};
 use crate::report::html::scale::{Scale, linear_ticks};
 use crate::report::html::svg::{Drawing, Size, escape, figure, line, shortened, text};
@@ -80,7 +80,10 @@ fn strip(endpoints: &[NamedReports], metric: &Metric, size: Size) -> Drawing {
 pub(super) fn curves(endpoints: &[NamedReports]) -> String {
     let believed: Vec<Vec<&Report>> = endpoints
         .iter()
-        .map(|endpoint| endpoint.reports.iter().filter(|r| is_believed(r)).collect())
+        .map(|endpoint| {
+            let rounds = endpoint.reports.iter();
+            rounds.filter(|r| is_believed(r) && is_counted(r, &endpoint.reports)).collect()
+        })
         .collect();
     let ends = believed.iter().flatten().map(|r| end_of(&r.percentiles, r.latency.count));
     let end = ends.fold(f64::INFINITY, f64::min);

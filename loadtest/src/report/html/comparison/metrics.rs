@@ -2,7 +2,7 @@
 
 use super::median;
 use crate::report::text::resets;
-use crate::report::{Report, format};
+use crate::report::{Ended, Report, format};
 
 /// A figure of a run.
 pub(super) struct Metric {
@@ -19,7 +19,7 @@ pub(super) struct Metric {
 pub(super) const THROUGHPUT: Metric = Metric {
     name: "throughput",
     figure: |report| {
-        let rate = report.totals.replies as f64 / report.measured_s;
+        let rate = report.totals.replies_in_time as f64 / report.measured_s;
         rate.is_finite().then_some(rate)
     },
     tell: format::rate,
@@ -91,34 +91,54 @@ const fn latency(name: &'static str, figure: fn(&Report) -> Option<f64>) -> Metr
 }
 
 impl Metric {
-    /// The figure of each round that has it.
+    /// The figure of each round that has it and counts.
     pub(super) fn of(&self, reports: &[Report]) -> Vec<f64> {
-        let told = |report: &&Report| !self.is_latency || is_believed(report);
-        reports.iter().filter(told).filter_map(self.figure).collect()
+        self.rounds(reports).into_iter().flatten().collect()
     }
 
     /// Median, ratio to `base`, and range, as HTML.
-    pub(super) fn cell(&self, reports: &[Report], base: Option<f64>) -> String {
+    pub(super) fn cell(&self, reports: &[Report], base: Option<&[Report]>) -> String {
         let figures = self.of(reports);
         let Some(middle) = median(&figures) else { return format::NONE.to_owned() };
         let mut out = (self.tell)(middle);
-        if let Some(base) = base.filter(|base| *base > 0.0) {
-            out.push_str(&format!(" <b>{}</b>", format::ratio(middle / base)));
+        if let Some(ratio) = base.and_then(|base| self.ratio(reports, base)) {
+            out.push_str(&format!(" <b>{}</b>", format::ratio(ratio)));
         }
-        if figures.len() > 1 {
-            let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
-            let high = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            let (low, high) = ((self.tell)(low), (self.tell)(high));
-            if low == high {
-                return out;
-            }
+        let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
+        let high = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let (low, high) = ((self.tell)(low), (self.tell)(high));
+        if low != high {
             out.push_str(&format!("<small>{low} – {high}</small>"));
         }
         out
+    }
+
+    /// The median of the ratios within the rounds, which a drift of the machine leaves alone; of
+    /// the medians where no round has both figures.
+    fn ratio(&self, reports: &[Report], base: &[Report]) -> Option<f64> {
+        let pairs = self.rounds(reports).into_iter().zip(self.rounds(base));
+        let ratios: Vec<f64> = pairs.filter_map(|(figure, base)| Some(figure? / base?)).collect();
+        let of_medians = || Some(median(&self.of(reports))? / median(&self.of(base))?);
+        median(&ratios).or_else(of_medians).filter(|ratio| ratio.is_finite())
+    }
+
+    /// The figure of each round, where it has it and counts.
+    fn rounds(&self, reports: &[Report]) -> Vec<Option<f64>> {
+        let is_told = |report: &&Report| {
+            is_counted(report, reports) && (!self.is_latency || is_believed(report))
+        };
+        reports.iter().map(|report| Some(report).filter(is_told).and_then(self.figure)).collect()
     }
 }
 
 /// Whether a run's latency is to be believed, and there is one.
 pub(super) fn is_believed(report: &Report) -> bool {
     report.distrust.is_empty() && report.latency.count > 0
+}
+
+/// A run that was cut short had other conditions than whole ones: it counts only where its endpoint
+/// has no whole one.
+pub(super) fn is_counted(report: &Report, rounds: &[Report]) -> bool {
+    let is_whole = |report: &Report| matches!(report.ended, Ended::Completed | Ended::TraceEnded);
+    is_whole(report) || !rounds.iter().any(is_whole)
 }
