@@ -43,8 +43,8 @@ impl Fill {
             next: share(thread),
             end: share(thread + 1),
             rng: rng(seed, FILL_STREAM | u64::from(thread)),
+            writer: Writer::new(Arc::clone(&settings)),
             settings,
-            writer: Writer::default(),
         }
     }
 
@@ -74,9 +74,9 @@ impl Traffic for Fill {
         let settings = &*self.settings;
         let exptime = settings.exptime(self.rng.next_u64());
         if self.next < settings.keys {
-            self.writer.one_key(settings, CommandKind::Set, self.next, exptime, out);
+            self.writer.one_key(CommandKind::Set, self.next, exptime, out);
         } else {
-            self.writer.set_counter(settings, self.next - settings.keys, exptime, out);
+            self.writer.set_counter(self.next - settings.keys, exptime, out);
         }
         self.next += 1;
         Some(Asked { command: CommandKind::Set, request: FillRequest })

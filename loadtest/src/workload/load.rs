@@ -69,10 +69,10 @@ impl LoadTraffic {
     #[must_use]
     pub fn new(settings: Arc<LoadSettings>, thread: u32, lanes: u32, seed: u64) -> Self {
         Self {
-            settings,
             rng: rng(seed, u64::from(thread)),
             lanes: (0..lanes).map(|_| LaneState::default()).collect(),
-            writer: Writer::default(),
+            writer: Writer::new(Arc::clone(&settings)),
+            settings,
         }
     }
 
@@ -85,13 +85,13 @@ impl LoadTraffic {
         let settings = &*self.settings;
         let first = settings.popularity.draw(&mut self.rng);
         self.writer.start_names();
-        self.writer.add_name(settings, first);
+        self.writer.add_name(first);
         if keys > 1 {
             let multigets = &mut self.lanes[usize::try_from(lane).expect("32 bits fit")].multigets;
             multigets.push(first);
             for _ in 1..keys {
                 let id = settings.popularity.draw(&mut self.rng);
-                self.writer.add_name(settings, id);
+                self.writer.add_name(id);
                 multigets.push(id);
             }
         }
@@ -163,7 +163,7 @@ impl Traffic for LoadTraffic {
             _ => {
                 let id = self.settings.popularity.draw(&mut self.rng);
                 let exptime = self.exptime();
-                self.writer.one_key(&self.settings, command, id, exptime, out);
+                self.writer.one_key(command, id, exptime, out);
                 LoadRequest::of_one(command, id)
             }
         };
@@ -210,15 +210,15 @@ impl Traffic for LoadTraffic {
         let exptime = self.exptime();
         let (command, id) = match follow_up {
             FollowUp::Set(id) => {
-                self.writer.one_key(&self.settings, CommandKind::Set, id, exptime, out);
+                self.writer.one_key(CommandKind::Set, id, exptime, out);
                 (CommandKind::Set, id)
             }
             FollowUp::SetCounter(id) => {
-                self.writer.set_counter(&self.settings, id, exptime, out);
+                self.writer.set_counter(id, exptime, out);
                 (CommandKind::Set, id)
             }
             FollowUp::Cas(id, cas) => {
-                self.writer.cas(&self.settings, (id, cas), exptime, out);
+                self.writer.cas((id, cas), exptime, out);
                 (CommandKind::Cas, id)
             }
         };

@@ -3,7 +3,6 @@ use std::str::FromStr;
 use thiserror::Error;
 
 use super::quantity::{self, QuantityError};
-use super::random::whole;
 use crate::drive::Nanos;
 
 pub(super) const NANOS_PER_SEC: f64 = 1e9;
@@ -118,7 +117,7 @@ impl Profile {
 }
 
 impl ProfileStep {
-    /// In a few words, for a mark: `rate 200k/s`, `climb to 200k/s ends`.
+    /// In a few words, for a mark: `rate 200k/s`, `ramp reaches 200k/s`.
     #[must_use]
     pub fn text(&self) -> String {
         let rate = quantity::rate_text(self.rate);
@@ -159,7 +158,11 @@ fn step(part: &str) -> Result<ProfileStep, ProfileError> {
         None => (false, rate),
     };
     let rate = quantity::rate(rate).map_err(in_step)?;
-    Ok(ProfileStep { at: whole(at.as_nanos() as f64), rate, is_ramp })
+    Ok(ProfileStep {
+        at: Nanos::try_from(at.as_nanos()).expect("a time is read into 64 bits"),
+        rate,
+        is_ramp,
+    })
 }
 
 #[cfg(test)]

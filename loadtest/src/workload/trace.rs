@@ -25,5 +25,5 @@ mod traffic;
 
 pub use error::{TraceError, TraceProblem};
 pub use reader::{TraceLine, TraceReader};
-pub use schedule::TraceTiming;
+pub use schedule::{TraceSpeedError, TraceTiming};
 pub use traffic::{TraceRequest, TraceSettings, TraceTraffic};

@@ -30,7 +30,7 @@ impl LoadTraffic {
         let Event::Meta { code, flags, .. } = event else { return Progress::OutOfStep };
         let is_done = matches!(code, MetaCode::Hd | MetaCode::Va);
         let is_in_step = match key_of(flags) {
-            Some(key) => self.writer.is_name(&self.settings, request.command, request.id, key),
+            Some(key) => self.writer.is_name(request.command, request.id, key),
             None => !is_done,
         };
         let outcome = match (request.command, code) {
@@ -75,6 +75,6 @@ pub(in super::super) fn outcome_of_line(
 }
 
 /// The key among return flags: `c12 kfoo`.
-fn key_of<'f>(flags: &'f [u8]) -> Option<&'f [u8]> {
+fn key_of(flags: &[u8]) -> Option<&[u8]> {
     flags.split(|&byte| byte == b' ').find_map(|flag| flag.strip_prefix(b"k"))
 }

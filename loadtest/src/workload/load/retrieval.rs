@@ -83,7 +83,7 @@ impl LoadTraffic {
             let id = self.settings.names.id_of(key);
             return id.is_some_and(|id| self.state(lane).multigets.mark(request.keys, id));
         }
-        request.hits == 0 && self.writer.is_name(&self.settings, request.command, request.id, key)
+        request.hits == 0 && self.writer.is_name(request.command, request.id, key)
     }
 
     fn whole_retrieval(&mut self, lane: Lane, request: &LoadRequest) -> Progress {

@@ -1,4 +1,5 @@
 use std::io::Write;
+use std::sync::Arc;
 
 use memtide_protocol::{Arithmetic, Delete, Direction, Exptime, Store, StoreVerb, Touch, request};
 
@@ -17,8 +18,9 @@ const APPENDED_BYTES: usize = 16;
 const VALUE_HASH: u64 = 0x76_61_6c_75_65;
 
 /// Writes requests for keys of a run; its memory is used again for each.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in super::super) struct Writer {
+    settings: Arc<LoadSettings>,
     /// Names of a request's keys, one behind the other.
     names: Vec<u8>,
     /// Where each of them ends.
@@ -27,13 +29,17 @@ pub(in super::super) struct Writer {
 }
 
 impl Writer {
+    pub(in super::super) fn new(settings: Arc<LoadSettings>) -> Self {
+        Self { settings, names: Vec::new(), ends: Vec::new(), flags: Vec::new() }
+    }
+
     pub(super) fn start_names(&mut self) {
         self.names.clear();
         self.ends.clear();
     }
 
-    pub(super) fn add_name(&mut self, settings: &LoadSettings, id: u64) {
-        settings.names.append(id, &mut self.names);
+    pub(super) fn add_name(&mut self, id: u64) {
+        self.settings.names.append(id, &mut self.names);
         self.ends.push(self.names.len());
     }
 
@@ -51,15 +57,14 @@ impl Writer {
     /// A command on one key that is no retrieval.
     pub(in super::super) fn one_key(
         &mut self,
-        settings: &LoadSettings,
         command: CommandKind,
         id: u64,
         exptime: Exptime,
         out: &mut Vec<u8>,
     ) {
-        self.name(settings, command, id);
+        self.name(command, id);
         let key = &self.names;
-        let value = || value_of(settings, id);
+        let value = || value_of(&self.settings, id);
         let mut store = |verb, value| store(out, verb, key, exptime, value);
         match command {
             CommandKind::Set => store(StoreVerb::Set, value()),
@@ -88,47 +93,29 @@ impl Writer {
     }
 
     /// `cas` of a key with the CAS unique that came back.
-    pub(super) fn cas(
-        &mut self,
-        settings: &LoadSettings,
-        (id, cas): (u64, u64),
-        exptime: Exptime,
-        out: &mut Vec<u8>,
-    ) {
-        self.name(settings, CommandKind::Cas, id);
-        store(out, StoreVerb::Cas(cas), &self.names, exptime, value_of(settings, id));
+    pub(super) fn cas(&mut self, (id, cas): (u64, u64), exptime: Exptime, out: &mut Vec<u8>) {
+        self.name(CommandKind::Cas, id);
+        store(out, StoreVerb::Cas(cas), &self.names, exptime, value_of(&self.settings, id));
     }
 
     /// `set` of a counter.
-    pub(in super::super) fn set_counter(
-        &mut self,
-        settings: &LoadSettings,
-        id: u64,
-        exptime: Exptime,
-        out: &mut Vec<u8>,
-    ) {
-        self.name(settings, CommandKind::Incr, id);
+    pub(in super::super) fn set_counter(&mut self, id: u64, exptime: Exptime, out: &mut Vec<u8>) {
+        self.name(CommandKind::Incr, id);
         store(out, StoreVerb::Set, &self.names, exptime, COUNTER);
     }
 
     /// Whether `key` is what the command calls the key of this id.
-    pub(super) fn is_name(
-        &mut self,
-        settings: &LoadSettings,
-        command: CommandKind,
-        id: u64,
-        key: &[u8],
-    ) -> bool {
-        self.name(settings, command, id);
+    pub(super) fn is_name(&mut self, command: CommandKind, id: u64, key: &[u8]) -> bool {
+        self.name(command, id);
         self.names == key
     }
 
-    fn name(&mut self, settings: &LoadSettings, command: CommandKind, id: u64) {
+    fn name(&mut self, command: CommandKind, id: u64) {
         self.names.clear();
         if is_counter(command) {
-            settings.names.append_counter(id, &mut self.names);
+            self.settings.names.append_counter(id, &mut self.names);
         } else {
-            settings.names.append(id, &mut self.names);
+            self.settings.names.append(id, &mut self.names);
         }
     }
 }

@@ -1,6 +1,8 @@
 use std::collections::VecDeque;
 use std::io::BufRead;
 
+use thiserror::Error;
+
 use super::super::random::{below, mixed, whole};
 use super::error::TraceError;
 use super::reader::{TraceLine, TraceReader};
@@ -17,6 +19,25 @@ pub enum TraceTiming {
     },
     /// As the plan's rate says, in the order of the trace.
     ByPlan,
+}
+
+/// What is no speed of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Error)]
+#[error("{0} is no speed: give a number above 0, 2 for twice as fast as recorded")]
+pub struct TraceSpeedError(f64);
+
+impl TraceTiming {
+    /// As recorded, `speed` times as fast.
+    ///
+    /// # Errors
+    /// When it is not above 0, or no number.
+    pub fn recorded(speed: f64) -> Result<Self, TraceSpeedError> {
+        if speed > 0.0 && speed.is_finite() {
+            Ok(Self::Recorded { speed })
+        } else {
+            Err(TraceSpeedError(speed))
+        }
+    }
 }
 
 /// Requests of one second and thread that are held at most: some 100 MB of them. The rest of such
@@ -42,6 +63,8 @@ pub(super) struct Schedule<R> {
     is_read: bool,
     failure: Option<TraceError>,
     last_due: Nanos,
+    /// [`SECOND_REQUESTS_MAX`]
+    pub(super) second_requests_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -87,6 +110,7 @@ impl<R: BufRead> Schedule<R> {
             is_read: false,
             failure: None,
             last_due: 0,
+            second_requests_max: SECOND_REQUESTS_MAX,
         };
         schedule.come_to_request();
         schedule
@@ -161,7 +185,12 @@ impl<R: BufRead> Schedule<R> {
                 self.first_timestamp.get_or_insert(line.timestamp);
                 let hash = hash_of(line.key);
                 let is_own = below(hash, self.threads.into()) == u64::from(self.thread);
-                let second = open_second(&mut self.seconds, &mut self.spare, line.timestamp);
+                let second = open_second(
+                    &mut self.seconds,
+                    &mut self.spare,
+                    line.timestamp,
+                    self.second_requests_max,
+                );
                 if is_own {
                     second.push(&line);
                 }
@@ -184,10 +213,11 @@ fn open_second<'s>(
     seconds: &'s mut VecDeque<Second>,
     spare: &mut Vec<Second>,
     timestamp: u64,
+    requests_max: usize,
 ) -> &'s mut Second {
     let is_overflow = match seconds.back() {
         Some(last) if last.timestamp == timestamp => {
-            if last.requests.len() < SECOND_REQUESTS_MAX {
+            if last.requests.len() < requests_max {
                 return seconds.back_mut().expect("it was there");
             }
             true

@@ -207,7 +207,7 @@ fn an_empty_trace_is_told() {
 #[test]
 fn memory_does_not_grow_with_the_trace() {
     let mut trace = String::new();
-    for line in 0..200_000 {
+    for line in 0..50_000 {
         trace += &format!("{},key{line},9,3,1,get,0\n", line / 1000);
     }
     let mut traffic = traffic(&trace, AS_RECORDED, false);
@@ -217,5 +217,30 @@ fn memory_does_not_grow_with_the_trace() {
         asked_for += 1;
         assert!(traffic.schedule.held() <= 4000, "{} held", traffic.schedule.held());
     }
-    assert_eq!(asked_for, 200_000);
+    assert_eq!(asked_for, 50_000);
+}
+
+#[test]
+fn more_requests_of_a_second_than_are_held_are_due_at_its_end() {
+    let mut trace = "0,k,1,3,1,get,0\n1,k,1,3,1,get,0\n".to_owned();
+    trace += &"9,k,1,3,1,get,0\n".repeat(10);
+    let mut traffic = traffic(&trace, AS_RECORDED, false);
+    traffic.schedule.second_requests_max = 4;
+    let times: Vec<Nanos> = rest(traffic).iter().map(|(due, _)| due.unwrap()).collect();
+    let quarter = SECOND / 4;
+    let spread = (0..4).map(|part| 9 * SECOND + part * quarter);
+    let expected: Vec<Nanos> =
+        [0, SECOND].into_iter().chain(spread).chain([10 * SECOND; 6]).collect();
+    assert_eq!(times, expected);
+}
+
+#[test]
+fn a_speed_is_above_0() {
+    assert_eq!(TraceTiming::recorded(2.0), Ok(TraceTiming::Recorded { speed: 2.0 }));
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        let told = TraceTiming::recorded(bad).unwrap_err().to_string();
+        assert!(
+            told.ends_with("is no speed: give a number above 0, 2 for twice as fast as recorded")
+        );
+    }
 }
