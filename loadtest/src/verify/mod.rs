@@ -14,6 +14,7 @@ mod limits;
 mod prepare;
 mod reach;
 mod search;
+pub mod simulate;
 mod step;
 mod traffic;
 mod value;
@@ -27,3 +28,6 @@ pub use history::{
 };
 pub use traffic::{VerifyRequest, VerifySettings, VerifyTraffic};
 pub use verdict::{Misses, Verdict, Violation, ViolationCount, ViolationKind};
+
+#[cfg(test)]
+mod tests;
