@@ -109,8 +109,8 @@ mod tests {
         };
         let counts = |scheduled, unsent| Counts { scheduled, unsent, ..Counts::default() };
         let good = second(0.5, 50.0, 200.0);
-        check(&[good.clone()], counts(1000, 0), &[]);
-        check(&[good.clone()], counts(1000, 2), &["2 of 1000 requests that were due"]);
+        check(std::slice::from_ref(&good), counts(1000, 0), &[]);
+        check(std::slice::from_ref(&good), counts(1000, 2), &["2 of 1000 requests that were due"]);
         check(&[second(1.0, 50.0, 200.0)], counts(1, 0), &["saturated in 100%"]);
         check(&[second(0.5, 900.0, 1000.0)], counts(1, 0), &["fell behind its schedule"]);
         let mut many = vec![good; 30];

@@ -208,18 +208,23 @@ fn rounds_that_are_not_to_be_believed_count_for_no_latency() {
     assert!(page.contains("other, 1 of 3 rounds: "), "{page}");
 }
 
-/// Pages of all kinds, to be looked at with a browser.
+/// Pages of all kinds are whole. They are kept where `MEMTIDE_PAGES` says, to be looked at with a
+/// browser.
 #[test]
-#[ignore = "writes pages to look at, into the directory that MEMTIDE_PAGES names"]
-fn pages_to_look_at() {
-    let directory = std::env::var("MEMTIDE_PAGES").unwrap();
-    let write = |name: &str, page: String| {
-        std::fs::write(Path::new(&directory).join(name), page).unwrap();
+fn pages_of_all_kinds_are_whole() {
+    let kept = std::env::var_os("MEMTIDE_PAGES");
+    let check = |name: &str, page: String| {
+        assert!(page.starts_with("<!doctype html>"), "{name}");
+        assert!(page.trim_end().ends_with("</html>"), "{name}");
+        assert_eq!(page.matches("<svg").count(), page.matches("</svg>").count(), "{name}");
+        if let Some(directory) = &kept {
+            std::fs::write(Path::new(directory).join(name), page).unwrap();
+        }
     };
     for (name, report) in samples() {
-        write(&format!("{name}.html"), render(&report));
+        check(&format!("{name}.html"), render(&report));
     }
-    write("compared.html", comparison("memtide and its peers", &peers()));
+    check("compared.html", comparison("memtide and its peers", &peers()));
 }
 
 /// Three endpoints, the last with a round that is not to be believed.
