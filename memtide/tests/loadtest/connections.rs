@@ -30,7 +30,7 @@ fn idle_connections_stand_during_the_load() {
     let test = LoadTest::of_memtide(&server);
     let pid = server.pid().to_string();
     let words = ["--connections", "3", "--idle-connections", "40", "--threads", "3"];
-    let words = [&words[..], &["--server-pid", &pid, "--duration", "1h"]].concat();
+    let words = [&words[..], &["--server-pid", &pid, "--duration", "1h", "--warmup", "0"]].concat();
     let mut command = test.command(&words);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     wait_until("43 connections stand while requests are answered", PATIENCE, || {

@@ -92,17 +92,18 @@ fn a_large_value_arrives_whole() {
 
 #[test]
 fn error_replies_are_counted_by_their_line() {
-    let server = Memcached::start();
-    let test = LoadTest::of_memcached(&server);
-    // Above the server's item size, but not above what a load test may send.
-    let ended = test.run(&["--mix", "set=1", "--value-size", "1040k"]);
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    let server =
+        Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--item-size-max", "1k"]).start();
+    let test = LoadTest::of_memtide(&server);
+    let words = ["--mix", "set=1", "--value-size", "2k", "--pipeline", "4"];
+    let ended = test.run(&words).success();
     let errors = ended.count("totals/errors");
     assert!(errors > 0);
+    assert_eq!(errors, ended.count("totals/replies"));
     let line = &ended.json["errors"][0];
     assert_eq!(line["line"], "SERVER_ERROR object too large for cache");
     assert_eq!(line["count"].as_u64(), Some(errors));
-    let failed = test.run(&["--mix", "set=1", "--value-size", "1040k", "--fail-on", "errors"]);
+    let failed = test.run(&[&words[..], &["--fail-on", "errors"]].concat());
     assert_eq!(failed.code, 1);
     assert!(failed.stderr.contains("error replies"), "{}", failed.stderr);
 }

@@ -9,9 +9,11 @@ fn a_page_is_whole_in_itself_and_marks_what_happened() {
     let server = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start();
     let test = LoadTest::of_memtide(&server);
     let admin = format!("http://{}", server.admin_address());
-    let reload = format!("kill -HUP {}", server.pid());
+    // So that the reload finds something new, which it refuses or mends.
+    let certificate = server.ca_file().with_file_name("server.pem");
+    let reload = format!("echo > '{}'; kill -HUP {}", certificate.display(), server.pid());
     let words = ["--html", "page.html", "--admin", &admin, "--at", "100ms", &reload];
-    let words = [&words[..], &["--profile", "0:500,300ms:~2k", "--duration", "700ms"]].concat();
+    let words = [&words[..], &["--profile", "0:500,300ms:~2k", "--duration", "2s"]].concat();
     let ended = test.run(&words).success();
     let page = std::fs::read_to_string(test.file("page.html")).unwrap();
     assert!(page.contains("<svg"), "no chart");
@@ -44,10 +46,10 @@ fn endpoints_are_compared_with_their_cpu_time() {
     let order: Vec<_> = order.iter().map(|run| run["endpoint"].as_u64().unwrap()).collect();
     assert_eq!(order, [0, 1, 1, 0], "rounds are interleaved, forth and back");
     for endpoint in ["0", "1"] {
-        let figure = format!("endpoints/{endpoint}/figures/cpu_us_per_reply/median");
+        let figure = format!("endpoints/{endpoint}/figures/server_cpu_us_per_reply/median");
         assert!(ended.number(&figure) > 0.0);
     }
-    assert!(ended.number("endpoints/1/ratios/cpu_us_per_reply/of_medians") > 0.0);
+    assert!(ended.number("endpoints/1/ratios/server_cpu_us_per_reply/of_medians") > 0.0);
     let page = std::fs::read_to_string(test.file("page.html")).unwrap();
     assert!(page.contains("theirs") && page.contains("<svg"));
 }
