@@ -175,4 +175,16 @@ mod tests {
         assert_eq!(names("16", 0).expect_err("none").to_string(), "there must be at least one key");
         assert!(names("17", u64::MAX).is_ok());
     }
+
+    #[test]
+    fn a_published_shapes_names_are_long_enough_for_any_number_of_keys() {
+        let names = names("twitter", u64::MAX).expect("names");
+        let mut sizes = std::collections::HashSet::new();
+        for id in (0..u64::MAX - 1).step_by(1 << 54) {
+            let name = name(&names, id);
+            assert_eq!(names.id_of(name.as_bytes()), Some(id), "{name}");
+            sizes.insert(name.len());
+        }
+        assert!(sizes.contains(&17) && sizes.iter().all(|&size| size >= 17), "{sizes:?}");
+    }
 }

@@ -31,9 +31,10 @@ impl Shape {
     /// Twitter's clusters: Yang, Yue, Rashmi: "A large scale analysis of hundreds of in-memory cache
     /// clusters at Twitter", OSDI 2020, and `stat/2020Mar.md` of github.com/twitter/cache-trace.
     ///
-    /// The exponent of the popularity is the median of 52 clusters (1.21); 80 % of their requests
-    /// are gets, each cluster weighted by its request rate (a third of the clusters writes
-    /// more than that); more than half of the clusters have a mean time to live below 20 minutes.
+    /// The exponent of the popularity is the median of 52 clusters (1.21); 80 % of the requests of 53
+    /// clusters are gets, each cluster weighted by its request rate, and the rest is taken as sets
+    /// (35 % of the paper's clusters write more than 30 %). Times to live are mostly below 20
+    /// minutes in the paper; that they are spread evenly up to it is a choice made here.
     pub const TWITTER: Self = Self {
         key_size: "twitter",
         value_size: "twitter",

@@ -91,6 +91,25 @@ fn every_request_is_one_command_of_its_kind_that_a_server_reads() {
 }
 
 #[test]
+fn times_to_live_are_drawn_from_all_of_their_span() {
+    let mut seen = std::collections::BTreeSet::new();
+    for mix in ["set=1", "gat=1", "touch=1"] {
+        let mut traffic = traffic(&[("mix", mix), ("ttl", "60-63")]);
+        for _ in 0..200 {
+            let words = words(&asked(&mut traffic, 0).2);
+            seen.insert(match mix {
+                "set=1" => words[3].clone(),
+                "gat=1" => words[1].clone(),
+                _ => words[2].clone(),
+            });
+        }
+        let secs: Vec<String> = seen.iter().cloned().collect();
+        assert_eq!(secs, ["60", "61", "62", "63"], "{mix}");
+        seen.clear();
+    }
+}
+
+#[test]
 fn each_command_takes_its_own_replies_and_no_others() {
     use CommandKind::{
         Add, Append, Cas, Decr, Delete, Gat, Get, Gets, Incr, Ma, Md, Mg, Ms, Prepend, Replace,

@@ -17,7 +17,7 @@ const TWITTER_VALUE_BYTES: Deciles =
 const TWITTER_KEY_BYTES: Deciles =
     [10.0, 18.0, 20.0, 24.0, 32.0, 36.0, 41.0, 44.0, 44.0, 66.0, 122.0];
 
-/// The smallest value sizes of Facebook's ETC pool by probability, from 0 bytes: table 5 of
+/// The smallest value sizes of Facebook's ETC pool by probability, from 0 bytes, by
 /// Atikoglu, Xu, Frachtenberg, Jiang, Paleczny: "Workload analysis of a large-scale key-value
 /// store", SIGMETRICS 2012. All other values follow a generalized Pareto distribution.
 const FACEBOOK_SMALL_VALUES: [f64; 15] = [
@@ -35,8 +35,8 @@ pub(super) fn twitter_key(hash: u64) -> usize {
     decile_size(&TWITTER_KEY_BYTES, fraction(hash))
 }
 
-/// A value size of Facebook's ETC pool, in bytes: section 5 of the paper gives sigma 214.476 and k
-/// 0.348238 for the sizes from 15 bytes on.
+/// A value size of Facebook's ETC pool, in bytes: the paper gives sigma 214.476 and k 0.348238 for what
+/// sizes from 15 bytes on have above 15.
 pub(super) fn facebook_value(hash: u64) -> usize {
     let mut left = fraction(hash);
     for (size, probability) in FACEBOOK_SMALL_VALUES.iter().enumerate() {
@@ -52,7 +52,7 @@ pub(super) fn facebook_value(hash: u64) -> usize {
 }
 
 /// A key size of Facebook's ETC pool, in bytes: a generalized extreme value distribution with mu
-/// 30.7984, sigma 8.20449 and k 0.078688, by section 5 of the paper.
+/// 30.7984, sigma 8.20449 and k 0.078688, by the same paper.
 pub(super) fn facebook_key(hash: u64) -> usize {
     let (mu, sigma, k) = (30.7984, 8.204_49, 0.078_688);
     let exponential = -fraction(hash).ln();
