@@ -82,9 +82,9 @@ impl Case<'_> {
     /// One reply can be wrong by itself, or tell of a state that is. Where later replies do not
     /// decide it, it is by itself if the newer version had been read before.
     fn wrong_version(&self, value: Value) -> ViolationKind {
-        let was_read = self.tellers().any(|teller| {
-            teller.completed < self.step.invoked && self.is_possible(teller.need)
-        });
+        let was_read = self
+            .tellers()
+            .any(|teller| teller.completed < self.step.invoked && self.is_possible(teller.need));
         let is_read = self.known[self.step.index].operation.action.is_read();
         let is_back = !is_read || self.is_told_again(value);
         if !is_back && (was_read || self.is_told_later()) {
@@ -99,7 +99,8 @@ impl Case<'_> {
             return ViolationKind::ResurrectedValue;
         }
         if !self.prepared.versions.is_counter
-            && if self.present().any(|present| present.base == value.base) {
+            && self.present().any(|present| present.base == value.base)
+        {
             return ViolationKind::LostAppend;
         }
         ViolationKind::LostWrite

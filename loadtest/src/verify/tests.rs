@@ -22,18 +22,22 @@ fn histories_of_a_buggy_cache_fail_for_its_bug() {
         for seed in 0..60 {
             let simulation = Simulation { seed, ..buggy(bug) };
             let verdict = check(&[simulate(&simulation)], seed, 1);
-            if verdict.is_clean() { println!("{bug:?}, seed {seed}: nothing found");}
+            if verdict.is_clean() {
+                println!("{bug:?}, seed {seed}: nothing found");
+            }
             for example in &verdict.examples {
                 all += 1;
                 firsts += u32::from(example.kind == first);
-                if !(
-                    example.kind == first || others.contains(&example.kind)){
-                    if all<3000 {println!("{bug:?}, seed {seed}: {example:#?}");} all+=10000;
+                if !(example.kind == first || others.contains(&example.kind)) {
+                    if all < 3000 {
+                        println!("{bug:?}, seed {seed}: {example:#?}");
+                    }
+                    all += 10000;
                 }
             }
         }
         println!("{bug:?}: {firsts} of {all}");
-//        assert!(firsts * 4 >= all * 3, "{bug:?}: {firsts} of {all} are told as {first}");
+        //        assert!(firsts * 4 >= all * 3, "{bug:?}: {firsts} of {all} are told as {first}");
     }
 }
 
