@@ -18,10 +18,16 @@ pub fn diagnose(
     step: &Step,
     before: &[Explanation],
 ) -> (ViolationKind, String) {
-    let case = Case { known, prepared, step, before };
-    let kind = case.kind();
-    let what = format!("{}; {}", case.reply(), case.expected());
-    (kind, what)
+    // Here values that nobody reads later matter too.
+    if let Ok(mut full) = Prepared::new(known) {
+        full.see_all();
+        if let Found::Violation { step: again, before } = search(&mut full)
+            && full.steps[again].index == step.index
+        {
+            return Case { known, prepared: &full, step, before: &before }.told();
+        }
+    }
+    Case { known, prepared, step, before }.told()
 }
 
 struct Case<'c> {
@@ -32,19 +38,22 @@ struct Case<'c> {
 }
 
 impl Case<'_> {
+    fn told(&self) -> (ViolationKind, String) {
+        (self.kind(), format!("{}; {}", self.reply(), self.expected()))
+    }
+
     fn kind(&self) -> ViolationKind {
         if self.passes_without_ttl() {
             return ViolationKind::ExpiredValue;
         }
-        let operation = &self.known[self.step.index].operation;
-        let asks_for_version =
-            matches!(operation.action, Action::Cas { .. } | Action::Delete { cas: 1.. });
+        if self.passes_without_cas() {
+            return ViolationKind::CasViolation;
+        }
         let all_absent = self.before.iter().all(|one| !one.item.is_present());
         match self.step.need {
             Need::Exactly(value) if self.was_refused(value).is_some() => {
                 self.was_refused(value).unwrap_or(ViolationKind::Other)
             }
-            Need::Exactly(_) | Need::Other(_) if asks_for_version => ViolationKind::CasViolation,
             _ if all_absent => self.resurrection(),
             Need::Exactly(value) => self.wrong_version(value),
             _ => ViolationKind::Other,
@@ -69,25 +78,54 @@ impl Case<'_> {
     }
 
     /// The item was there, in another version.
+    ///
+    /// One reply can be wrong by itself, or tell of a state that is. Where later replies do not
+    /// decide it, it is by itself if the newer version had been read before.
     fn wrong_version(&self, value: Value) -> ViolationKind {
-        if self.step.is_pure() && self.is_told_later() && self.passes_without_it() {
-            return ViolationKind::StaleRead;
-        }
-        if self.prepared.versions.is_counter {
-            if let Some(kind) = self.wrong_number(value) {
-                return kind;
-            }
-        } else if self.present().any(|present| present.base == value.base) {
-            return ViolationKind::LostAppend;
-        }
         let was_read = self
             .tellers()
             .any(|teller| teller.completed < self.step.invoked && self.is_possible(teller.need));
-        if was_read { ViolationKind::ResurrectedValue } else { ViolationKind::LostWrite }
+        let is_read = self.known[self.step.index].operation.action.is_read();
+        let is_back = !is_read || self.is_told_again(value);
+        if !is_back && (was_read || self.is_told_later()) {
+            return ViolationKind::StaleRead;
+        }
+        if let Some(kind) = self.wrong_number(value)
+            && (!is_read || !was_read)
+        {
+            return kind;
+        }
+        if was_read {
+            return ViolationKind::ResurrectedValue;
+        }
+        if !self.prepared.versions.is_counter
+            && self.present().any(|present| present.base == value.base)
+        {
+            return ViolationKind::LostAppend;
+        }
+        ViolationKind::LostWrite
+    }
+
+    /// Whether, without this reply, the next one that cannot be tells of the same old state.
+    fn is_told_again(&self, value: Value) -> bool {
+        let chains = &self.prepared.versions.chains;
+        match self.first_violation(|steps| steps.retain(|one| one.index != self.step.index)) {
+            Some(Step { need: Need::Exactly(again), .. }) => {
+                if self.prepared.versions.is_counter {
+                    value.counts_to(again).is_some_and(|(_, down)| down < COUNT_UNIT / 2)
+                } else {
+                    chains.leads_to(value, again)
+                }
+            }
+            _ => false,
+        }
     }
 
     /// The number is of the right store, but counted wrongly.
     fn wrong_number(&self, value: Value) -> Option<ViolationKind> {
+        if !self.prepared.versions.is_counter {
+            return None;
+        }
         let of_store = |one: &Value| one.counter_base() == value.counter_base();
         let misses = |one: Value| {
             // Decrements are less than half a unit together.
@@ -157,8 +195,23 @@ impl Case<'_> {
         }
     }
 
-    fn passes_without_it(&self) -> bool {
-        self.passes_with(|steps| steps.retain(|one| one.index != self.step.index))
+    /// Whether it was the versions that operations asked for.
+    fn passes_without_cas(&self) -> bool {
+        let of_this_time = |one: &Step| {
+            let action = &self.known[one.index].operation.action;
+            let asks = matches!(action, Action::Cas { .. } | Action::Delete { cas: 1.. });
+            asks && one.completed >= self.step.completed && one.invoked <= self.step.completed
+        };
+        self.prepared.steps.iter().any(of_this_time)
+            && self
+                .first_violation(|steps| {
+                    for one in steps.iter_mut().filter(|one| of_this_time(one)) {
+                        if matches!(one.need, Need::Exactly(_) | Need::Other(_)) {
+                            one.need = Need::Nothing;
+                        }
+                    }
+                })
+                .is_none_or(|step| step.completed > self.step.completed)
     }
 
     fn passes_without_ttl(&self) -> bool {
@@ -166,23 +219,25 @@ impl Case<'_> {
             matches!(one.effect, Effect::Put { ttl: 1.., .. } | Effect::Touch { ttl: 1.. })
         };
         self.prepared.steps.iter().any(has_ttl)
-            && self.passes_with(|steps| {
-                for one in steps {
-                    if let Effect::Put { ttl, .. } | Effect::Touch { ttl } = &mut one.effect {
-                        *ttl = 0;
+            && self
+                .first_violation(|steps| {
+                    for one in steps {
+                        if let Effect::Put { ttl, .. } | Effect::Touch { ttl } = &mut one.effect {
+                            *ttl = 0;
+                        }
                     }
-                }
-            })
+                })
+                .is_none_or(|step| step.completed > self.step.completed)
     }
 
-    /// Whether the history passes beyond this reply when its operations are altered so.
-    fn passes_with(&self, alter: impl FnOnce(&mut Vec<Step>)) -> bool {
-        let Ok(mut prepared) = Prepared::new(self.known) else { return false };
+    /// The first reply that cannot be when the operations are altered so.
+    fn first_violation(&self, alter: impl FnOnce(&mut Vec<Step>)) -> Option<Step> {
+        let mut prepared = Prepared::new(self.known).ok()?;
+        prepared.see_all();
         alter(&mut prepared.steps);
         match search(&mut prepared) {
-            Found::Explained(_) => true,
-            Found::Undecided => false,
-            Found::Violation { step, .. } => prepared.steps[step].completed > self.step.completed,
+            Found::Violation { step, .. } => Some(prepared.steps[step]),
+            Found::Explained(_) | Found::Undecided => None,
         }
     }
 

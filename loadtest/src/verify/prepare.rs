@@ -44,6 +44,11 @@ impl Prepared {
         seen_until.get(&self.class(value)).is_some_and(|&until| until >= now)
     }
 
+    /// Keeps all values in mind, whether replies tell of them or not.
+    pub fn see_all(&mut self) {
+        self.seen_until = None;
+    }
+
     /// What replies to counters tell of is all that began with the same store.
     fn class(&self, value: Value) -> Value {
         if self.versions.is_counter { Value::bare(value.counter_base()) } else { value }
