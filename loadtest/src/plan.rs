@@ -256,20 +256,15 @@ fn work(arguments: &Arguments, pace: &Pace) -> anyhow::Result<Work> {
     }
     if let Some(file) = &work.trace {
         let timing = match pace {
-            Pace::Trace => TraceTiming::Recorded { speed: trace_speed(work.trace_speed)? },
+            Pace::Trace => {
+                TraceTiming::recorded(work.trace_speed.unwrap_or(1.0)).context("--trace-speed")?
+            }
             Pace::Max | Pace::Rate(..) => TraceTiming::ByPlan,
         };
         let settings = TraceSettings::new(timing, work.look_aside);
         return Ok(Work::Trace { file: file.clone(), settings });
     }
     Ok(Work::Load { settings: Arc::new(LoadSettings::resolve(work)?), is_filled: work.fill })
-}
-
-fn trace_speed(given: Option<f64>) -> anyhow::Result<f64> {
-    match given.unwrap_or(1.0) {
-        speed if speed.is_finite() && speed > 0.0 => Ok(speed),
-        other => bail!("--trace-speed {other}: give a number above 0"),
-    }
 }
 
 fn pace(arguments: &Arguments) -> anyhow::Result<Pace> {
