@@ -30,7 +30,7 @@ pub struct VerifySettings {
     /// Bytes of a value, at least and at most, before additions; what identifies a value takes
     /// [`value::SEGMENT_BYTES_MIN`], and values are never shorter.
     pub value_bytes: (u32, u32),
-    /// Generating threads, 256 at most.
+    /// Generating threads, 128 at most: memcached refuses to count from 2^63 on.
     pub threads: u32,
     /// This thread, from 0.
     pub thread: u32,

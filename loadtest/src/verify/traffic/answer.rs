@@ -290,7 +290,8 @@ fn outcome(action: &Action, event: &Event<'_>) -> Option<Outcome> {
     })
 }
 
-fn is_meta(command: CommandKind) -> bool {
+/// Whether a command is a meta command.
+pub(super) fn is_meta(command: CommandKind) -> bool {
     matches!(command, CommandKind::Mg | CommandKind::Ms | CommandKind::Md | CommandKind::Ma)
 }
 

@@ -7,6 +7,7 @@ use rand::RngExt;
 
 use super::super::history::{Action, COUNT_UNIT, COUNTER_BASE_SHIFT, COUNTER_START, Token, Verb};
 use super::super::value;
+use super::answer::is_meta;
 use super::{CONCURRENT_ON_KEY_MAX, KeyState, MULTIGET_MAX, Pending, VerifyTraffic};
 use crate::drive::{Lane, Nanos};
 use crate::measure::CommandKind;
@@ -29,8 +30,8 @@ impl VerifyTraffic {
         let key = keys[0];
         let action =
             if Self::is_counter(key) { self.counter_action(key) } else { self.text_action(key) };
-        let is_meta = self.chance(35);
-        let command = command(&action, is_meta, self.chance(40));
+        let command = command(&action, self.chance(35), self.chance(40));
+        let is_meta = is_meta(command);
         let mut count = 1;
         if !is_meta && action.is_read() && self.chance(20) {
             let wanted = self.rng.random_range(2..=MULTIGET_MAX);
