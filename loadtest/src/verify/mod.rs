@@ -26,7 +26,7 @@ pub use history::{
     Action, COUNT_UNIT, COUNTER_BASE_SHIFT, COUNTER_START, History, NO_REPLY, Nanos, OddReply,
     Oddity, Operation, Outcome, Seen, Token, Verb,
 };
-pub use traffic::{VerifyRequest, VerifySettings, VerifyTraffic};
+pub use traffic::{OPERATIONS_MAX, VerifyRequest, VerifySettings, VerifyTraffic};
 pub use verdict::{Misses, Verdict, Violation, ViolationCount, ViolationKind};
 
 #[cfg(test)]
