@@ -73,3 +73,36 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
 
 /// Closing with this resets.
 const LINGER: std::time::Duration = std::time::Duration::ZERO;
+
+/// Listens on a free port and passes everything on to `server`, but for one `set` of so many, which
+/// it says to be stored and forgets. Requests must come one at a time.
+pub fn forgetful(server: SocketAddr, sets_to_one_forgotten: u32) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            let (client, server) = (client.unwrap(), TcpStream::connect(server).unwrap());
+            let (mut replies, mut back) =
+                (server.try_clone().unwrap(), client.try_clone().unwrap());
+            std::thread::spawn(move || std::io::copy(&mut replies, &mut back));
+            std::thread::spawn(move || forget(client, server, sets_to_one_forgotten));
+        }
+    });
+    address
+}
+
+fn forget(mut client: TcpStream, mut server: TcpStream, sets_to_one_forgotten: u32) {
+    let mut request = vec![0; 64 * 1024];
+    let mut sets = 0;
+    while let Ok(len @ 1..) = client.read(&mut request) {
+        sets += u32::from(request.starts_with(b"set "));
+        let done = if request.starts_with(b"set ") && sets % sets_to_one_forgotten == 0 {
+            client.write_all(b"STORED\r\n")
+        } else {
+            server.write_all(&request[..len])
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
