@@ -92,9 +92,10 @@ pub struct ConnectionArguments {
 /// How much, and for how long.
 #[derive(Args, Clone, Debug, Default)]
 pub struct LoadArguments {
-    /// Requests per second (20k), whatever the endpoint does; or max: each reply calls the next
-    #[arg(long, value_name = "RATE", default_value = "max")]
-    pub rate: String,
+    /// Requests per second (20k), whatever the endpoint does; or max, where each reply calls the
+    /// next [default: max; with --trace the trace's]
+    #[arg(long, value_name = "RATE")]
+    pub rate: Option<String>,
 
     /// Spacing of requests: poisson or uniform
     #[arg(long, value_name = "SPACING", default_value = "poisson")]
@@ -105,13 +106,13 @@ pub struct LoadArguments {
     #[arg(long, value_name = "STEPS")]
     pub profile: Option<String>,
 
-    /// What is measured
-    #[arg(long, value_name = "TIME", default_value = "10s")]
-    pub duration: String,
+    /// What is measured [default: 10s; with --trace until its end]
+    #[arg(long, value_name = "TIME")]
+    pub duration: Option<String>,
 
-    /// What goes before it, unmeasured
-    #[arg(long, value_name = "TIME", default_value = "2s")]
-    pub warmup: String,
+    /// What goes before it, unmeasured [default: 2s; with --trace none]
+    #[arg(long, value_name = "TIME")]
+    pub warmup: Option<String>,
 
     /// Run a shell command at a moment of the run, and mark it in the report; several
     #[arg(long, num_args = 2, value_names = ["TIME", "COMMAND"])]

@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args as _, FromArgMatches as _};
+use memtide_loadtest::arguments::Arguments;
 
 use crate::failure::Failure;
 use crate::settings::SETTINGS;
@@ -20,6 +21,8 @@ pub enum Command {
     ConfigCheck(Flags),
     /// `memtide healthcheck`, of readiness or else of health.
     Healthcheck { flags: Flags, is_of_readiness: bool },
+    /// `memtide loadtest`.
+    LoadTest(Box<Arguments>),
     /// `--help`, `--version`: this text.
     Print(String),
 }
@@ -84,12 +87,17 @@ fn of_matches(matches: &ArgMatches) -> Command {
         Some(("healthcheck", matches)) => {
             Command::Healthcheck { flags: flags(matches), is_of_readiness: matches.get_flag(READY) }
         }
+        Some((LOADTEST, matches)) => {
+            let arguments = Arguments::from_arg_matches(matches);
+            Command::LoadTest(Box::new(arguments.expect("clap has checked them")))
+        }
         Some((_, matches)) => Command::Serve(flags(matches)),
         None => Command::Serve(flags(matches)),
     }
 }
 
 const READY: &str = "ready";
+const LOADTEST: &str = "loadtest";
 
 fn flags(matches: &ArgMatches) -> Flags {
     let given = |name| matches.get_one::<String>(name).map(|value| (name, value.clone()));
@@ -111,6 +119,10 @@ fn command() -> clap::Command {
                 .about("All in one process: proxy and engine (the default)")
                 .args(arguments()),
         )
+        .subcommand(Arguments::augment_args(
+            clap::Command::new(LOADTEST)
+                .about("Load a memcached endpoint, measure it, and check its consistency"),
+        ))
         .subcommand(
             clap::Command::new("config")
                 .about("Look at the configuration")

@@ -40,3 +40,13 @@ impl From<ConfigError> for Failure {
         Self::Configuration(error.to_string())
     }
 }
+
+impl From<memtide_loadtest::program::Failure> for Failure {
+    fn from(failure: memtide_loadtest::program::Failure) -> Self {
+        use memtide_loadtest::program::Failure as OfLoadTest;
+        match failure {
+            OfLoadTest::Arguments(error) => Self::Configuration(format!("{error:#}")),
+            OfLoadTest::Environment(error) => Self::Environment(format!("{error:#}")),
+        }
+    }
+}

@@ -13,6 +13,8 @@ mod welcome;
 
 use std::process::ExitCode;
 
+use memtide_loadtest::program;
+
 use crate::cli::Command;
 use crate::failure::Failure;
 
@@ -27,6 +29,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         Command::Healthcheck { flags, is_of_readiness } => {
             healthcheck::run(&settings::gather(&flags)?, is_of_readiness)
         }
+        Command::LoadTest(arguments) => Ok(program::run(&arguments)?),
         Command::Print(text) => {
             welcome::print(&text);
             Ok(ExitCode::SUCCESS)

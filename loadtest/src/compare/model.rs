@@ -90,7 +90,7 @@ pub struct Run {
 /// What is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub enum Metric {
-    /// Whole replies per second.
+    /// Whole replies per second, within the measured part.
     #[serde(rename = "replies_per_s")]
     Throughput,
     /// CPU time of the endpoint's processes for each reply, microseconds.
@@ -152,9 +152,8 @@ impl Metric {
         let server = report.server.as_ref();
         let latency = (report.latency.count > 0).then_some(&report.latency);
         match self {
-            Self::Throughput => {
-                (report.measured_s > 0.0).then(|| report.totals.replies as f64 / report.measured_s)
-            }
+            Self::Throughput => (report.measured_s > 0.0)
+                .then(|| report.totals.replies_in_time as f64 / report.measured_s),
             Self::CpuPerReply => {
                 server.filter(|_| report.totals.replies > 0).map(|server| server.cpu_us_per_reply)
             }

@@ -25,7 +25,7 @@ fn report(endpoint: usize, replies: u64, cpu_us_per_reply: f64, p50_us: f64) -> 
         is_open_loop: false,
         measured_s: 2.0,
         ended: Ended::Completed,
-        totals: Totals { replies, errors: 1, ..Totals::default() },
+        totals: Totals { replies, replies_in_time: replies, errors: 1, ..Totals::default() },
         latency: Latency {
             count: replies,
             p50_us,
@@ -33,6 +33,7 @@ fn report(endpoint: usize, replies: u64, cpu_us_per_reply: f64, p50_us: f64) -> 
             p999_us: p50_us * 10.0,
             ..Latency::default()
         },
+        connecting: Latency::default(),
         commands: Vec::new(),
         percentiles: Vec::new(),
         distrust: Vec::new(),

@@ -47,8 +47,8 @@ pub trait Traffic {
         None
     }
 
-    /// When the next request is due, for traffic that has times of its own (a trace); `None` where
-    /// the plan's rate decides.
+    /// When the next request is due, counted from the begin, for traffic that has times of its own
+    /// (a trace); `None` where it has none, or no more requests.
     fn due(&mut self) -> Option<Nanos> {
         None
     }

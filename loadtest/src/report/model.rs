@@ -23,6 +23,8 @@ pub struct Report {
     pub totals: Totals,
     /// The latency of all replies together.
     pub latency: Latency,
+    /// From the begin of a connection to when it could be used, TLS handshake included.
+    pub connecting: Latency,
     /// The same by command and outcome; only those that occurred.
     pub commands: Vec<CommandRow>,
     /// The latency's curve: (fraction of replies, microseconds), rising in both.
@@ -79,10 +81,14 @@ pub enum Ended {
 pub struct Totals {
     /// Requests that were due by the schedule; equal to `requests` in a closed loop.
     pub scheduled: u64,
-    /// Requests written.
+    /// Of these, those that were never sent, because every connection was waiting.
+    pub unsent: u64,
+    /// Requests written, with those that followed from replies.
     pub requests: u64,
     /// Whole replies, error replies included.
     pub replies: u64,
+    /// Of these, those that came before the measured part ended: throughput is made from them.
+    pub replies_in_time: u64,
     /// Requests whose connection ended before their reply.
     pub lost: u64,
     /// Error replies.

@@ -1,0 +1,153 @@
+//! From what was counted to the report.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::collect::{ratio, seconds};
+use super::{Measured, RunSettings, trust};
+use crate::drive::PhaseEnd;
+use crate::endpoint::Preflight;
+use crate::measure::{percentiles, summary};
+use crate::report::{
+    CommandRow, Ended, EndpointFacts, ErrorCount, GeneratorFacts, Mark, Report, Second,
+    ServerFacts, Totals, TroubleCount,
+};
+use crate::verify::Verdict;
+
+/// What is known of a run beside what its threads counted.
+#[derive(Debug, Default)]
+pub struct Facts {
+    /// What the endpoint said of itself.
+    pub preflight: Option<Preflight>,
+    /// The plan, as pairs to be shown.
+    pub plan: Vec<(String, String)>,
+    /// What happened when.
+    pub marks: Vec<Mark>,
+    /// What it cost the endpoint's processes.
+    pub server: Option<ServerFacts>,
+    /// Items that the endpoint evicted meanwhile.
+    pub evictions: Option<u64>,
+    /// What the checker says.
+    pub verdict: Option<Verdict>,
+    /// What ended the run early.
+    pub failure: Option<String>,
+}
+
+/// Makes the report of a run.
+#[must_use]
+pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) -> Report {
+    let Measured { seconds: times, began_at, ends, connecting, collection, .. } = measured;
+    let total = &collection.total;
+    let all = total.all_latencies();
+    let lag = total.lag.as_deref().cloned().unwrap_or_default();
+    let measured_s = collection.measured_s();
+    let counts = total.counts;
+    let (latency, lag) = (summary(&all), summary(&lag));
+    let in_measured: Vec<_> = collection.timeline.iter().filter(|it| it.at_s > -1e-9).collect();
+    let distrust = trust::distrust(&in_measured, &counts, &lag, &latency, settings.is_open_loop);
+    let generator = GeneratorFacts {
+        cpu_us_per_reply: ratio(collection.cpu.iter().sum(), collection.replies_in_time) / 1e3,
+        busiest_thread: busiest(&in_measured),
+        lag,
+    };
+    let mut connected = connecting;
+    connected.add(total);
+    Report {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        began_at_ms: millis(began_at),
+        endpoint: endpoint_facts(settings, facts.preflight),
+        plan: facts.plan,
+        is_open_loop: settings.is_open_loop,
+        measured_s,
+        ended: ended(&ends, facts.failure),
+        totals: totals(&collection, connected.counts),
+        latency,
+        connecting: summary(&connected.connecting.unwrap_or_default()),
+        commands: commands(total),
+        percentiles: percentiles(&all),
+        distrust,
+        errors: errors(total),
+        troubles: troubles(total),
+        timeline: collection.timeline,
+        marks: facts.marks.into_iter().filter(|it| it.at_s <= seconds(times.end)).collect(),
+        generator,
+        server: facts.server,
+        evictions: facts.evictions,
+        verdict: facts.verdict,
+    }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn endpoint_facts(settings: &RunSettings, preflight: Option<Preflight>) -> EndpointFacts {
+    let (transport, server_version) =
+        preflight.map(|it| (it.transport, it.server_version)).unwrap_or_default();
+    EndpointFacts {
+        name: settings.endpoint.name.clone(),
+        address: settings.endpoint.address.clone(),
+        transport,
+        server_version,
+    }
+}
+
+fn busiest(measured: &[&Second]) -> f64 {
+    let length: f64 = measured.iter().map(|second| second.length_s).sum();
+    let busy: f64 = measured.iter().map(|second| second.generator_busy * second.length_s).sum();
+    if length > 0.0 { busy / length } else { 0.0 }
+}
+
+fn ended(ends: &[PhaseEnd], failure: Option<String>) -> Ended {
+    if let Some(failure) = failure {
+        return Ended::Failed(failure);
+    }
+    if ends.contains(&PhaseEnd::Stopped) {
+        Ended::Interrupted
+    } else if ends.iter().all(|&end| end == PhaseEnd::Traffic) {
+        Ended::TraceEnded
+    } else {
+        Ended::Completed
+    }
+}
+
+fn totals(collection: &super::Collection, connected: crate::measure::Counts) -> Totals {
+    let counts = collection.total.counts;
+    Totals {
+        scheduled: counts.scheduled.max(counts.requests),
+        unsent: counts.unsent,
+        requests: counts.requests,
+        replies: counts.replies,
+        replies_in_time: collection.replies_in_time,
+        lost: counts.lost,
+        errors: counts.errors,
+        hits: counts.hits,
+        misses: counts.misses,
+        bytes_sent: counts.bytes_sent,
+        bytes_received: counts.bytes_received,
+        connections: connected.connections,
+        resumed: connected.resumed,
+    }
+}
+
+fn commands(total: &crate::measure::Tally) -> Vec<CommandRow> {
+    let row = |(command, outcome, latencies)| CommandRow {
+        command,
+        outcome,
+        latency: summary(latencies),
+    };
+    total.by_command().map(row).collect()
+}
+
+fn errors(total: &crate::measure::Tally) -> Vec<ErrorCount> {
+    total.error_lines().into_iter().map(|(line, count)| ErrorCount { line, count }).collect()
+}
+
+fn troubles(total: &crate::measure::Tally) -> Vec<TroubleCount> {
+    let trouble = |(trouble, count, example): (_, _, &str)| TroubleCount {
+        trouble,
+        count,
+        example: example.to_owned(),
+    };
+    total.troubles().map(trouble).collect()
+}
