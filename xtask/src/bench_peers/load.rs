@@ -1,0 +1,115 @@
+use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt as _;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use super::interrupt::Interrupt;
+use super::peer::Running;
+use super::site::Site;
+use super::work::Work;
+
+/// A comparison to be made.
+#[derive(Debug)]
+pub struct Load<'a> {
+    /// What is asked.
+    pub work: &'a Work,
+    /// How often.
+    pub rounds: u32,
+    /// For how long.
+    pub duration: &'a str,
+}
+
+/// What the table needs of the JSON of a comparison; docs/benchmarks.md has what its names mean.
+#[derive(Debug, Deserialize)]
+pub struct Comparison {
+    /// Rounds in which every endpoint had a whole run.
+    pub rounds_whole: u32,
+    /// What stands in the way of reading the figures.
+    pub notes: Vec<String>,
+    /// The first is the one that the others are measured by.
+    pub endpoints: Vec<Endpoint>,
+}
+
+/// An endpoint's row.
+#[derive(Debug, Deserialize)]
+pub struct Endpoint {
+    /// What it is.
+    pub endpoint: Facts,
+    /// Error replies.
+    pub errors: u64,
+    /// Requests without a reply.
+    pub lost: u64,
+    /// Broken connections.
+    pub troubles: u64,
+    /// By the name in the JSON.
+    pub figures: BTreeMap<String, Spread>,
+    /// The same against the first; its own row has none.
+    pub ratios: BTreeMap<String, Ratio>,
+}
+
+/// What an endpoint is.
+#[derive(Debug, Deserialize)]
+pub struct Facts {
+    /// As in `--peers`.
+    pub name: String,
+}
+
+/// A figure over the rounds.
+#[derive(Debug, Deserialize)]
+pub struct Spread {
+    /// The one that is told.
+    pub median: f64,
+}
+
+/// How a figure stands to the first endpoint's.
+#[derive(Debug, Deserialize)]
+pub struct Ratio {
+    /// Over the ratios within the rounds.
+    pub of_rounds: Option<Spread>,
+    /// Of the medians.
+    pub of_medians: f64,
+}
+
+impl Load<'_> {
+    /// Makes it, and gives it with its JSON.
+    ///
+    /// # Errors
+    /// When `memtide loadtest` fails; it says why on standard error itself.
+    pub fn run(
+        &self,
+        site: &Site,
+        peers: &[Running],
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<(Comparison, String)> {
+        let json = site.path("comparison.json");
+        // One of an earlier load must not pass for this one's.
+        let _ = std::fs::remove_file(&json);
+        let mut command = Command::new(&site.memtide);
+        command
+            .args(["loadtest", "--compare", "--warmup", "1s"])
+            .args(["--rounds", &self.rounds.to_string(), "--duration", self.duration])
+            .arg("--ca")
+            .arg(site.path("ca.pem"))
+            .arg("--json")
+            .arg(&json)
+            .args(self.work.flags);
+        for peer in peers {
+            command.args(["--endpoint", &format!("{}=tls://127.0.0.1:{}", peer.name, peer.port)]);
+            for pid in peer.pids() {
+                command.args(["--server-pid", &format!("{}={pid}", peer.name)]);
+            }
+        }
+        // Standard output is the table's alone.
+        let child = command.stdin(Stdio::null()).stdout(std::io::stderr()).process_group(0).spawn();
+        let child = child.context("failed to start memtide loadtest")?;
+        let status = interrupt.wait(child)?;
+        let text = match std::fs::read_to_string(&json) {
+            Ok(text) => text,
+            Err(_) => bail!("memtide loadtest ended with {status} and no result"),
+        };
+        let comparison = serde_json::from_str(&text).context("failed to understand its JSON")?;
+        Ok((comparison, text))
+    }
+}

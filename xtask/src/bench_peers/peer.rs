@@ -1,0 +1,220 @@
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+
+use super::interrupt::Interrupt;
+use super::package::Package;
+use super::process::Process;
+use super::site::{Site, THREADS, free_ports};
+
+/// A server that speaks memcached's protocol over TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// memcached with its own TLS; what the others are measured by.
+    MemcachedTls,
+    /// A plain memcached behind haproxy.
+    MemcachedHaproxy,
+    /// A plain memcached behind stunnel.
+    MemcachedStunnel,
+    /// memtide.
+    Memtide,
+    /// A server given by `--floor`.
+    Floor(PathBuf),
+}
+
+/// A peer that runs until it is dropped.
+#[derive(Debug)]
+pub struct Running {
+    /// As in `--peers`.
+    pub name: &'static str,
+    /// Its TLS port of 127.0.0.1.
+    pub port: u16,
+    processes: Vec<Process>,
+}
+
+impl Running {
+    /// All that it is made of.
+    pub fn pids(&self) -> impl Iterator<Item = u32> {
+        self.processes.iter().map(Process::pid)
+    }
+}
+
+/// The peers of these names, in the table's order; all for none.
+///
+/// # Errors
+/// A name that is none.
+pub fn chosen(names: &[String], floor: Option<&Path>) -> anyhow::Result<Vec<Peer>> {
+    let known = [Peer::MemcachedTls, Peer::MemcachedHaproxy, Peer::MemcachedStunnel, Peer::Memtide];
+    for name in names {
+        if known.iter().all(|peer| peer.name() != name) {
+            let known: Vec<_> = known.iter().map(Peer::name).collect();
+            bail!("--peers {name}: no such peer; there are {}", known.join(", "));
+        }
+    }
+    let is_chosen = |peer: &Peer| names.is_empty() || names.iter().any(|it| it == peer.name());
+    let mut peers: Vec<_> = known.into_iter().filter(is_chosen).collect();
+    if let Some(floor) = floor {
+        let floor = floor.canonicalize().with_context(|| format!("--floor {}", floor.display()))?;
+        peers.push(Peer::Floor(floor));
+    }
+    Ok(peers)
+}
+
+impl Peer {
+    /// As in `--peers`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::MemcachedTls => "memcached-tls",
+            Self::MemcachedHaproxy => "memcached-haproxy",
+            Self::MemcachedStunnel => "memcached-stunnel",
+            Self::Memtide => "memtide",
+            Self::Floor(_) => "floor",
+        }
+    }
+
+    /// What must be installed for it.
+    pub const fn packages(&self) -> &'static [Package] {
+        match self {
+            Self::MemcachedTls => &[Package::Memcached],
+            Self::MemcachedHaproxy => &[Package::Memcached, Package::Haproxy],
+            Self::MemcachedStunnel => &[Package::Memcached, Package::Stunnel],
+            Self::Memtide | Self::Floor(_) => &[],
+        }
+    }
+
+    /// Starts it on free ports.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start(&self, site: &Site, interrupt: &Interrupt) -> anyhow::Result<Running> {
+        let starting = Starting { name: self.name(), site, interrupt };
+        match self {
+            Self::MemcachedTls => starting.memcached_tls(),
+            Self::MemcachedHaproxy => starting.behind_haproxy(),
+            Self::MemcachedStunnel => starting.behind_stunnel(),
+            Self::Memtide => starting.memtide(),
+            Self::Floor(binary) => starting.floor(binary),
+        }
+    }
+}
+
+/// A peer that is being started.
+struct Starting<'a> {
+    name: &'static str,
+    site: &'a Site,
+    interrupt: &'a Interrupt,
+}
+
+impl Starting<'_> {
+    fn memcached_tls(&self) -> anyhow::Result<Running> {
+        let [port] = free_ports()?;
+        let mut command = self.memcached(port);
+        let (cert, key) = (self.site.shown("server.pem"), self.site.shown("server.key"));
+        // The cache lets clients of TLS 1.2 resume, as the other peers do by themselves.
+        let tls = format!("ssl_chain_cert={cert},ssl_key={key},ssl_session_cache");
+        command.args(["-Z", "-o", &tls]);
+        Ok(self.running(port, [self.process("memcached", &mut command, port)?].into()))
+    }
+
+    fn behind_haproxy(&self) -> anyhow::Result<Running> {
+        let (memcached, behind) = self.plain_memcached()?;
+        let [port] = free_ports()?;
+        // A proxy has two descriptors for a client.
+        let clients_max = self.site.connections_max / 2;
+        let pem = self.site.shown("both.pem");
+        let text = format!(
+            "global\n  nbthread {THREADS}\n  maxconn {clients_max}\n  \
+             ssl-default-bind-options ssl-min-ver TLSv1.2\n\
+             defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 1h\n  timeout server 1h\n\
+             frontend tls\n  bind 127.0.0.1:{port} ssl crt {pem}\n  default_backend memcached\n\
+             backend memcached\n  server memcached 127.0.0.1:{behind}\n"
+        );
+        let mut command = self.program(Package::Haproxy);
+        command.args(["-db", "-f"]).arg(self.written("haproxy.cfg", &text)?);
+        let haproxy = self.process("haproxy", &mut command, port)?;
+        Ok(self.running(port, [haproxy, memcached].into()))
+    }
+
+    fn behind_stunnel(&self) -> anyhow::Result<Running> {
+        let (memcached, behind) = self.plain_memcached()?;
+        let [port] = free_ports()?;
+        let (cert, key) = (self.site.shown("server.pem"), self.site.shown("server.key"));
+        let text = format!(
+            "foreground = yes\ndebug = err\nsyslog = no\npid =\n\
+             socket = l:TCP_NODELAY=1\nsocket = r:TCP_NODELAY=1\n\
+             [memcached]\naccept = 127.0.0.1:{port}\nconnect = 127.0.0.1:{behind}\n\
+             cert = {cert}\nkey = {key}\nsslVersionMin = TLSv1.2\n"
+        );
+        let mut command = self.program(Package::Stunnel);
+        command.arg(self.written("stunnel.conf", &text)?);
+        let stunnel = self.process("stunnel", &mut command, port)?;
+        Ok(self.running(port, [stunnel, memcached].into()))
+    }
+
+    fn memtide(&self) -> anyhow::Result<Running> {
+        let [port, read_port, admin] = free_ports()?;
+        let mut command = Command::new(&self.site.memtide);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("MEMTIDE_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--bind", "127.0.0.1", "--memory", "1g"])
+            .args(["--port", &port.to_string(), "--read-port", &read_port.to_string()])
+            .args(["--admin", &format!("127.0.0.1:{admin}")])
+            .args(["--tls-cert", &self.site.shown("server.pem")])
+            .args(["--tls-key", &self.site.shown("server.key")])
+            .args(["--data-dir", &self.site.shown("memtide-data")]);
+        Ok(self.running(port, [self.process("memtide", &mut command, port)?].into()))
+    }
+
+    fn floor(&self, binary: &Path) -> anyhow::Result<Running> {
+        let [port] = free_ports()?;
+        let mut command = Command::new(binary);
+        command
+            .args(["--port", &port.to_string()])
+            .args(["--cert", &self.site.shown("server.pem")])
+            .args(["--key", &self.site.shown("server.key")]);
+        Ok(self.running(port, [self.process("floor", &mut command, port)?].into()))
+    }
+
+    fn plain_memcached(&self) -> anyhow::Result<(Process, u16)> {
+        let [port] = free_ports()?;
+        Ok((self.process("memcached", &mut self.memcached(port), port)?, port))
+    }
+
+    fn memcached(&self, port: u16) -> Command {
+        let mut command = self.program(Package::Memcached);
+        command
+            .args(["-l", "127.0.0.1", "-U", "0", "-m", "1024"])
+            .args(["-p", &port.to_string(), "-t", &THREADS.to_string()])
+            .args(["-c", &self.site.connections_max.to_string()]);
+        if rustix::process::geteuid().is_root() {
+            command.args(["-u", "root"]);
+        }
+        command
+    }
+
+    fn program(&self, package: Package) -> Command {
+        let program = self.site.programs.get(&package);
+        Command::new(program.expect("the packages of every peer were found before"))
+    }
+
+    fn written(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
+        let path = self.site.path(name);
+        fs::write(&path, text).with_context(|| path.display().to_string())?;
+        Ok(path)
+    }
+
+    fn process(&self, name: &str, command: &mut Command, port: u16) -> anyhow::Result<Process> {
+        let log = self.site.path(&format!("{}-{name}.log", self.name));
+        Process::start(name, command, log, port, self.interrupt)
+    }
+
+    fn running(&self, port: u16, processes: Vec<Process>) -> Running {
+        Running { name: self.name, port, processes }
+    }
+}

@@ -1,0 +1,40 @@
+//! Chores of the repository: `cargo xtask CHORE`.
+
+mod bench_peers;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Chores of the repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
+    BenchPeers(bench_peers::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            tell(&format!("xtask: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A line for the one who waits, apart from results.
+#[expect(clippy::print_stderr, reason = "chores talk to the developer who started them")]
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
