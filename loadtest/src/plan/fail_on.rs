@@ -57,6 +57,9 @@ impl FailOn {
             if !verdict.is_clean() {
                 reasons.push(format!("{} violations of consistency", verdict.violations()));
             }
+            if verdict.operations == 0 {
+                reasons.push("nothing was checked".to_owned());
+            }
             if verdict.undecided_keys > 0 {
                 reasons.push(format!("{} keys that could not be checked", verdict.undecided_keys));
             }
