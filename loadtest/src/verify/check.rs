@@ -18,7 +18,6 @@ use super::versions::{Fault, Known};
 /// Checks what all threads of a run recorded, on so many threads. `seed` is the run's, for the
 /// names of its keys.
 #[must_use]
-#[expect(clippy::disallowed_methods, reason = "it tells how long it took")]
 pub fn check(histories: &[History], seed: u64, threads: usize) -> Verdict {
     let began = Instant::now();
     let by_key = ByKey::new(histories);

@@ -3,7 +3,7 @@
 use super::history::Nanos;
 use super::item::{Chains, Item, Value, Why};
 use super::limits::EXPIRY_SLACK;
-use super::step::{Effect, Step};
+use super::step::{Effect, Need, Step};
 
 /// Nanoseconds of a second.
 const SECOND: Nanos = 1_000_000_000;
@@ -57,11 +57,16 @@ impl Explanation {
     /// The operation takes effect, at `now` at the latest. What it needs is given, but that counts
     /// need a number: `None` where there is none.
     pub fn apply(mut self, step: &Step, now: Nanos, chains: &mut Chains) -> Option<Self> {
+        // What needs an item happened while there was one.
+        let latest = match step.need {
+            Need::Present | Need::Exactly(_) | Need::Other(_) => now.min(self.lives_until),
+            Need::Nothing | Need::Absent => now,
+        };
         match step.effect {
             Effect::Keep | Effect::MayRemove => {}
             Effect::Put { value, ttl } => {
                 self.item = Item::Present(value);
-                self.set_ttl(ttl, step.invoked, now);
+                self.set_ttl(ttl, step.invoked, latest);
             }
             Effect::Become(value) => self.item = Item::Present(value),
             Effect::Add { token, is_front } => {
@@ -79,10 +84,7 @@ impl Explanation {
                 Item::Absent(_) => return None,
             },
             Effect::Remove => self = self.vanish(Why::Deleted),
-            Effect::Touch { ttl } => {
-                let now = now.min(self.lives_until);
-                self.set_ttl(ttl, step.invoked, now);
-            }
+            Effect::Touch { ttl } => self.set_ttl(ttl, step.invoked, latest),
         }
         if step.is_miss
             && let Item::Absent(why) = self.item

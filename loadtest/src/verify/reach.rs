@@ -41,7 +41,13 @@ impl Reach<'_> {
                     self.wander(at, step, now, out);
                 }
             }
-            Need::Other(value) => self.other(at, value, step, now, out),
+            Need::Other(value) => {
+                let mut here = Vec::new();
+                self.present(at, step.invoked, now, &mut here);
+                for at in here {
+                    self.differ(at, value, (step.invoked, now), out);
+                }
+            }
         }
     }
 
@@ -108,7 +114,7 @@ impl Reach<'_> {
         }
     }
 
-    /// Touches without reply may have kept an item alive that had expired without them.
+    /// Touches and stores without reply may have kept an item alive that had expired without them.
     fn keep_alive(
         &mut self,
         at: Explanation,
@@ -119,7 +125,12 @@ impl Reach<'_> {
         let mut queue = vec![at];
         while let Some(at) = queue.pop() {
             for (bit, step) in self.candidates(&at, now) {
-                if !matches!(step.effect, Effect::Touch { .. }) || !at.is_present_at(step.invoked) {
+                let is_ready = match step.need {
+                    Need::Present => at.is_present_at(step.invoked),
+                    Need::Exactly(value) => at.item.is(value) && at.is_present_at(step.invoked),
+                    Need::Nothing | Need::Absent | Need::Other(_) => false,
+                };
+                if !is_ready || !matches!(step.effect, Effect::Touch { .. } | Effect::Put { .. }) {
                     continue;
                 }
                 let Some(after) = self.take(at, bit, &step, now) else { continue };
@@ -132,28 +143,24 @@ impl Reach<'_> {
         }
     }
 
-    fn other(
+    /// Another version than `value` of what is present.
+    fn differ(
         &mut self,
         at: Explanation,
         value: Value,
-        step: &Step,
-        now: Nanos,
+        (invoked, now): (Nanos, Nanos),
         out: &mut Vec<Explanation>,
     ) {
-        let mut here = Vec::new();
-        self.present(at, step.invoked, now, &mut here);
-        for at in here {
-            if !at.item.is(value) {
-                out.push(at);
-                continue;
-            }
-            for (bit, change) in self.candidates(&at, now) {
-                for before in self.ready(at, &change, now) {
-                    let after = self.take(before, bit, &change, now);
-                    out.extend(after.filter(|after| {
-                        after.is_present_at(step.invoked) && !after.item.is(value)
-                    }));
-                }
+        if !at.item.is(value) {
+            out.push(at);
+            return;
+        }
+        for (bit, change) in self.candidates(&at, now) {
+            for before in self.ready(at, &change, now) {
+                let after = self.take(before, bit, &change, now);
+                let differs =
+                    |after: &Explanation| after.is_present_at(invoked) && !after.item.is(value);
+                out.extend(after.filter(differs));
             }
         }
     }
@@ -173,13 +180,16 @@ impl Reach<'_> {
                 }
                 for before in self.ready(at, &change, now) {
                     let Some(after) = self.take(before, bit, &change, now) else { continue };
-                    if !self.leads_on(&after, step, now) {
+                    // After an addition, what asks for the version before can do nothing any more.
+                    let is_last_chance = matches!(step.effect, Effect::Add { .. })
+                        && matches!(change.need, Need::Exactly(_));
+                    if !is_last_chance && !self.leads_on(&after, step, now) {
                         continue;
                     }
                     let is_met = after.is_present_at(step.invoked)
                         && match step.need {
                             Need::Exactly(value) => after.item.is(value),
-                            _ => matches!(after.item, Item::Present(_)),
+                            _ => true,
                         };
                     if is_met {
                         out.push(after);

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod brute;
+mod kinds;
 
 use super::simulate::{Bug, Simulation, simulate};
 use super::{ViolationKind, check};

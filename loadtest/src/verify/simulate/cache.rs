@@ -131,7 +131,7 @@ impl Cache {
             return Outcome::Stored { cas: 0 };
         }
         self.put(key, vec![token], gone_from);
-        Outcome::Stored { cas: if token % 2 == 0 { self.last_cas } else { 0 } }
+        Outcome::Stored { cas: if token.is_multiple_of(2) { self.last_cas } else { 0 } }
     }
 
     fn add(&mut self, key: u32, verb: Verb, token: Token) -> Outcome {

@@ -12,12 +12,12 @@ use super::super::simulate::{Simulation, simulate};
 const SECOND: u64 = 1_000_000_000;
 /// Of an item's end, early and late; as the checker's.
 const SLACK: i64 = 2;
-const OPERATIONS_MAX: usize = 7;
+const OPERATIONS_MAX: usize = 9;
 
 #[test]
 fn the_checker_agrees_with_a_search_of_all_orders() {
     let (mut clean, mut wrong) = (0, 0);
-    for seed in 0..12_000 {
+    for seed in 1_085_000..1_150_000 {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut history = few(seed, &mut rng);
         if seed % 4 != 0 {
@@ -39,7 +39,10 @@ fn the_checker_agrees_with_a_search_of_all_orders() {
             Some(evictions) => {
                 clean += 1;
                 let found = verdict.misses.evictions_needed;
-                assert!(found <= u64::from(evictions), "seed {seed}");
+                assert!(
+                    found <= u64::from(evictions),
+                    "seed {seed}: {found} {evictions} {history:#?}"
+                );
                 if !search.has_ttl() {
                     assert_eq!(found, u64::from(evictions), "seed {seed}: {history:#?}");
                 }
@@ -56,7 +59,7 @@ fn few(seed: u64, rng: &mut Xoshiro256PlusPlus) -> History {
         seed,
         keys: 4,
         workers: rng.random_range(2..12),
-        operations: 32,
+        operations: 48,
         duration_max: rng.random_range(1..5) * SECOND,
         no_reply_rate: rng.random_range(0..3) * 150,
         eviction_rate: rng.random_range(0..3) * 100,
@@ -260,17 +263,7 @@ impl<'h> Brute<'h> {
         let is_open = one.outcome == Outcome::NoReply;
         let timed = |ttl: u32| (ttl != 0).then_some((at, i64::from(ttl)));
         let is_told = |outcome: bool| is_open || outcome;
-        let Some(present) = item else {
-            let stored = match one.action {
-                Action::Store { verb: Verb::Set | Verb::Add, token, ttl } => {
-                    is_told(matches!(one.outcome, Outcome::Stored { .. }))
-                        .then(|| Some(Item { content: vec![token], ttl_from: timed(ttl) }))
-                }
-                Action::Store { .. } => is_told(one.outcome == Outcome::NotStored).then_some(None),
-                _ => is_told(one.outcome == Outcome::NotFound).then_some(None),
-            };
-            return stored;
-        };
+        let Some(present) = item else { return executed_without_item(one, timed) };
         let same = Some(Some(present.clone()));
         let is_version =
             |cas: u64| self.contents.get(&cas).map(|content| *content == present.content);
@@ -284,16 +277,16 @@ impl<'h> Brute<'h> {
                 is_told(one.outcome == Outcome::NotStored).then_some(same)?
             }
             Action::Store { verb, token, ttl } => {
-                if !is_told(matches!(one.outcome, Outcome::Stored { .. })) {
-                    return None;
-                }
-                let mut content = present.content.clone();
-                match verb {
-                    Verb::Append => content.push(token),
-                    Verb::Prepend => content.insert(0, token),
-                    _ => return Some(Some(Item { content: vec![token], ttl_from: timed(ttl) })),
-                }
-                Some(Some(Item { content, ..present }))
+                let next = match verb {
+                    Verb::Append => {
+                        Item { content: [&present.content[..], &[token]].concat(), ..present }
+                    }
+                    Verb::Prepend => {
+                        Item { content: [&[token], &present.content[..]].concat(), ..present }
+                    }
+                    _ => Item { content: vec![token], ttl_from: timed(ttl) },
+                };
+                is_told(matches!(one.outcome, Outcome::Stored { .. })).then_some(Some(next))
             }
             Action::Cas { token, ttl, cas } => {
                 let stored = Some(Some(Item { content: vec![token], ttl_from: timed(ttl) }));
@@ -328,5 +321,20 @@ impl<'h> Brute<'h> {
             Outcome::Number { number, .. } => self.is_counter && present.content == [number],
             _ => false,
         }
+    }
+}
+
+fn executed_without_item(
+    one: &Operation,
+    timed: impl Fn(u32) -> Option<(i64, i64)>,
+) -> Option<Option<Item>> {
+    let is_told = |outcome: bool| one.outcome == Outcome::NoReply || outcome;
+    match one.action {
+        Action::Store { verb: Verb::Set | Verb::Add, token, ttl } => {
+            is_told(matches!(one.outcome, Outcome::Stored { .. }))
+                .then(|| Some(Item { content: vec![token], ttl_from: timed(ttl) }))
+        }
+        Action::Store { .. } => is_told(one.outcome == Outcome::NotStored).then_some(None),
+        _ => is_told(one.outcome == Outcome::NotFound).then_some(None),
     }
 }

@@ -20,14 +20,9 @@ impl VerifyTraffic {
         let pending = self.out[place];
         let progress = match (event, pending.command) {
             (Event::Error(line), _) => Some(self.refused(&pending, line, now)),
-            (Event::Meta { code, flags, data }, _) if is_meta(pending.command) => {
-                self.meta(&pending, *code, flags, data, now)
-            }
-            (Event::Value { key, client_flags, cas, data }, _)
-                if pending.action.is_read() && !is_meta(pending.command) =>
-            {
-                let told = Told { cas: cas.unwrap_or(0), client_flags: Some(*client_flags) };
-                self.value(place, key, told, data, now)
+            (Event::Meta { .. }, command) if is_meta(command) => self.meta(&pending, event, now),
+            (Event::Value { .. }, command) if pending.action.is_read() && !is_meta(command) => {
+                self.value(place, event, now)
             }
             (Event::End, _) if pending.action.is_read() && !is_meta(pending.command) => {
                 Some(self.end(place, now))
@@ -44,14 +39,9 @@ impl VerifyTraffic {
     }
 
     /// An item of a classic retrieval. `None` where it was not asked for, or not there.
-    fn value(
-        &mut self,
-        place: usize,
-        name: &[u8],
-        told: Told,
-        data: &[u8],
-        now: Nanos,
-    ) -> Option<Progress> {
+    fn value(&mut self, place: usize, event: &Event<'_>, now: Nanos) -> Option<Progress> {
+        let Event::Value { key: name, client_flags, cas, data } = *event else { return None };
+        let told = Told { cas: cas.unwrap_or(0), client_flags: Some(client_flags) };
         let mut pending = self.out[place];
         let is_named = |key: &u32| self.keys[*key as usize].name.as_bytes() == name;
         let skipped = pending.left().iter().position(is_named)?;
@@ -83,14 +73,8 @@ impl VerifyTraffic {
     }
 
     /// The reply of a meta command. `None` where it is not one to it.
-    fn meta(
-        &mut self,
-        pending: &Pending,
-        code: MetaCode,
-        flags: &[u8],
-        data: &[u8],
-        now: Nanos,
-    ) -> Option<Progress> {
+    fn meta(&mut self, pending: &Pending, event: &Event<'_>, now: Nanos) -> Option<Progress> {
+        let Event::Meta { code, flags, data } = *event else { return None };
         let key = pending.keys[0];
         // memcached's older replies to a miss have no flags.
         let must_have_all = matches!(code, MetaCode::Hd | MetaCode::Va);
