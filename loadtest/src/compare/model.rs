@@ -108,7 +108,8 @@ pub enum Metric {
     /// Peak of the resident memory of the endpoint's processes, bytes.
     #[serde(rename = "resident_peak_bytes")]
     ResidentPeak,
-    /// Growth of their resident memory for each idle connection, bytes.
+    /// Growth of their resident memory for each idle connection, bytes. What they keep after the
+    /// first round grows no second time: the most is what a connection costs.
     #[serde(rename = "bytes_per_idle_connection")]
     IdleConnection,
 }

@@ -24,12 +24,21 @@ pub struct Load<'a> {
 /// What the table needs of the JSON of a comparison; docs/benchmarks.md has what its names mean.
 #[derive(Debug, Deserialize)]
 pub struct Comparison {
-    /// Rounds in which every endpoint had a whole run.
-    pub rounds_whole: u32,
+    /// Why it ended.
+    pub ended: Ended,
     /// What stands in the way of reading the figures.
     pub notes: Vec<String>,
     /// The first is the one that the others are measured by.
     pub endpoints: Vec<Endpoint>,
+}
+
+/// Why a comparison ended.
+#[derive(Debug, Deserialize)]
+pub struct Ended {
+    /// `completed`, `interrupted` or `failed`.
+    pub how: String,
+    /// Why it failed.
+    pub why: Option<String>,
 }
 
 /// An endpoint's row.
@@ -61,6 +70,8 @@ pub struct Facts {
 pub struct Spread {
     /// The one that is told.
     pub median: f64,
+    /// But for what grows only once.
+    pub max: f64,
 }
 
 /// How a figure stands to the first endpoint's.
