@@ -174,6 +174,11 @@ pub struct WorkArguments {
     #[arg(long, value_name = "FACTOR", requires = "trace")]
     pub trace_speed: Option<f64>,
 
+    /// Take values of whatever key for those asked for: for a server of canned replies, which shows
+    /// what all but the cache costs
+    #[arg(long)]
+    pub any_reply: bool,
+
     /// Check the consistency of all replies
     #[arg(long)]
     pub verify: bool,

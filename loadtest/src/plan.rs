@@ -135,6 +135,12 @@ impl Plan {
         Ok(plan)
     }
 
+    /// Whether the endpoint may answer whatever it likes.
+    #[must_use]
+    pub fn is_any_reply(&self) -> bool {
+        matches!(&self.work, Work::Load { settings, .. } if settings.is_any_reply)
+    }
+
     fn described(&self, arguments: &Arguments) -> Vec<(String, String)> {
         let mut pairs = Vec::new();
         let mut pair = |name: &str, text: String| pairs.push((name.to_owned(), text));

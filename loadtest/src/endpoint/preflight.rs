@@ -22,11 +22,11 @@ pub struct Preflight {
 }
 
 impl Preflight {
-    /// Connects, shakes hands and asks `version`.
+    /// Connects, shakes hands and asks `version`; with `is_any_reply` no version is needed.
     ///
     /// # Errors
     /// One line: what did not work, and what to look at.
-    pub fn of(endpoint: &Endpoint, timeout: Duration) -> anyhow::Result<Self> {
+    pub fn of(endpoint: &Endpoint, timeout: Duration, is_any_reply: bool) -> anyhow::Result<Self> {
         let mut talk = Talk::begin(endpoint, timeout)?;
         let transport = talk.transport();
         let address = &endpoint.address;
@@ -41,6 +41,7 @@ impl Preflight {
                 transport,
                 server_version: String::from_utf8_lossy(version).into_owned(),
             }),
+            _ if is_any_reply => Ok(Self { transport, server_version: "not told".to_owned() }),
             Ok(Found::Event(_, Event::Error(line))) => {
                 bail!("{address}: it answers {}{hint}", String::from_utf8_lossy(line))
             }

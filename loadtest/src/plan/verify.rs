@@ -39,6 +39,7 @@ impl VerifyPlan {
             ("look-aside", work.look_aside),
             ("fill", work.fill),
             ("shape", work.shape.is_some()),
+            ("any-reply", work.any_reply),
         ];
         if let Some((flag, _)) = without_use.iter().find(|(_, is_given)| *is_given) {
             bail!("--{flag}: not with --verify, which asks what finds faults");

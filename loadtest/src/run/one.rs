@@ -31,8 +31,13 @@ const HOOK_PATIENCE: Duration = Duration::from_secs(10);
 pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Report> {
     let settings = &target.run;
     let timeout = Duration::from_nanos(settings.timeout);
-    let preflight = Preflight::of(&settings.endpoint, timeout)?;
-    let evictions_before = server_statistic(&settings.endpoint, "evictions", timeout);
+    let is_any_reply = plan.is_any_reply();
+    let preflight = Preflight::of(&settings.endpoint, timeout, is_any_reply)?;
+    let evictions = || match is_any_reply {
+        true => None,
+        false => server_statistic(&settings.endpoint, "evictions", timeout).ok().flatten(),
+    };
+    let evictions_before = evictions();
     let mut watch = Surroundings::new(plan, target)?;
     let (mut made, verdict) = match &plan.work {
         Work::Load { settings: load, is_filled } => {
@@ -75,11 +80,8 @@ pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Re
             (made, Some(verify::check(&histories, plan.seed, threads)))
         }
     };
-    let evictions_after = server_statistic(&settings.endpoint, "evictions", timeout);
-    made.evictions = match (evictions_before, evictions_after) {
-        (Ok(Some(before)), Ok(Some(after))) => after.checked_sub(before),
-        _ => None,
-    };
+    made.evictions =
+        evictions_before.zip(evictions()).and_then(|(before, after)| after.checked_sub(before));
     watch.finish();
     made.endpoint.transport = preflight.transport;
     made.endpoint.server_version = preflight.server_version;

@@ -30,6 +30,8 @@ pub struct LoadSettings {
     pub ttl: Span,
     /// Whether a miss is followed by a set of that key.
     pub look_aside: bool,
+    /// Whether values of keys that were not asked for are taken too.
+    pub is_any_reply: bool,
     /// The values' bytes.
     pub values: Values,
     texts: [(&'static str, String); 7],
@@ -108,6 +110,7 @@ impl LoadSettings {
             multiget: multiget(multiget_text, names).map_err(in_flag("multiget"))?,
             ttl: ttl(ttl_text).map_err(in_flag("ttl"))?,
             look_aside: work.look_aside || shape.look_aside,
+            is_any_reply: work.any_reply,
             values: Values::new(),
             texts: [
                 ("keys", keys_text.to_owned()),

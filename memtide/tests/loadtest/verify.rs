@@ -87,8 +87,7 @@ fn a_restart_loses_items_and_reuses_cas_uniques() {
     });
     let test = LoadTest::of_plain(address);
     let words = ["--keys", "40", "--connections", "4", "--pipeline", "4", "--duration", "2s"];
-    let words =
-        [&words[..], &["--verify", "--at", "500ms", &restart]].concat();
+    let words = [&words[..], &["--verify", "--at", "500ms", &restart]].concat();
     let ended = test.run(&words);
     let kill = format!("kill -9 $(cat {second})");
     let _ = std::process::Command::new("sh").args(["-c", &kill]).status();

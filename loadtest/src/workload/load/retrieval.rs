@@ -79,6 +79,9 @@ impl LoadTraffic {
     }
 
     fn is_asked_for(&mut self, lane: Lane, request: &LoadRequest, key: &[u8]) -> bool {
+        if self.settings.is_any_reply {
+            return request.hits < request.keys;
+        }
         if request.keys > 1 {
             let id = self.settings.names.id_of(key);
             return id.is_some_and(|id| self.state(lane).multigets.mark(request.keys, id));
