@@ -70,7 +70,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let peers = peer::chosen(&arguments.peers, arguments.floor.as_deref())?;
     let programs = package::find(&peers)?;
     let memtide = match &arguments.memtide {
-        Some(binary) => binary.canonicalize().with_context(|| binary.display().to_string())?,
+        Some(binary) => {
+            binary.canonicalize().with_context(|| format!("--memtide {}", binary.display()))?
+        }
         None => build()?,
     };
     if let Some(directory) = &arguments.json {
