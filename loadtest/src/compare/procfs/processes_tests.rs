@@ -47,7 +47,7 @@ impl Shell {
 impl Drop for Shell {
     fn drop(&mut self) {
         let group = rustix::process::Pid::from_child(&self.child);
-        drop(rustix::process::kill_process_group(group, rustix::process::Signal::KILL));
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         drop(self.child.wait());
     }
 }
