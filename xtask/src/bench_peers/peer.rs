@@ -8,6 +8,7 @@ use super::interrupt::Interrupt;
 use super::package::Package;
 use super::process::Process;
 use super::site::{Site, THREADS, free_ports};
+use super::work::Work;
 
 /// A server that speaks memcached's protocol over TLS.
 #[derive(Clone, Debug, PartialEq, Eq)]
