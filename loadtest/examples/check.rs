@@ -1,5 +1,6 @@
 //! How fast histories are checked: `cargo run --release -p memtide-loadtest --example check --
-//! [OPERATIONS] [KEYS] [THREADS] [SEED]`.
+//! [OPERATIONS] [KEYS] [THREADS] [SEED]
+//! [LOST]`, where LOST of 1,000 operations get no reply.
 
 use std::time::Instant;
 
@@ -11,7 +12,7 @@ fn main() -> anyhow::Result<()> {
     let mut numbers = std::env::args().skip(1).map(|word| word.parse::<u32>());
     let mut number = |default| numbers.next().unwrap_or(Ok(default));
     let (operations, keys) = (number(4_000_000)?, number(1_000)?);
-    let (threads, seed) = (number(2)?, number(1)?);
+    let (threads, seed, lost) = (number(2)?, number(1)?, number(0)?);
     let began = Instant::now();
     let history = simulate(&Simulation {
         seed: seed.into(),
@@ -19,7 +20,7 @@ fn main() -> anyhow::Result<()> {
         workers: 200,
         operations,
         duration_max: 2_000_000,
-        no_reply_rate: 0,
+        no_reply_rate: lost,
         eviction_rate: 2,
         ttl_rate: 20,
         ..Simulation::default()

@@ -29,9 +29,13 @@ pub async fn admit(core: Rc<Core>, accepted: Accepted) {
     let Accepted { stream, peer, place } = accepted;
     let timeout = core.shared.config.handshake_timeout;
     let draining = core.shared.drain.draining();
-    let handshaken = tokio::select! {
-        result = tokio::time::timeout(timeout, handshake(&core, stream, peer)) => result,
-        () = draining => return,
+    // What a connection needs only at its begin and end is boxed: the rest stays for its life.
+    let handshaken = {
+        let handshake = Box::pin(tokio::time::timeout(timeout, handshake(&core, stream, peer)));
+        tokio::select! {
+            result = handshake => result,
+            () = draining => return,
+        }
     };
     let transport = match handshaken {
         Ok(Ok(Some(transport))) => transport,
@@ -40,12 +44,12 @@ pub async fn admit(core: Rc<Core>, accepted: Accepted) {
         Err(_) => return refuse(&core, peer, "the handshake took too long"),
     };
     if !place.is_served() {
-        return reject(transport).await;
+        return Box::pin(reject(transport)).await;
     }
     let now = core.clock.age_secs(std::time::Instant::now());
     let registered = core.registry.register(now);
     let (end, transport) = Connection::serve(transport, Rc::clone(&core), registered).await;
-    part(&core, peer, end, transport).await;
+    Box::pin(part(&core, peer, end, transport)).await;
 }
 
 fn refuse(core: &Core, peer: SocketAddr, why: &str) {
@@ -122,7 +126,7 @@ async fn linger(mut stream: TcpStream, last: &[u8]) {
     let talk = async {
         stream.write_all(last).await?;
         stream.shutdown().await?;
-        let mut dropped = [0; 4096];
+        let mut dropped = vec![0; 4096];
         let mut budget = limits::LINGER_BYTES_MAX;
         loop {
             match stream.read(&mut dropped).await? {

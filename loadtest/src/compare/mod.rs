@@ -1,7 +1,7 @@
 //! The same load on several endpoints in turn, and what it costs their processes.
 //!
-//! [`rounds`] runs them interleaved, [`model`] draws the runs together to medians and ratios,
-//! [`text`] and [`json`] tell them. [`procfs`] reads CPU time and memory of the endpoints'
+//! [`Rounds`] runs them interleaved, a [`Comparison`] draws the runs together to medians and ratios,
+//! [`text()`] and [`json`] tell it. [`procfs`] reads CPU time and memory of the endpoints'
 //! processes: CPU time for each reply is what survives a noisy machine.
 
 pub mod procfs;

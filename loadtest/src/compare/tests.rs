@@ -127,7 +127,7 @@ fn an_interrupt_leaves_what_there_is() {
     let comparison = Rounds { endpoints: 2, rounds: 5 }.run(never, |endpoint, round| {
         let mut report = report(endpoint.0, 1000, 10.0, 100.0);
         if round == 2 {
-            report.totals.replies = 10;
+            report.totals.replies_in_time = 10;
             report.ended = Ended::Interrupted;
         }
         Ok(report)

@@ -1,11 +1,9 @@
 use anyhow::{Context as _, bail};
 
 use crate::arguments::WorkArguments;
+use crate::verify::OPERATIONS_MAX;
 use crate::workload::quantity;
 
-/// Operations that a run records at most, over all threads: what the checker needs of memory is
-/// some hundred bytes for each.
-const OPERATIONS_MAX: usize = 64_000_000;
 /// Keys, if not said otherwise: few enough for several operations to meet on one.
 const KEYS_DEFAULT: u32 = 1_000;
 /// More keys than these make no more histories, only shorter ones.

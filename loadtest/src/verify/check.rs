@@ -142,7 +142,7 @@ fn check_key(known: &[Known<'_>], verdict: &mut Verdict, seed: u64) -> Result<()
                 misses.deleted += count(Why::Deleted);
                 misses.expired += count(Why::Expired);
                 misses.evicted += count(Why::Evicted);
-                misses.evictions_needed += u64::from(explanation.evictions);
+                misses.evictions_needed += u64::try_from(explanation.evictions).unwrap_or(0);
                 return Ok(());
             }
             Found::Undecided => {

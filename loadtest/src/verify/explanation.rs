@@ -20,8 +20,8 @@ pub struct Explanation {
     pub done: u64,
     /// Of the operations without reply, those that have taken effect; a bit for each.
     pub used: u128,
-    /// Evictions that it takes.
-    pub evictions: u32,
+    /// Evictions that it takes. Below 0 where it stands in for another one, see [`add`].
+    pub evictions: i32,
     /// Misses by their reason, as in [`Why`].
     pub misses: [u32; 4],
 }
@@ -47,7 +47,7 @@ impl Explanation {
 
     /// The item goes.
     pub fn vanish(mut self, why: Why) -> Self {
-        self.evictions += u32::from(why == Why::Evicted);
+        self.evictions += i32::from(why == Why::Evicted);
         self.item = Item::Absent(why);
         self.lives_until = Nanos::MAX;
         self.expires_from = Nanos::MAX;
@@ -113,6 +113,16 @@ impl Explanation {
                 || (self.evictions <= other.evictions && self.expires_from <= other.expires_from))
     }
 
+    /// Takes the place of another one that it covers roughly: no more evictions are counted than
+    /// the other would have come to.
+    fn stand_in_for(&mut self, other: &Self) {
+        let has_yet_to_go = self.item.is_present() && !other.item.is_present();
+        self.evictions = self.evictions.min(other.evictions - i32::from(has_yet_to_go));
+        if other.item.is_present() {
+            self.expires_from = self.expires_from.min(other.expires_from);
+        }
+    }
+
     fn set_ttl(&mut self, ttl: u32, from: Nanos, to: Nanos) {
         if ttl == 0 {
             self.lives_until = Nanos::MAX;
@@ -125,25 +135,27 @@ impl Explanation {
     }
 }
 
-/// Adds an explanation to a list, unless one of the list covers it; those go that it covers.
-pub fn add(list: &mut Vec<Explanation>, new: Explanation, is_rough: bool) -> bool {
-    if list.iter().any(|old| old.covers(&new, is_rough)) {
-        if is_rough {
-            // The number of evictions stays a lower bound.
-            for old in list.iter_mut().filter(|old| old.covers(&new, true)) {
-                old.evictions = old.evictions.min(new.evictions);
-            }
+/// Adds an explanation to a list, unless one of the list covers it; those go that it covers. Says
+/// whether it was added.
+pub fn add(list: &mut Vec<Explanation>, mut new: Explanation, is_rough: bool) -> bool {
+    let mut is_covered = false;
+    for old in list.iter_mut().filter(|old| old.covers(&new, is_rough)) {
+        is_covered = true;
+        if !is_rough {
+            break;
         }
+        old.stand_in_for(&new);
+    }
+    if is_covered {
         return false;
     }
-    let mut fewest = new.evictions;
     list.retain(|old| {
         let goes = new.covers(old, is_rough);
-        if goes {
-            fewest = fewest.min(old.evictions);
+        if goes && is_rough {
+            new.stand_in_for(old);
         }
         !goes
     });
-    list.push(Explanation { evictions: fewest, ..new });
+    list.push(new);
     true
 }

@@ -36,6 +36,8 @@ pub struct Operation {
     pub outcome: Outcome,
 }
 
+const _: () = assert!(size_of::<Operation>() <= 80, "there are millions of them");
+
 /// What is asked of a key.
 ///
 /// A `ttl` is in seconds, 0 is never. Actions without one leave the item's as it is.

@@ -20,6 +20,8 @@ pub struct Reach<'p> {
     pub unanswered: Vec<(u32, Step)>,
     /// Steps that were taken for this reply.
     pub steps: usize,
+    /// Whether the number of evictions need only be a lower bound.
+    pub is_rough: bool,
 }
 
 impl Reach<'_> {
@@ -87,6 +89,13 @@ impl Reach<'_> {
                 continue;
             }
             let Some(after) = self.take(at, bit, &step, now) else { continue };
+            let is_gone = !after.item.is_present() || after.expires_from <= now;
+            if is_gone && self.is_rough {
+                // As if the operation could be used again.
+                out.pop();
+                out.push(at.vanish(Why::Deleted));
+                return;
+            }
             if !after.item.is_present() {
                 out.push(after);
             } else if after.expires_from <= now {

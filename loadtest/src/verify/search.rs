@@ -34,7 +34,7 @@ pub fn search(prepared: &mut Prepared) -> Found {
     let events = events(&prepared.steps);
     let mut search = Search {
         explanations: vec![Explanation::empty()],
-        reach: Reach { prepared, unanswered: Vec::new(), steps: 0 },
+        reach: Reach { prepared, unanswered: Vec::new(), steps: 0, is_rough: false },
         ongoing: Vec::new(),
     };
     for event in events {
@@ -132,6 +132,7 @@ impl Search<'_> {
         let done = 1_u64 << self.ongoing[place].bit;
         let is_rough = self.explanations.len() > EXACT_EVICTIONS_MAX;
         self.reach.steps = 0;
+        self.reach.is_rough = is_rough;
         let mut explained = Vec::with_capacity(self.explanations.len());
         let mut visited = Vec::new();
         let mut queue = Vec::new();

@@ -20,49 +20,61 @@ fn clean_histories_pass() {
 #[test]
 fn histories_of_a_buggy_cache_fail_for_its_bug() {
     for bug in Bug::ALL {
-        let (first, others) = kinds(bug);
+        let (first, least_percent, others) = kinds(bug);
         let (mut firsts, mut all) = (0, 0);
+        let mut unexpected = Vec::new();
         for seed in 0..60 {
-            let simulation = Simulation { seed, ..buggy(bug) };
-            let verdict = check(&[simulate(&simulation)], seed, 1);
-            if verdict.is_clean() {
-                println!("{bug:?}, seed {seed}: nothing found");
-            }
-            for example in &verdict.examples {
+            let verdict = check(&[simulate(&Simulation { seed, ..buggy(bug) })], seed, 1);
+            assert!(!verdict.is_clean(), "{bug:?}, seed {seed}: nothing found");
+            assert_eq!(verdict.undecided_keys, 0, "{bug:?}, seed {seed}");
+            for example in verdict.examples {
                 all += 1;
                 firsts += u32::from(example.kind == first);
-                if !(example.kind == first || others.contains(&example.kind)) {
-                    if all < 3000 {
-                        println!("{bug:?}, seed {seed}: {example:#?}");
-                    }
-                    all += 10000;
+                if example.kind != first && !others.contains(&example.kind) {
+                    unexpected.push((seed, example));
                 }
             }
         }
-        println!("{bug:?}: {firsts} of {all}");
-        //        assert!(firsts * 4 >= all * 3, "{bug:?}: {firsts} of {all} are told as {first}");
+        assert!(unexpected.is_empty(), "{bug:?}: {unexpected:#?}");
+        assert!(
+            firsts * 100 >= all * least_percent,
+            "{bug:?}: {firsts} of {all} are told as {first}"
+        );
     }
 }
 
-/// What a bug is told as, and what else it may look like to clients.
-fn kinds(bug: Bug) -> (ViolationKind, &'static [ViolationKind]) {
-    use ViolationKind as Kind;
+/// What a bug is told as, in how many of a hundred cases at least, and what else it may look like:
+/// one reply of an old state that no later one decides upon, or one while other operations are
+/// under way, has several causes. An old value that comes back before the newer one was read is
+/// told as a lost write, append or count.
+fn kinds(bug: Bug) -> (ViolationKind, u32, &'static [ViolationKind]) {
+    use ViolationKind::{
+        CasViolation, CorruptValue, DuplicatedAppend, DuplicatedCount, ExpiredValue, LostAppend,
+        LostCount, LostWrite, ResurrectedDelete, ResurrectedValue, StaleRead, WrongKey,
+    };
+    const OLD: &[ViolationKind] = &[
+        StaleRead,
+        LostWrite,
+        LostAppend,
+        LostCount,
+        ResurrectedDelete,
+        ResurrectedValue,
+        CasViolation,
+    ];
     match bug {
-        // A single reply of an old state that no later reply decides upon may be either.
-        Bug::StaleRead => (Kind::StaleRead, &[Kind::LostWrite, Kind::LostAppend, Kind::LostCount]),
-        Bug::LostWrite => (Kind::LostWrite, &[Kind::StaleRead, Kind::CasViolation]),
-        Bug::ResurrectedDelete => (Kind::ResurrectedDelete, &[]),
-        Bug::ResurrectedValue => (Kind::ResurrectedValue, &[Kind::StaleRead, Kind::LostWrite]),
-        Bug::DuplicatedCount => (Kind::DuplicatedCount, &[]),
-        Bug::LostCount => (Kind::LostCount, &[Kind::StaleRead, Kind::CasViolation]),
-        Bug::DuplicatedAppend => (Kind::DuplicatedAppend, &[]),
-        Bug::LostAppend => (Kind::LostAppend, &[Kind::StaleRead, Kind::CasViolation]),
-        Bug::CasAccepted | Bug::CasRefused | Bug::CasKept | Bug::CasChangedByTouch => {
-            (Kind::CasViolation, &[])
-        }
-        Bug::ExpiredValue => (Kind::ExpiredValue, &[]),
-        Bug::WrongKey => (Kind::WrongKey, &[]),
-        Bug::CorruptValue => (Kind::CorruptValue, &[]),
+        Bug::StaleRead => (StaleRead, 66, OLD),
+        Bug::LostWrite => (LostWrite, 80, OLD),
+        Bug::ResurrectedDelete => (ResurrectedDelete, 90, OLD),
+        Bug::ResurrectedValue => (ResurrectedValue, 20, OLD),
+        Bug::DuplicatedCount => (DuplicatedCount, 80, OLD),
+        Bug::LostCount => (LostCount, 80, OLD),
+        Bug::DuplicatedAppend => (DuplicatedAppend, 100, &[]),
+        Bug::LostAppend => (LostAppend, 80, OLD),
+        Bug::CasAccepted | Bug::CasRefused => (CasViolation, 90, OLD),
+        Bug::CasKept | Bug::CasChangedByTouch => (CasViolation, 100, &[]),
+        Bug::ExpiredValue => (ExpiredValue, 100, &[]),
+        Bug::WrongKey => (WrongKey, 100, &[]),
+        Bug::CorruptValue => (CorruptValue, 100, &[]),
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) const MULTIGET_MAX: usize = 4;
 /// Requests for a key that are under way at a time, of all threads together: so that there are
 /// few orders to look at.
 const CONCURRENT_ON_KEY_MAX: u32 = 6;
-/// Operations that a run records, at 72 bytes each.
+/// Operations that a run records, at 80 bytes each.
 pub const OPERATIONS_MAX: usize = 32_000_000;
 
 /// What the traffic of `--verify` is made of.
@@ -28,7 +28,7 @@ pub struct VerifySettings {
     /// Keys in all, shared by all threads; every fourth is a counter. At least one.
     pub keys: u32,
     /// Bytes of a value, at least and at most, before additions; what identifies a value takes
-    /// [`value::SEGMENT_BYTES_MIN`], and values are never shorter.
+    /// 57 bytes, and values are never shorter.
     pub value_bytes: (u32, u32),
     /// Generating threads, 128 at most: memcached refuses to count from 2^63 on.
     pub threads: u32,

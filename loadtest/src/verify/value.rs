@@ -11,6 +11,7 @@ use super::history::{COUNTER_BASE_SHIFT, COUNTER_START, Oddity, Token};
 const HEAD_BYTES: usize = 1 + 8 + 8 + 16 + 8;
 /// The shortest segment: with 16 bytes that follow from the rest.
 pub const SEGMENT_BYTES_MIN: usize = HEAD_BYTES + 16;
+const _: () = assert!(SEGMENT_BYTES_MIN == 57, "as the settings say");
 
 /// The name of a key of a run.
 #[must_use]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use super::interrupt::Interrupt;
-use super::peer::Running;
+use super::peer::{FLOOR, Running};
 use super::site::Site;
 use super::work::Work;
 
@@ -106,6 +106,9 @@ impl Load<'_> {
             .arg("--json")
             .arg(&json)
             .args(self.work.flags);
+        if peers.iter().any(|peer| peer.name == FLOOR) {
+            command.arg("--any-reply");
+        }
         for peer in peers {
             command.args(["--endpoint", &format!("{}=tls://127.0.0.1:{}", peer.name, peer.port)]);
             for pid in peer.pids() {

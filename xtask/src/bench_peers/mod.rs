@@ -48,9 +48,10 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     peers: Vec<String>,
 
-    /// Another TLS server to compare with, which is given --port, --cert and --key
-    #[arg(long, value_name = "BINARY")]
-    floor: Option<PathBuf>,
+    /// Another TLS server to compare with, which may answer every get with values of any key: a
+    /// program and its flags; it is given --port, --cert, --key and --value BYTES beside
+    #[arg(long, value_name = "COMMAND")]
+    floor: Option<String>,
 
     /// This memtide, instead of building one
     #[arg(long, value_name = "BINARY")]
@@ -70,7 +71,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let peers = peer::chosen(&arguments.peers, arguments.floor.as_deref())?;
     let programs = package::find(&peers)?;
     let memtide = match &arguments.memtide {
-        Some(binary) => binary.canonicalize().with_context(|| binary.display().to_string())?,
+        Some(binary) => {
+            binary.canonicalize().with_context(|| format!("--memtide {}", binary.display()))?
+        }
         None => build()?,
     };
     if let Some(directory) = &arguments.json {
@@ -108,7 +111,7 @@ fn compare(
 ) -> anyhow::Result<load::Comparison> {
     let running = peers
         .iter()
-        .map(|peer| peer.start(site, interrupt))
+        .map(|peer| peer.start(site, work, interrupt))
         .collect::<anyhow::Result<Vec<Running>>>()?;
     let load = Load { work, rounds: arguments.rounds, duration: &arguments.duration };
     let (comparison, json) = load.run(site, &running, interrupt)?;

@@ -20,9 +20,12 @@ pub enum Peer {
     MemcachedStunnel,
     /// memtide.
     Memtide,
-    /// A server given by `--floor`.
-    Floor(PathBuf),
+    /// A server given by `--floor`: its program, and its flags.
+    Floor(PathBuf, Vec<String>),
 }
+
+/// What a server of `--floor` is called.
+pub const FLOOR: &str = "floor";
 
 /// A peer that runs until it is dropped.
 #[derive(Debug)]
@@ -45,7 +48,7 @@ impl Running {
 ///
 /// # Errors
 /// A name that is none.
-pub fn chosen(names: &[String], floor: Option<&Path>) -> anyhow::Result<Vec<Peer>> {
+pub fn chosen(names: &[String], floor: Option<&str>) -> anyhow::Result<Vec<Peer>> {
     let known = [Peer::MemcachedTls, Peer::MemcachedHaproxy, Peer::MemcachedStunnel, Peer::Memtide];
     for name in names {
         if known.iter().all(|peer| peer.name() != name) {
@@ -56,8 +59,10 @@ pub fn chosen(names: &[String], floor: Option<&Path>) -> anyhow::Result<Vec<Peer
     let is_chosen = |peer: &Peer| names.is_empty() || names.iter().any(|it| it == peer.name());
     let mut peers: Vec<_> = known.into_iter().filter(is_chosen).collect();
     if let Some(floor) = floor {
-        let floor = floor.canonicalize().with_context(|| format!("--floor {}", floor.display()))?;
-        peers.push(Peer::Floor(floor));
+        let mut words = floor.split_ascii_whitespace().map(str::to_owned);
+        let program = PathBuf::from(words.next().unwrap_or_default());
+        let program = program.canonicalize().with_context(|| format!("--floor {floor}"))?;
+        peers.push(Peer::Floor(program, words.collect()));
     }
     Ok(peers)
 }
@@ -70,7 +75,7 @@ impl Peer {
             Self::MemcachedHaproxy => "memcached-haproxy",
             Self::MemcachedStunnel => "memcached-stunnel",
             Self::Memtide => "memtide",
-            Self::Floor(_) => "floor",
+            Self::Floor(..) => FLOOR,
         }
     }
 
@@ -80,22 +85,27 @@ impl Peer {
             Self::MemcachedTls => &[Package::Memcached],
             Self::MemcachedHaproxy => &[Package::Memcached, Package::Haproxy],
             Self::MemcachedStunnel => &[Package::Memcached, Package::Stunnel],
-            Self::Memtide | Self::Floor(_) => &[],
+            Self::Memtide | Self::Floor(..) => &[],
         }
     }
 
-    /// Starts it on free ports.
+    /// Starts it on free ports, for this load.
     ///
     /// # Errors
     /// When it does not come up.
-    pub fn start(&self, site: &Site, interrupt: &Interrupt) -> anyhow::Result<Running> {
+    pub fn start(
+        &self,
+        site: &Site,
+        work: &Work,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Running> {
         let starting = Starting { name: self.name(), site, interrupt };
         match self {
             Self::MemcachedTls => starting.memcached_tls(),
             Self::MemcachedHaproxy => starting.behind_haproxy(),
             Self::MemcachedStunnel => starting.behind_stunnel(),
             Self::Memtide => starting.memtide(),
-            Self::Floor(binary) => starting.floor(binary),
+            Self::Floor(program, flags) => starting.floor(program, flags, work.value_bytes()),
         }
     }
 }
@@ -171,10 +181,17 @@ impl Starting<'_> {
         Ok(self.running(port, [self.process("memtide", &mut command, port)?].into()))
     }
 
-    fn floor(&self, binary: &Path) -> anyhow::Result<Running> {
+    fn floor(
+        &self,
+        program: &Path,
+        flags: &[String],
+        value_bytes: &str,
+    ) -> anyhow::Result<Running> {
         let [port] = free_ports()?;
-        let mut command = Command::new(binary);
+        let mut command = Command::new(program);
         command
+            .args(flags)
+            .args(["--value", value_bytes])
             .args(["--port", &port.to_string()])
             .args(["--cert", &self.site.shown("server.pem")])
             .args(["--key", &self.site.shown("server.key")]);

@@ -11,6 +11,14 @@ pub struct Work {
     pub flags: &'static [&'static str],
 }
 
+impl Work {
+    /// Bytes of its values, as its flags have them.
+    pub fn value_bytes(&self) -> &'static str {
+        let at = self.flags.iter().position(|&flag| flag == "--value-size");
+        at.map_or("100", |at| self.flags[at + 1])
+    }
+}
+
 /// Every load is a closed loop, so that each peer is asked for all that it has.
 pub const WORKS: [Work; 10] = [
     Work {

@@ -1,9 +1,10 @@
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 
 use super::*;
 
-/// A shell that does what it is told, killed when dropped.
+/// A shell that does what it is told, killed with its children when dropped.
 struct Shell {
     child: Child,
     answers: BufReader<std::process::ChildStdout>,
@@ -11,8 +12,12 @@ struct Shell {
 
 impl Shell {
     fn start() -> Self {
-        let mut child =
-            Command::new("sh").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("sh")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
         let answers = BufReader::new(child.stdout.take().unwrap());
         Self { child, answers }
     }
@@ -41,7 +46,8 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        drop(self.child.kill());
+        let group = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         drop(self.child.wait());
     }
 }

@@ -17,7 +17,7 @@ const OPERATIONS_MAX: usize = 9;
 #[test]
 fn the_checker_agrees_with_a_search_of_all_orders() {
     let (mut clean, mut wrong) = (0, 0);
-    for seed in 1_085_000..1_150_000 {
+    for seed in 0..8_000 {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(seed);
         let mut history = few(seed, &mut rng);
         if seed % 4 != 0 {
@@ -50,7 +50,7 @@ fn the_checker_agrees_with_a_search_of_all_orders() {
         }
     }
     println!("{clean} clean, {wrong} wrong");
-    assert!(clean > 5_000 && wrong > 1_500, "{clean} clean, {wrong} wrong");
+    assert!(clean > 5_000 && wrong > 1_000, "{clean} clean, {wrong} wrong");
 }
 
 /// A short history of one key, in whole seconds.
@@ -61,7 +61,7 @@ fn few(seed: u64, rng: &mut Xoshiro256PlusPlus) -> History {
         workers: rng.random_range(2..12),
         operations: 48,
         duration_max: rng.random_range(1..5) * SECOND,
-        no_reply_rate: rng.random_range(0..3) * 150,
+        no_reply_rate: rng.random_range(0..4) * 150,
         eviction_rate: rng.random_range(0..3) * 100,
         ttl_rate: rng.random_range(0..2) * 400,
         ..Simulation::default()

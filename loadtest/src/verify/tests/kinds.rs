@@ -52,13 +52,13 @@ impl Script {
         check(&[self.history], 0, 1)
     }
 
-    fn is(self, kind: ViolationKind) {
+    fn fails(self, kind: ViolationKind) {
         let verdict = self.check();
         let kinds: Vec<_> = verdict.examples.iter().map(|example| example.kind).collect();
         assert_eq!(kinds, [kind], "{:#?}", verdict.examples);
     }
 
-    fn is_clean(self) {
+    fn passes(self) {
         let verdict = self.check();
         assert!(verdict.is_clean(), "{:#?}", verdict.examples);
         assert_eq!(verdict.undecided_keys, 0);
@@ -84,30 +84,30 @@ fn two_stores() -> Script {
 
 #[test]
 fn one_old_reply_is_a_stale_read() {
-    two_stores().reads(&[1], 0).reads(&[2], 0).is(ViolationKind::StaleRead);
-    two_stores().reads(&[2], 0).reads(&[1], 0).reads(&[2], 0).is(ViolationKind::StaleRead);
+    two_stores().reads(&[1], 0).reads(&[2], 0).fails(ViolationKind::StaleRead);
+    two_stores().reads(&[2], 0).reads(&[1], 0).reads(&[2], 0).fails(ViolationKind::StaleRead);
 }
 
 #[test]
 fn an_old_value_in_place_of_one_never_read_is_a_lost_write() {
-    two_stores().reads(&[1], 0).reads(&[1], 0).is(ViolationKind::LostWrite);
+    two_stores().reads(&[1], 0).reads(&[1], 0).fails(ViolationKind::LostWrite);
 }
 
 #[test]
 fn an_old_value_that_stays_after_a_newer_one_was_read_is_resurrected() {
     let back = two_stores().reads(&[2], 0).reads(&[1], 0).reads(&[1], 0);
-    back.is(ViolationKind::ResurrectedValue);
+    back.fails(ViolationKind::ResurrectedValue);
     let after_a_miss = script().then(set(1), STORED).then(GET, Outcome::NotFound).reads(&[1], 0);
-    after_a_miss.is(ViolationKind::ResurrectedValue);
+    after_a_miss.fails(ViolationKind::ResurrectedValue);
 }
 
 #[test]
 fn what_was_deleted_is_not_there() {
     let deleted = || script().then(set(1), STORED).then(DELETE, Outcome::Done);
-    deleted().reads(&[1], 0).is(ViolationKind::ResurrectedDelete);
-    deleted().then(store(Verb::Add, 2), Outcome::NotStored).is(ViolationKind::ResurrectedDelete);
-    deleted().then(DELETE, Outcome::Done).is(ViolationKind::ResurrectedDelete);
-    deleted().then(GET, Outcome::NotFound).is_clean();
+    deleted().reads(&[1], 0).fails(ViolationKind::ResurrectedDelete);
+    deleted().then(store(Verb::Add, 2), Outcome::NotStored).fails(ViolationKind::ResurrectedDelete);
+    deleted().then(DELETE, Outcome::Done).fails(ViolationKind::ResurrectedDelete);
+    deleted().then(GET, Outcome::NotFound).passes();
 }
 
 #[test]
@@ -115,49 +115,45 @@ fn counts_are_neither_doubled_nor_lost() {
     let counted =
         || script().then(set(COUNTER), STORED).counts(true, COUNT_UNIT, COUNTER + COUNT_UNIT);
     let number = |number| Outcome::Number { number, cas: 0 };
-    counted().then(GET, number(COUNTER + 2 * COUNT_UNIT)).is(ViolationKind::DuplicatedCount);
-    counted().then(GET, number(COUNTER)).is(ViolationKind::LostCount);
-    counted().counts(false, 2, COUNTER + COUNT_UNIT - 4).is(ViolationKind::DuplicatedCount);
-    counted().counts(false, 2, COUNTER + COUNT_UNIT).is(ViolationKind::LostCount);
-    counted().counts(false, 2, COUNTER + COUNT_UNIT - 2).is_clean();
+    counted().then(GET, number(COUNTER + 2 * COUNT_UNIT)).fails(ViolationKind::DuplicatedCount);
+    counted().then(GET, number(COUNTER)).fails(ViolationKind::LostCount);
+    counted().counts(false, 2, COUNTER + COUNT_UNIT - 4).fails(ViolationKind::DuplicatedCount);
+    counted().counts(false, 2, COUNTER + COUNT_UNIT).fails(ViolationKind::LostCount);
+    counted().counts(false, 2, COUNTER + COUNT_UNIT - 2).passes();
 }
 
 #[test]
 fn additions_are_neither_doubled_nor_lost() {
     let appended =
         || script().then(set(1), STORED).reads(&[1], 0).then(store(Verb::Append, 2), STORED);
-    appended().reads(&[1, 2, 2], 0).is(ViolationKind::DuplicatedAppend);
-    appended().reads(&[1], 0).is(ViolationKind::LostAppend);
+    appended().reads(&[1, 2, 2], 0).fails(ViolationKind::DuplicatedAppend);
+    appended().reads(&[1], 0).fails(ViolationKind::LostAppend);
     appended()
         .then(store(Verb::Append, 3), STORED)
         .reads(&[1, 3, 2], 0)
-        .is(ViolationKind::LostAppend);
-    appended().then(store(Verb::Prepend, 3), STORED).reads(&[3, 1, 2], 0).is_clean();
+        .fails(ViolationKind::LostAppend);
+    appended().then(store(Verb::Prepend, 3), STORED).reads(&[3, 1, 2], 0).passes();
 }
 
 #[test]
 fn compare_and_swap_goes_by_the_version() {
     let cas = |token, cas| Action::Cas { token, ttl: 0, cas };
     let seen = || script().then(set(1), STORED).reads(&[1], 7);
-    seen().then(set(2), STORED).then(cas(3, 7), STORED).is(ViolationKind::CasViolation);
-    seen().then(cas(3, 7), Outcome::Exists).is(ViolationKind::CasViolation);
-    seen().reads(&[1], 8).is(ViolationKind::CasViolation);
-    seen().then(set(2), STORED).reads(&[2], 7).is(ViolationKind::CasViolation);
-    seen().then(DELETE, Outcome::Done).then(cas(3, 7), STORED).is(ViolationKind::CasViolation);
-    seen().then(cas(3, 7), STORED).then(cas(4, 7), Outcome::Exists).reads(&[3], 0).is_clean();
+    seen().then(set(2), STORED).then(cas(3, 7), STORED).fails(ViolationKind::CasViolation);
+    seen().then(cas(3, 7), Outcome::Exists).fails(ViolationKind::CasViolation);
+    seen().reads(&[1], 8).fails(ViolationKind::CasViolation);
+    seen().then(set(2), STORED).reads(&[2], 7).fails(ViolationKind::CasViolation);
+    seen().then(DELETE, Outcome::Done).then(cas(3, 7), STORED).fails(ViolationKind::CasViolation);
+    seen().then(cas(3, 7), STORED).then(cas(4, 7), Outcome::Exists).reads(&[3], 0).passes();
 }
 
 #[test]
 fn an_item_ends_with_its_time_to_live() {
     let short = Action::Store { verb: Verb::Set, token: 1, ttl: 1 };
     let stored = || script().then(short, STORED);
-    stored().after_ms(3_100).reads(&[1], 0).is(ViolationKind::ExpiredValue);
-    stored().after_ms(2_900).reads(&[1], 0).is_clean();
-    stored()
-        .then(Action::Touch { ttl: 0 }, Outcome::Done)
-        .after_ms(9_000)
-        .reads(&[1], 0)
-        .is_clean();
+    stored().after_ms(3_100).reads(&[1], 0).fails(ViolationKind::ExpiredValue);
+    stored().after_ms(2_900).reads(&[1], 0).passes();
+    stored().then(Action::Touch { ttl: 0 }, Outcome::Done).after_ms(9_000).reads(&[1], 0).passes();
     let gone = stored().after_ms(3_100).then(GET, Outcome::NotFound).check();
     assert_eq!((gone.misses.expired, gone.misses.evictions_needed), (1, 0));
 }
@@ -165,26 +161,26 @@ fn an_item_ends_with_its_time_to_live() {
 #[test]
 fn values_of_other_keys_and_made_up_ones_are_told_apart() {
     let stored = || script().then(set(1), STORED);
-    stored().then(GET, Outcome::Odd(Oddity::WrongKey(5))).is(ViolationKind::WrongKey);
-    stored().then(GET, Outcome::Odd(Oddity::Corrupt)).is(ViolationKind::CorruptValue);
-    stored().reads(&[9], 0).is(ViolationKind::CorruptValue);
-    stored().reads(&[2], 0).then(set(2), STORED).is(ViolationKind::CorruptValue);
+    stored().then(GET, Outcome::Odd(Oddity::WrongKey(5))).fails(ViolationKind::WrongKey);
+    stored().then(GET, Outcome::Odd(Oddity::Corrupt)).fails(ViolationKind::CorruptValue);
+    stored().reads(&[9], 0).fails(ViolationKind::CorruptValue);
+    stored().reads(&[2], 0).then(set(2), STORED).fails(ViolationKind::CorruptValue);
 }
 
 #[test]
 fn a_reply_to_another_request_is_told() {
     let mut script = script().then(set(1), STORED);
     script.history.push_odd_reply(OddReply { key: 0, at: 5, what: "get got STORED".into() });
-    script.is(ViolationKind::ReplyOutOfOrder);
-    super::kinds::script().then(GET, STORED).is(ViolationKind::ReplyOutOfOrder);
+    script.fails(ViolationKind::ReplyOutOfOrder);
+    super::kinds::script().then(GET, STORED).fails(ViolationKind::ReplyOutOfOrder);
 }
 
 #[test]
 fn an_operation_without_reply_takes_effect_at_any_later_moment_or_never() {
     let unsure = || script().then(set(1), STORED).then(set(2), Outcome::NoReply);
-    unsure().reads(&[1], 0).reads(&[2], 0).is_clean();
-    unsure().reads(&[1], 0).is_clean();
-    unsure().reads(&[2], 0).reads(&[1], 0).reads(&[1], 0).is(ViolationKind::ResurrectedValue);
+    unsure().reads(&[1], 0).reads(&[2], 0).passes();
+    unsure().reads(&[1], 0).passes();
+    unsure().reads(&[2], 0).reads(&[1], 0).reads(&[1], 0).fails(ViolationKind::ResurrectedValue);
 }
 
 #[test]
@@ -192,7 +188,7 @@ fn a_refused_store_may_have_removed_the_item() {
     let refused = || script().then(set(1), STORED).then(set(2), Outcome::Refused);
     let gone = refused().then(GET, Outcome::NotFound).check();
     assert_eq!((gone.misses.deleted, gone.misses.evictions_needed), (1, 0));
-    refused().reads(&[1], 0).is_clean();
+    refused().reads(&[1], 0).passes();
     assert!(!refused().reads(&[2], 0).check().is_clean());
 }
 
