@@ -52,6 +52,7 @@ pub enum Event<'b> {
     },
     /// `VERSION <version>`: the version.
     Version(&'b [u8]),
-    /// `ERROR`, `CLIENT_ERROR <text>` or `SERVER_ERROR <text>`: the whole line without its end.
+    /// `ERROR`, `CLIENT_ERROR` or `SERVER_ERROR`, with or without a text: the whole line without its
+    /// end.
     Error(&'b [u8]),
 }

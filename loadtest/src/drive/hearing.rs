@@ -4,6 +4,7 @@ use rustix::event::epoll::EventFlags;
 
 use super::link::{Broken, Received, Stage};
 use super::phase::Phase;
+use super::worker::is_closing;
 use super::{Lane, Nanos, Pacing, Progress, Traffic};
 use crate::measure::{Outcome, Trouble};
 use crate::reply::{Event, Found, read};
@@ -14,7 +15,7 @@ impl<T: Traffic> Phase<'_, T> {
         let Some(link) = &mut self.worker.links[index] else { return };
         let lane = Lane::try_from(index).expect("it was a lane");
         if index >= self.worker.settings.lanes as usize {
-            self.idle_ready(index);
+            self.idle_ready(index, is_closing(flags));
             return;
         }
         if link.stage() != Stage::Open {
@@ -31,28 +32,34 @@ impl<T: Traffic> Phase<'_, T> {
             let now = self.worker.settings.clock.now();
             self.flush(lane, now);
         }
-        let is_closing = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
-        self.hear(lane, is_closing);
+        self.hear(lane, is_closing(flags));
     }
 
     fn opened(&mut self, lane: Lane) {
         let now = self.worker.settings.clock.now();
         let Some(link) = &self.worker.links[lane as usize] else { return };
         self.meter.tally.connected(now.saturating_sub(link.began()), link.is_resumed());
-        self.lanes.opened(lane);
         self.flush(lane, now);
         self.offer(lane, now);
         self.settle(lane, now);
     }
 
     /// An idle connection has nothing to say but goodbye.
-    fn idle_ready(&mut self, index: usize) {
+    fn idle_ready(&mut self, index: usize, is_closing: bool) {
         let Some(link) = &mut self.worker.links[index] else { return };
-        let trouble = match link.receive(&mut self.worker.scratch) {
-            Ok(Received::Some | Received::All) => return,
-            Ok(Received::Goodbye) => Broken::new(Trouble::Closed, "an idle connection was closed"),
-            Ok(Received::Cut) => Broken::new(Trouble::Truncated, "an idle connection was cut"),
-            Err(broken) => broken,
+        let trouble = loop {
+            match link.receive(&mut self.worker.scratch) {
+                Ok(Received::Nothing) => return,
+                Ok(Received::All) if !is_closing => return,
+                Ok(Received::Some | Received::All) => {}
+                Ok(Received::Goodbye) => {
+                    break Broken::new(Trouble::Closed, "an idle connection was closed");
+                }
+                Ok(Received::Cut) => {
+                    break Broken::new(Trouble::Truncated, "an idle connection was cut");
+                }
+                Err(broken) => break broken,
+            }
         };
         self.worker.links[index] = None;
         self.meter.tally.trouble(trouble.trouble, &trouble.text);
@@ -77,7 +84,7 @@ impl<T: Traffic> Phase<'_, T> {
                 (_, Ok(Received::Cut)) => {
                     Some(Broken::new(Trouble::Truncated, "closed without a goodbye"))
                 }
-                (_, Ok(Received::Some | Received::All)) => None,
+                (_, Ok(Received::Some | Received::All | Received::Nothing)) => None,
             };
             if let Some(broken) = ended {
                 return self.broke(lane, &broken, now);
@@ -85,9 +92,11 @@ impl<T: Traffic> Phase<'_, T> {
             if got > 0 {
                 self.settle(lane, now);
             }
-            let is_whole = matches!(received, Ok(Received::All));
-            if is_whole && (got == 0 || !is_closing) {
-                return;
+            match received {
+                Ok(Received::Nothing) => return,
+                Ok(Received::All) if !is_closing => return,
+                // A short read of what is closing has the end behind it, and no other event comes.
+                _ => {}
             }
         }
     }
@@ -119,7 +128,6 @@ impl<T: Traffic> Phase<'_, T> {
             if let Some(link) = &mut self.worker.links[lane as usize]
                 && consumed < plain.len()
             {
-                link.carry.reserve(needed);
                 link.carry.extend_from_slice(&plain[consumed..]);
                 link.needed = needed;
             }
@@ -174,6 +182,7 @@ impl<T: Traffic> Phase<'_, T> {
                     tally.error_line(line);
                 }
                 self.lanes.pop(lane);
+                self.lanes.answered(lane);
                 self.follow_up(lane, now);
                 Ok(())
             }

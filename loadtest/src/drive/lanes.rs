@@ -120,8 +120,8 @@ impl<R> Lanes<R> {
         self.lanes[lane as usize].redial_at
     }
 
-    /// The lane's connection stands.
-    pub fn opened(&mut self, lane: Lane) {
+    /// The lane's connection works: one that opens and is closed again does not.
+    pub fn answered(&mut self, lane: Lane) {
         self.lanes[lane as usize].backoff = 0;
     }
 }

@@ -72,8 +72,10 @@ impl Broken {
 pub(super) enum Received {
     /// Perhaps plaintext; and there may be more in the socket.
     Some,
-    /// Perhaps plaintext; the socket is empty.
+    /// Perhaps plaintext; the socket is empty, unless an end of the stream waits in it.
     All,
+    /// No plaintext; the socket was empty.
+    Nothing,
     /// The peer said goodbye, for TLS with a close_notify; perhaps plaintext before.
     Goodbye,
     /// The stream ended without TLS's close_notify.
@@ -227,7 +229,7 @@ impl Link {
             match rustix::io::read(&self.stream, spare_capacity(into)) {
                 Ok(got) => break got,
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => return Ok(Received::All),
+                Err(Errno::AGAIN) => return Ok(Received::Nothing),
                 Err(error) => return Err(Broken::of(&error.into(), Trouble::Truncated)),
             }
         };

@@ -77,6 +77,7 @@ impl<T: Traffic> Phase<'_, T> {
     fn run(mut self, mut now: Nanos) -> anyhow::Result<PhaseEnd> {
         self.advance_due();
         self.lanes.all().for_each(|lane| self.offer(lane, now));
+        let mut woke = now;
         loop {
             self.issue(now);
             if let Some(end) = self.is_over(now) {
@@ -84,14 +85,19 @@ impl<T: Traffic> Phase<'_, T> {
             }
             self.meter.turn(now);
             let asleep = self.worker.settings.clock.now();
-            self.meter.tally.counts.busy_ns += asleep.saturating_sub(now);
+            self.meter.tally.counts.busy_ns += asleep.saturating_sub(woke);
             let at_most = self.wake_at().saturating_sub(asleep);
             self.worker.wait(at_most)?;
-            now = self.worker.settings.clock.now();
+            woke = self.worker.settings.clock.now();
+            now = woke;
             let events = std::mem::take(&mut self.worker.events);
             for event in &events {
                 let index = usize::try_from(event.data.u64()).expect("it was a lane");
                 self.ready(index, event.flags);
+            }
+            if !events.is_empty() {
+                // What came due meanwhile is late by what the events took.
+                now = self.worker.settings.clock.now();
             }
             self.worker.events = events;
             if now >= self.next_tick {

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, anyhow};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -11,7 +12,7 @@ use rustix::time::Timespec;
 use super::link::{Broken, Link, Scratch, Stage};
 use super::{Clock, Lane, Nanos};
 use crate::endpoint::Endpoint;
-use crate::measure::Tally;
+use crate::measure::{Tally, Trouble};
 
 /// Connections that are being set up at once, so that no listener's queue overflows.
 const CONNECTING_MAX: usize = 64;
@@ -67,11 +68,11 @@ impl Worker {
         self.settings.clock.now()
     }
 
-    /// Opens all connections, and says how long each took.
+    /// Opens all connections, and says how long each took; fewer where it is stopped.
     ///
     /// # Errors
     /// The first that fails ends it: the endpoint is not ready for this load.
-    pub fn connect_all(&mut self) -> anyhow::Result<Tally> {
+    pub fn connect_all(&mut self, stop: &AtomicBool) -> anyhow::Result<Tally> {
         let mut tally = Tally::default();
         let lanes = if self.settings.is_connect_per_request { self.settings.lanes } else { 0 };
         let mut waiting = lanes..self.settings.lanes + self.settings.idle;
@@ -88,24 +89,26 @@ impl Worker {
                 self.dial(lane).map_err(|it| failed(&it, tally.counts.connections))?;
                 connecting += 1;
             }
-            if connecting == 0 {
+            if connecting == 0 || stop.load(Ordering::Relaxed) {
                 return Ok(tally);
             }
             let now = self.settings.clock.now();
             if now > deadline + tally.counts.connections * 1_000_000 {
-                let broken = Broken::new(crate::measure::Trouble::Timeout, "timed out");
+                let broken = Broken::new(Trouble::Timeout, "timed out");
                 return Err(failed(&broken, tally.counts.connections));
             }
             self.wait(20_000_000)?;
             for index in 0..self.events.len() {
                 let event = self.events[index];
                 let Some(link) = self.link_of(&event) else { continue };
-                if link.stage() == Stage::Open {
-                    continue;
-                }
+                let was_open = link.stage() == Stage::Open;
                 let stage = link.advance().map_err(|it| failed(&it, tally.counts.connections))?;
-                if stage == Stage::Open {
-                    let (began, is_resumed) = (link.began(), link.is_resumed());
+                let (began, is_resumed) = (link.began(), link.is_resumed());
+                if stage == Stage::Open && is_closing(event.flags) {
+                    let broken = self.turned_away(&event);
+                    return Err(failed(&broken, tally.counts.connections));
+                }
+                if stage == Stage::Open && !was_open {
                     let now = self.settings.clock.now();
                     tally.connected(now.saturating_sub(began), is_resumed);
                     connecting -= 1;
@@ -119,12 +122,30 @@ impl Worker {
         self.links[lane].as_mut()
     }
 
+    /// Why a connection is closed again before anything was asked on it: in the endpoint's own
+    /// words, where it has some.
+    fn turned_away(&mut self, event: &Event) -> Broken {
+        let lane = usize::try_from(event.data.u64()).expect("it was a lane");
+        let Some(link) = &mut self.links[lane] else { return Broken::new(Trouble::Closed, "") };
+        let received = link.receive(&mut self.scratch);
+        let mut lines = self.scratch.plain.split(|byte| byte.is_ascii_control());
+        let line = lines.next().filter(|line| !line.is_empty());
+        match (line, received) {
+            (Some(line), _) => {
+                let line = String::from_utf8_lossy(&line[..line.len().min(160)]);
+                Broken::new(Trouble::Closed, format!("closed again: {line}"))
+            }
+            (None, Err(broken)) => broken,
+            (None, Ok(_)) => Broken::new(Trouble::Closed, "closed again at once"),
+        }
+    }
+
     /// Begins a connection for this lane.
     pub(super) fn dial(&mut self, lane: Lane) -> Result<(), Broken> {
         let link = Link::dial(&self.settings.endpoint, self.settings.clock.now())?;
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, link.stream(), EventData::new_u64(u64::from(lane)), flags)
-            .map_err(|error| Broken::new(crate::measure::Trouble::Connect, error))?;
+            .map_err(|error| Broken::new(Trouble::Connect, error))?;
         self.links[lane as usize] = Some(link);
         Ok(())
     }
@@ -142,4 +163,9 @@ impl Worker {
             Err(error) => Err(error).context("failed to wait for events"),
         }
     }
+}
+
+/// Whether the peer has closed, or the connection is broken.
+pub(super) fn is_closing(flags: EventFlags) -> bool {
+    flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR)
 }

@@ -36,6 +36,8 @@ pub enum EventsError {
 /// Asks for events on a thread of its own.
 #[derive(Debug)]
 pub struct Poller {
+    /// What its marks' times are counted from.
+    origin: Instant,
     /// Both are `None` where there are no events to be had.
     stop: Option<Sender<()>>,
     thread: Option<JoinHandle<Vec<Mark>>>,
@@ -43,7 +45,7 @@ pub struct Poller {
 
 impl Poller {
     /// Asks a first time, and then about once a second until [`Self::finish`]; events from now on
-    /// become marks. `origin` is the begin of the measured part, and may be to come.
+    /// become marks. It waits for the first answer: not to be called while the load runs.
     ///
     /// `note` gets lines for people: that this memtide has no events to tell, or answers no more.
     ///
@@ -51,7 +53,6 @@ impl Poller {
     /// When the URL is none, or no memtide answers there.
     pub fn start(
         url: &str,
-        origin: Instant,
         mut note: impl FnMut(&str) + Send + 'static,
     ) -> Result<Self, EventsError> {
         let url = url.trim_end_matches('/');
@@ -61,7 +62,7 @@ impl Poller {
         if url.strip_prefix("http://").is_none_or(str::is_empty) {
             return Err(EventsError::Url(url.to_owned()));
         }
-        let source = Source { url: url.to_owned(), agent: agent(), origin };
+        let source = Source { url: url.to_owned(), agent: agent(), origin: Instant::now() };
         let follower = match source.ask(0) {
             Ok((page, _)) => Follower::new(&page),
             Err(AskError::NoEvents) => {
@@ -69,7 +70,7 @@ impl Poller {
                     "--admin {url}: this memtide is too old to tell events, or that is not its \
                      --admin address; the report has none of it"
                 ));
-                return Ok(Self { stop: None, thread: None });
+                return Ok(Self { origin: source.origin, stop: None, thread: None });
             }
             Err(AskError::Url) => return Err(EventsError::Url(url.to_owned())),
             Err(AskError::Stranger) => return Err(EventsError::Stranger(url.to_owned())),
@@ -77,7 +78,7 @@ impl Poller {
                 return Err(EventsError::NoAnswer { url: url.to_owned(), reason });
             }
         };
-        let (stop, stopped) = mpsc::channel();
+        let (origin, (stop, stopped)) = (source.origin, mpsc::channel());
         let mut poll = Poll { source, follower, marks: Vec::new(), is_answering: true, note };
         let run = move || {
             while stopped.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
@@ -91,15 +92,18 @@ impl Poller {
             url: url.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
+        Ok(Self { origin, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Asks a last time, and gives the marks in the order of their time.
+    /// Asks a last time, and gives the marks in the order of their time, which is counted from
+    /// `measured`: the begin of the measured part.
     #[must_use]
-    pub fn finish(self) -> Vec<Mark> {
+    pub fn finish(self, measured: Instant) -> Vec<Mark> {
         drop(self.stop);
         // A panic has told of itself.
         let mut marks = self.thread.and_then(|thread| thread.join().ok()).unwrap_or_default();
+        let shift_s = seconds_from(measured, self.origin);
+        marks.iter_mut().for_each(|mark| mark.at_s += shift_s);
         marks.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
         marks
     }
@@ -172,7 +176,7 @@ impl AskError {
 }
 
 impl Source {
-    /// The events after this one, and when in the run's time they were told: half way between
+    /// The events after this one, and when by this source's time they were told: half way between
     /// question and answer.
     fn ask(&self, after: u64) -> Result<(Page, f64), AskError> {
         let url = format!("{}/v1/events?after={after}", self.url);
@@ -189,12 +193,16 @@ impl Source {
         Ok((page.map_err(|_| AskError::Stranger)?, at_s))
     }
 
-    /// Now, in seconds since the measured part began; below 0 before.
+    /// Now, in seconds.
     fn run_s(&self) -> f64 {
-        let now = Instant::now();
-        now.saturating_duration_since(self.origin).as_secs_f64()
-            - self.origin.saturating_duration_since(now).as_secs_f64()
+        self.origin.elapsed().as_secs_f64()
     }
+}
+
+/// How many seconds `to` is after `from`; below 0 where it is before.
+fn seconds_from(from: Instant, to: Instant) -> f64 {
+    to.saturating_duration_since(from).as_secs_f64()
+        - from.saturating_duration_since(to).as_secs_f64()
 }
 
 /// An agent that connects anew for each question, as memtide's admin HTTP wants it, and asks no

@@ -48,14 +48,14 @@ fn page(since_ms: u64, sequence: u64) -> String {
 fn start(url: &str) -> (Result<Poller, EventsError>, mpsc::Receiver<String>) {
     let (told, tells) = mpsc::channel();
     let note = move |line: &str| drop(told.send(line.to_owned()));
-    (Poller::start(url, Instant::now(), note), tells)
+    (Poller::start(url, note), tells)
 }
 
 #[test]
 fn events_of_the_run_become_marks() {
     let (address, admin) = admin(vec![page(1000, 3), page(1000, 4)]);
     let (poller, tells) = start(&format!("http://{address}/"));
-    let marks = poller.unwrap().finish();
+    let marks = poller.unwrap().finish(Instant::now());
     assert_eq!(admin.join().unwrap(), ["/v1/events?after=0", "/v1/events?after=3"]);
     let texts: Vec<_> = marks.iter().map(|mark| mark.text.as_str()).collect();
     assert_eq!(texts, ["tls reloaded: 4"], "3 was before the run");
@@ -66,7 +66,7 @@ fn events_of_the_run_become_marks() {
 fn a_restart_in_the_run_is_followed() {
     let (address, admin) = admin(vec![page(1000, 3), page(9000, 5), page(9000, 5)]);
     let (poller, _tells) = start(&format!("http://{address}"));
-    let marks = poller.unwrap().finish();
+    let marks = poller.unwrap().finish(Instant::now());
     let asked = ["/v1/events?after=0", "/v1/events?after=3", "/v1/events?after=0"];
     assert_eq!(admin.join().unwrap(), asked);
     let texts: Vec<_> = marks.iter().map(|mark| mark.text.as_str()).collect();
@@ -80,7 +80,7 @@ fn an_endpoint_that_goes_away_costs_a_note() {
     let (address, admin) = admin(vec![page(1000, 3)]);
     let (poller, tells) = start(&format!("http://{address}"));
     admin.join().unwrap();
-    assert_eq!(poller.unwrap().finish(), []);
+    assert_eq!(poller.unwrap().finish(Instant::now()), []);
     let notes: Vec<_> = tells.try_iter().collect();
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].starts_with(&format!("--admin http://{address}: no events for now: ")));
@@ -90,7 +90,7 @@ fn an_endpoint_that_goes_away_costs_a_note() {
 fn a_memtide_without_events_costs_a_note() {
     let (address, admin) = admin(vec![reply("404 Not Found", "not found\n")]);
     let (poller, tells) = start(&format!("http://{address}"));
-    assert_eq!(poller.unwrap().finish(), []);
+    assert_eq!(poller.unwrap().finish(Instant::now()), []);
     admin.join().unwrap();
     let notes: Vec<_> = tells.try_iter().collect();
     assert!(notes[0].contains("is too old to tell events"), "{notes:?}");

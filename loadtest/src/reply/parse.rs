@@ -87,7 +87,10 @@ pub fn read(bytes: &[u8]) -> Result<Found<'_>, ReplyError> {
 }
 
 fn other(line: &[u8]) -> Option<Event<'_>> {
-    if line == b"ERROR" || line.starts_with(b"CLIENT_ERROR") || line.starts_with(b"SERVER_ERROR") {
+    let is_error = |word: &[u8]| {
+        line.strip_prefix(word).is_some_and(|rest| rest.is_empty() || rest[0] == b' ')
+    };
+    if is_error(b"ERROR") || is_error(b"CLIENT_ERROR") || is_error(b"SERVER_ERROR") {
         return Some(Event::Error(line));
     }
     if let Some(version) = line.strip_prefix(b"VERSION ") {

@@ -49,6 +49,8 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
         busiest_thread: busiest(&in_measured),
         lag,
     };
+    // What the endpoint told of the time before, such as of the fill, has no place on the axis.
+    let begin_s = -seconds(times.measured - times.start);
     let mut connected = connecting;
     connected.add(total);
     Report {
@@ -68,7 +70,7 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
         errors: errors(total),
         troubles: troubles(total),
         timeline: collection.timeline,
-        marks: facts.marks.into_iter().filter(|it| it.at_s <= seconds(times.end)).collect(),
+        marks: facts.marks.into_iter().filter(|it| it.at_s >= begin_s).collect(),
         generator,
         server: facts.server,
         evictions: facts.evictions,

@@ -12,8 +12,6 @@ use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Instant, SystemTime};
 
-use anyhow::Context as _;
-
 use crate::drive::{Clock, Nanos, Pacing, PhaseEnd, Traffic, WorkerSettings};
 use crate::endpoint::Endpoint;
 use crate::measure::{Seconds, Slice, Tally};
@@ -70,11 +68,11 @@ pub trait Watch {
     /// The load begins; its measured part at this moment.
     fn begins(&mut self, measured: Instant);
     /// The measured part begins now.
-    fn measuring(&mut self) -> anyhow::Result<()>;
+    fn measuring(&mut self);
     /// A second is whole; what is known of it beside the counts can be added.
     fn second(&mut self, second: &mut Second);
     /// The measured part is over now.
-    fn measured(&mut self) -> anyhow::Result<()>;
+    fn measured(&mut self);
 }
 
 /// The traffic of every thread, and when it is due.
@@ -159,11 +157,11 @@ where
         let measured = start + settings.warmup;
         let seconds = Seconds { start, measured, end: measured + settings.duration };
         let began_at = SystemTime::now() + std::time::Duration::from_nanos(settings.warmup);
-        watch.begins(clock.instant(measured));
         let slices = threads.load(seconds);
+        watch.begins(clock.instant(measured));
         let threads_count = settings.threads as usize;
         let collection = Collection::new(seconds, threads_count, settings.is_open_loop);
-        let collection = follow(&slices, collection, clock, watch)?;
+        let collection = follow(&slices, collection, clock, watch);
         let ends = threads.ended()?;
         let traffic = threads.finish();
         Ok(Measured { seconds, began_at, ends, connecting, traffic, collection })
@@ -177,17 +175,16 @@ fn follow(
     mut collection: Collection,
     clock: Clock,
     watch: &mut dyn Watch,
-) -> anyhow::Result<Collection> {
+) -> Collection {
     let seconds = collection.seconds();
     let mut next = [Some(seconds.measured), Some(seconds.end)];
     let tell = |next: &mut [Option<Nanos>; 2], now: Nanos, watch: &mut dyn Watch| {
         if next[0].take_if(|at| now >= *at).is_some() {
-            watch.measuring()?;
+            watch.measuring();
         }
         if next[1].take_if(|at| now >= *at).is_some() {
-            watch.measured()?;
+            watch.measured();
         }
-        anyhow::Ok(())
     };
     loop {
         let at = next.iter().flatten().next().copied();
@@ -197,12 +194,11 @@ fn follow(
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => break,
         }
-        tell(&mut next, clock.now(), watch)
-            .context("failed to look at the endpoint's processes")?;
+        tell(&mut next, clock.now(), watch);
     }
     // A run that was stopped early has its end now.
-    tell(&mut next, Nanos::MAX, watch)?;
-    Ok(collection)
+    tell(&mut next, Nanos::MAX, watch);
+    collection
 }
 
 /// The part of the connections that this thread has.

@@ -154,6 +154,8 @@ struct Surroundings<'p> {
     at_end: Option<Usage>,
     hooks: Option<Hooks>,
     poller: Option<Poller>,
+    /// When the measured part begins.
+    measured: Instant,
     fill_total: u64,
     filled: u64,
 }
@@ -167,9 +169,15 @@ impl<'p> Surroundings<'p> {
             pids => Some(Processes::new(pids.iter().copied())?),
         };
         let before_connecting = processes.as_mut().map(Processes::sample).transpose()?;
+        let display = Arc::new(Mutex::new(Some(progress)));
+        let start = |admin: &String| {
+            let display = Arc::clone(&display);
+            Poller::start(admin, move |line| note(&display, line))
+        };
+        let poller = plan.admin.as_ref().map(start).transpose()?;
         Ok(Self {
             plan,
-            display: Arc::new(Mutex::new(Some(progress))),
+            display,
             processes,
             idle_connections: idle_at_first(&target.run),
             before_connecting,
@@ -177,7 +185,8 @@ impl<'p> Surroundings<'p> {
             at_begin: None,
             at_end: None,
             hooks: None,
-            poller: None,
+            poller,
+            measured: Instant::now(),
             fill_total: 0,
             filled: 0,
         })
@@ -187,8 +196,16 @@ impl<'p> Surroundings<'p> {
         note(&self.display, text);
     }
 
-    fn sample(&mut self) -> anyhow::Result<Option<Usage>> {
-        Ok(self.processes.as_mut().map(Processes::sample).transpose()?)
+    /// What the endpoint's processes have used; `None` where they are not looked at, or have ended:
+    /// which costs these figures, and not the report.
+    fn sample(&mut self) -> Option<Usage> {
+        match self.processes.as_mut()?.sample() {
+            Ok(usage) => Some(usage),
+            Err(error) => {
+                self.note(&format!("{error}; the report has no CPU time or memory"));
+                None
+            }
+        }
     }
 
     fn server(&self, measured_s: f64, replies: u64) -> Option<ServerFacts> {
@@ -201,9 +218,10 @@ impl<'p> Surroundings<'p> {
 
     /// What is known when the load is over.
     fn facts<T>(&mut self, plan: &Plan, measured: &Measured<T>) -> Facts {
-        let mut marks = profile_marks(plan, measured.seconds);
+        let mut marks = profile_marks(plan, measured.measured_s());
         marks.extend(self.hooks.take().into_iter().flat_map(|it| it.finish(HOOK_PATIENCE)));
-        marks.extend(self.poller.take().into_iter().flat_map(Poller::finish));
+        let measured_at = self.measured;
+        marks.extend(self.poller.take().into_iter().flat_map(|it| it.finish(measured_at)));
         marks.sort_by(|one, other| one.at_s.total_cmp(&other.at_s));
         Facts {
             plan: plan.shown.clone(),
@@ -222,7 +240,7 @@ impl<'p> Surroundings<'p> {
 
 impl Watch for Surroundings<'_> {
     fn connected(&mut self) -> anyhow::Result<()> {
-        let now = self.sample()?;
+        let now = self.processes.as_mut().map(Processes::sample).transpose()?;
         if let (Some(before), Some(now)) = (&self.before_connecting, &now) {
             self.bytes_per_idle_connection =
                 bytes_per_idle_connection(before, now, self.idle_connections);
@@ -238,21 +256,14 @@ impl Watch for Surroundings<'_> {
     }
 
     fn begins(&mut self, measured: Instant) {
+        self.measured = measured;
         let display = Arc::clone(&self.display);
         let hooks = self.plan.hooks.clone();
         self.hooks = Some(Hooks::start(hooks, measured, move |line| note(&display, line)));
-        if let Some(admin) = &self.plan.admin {
-            let display = Arc::clone(&self.display);
-            match Poller::start(admin, measured, move |line| note(&display, line)) {
-                Ok(poller) => self.poller = Some(poller),
-                Err(error) => self.note(&error.to_string()),
-            }
-        }
     }
 
-    fn measuring(&mut self) -> anyhow::Result<()> {
-        self.at_begin = self.sample()?;
-        Ok(())
+    fn measuring(&mut self) {
+        self.at_begin = self.sample();
     }
 
     fn second(&mut self, second: &mut Second) {
@@ -265,9 +276,8 @@ impl Watch for Surroundings<'_> {
         }
     }
 
-    fn measured(&mut self) -> anyhow::Result<()> {
-        self.at_end = self.sample()?;
-        Ok(())
+    fn measured(&mut self) {
+        self.at_end = self.sample();
     }
 }
 
@@ -288,11 +298,11 @@ fn note(display: &Mutex<Option<Progress>>, text: &str) {
     }
 }
 
-/// The steps of the rate that lie within the run.
-fn profile_marks(plan: &Plan, times: Seconds) -> Vec<Mark> {
+/// The steps of the rate that were reached in a run of this length.
+fn profile_marks(plan: &Plan, measured_s: f64) -> Vec<Mark> {
     let Pace::Rate(profile, _) = &plan.pace else { return Vec::new() };
-    let length = Duration::from_nanos(times.end - times.measured);
-    let steps = profile.steps().iter().filter(|it| it.at > 0 && it.at < nanos(length));
+    let is_reached = |at| super::collect::seconds(at) < measured_s;
+    let steps = profile.steps().iter().filter(|it| it.at > 0 && is_reached(it.at));
     let mark = |at| Mark {
         at_s: super::collect::seconds(at),
         source: MarkSource::Profile,

@@ -64,7 +64,12 @@ impl<'scope, T: Traffic + Send + 'scope> Threads<'scope, T> {
         for (number, (worker, job)) in (0..).zip(jobs) {
             let (steps, next) = channel();
             let done = done_sender.clone();
-            let body = move || Body { number, stop, next, done }.run(worker, job);
+            let body = move || {
+                let word = Word { done: done.clone(), is_kept: false };
+                let traffic = Body { number, stop, next, done }.run(worker, job);
+                word.keep();
+                traffic
+            };
             let handle = std::thread::Builder::new()
                 .name(format!("load-{number}"))
                 .spawn_scoped(scope, body)
@@ -134,6 +139,28 @@ impl<'scope, T: Traffic + Send + 'scope> Threads<'scope, T> {
     }
 }
 
+/// That a thread which panics says so: else who waits for its step would wait for ever, as the other
+/// threads wait for theirs.
+struct Word {
+    done: Sender<anyhow::Result<Done>>,
+    is_kept: bool,
+}
+
+impl Word {
+    /// The thread ended as it should.
+    fn keep(mut self) {
+        self.is_kept = true;
+    }
+}
+
+impl Drop for Word {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            let _ = self.done.send(Err(anyhow!("a generating thread panicked")));
+        }
+    }
+}
+
 /// A thread.
 struct Body<'scope> {
     number: u32,
@@ -155,7 +182,7 @@ impl Body<'_> {
         };
         while let Ok(step) = self.next.recv() {
             let done = match step {
-                Step::Connect => worker.connect_all().map(|it| Done::Connected(Box::new(it))),
+                Step::Connect => worker.connect_all(self.stop).map(|it| Done::Connected(Box::new(it))),
                 Step::Fill(seconds, slices) => {
                     let fill = fill.as_mut().expect("it is asked for where there is one");
                     self.phase(&mut worker, fill, Pacing::Closed, (seconds, slices))

@@ -128,7 +128,7 @@ impl<'r> Chart<'r> {
     }
 
     fn draw(mut self) -> Drawing {
-        let marks = marks::layout(&self.report.marks, self.x, self.size);
+        let marks = marks::layout(&self.report.marks, (self.x, self.span), self.size);
         let top = marks.height;
         self.y = top;
         self.throughput();

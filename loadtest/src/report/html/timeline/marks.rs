@@ -23,13 +23,15 @@ struct Placing {
     placed: Option<Placed>,
 }
 
-/// Gives each of `marks` its line and, where there is room, its label. On a phone the label is only
-/// the mark's number, counted from 1.
-pub(super) fn layout(marks: &[Mark], x: Scale, size: Size) -> Layout {
+/// Gives each of `marks` that lies on the axis its line and, where there is room, its label. On a
+/// phone the label is only the mark's number, counted from 1.
+pub(super) fn layout(marks: &[Mark], (x, span): (Scale, (f64, f64)), size: Size) -> Layout {
     let (rows_max, chars_max) = if size.is_narrow { (3, 4) } else { (6, 34) };
-    let labels: Vec<String> = marks
-        .iter()
-        .enumerate()
+    let on_axis = |(_, mark): &(usize, &Mark)| (span.0..=span.1).contains(&mark.at_s);
+    let (numbers, marks): (Vec<_>, Vec<_>) = marks.iter().enumerate().filter(on_axis).unzip();
+    let labels: Vec<String> = numbers
+        .into_iter()
+        .zip(&marks)
         .map(|(index, mark)| {
             let number = index + 1;
             if size.is_narrow {
