@@ -27,6 +27,8 @@ const CONNECTIONS_MAX: u32 = 60_000;
 const PIPELINE_MAX: u32 = 10_000;
 /// Generating threads, at most.
 const THREADS_MAX: u32 = 256;
+/// The same with --verify, whose counters have room for no more.
+const VERIFY_THREADS_MAX: u32 = 128;
 /// What is measured, if not said otherwise.
 const DURATION_DEFAULT: &str = "10s";
 /// The longest time of anything.
@@ -217,6 +219,9 @@ fn run_settings(
     };
     let connections = within("connections", connection.connections, 1, CONNECTIONS_MAX)?;
     let threads = within("threads", connection.threads, 1, THREADS_MAX)?;
+    if arguments.work.verify && threads > VERIFY_THREADS_MAX {
+        bail!("--threads {threads}: with --verify at most {VERIFY_THREADS_MAX}");
+    }
     if threads > connections {
         bail!("--threads {threads}: more than there are connections ({connections})");
     }

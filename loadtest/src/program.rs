@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use memtide_service::signals::{Request, Signals};
 
 use crate::arguments::Arguments;
@@ -64,6 +64,13 @@ fn several(plan: &Plan, rounds: u32, stop: &AtomicBool) -> anyhow::Result<Vec<Re
     print(&compare::text(&comparison));
     write(plan.json.as_deref(), "--json", || compare::json(&comparison))?;
     write(plan.html.as_deref(), "--html", || page(&comparison))?;
+    let is_failed = |report: &Report| matches!(report.ended, Ended::Failed(_));
+    if let Ended::Failed(why) = &comparison.ended
+        && !comparison.runs.iter().any(|run| is_failed(&run.report))
+    {
+        // A run that could not be made has no report to say so.
+        bail!("the comparison ended early: {why}");
+    }
     Ok(comparison.runs.into_iter().map(|run| run.report).collect())
 }
 

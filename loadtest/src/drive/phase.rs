@@ -141,6 +141,17 @@ impl<T: Traffic> Phase<'_, T> {
             self.meter.tally.counts.unsent += 1;
             self.advance_due();
         }
+        if let Pacing::Traffic(begin) = self.settings.pacing {
+            let until = self.settings.until.saturating_sub(begin);
+            let mut out = Vec::new();
+            while self.traffic.due().is_some_and(|due| due < until)
+                && self.traffic.next(0, from, &mut out).is_some()
+            {
+                out.clear();
+                self.meter.tally.counts.scheduled += 1;
+                self.meter.tally.counts.unsent += 1;
+            }
+        }
     }
 
     fn wake_at(&mut self) -> Nanos {

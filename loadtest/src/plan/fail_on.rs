@@ -57,6 +57,11 @@ impl FailOn {
             if !verdict.is_clean() {
                 reasons.push(format!("{} violations of consistency", verdict.violations()));
             }
+            let garbled = troubles(|trouble| trouble == Trouble::Garbled);
+            if garbled > 0 {
+                reasons
+                    .push(format!("{garbled} times a reply that is none or that nobody asked for"));
+            }
             if verdict.operations == 0 {
                 reasons.push("nothing was checked".to_owned());
             }

@@ -66,6 +66,7 @@ fn reads_every_kind_of_reply() {
         &["En [] ", "Nf [] ", "Ns [O1] ", "Ex [] ", "Mn [] "],
     );
     check("VERSION 1.6.45\r\nERROR\r\n", &["version 1.6.45", "error ERROR"]);
+    check("ERROR Too many open connections\r\n", &["error ERROR Too many open connections"]);
     check(
         "CLIENT_ERROR bad data chunk\r\nSERVER_ERROR throttled: x\r\n",
         &["error CLIENT_ERROR bad data chunk", "error SERVER_ERROR throttled: x"],
@@ -87,6 +88,7 @@ fn refuses_what_is_no_reply() {
     for line in [
         "STORED\n",
         "STOREDX\r\n",
+        "ERRORX\r\n",
         "\r\n",
         "VALUE a\r\n",
         "VALUE a 0\r\n",

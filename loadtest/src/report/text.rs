@@ -129,9 +129,6 @@ fn throughput(report: &Report) -> String {
     counted("replies", totals.replies_in_time);
     counted("hits", totals.hits);
     counted("misses", totals.misses);
-    if let Some(evictions) = report.evictions {
-        counted("evictions", evictions);
-    }
     for (name, n) in [("sent", totals.bytes_sent), ("received", totals.bytes_received)] {
         let rate = format!("{}/s", format::bytes(per_second(n)));
         table.row([name.to_owned(), format::bytes(n as f64), rate]);
@@ -140,6 +137,10 @@ fn throughput(report: &Report) -> String {
     let late = totals.replies - totals.replies_in_time.min(totals.replies);
     if late > 0 {
         table.row(["replies after the end".to_owned(), format::count(late)]);
+    }
+    if let Some(evictions) = report.evictions {
+        // Since before the fill and the warm-up: a rate over the measured part would be wrong.
+        table.row(["evictions, all told".to_owned(), format::count(evictions)]);
     }
     if asked > 0 {
         let ratio = format::percent(totals.misses as f64 / asked as f64);

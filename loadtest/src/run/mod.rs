@@ -65,6 +65,8 @@ pub trait Watch {
     fn connected(&mut self) -> anyhow::Result<()>;
     /// A second of storing keys.
     fn filling(&mut self, second: &Second);
+    /// Storing keys is over, and this is what came of it.
+    fn filled(&mut self, tally: &Tally);
     /// The load begins; its measured part at this moment.
     fn begins(&mut self, measured: Instant);
     /// The measured part begins now.
@@ -152,6 +154,7 @@ where
                 filling.add(&slice, |second| watch.filling(second));
             }
             threads.ended()?;
+            watch.filled(&filling.total);
         }
         let start = clock.now();
         let measured = start + settings.warmup;

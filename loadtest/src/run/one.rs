@@ -13,7 +13,7 @@ use crate::drive::{Pacing, Traffic, nanos};
 use crate::endpoint::{Preflight, server_statistic};
 use crate::events::Poller;
 use crate::hooks::Hooks;
-use crate::measure::Seconds;
+use crate::measure::{Seconds, Tally};
 use crate::plan::{Pace, Plan, Target, Work};
 use crate::progress::Progress;
 use crate::report::{Ended, Mark, MarkSource, Report, Second, ServerFacts};
@@ -253,6 +253,18 @@ impl Watch for Surroundings<'_> {
         if let Some(progress) = &mut *lock(&self.display) {
             progress.filling(self.filled, self.fill_total);
         }
+    }
+
+    fn filled(&mut self, tally: &Tally) {
+        let missing = tally.counts.errors + tally.counts.lost;
+        if missing == 0 {
+            return;
+        }
+        let lines = tally.error_lines();
+        let trouble =
+            tally.troubles().map(|(trouble, _, text)| format!("{}: {text}", trouble.name()));
+        let why = lines.into_iter().map(|(line, _)| line).chain(trouble).next().unwrap_or_default();
+        self.note(&format!("--fill: {missing} keys were not stored ({why})"));
     }
 
     fn begins(&mut self, measured: Instant) {

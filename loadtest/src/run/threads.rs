@@ -182,7 +182,9 @@ impl Body<'_> {
         };
         while let Ok(step) = self.next.recv() {
             let done = match step {
-                Step::Connect => worker.connect_all(self.stop).map(|it| Done::Connected(Box::new(it))),
+                Step::Connect => {
+                    worker.connect_all(self.stop).map(|it| Done::Connected(Box::new(it)))
+                }
                 Step::Fill(seconds, slices) => {
                     let fill = fill.as_mut().expect("it is asked for where there is one");
                     self.phase(&mut worker, fill, Pacing::Closed, (seconds, slices))

@@ -11,7 +11,7 @@ use crate::reply::Event;
 
 /// Stores every key once, and each counter where the mix has some; then it ends.
 ///
-/// A store that is lost with its connection is not tried again: the driver counts it.
+/// A store that is lost with its connection is not tried again: the driver counts it, and it is told.
 #[derive(Debug)]
 pub struct Fill {
     settings: Arc<LoadSettings>,

@@ -48,6 +48,33 @@ fn an_endpoint_that_dies_is_counted_and_fails_when_asked() {
 }
 
 #[test]
+fn a_server_process_that_ends_costs_its_figures_and_not_the_report() {
+    let server = Memcached::start();
+    let test = LoadTest::of_memcached(&server);
+    let pid = server.pid().to_string();
+    let kill = format!("kill -9 {pid}");
+    let words = ["--server-pid", &pid, "--at", "100ms", &kill, "--connections", "4"];
+    let ended = test.run(&words).success();
+    assert!(ended.count("totals/replies") > 0);
+    assert!(ended.stderr.contains("the process ended during the run"), "{}", ended.stderr);
+    assert!(!ended.stdout.contains("Server processes"), "{}", ended.stdout);
+}
+
+#[test]
+fn steps_that_an_interrupted_run_did_not_reach_are_no_marks() {
+    let server = Memcached::start();
+    let test = LoadTest::of_memcached(&server);
+    let words = ["--profile", "0:1k,50ms:500,60s:2k", "--duration", "120s", "--warmup", "0"];
+    let interrupt = ["--at", "200ms", "kill -INT $PPID"];
+    let output = test.command(&[&words[..], &interrupt].concat()).output().unwrap();
+    let ended = test.ended(output);
+    assert_eq!(ended.json["ended"]["how"], "interrupted", "{}", ended.stderr);
+    let marks = ended.json["marks"].as_array().unwrap().iter();
+    let steps: Vec<_> = marks.filter(|mark| mark["source"] == "profile").collect();
+    assert_eq!(steps.len(), 1, "{steps:?}");
+}
+
+#[test]
 fn a_drain_is_seen_as_goodbyes_not_as_resets() {
     let server = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start();
     let test = LoadTest::of_memtide(&server);

@@ -2,7 +2,7 @@
 //! waited for without end.
 
 use crate::program::{Ended, LoadTest};
-use crate::stub::{Answer, stub};
+use crate::stub::{Answer, stub, turning_away};
 
 /// A short load of gets on two connections.
 fn gets(answer: impl Fn(&str) -> Answer + Send + Sync + 'static) -> Ended {
@@ -59,6 +59,40 @@ fn a_connection_that_ends_after_a_reply() {
 #[test]
 fn a_connection_that_is_reset() {
     check(&gets(|_| Answer::Reset), "reset", false);
+}
+
+#[test]
+fn connections_that_are_closed_as_soon_as_they_are_open() {
+    let words = "ERROR Too many open connections";
+    for connections in [["--connections", "8"], ["--idle-connections", "8"]] {
+        let test = LoadTest::of_plain(turning_away(3, format!("{words}\r\n")));
+        let ended = test.run(&[&connections[..], &["--rate", "100"]].concat());
+        // As they are opened, or, where the goodbye is late, in the run.
+        let broke = if ended.code == 69 { 1 } else { ended.troubles("closed") };
+        assert!(broke > 0, "{}\n{}", ended.stderr, ended.stdout);
+        assert!(ended.code == 0 || ended.stderr.contains("closed again: "), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn keys_that_the_fill_could_not_store_are_told() {
+    let full = |request: &str| match request.starts_with("set") {
+        true => Answer::text("SERVER_ERROR out of memory storing object\r\n"),
+        false => Answer::text("END\r\n"),
+    };
+    let test = LoadTest::of_plain(stub(full));
+    let words = ["--fill", "--keys", "10", "--mix", "get=1", "--connections", "2", "--rate", "100"];
+    let ended = test.run(&words).success();
+    let told = "--fill: 10 keys were not stored (SERVER_ERROR out of memory storing object)";
+    assert!(ended.stderr.contains(told), "{}", ended.stderr);
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_is_no_consistency() {
+    let test = LoadTest::of_plain(stub(|_| Answer::text("END\r\nEND\r\n")));
+    let words = ["--verify", "--connections", "2", "--timeout", "100ms", "--fail-on", "stale"];
+    let ended = test.run(&words);
+    assert_eq!(ended.code, 1, "{}\n{}", ended.stderr, ended.stdout);
 }
 
 #[test]

@@ -32,6 +32,9 @@ fn an_endpoint_that_is_not_there_or_not_what_it_is_said_to_be() {
     let plain = memcached.address().to_string();
     check(&LoadTest::of(&["--endpoint", &plain]), &["--insecure"], 69, "give --plain");
 
+    let no_url = ["--admin", "127.0.0.1:9"];
+    check(&LoadTest::of_memcached(&memcached), &no_url, 69, "no URL; give http://HOST:PORT");
+
     let misnamed = LoadTest::of_memtide(&memtide);
     check(&misnamed, &["--server-name", "other.example"], 69, "its certificate is refused: ");
 }
@@ -64,6 +67,7 @@ fn flags_that_make_no_sense() {
         (&["--server-pid", "x"], "--server-pid x: give a process id"),
         (&["--server-pid", "a=1"], "--server-pid a=1: no --endpoint is called a"),
         (&["--verify", "--mix", "get=1"], "--mix: not with --verify"),
+        (&["--verify", "--threads", "129"], "--threads 129: with --verify at most 128"),
         (&["--conections", "5"], "unknown argument --conections; did you mean --connections?"),
     ] {
         check(&test, words, 64, expected);

@@ -3,6 +3,7 @@
 use memtide_testkit::{Memcached, Memtide};
 
 use crate::program::LoadTest;
+use crate::stub::{Answer, stub, turning_away};
 
 #[test]
 fn a_page_is_whole_in_itself_and_marks_what_happened() {
@@ -52,4 +53,19 @@ fn endpoints_are_compared_with_their_cpu_time() {
     assert!(ended.number("endpoints/1/ratios/server_cpu_us_per_reply/of_medians") > 0.0);
     let page = std::fs::read_to_string(test.file("page.html")).unwrap();
     assert!(page.contains("theirs") && page.contains("<svg"));
+}
+
+#[test]
+fn a_comparison_that_cannot_go_on_says_so_and_fails() {
+    // Version, stats, the load, and stats again: a second round finds no connection.
+    let once = turning_away(4, "SERVER_ERROR full\r\n".to_owned());
+    let always = stub(|_| Answer::text("END\r\n"));
+    let (once, always) = (format!("once=plain://{once}"), format!("always=plain://{always}"));
+    let test = LoadTest::of(&["--endpoint", &always, "--endpoint", &once]);
+    let words = ["--compare", "--rounds", "2", "--mix", "get=1", "--connections", "1"];
+    let ended = test.run(&[&words[..], &["--rate", "100"]].concat());
+    assert_eq!(ended.code, 69, "{}", ended.stderr);
+    assert!(ended.stderr.contains("ended early: round 2: "), "{}", ended.stderr);
+    assert_eq!(ended.json["ended"]["how"], "failed");
+    assert!(!ended.stdout.is_empty());
 }

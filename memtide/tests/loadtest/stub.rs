@@ -74,6 +74,24 @@ fn serve(mut stream: TcpStream, answer: &dyn Fn(&str) -> Answer) {
 /// Closing with this resets.
 const LINGER: std::time::Duration = std::time::Duration::ZERO;
 
+/// Listens on a free port like [`stub`], answers every get with a miss, and takes this many
+/// connections; others get `words`, and are closed.
+pub fn turning_away(connections: usize, words: String) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for (number, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            if number < connections {
+                std::thread::spawn(move || serve(stream, &|_| Answer::text("END\r\n")));
+            } else {
+                let _ = stream.write_all(words.as_bytes());
+            }
+        }
+    });
+    address
+}
+
 /// Listens on a free port and passes everything on to `server`, but for one `set` of so many, which
 /// it says to be stored and forgets. Requests must come one at a time.
 pub fn forgetful(server: SocketAddr, sets_to_one_forgotten: u32) -> SocketAddr {

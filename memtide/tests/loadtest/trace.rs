@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use memtide_testkit::{Memcached, Memtide};
 
 use crate::program::LoadTest;
+use crate::stub::{Answer, stub};
 
 /// Ten seconds of a look-aside cache: every key is asked for, stored, and asked for again.
 fn trace() -> String {
@@ -33,6 +34,18 @@ fn every_line_is_asked_once_in_its_time() {
     assert_eq!(memtide.metrics().get("memtide_items"), Some(30.0));
     // Ten recorded seconds, ten times as fast; the last request is due shortly before their end.
     assert!(ended.number("measured_s") > 0.9, "{}", ended.stdout);
+}
+
+#[test]
+fn requests_of_a_trace_that_found_no_connection_are_told() {
+    let test = LoadTest::of_plain(stub(|_| Answer::Silence));
+    std::fs::write(test.file("trace.csv"), trace()).unwrap();
+    // Of 30 a second, one waits in vain for its reply, and 44 for a connection.
+    let words = ["--trace", "trace.csv", "--connections", "1", "--duration", "1500ms"];
+    let ended = test.run(&[&words[..], &["--timeout", "2s"]].concat());
+    assert_eq!(ended.count("totals/requests"), 1, "{}", ended.stdout);
+    assert_eq!(ended.count("totals/unsent"), 44, "{}", ended.stdout);
+    assert_eq!(ended.count("totals/scheduled"), 45, "{}", ended.stdout);
 }
 
 #[test]
