@@ -97,9 +97,9 @@ pub struct LoadArguments {
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
 
-    /// Spacing of requests: poisson or uniform
-    #[arg(long, value_name = "SPACING", default_value = "poisson")]
-    pub arrivals: String,
+    /// Spacing of requests: poisson or uniform [default: poisson]
+    #[arg(long, value_name = "SPACING")]
+    pub arrivals: Option<String>,
 
     /// Rates over time: 0:10k,60s:200k,120s:20k are steps; 0:10k,60s:~200k climbs from 10k
     /// evenly
@@ -130,27 +130,27 @@ pub struct WorkArguments {
     #[arg(long, value_name = "N")]
     pub keys: Option<String>,
 
-    /// Bytes of a key: 16, 8-40
+    /// Bytes of a key: 16, 8-40, facebook [default: 16]
     #[arg(long, value_name = "SIZES")]
     pub key_size: Option<String>,
 
-    /// Bytes of a value: 100, 10-4k, twitter, facebook
+    /// Bytes of a value: 100, 10-4k, twitter, facebook [default: 100]
     #[arg(long, value_name = "SIZES")]
     pub value_size: Option<String>,
 
-    /// Which keys are asked for: uniform, or zipf:EXPONENT
+    /// Which keys are asked for: uniform, or zipf:EXPONENT [default: uniform]
     #[arg(long, value_name = "SHAPE")]
     pub popularity: Option<String>,
 
-    /// Commands and their shares: get=90,set=10
+    /// Commands and their shares [default: get=90,set=10]
     #[arg(long, value_name = "SHARES")]
     pub mix: Option<String>,
 
-    /// Keys in a get, gets or gat: 16, 1-24
+    /// Keys in a get, gets or gat: 16, 1-24 [default: 1]
     #[arg(long, value_name = "SIZES")]
     pub multiget: Option<String>,
 
-    /// Seconds to live of what is stored: 0 (for ever), 60-3600
+    /// Seconds to live of what is stored: 60-3600; 0 is for ever [default: 0]
     #[arg(long, value_name = "SIZES")]
     pub ttl: Option<String>,
 
@@ -162,7 +162,8 @@ pub struct WorkArguments {
     #[arg(long)]
     pub fill: bool,
 
-    /// A published cache: twitter (OSDI 2020), facebook (SIGMETRICS 2012); other flags go before it
+    /// A published cache: twitter (OSDI 2020), facebook (SIGMETRICS 2012); other flags override
+    /// what it sets
     #[arg(long, value_name = "NAME")]
     pub shape: Option<String>,
 
@@ -207,9 +208,9 @@ pub struct ReportArguments {
     #[arg(long)]
     pub compare: bool,
 
-    /// Rounds of a comparison
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    pub rounds: u32,
+    /// Rounds of a comparison [default: 5]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<u32>,
 
     /// Exit with 1 when any of these occurred: errors,stale,reset
     #[arg(long, value_name = "KINDS")]

@@ -29,6 +29,10 @@ const PIPELINE_MAX: u32 = 10_000;
 const THREADS_MAX: u32 = 256;
 /// The same with --verify, whose counters have room for no more.
 const VERIFY_THREADS_MAX: u32 = 128;
+/// How requests are spaced, if not said otherwise.
+const ARRIVALS_DEFAULT: &str = "poisson";
+/// Rounds of a comparison, if not said otherwise.
+const ROUNDS_DEFAULT: u32 = 5;
 /// What is measured, if not said otherwise.
 const DURATION_DEFAULT: &str = "10s";
 /// The longest time of anything.
@@ -120,6 +124,14 @@ impl Plan {
         let rounds = rounds(arguments, &targets)?;
         let seed = arguments.load.seed.unwrap_or_else(fresh_seed);
         let hooks = hooks::plan(&arguments.load.at)?;
+        let duration = targets[0].run.duration;
+        if let Some(late) = hooks.iter().find(|hook| nanos(hook.at) >= duration) {
+            bail!("--at {:?}: the run is over by then; see --duration", late.at);
+        }
+        let (json, html) = (&arguments.report.json, &arguments.report.html);
+        if json.is_some() && json == html {
+            bail!("--json and --html: give them files of their own");
+        }
         let mut plan = Self {
             targets,
             pace,
@@ -153,7 +165,8 @@ impl Plan {
                 Pace::Rate(..) => {
                     let load = &arguments.load;
                     let rate = load.profile.as_deref().or(load.rate.as_deref());
-                    format!("{}, {}", rate.unwrap_or_default(), load.arrivals)
+                    let spacing = load.arrivals.as_deref().unwrap_or(ARRIVALS_DEFAULT);
+                    format!("{}, {spacing}", rate.unwrap_or_default())
                 }
                 Pace::Trace => "the trace's".to_owned(),
             },
@@ -266,6 +279,7 @@ fn work(arguments: &Arguments, pace: &Pace) -> anyhow::Result<Work> {
         return Ok(Work::Verify(VerifyPlan::resolve(work)?));
     }
     if let Some(file) = &work.trace {
+        without_use_with_trace(arguments)?;
         let timing = match pace {
             Pace::Trace => {
                 TraceTiming::recorded(work.trace_speed.unwrap_or(1.0)).context("--trace-speed")?
@@ -280,8 +294,15 @@ fn work(arguments: &Arguments, pace: &Pace) -> anyhow::Result<Work> {
 
 fn pace(arguments: &Arguments) -> anyhow::Result<Pace> {
     let load = &arguments.load;
-    let spacing: Spacing =
-        load.arrivals.parse().with_context(|| format!("--arrivals {}", load.arrivals))?;
+    let spacing = load.arrivals.as_deref().unwrap_or(ARRIVALS_DEFAULT);
+    let spacing: Spacing = spacing.parse().with_context(|| format!("--arrivals {spacing}"))?;
+    let is_max = match load.rate.as_deref() {
+        None => load.profile.is_none(),
+        rate => rate == Some("max"),
+    };
+    if is_max && load.arrivals.is_some() {
+        bail!("--arrivals: only with a --rate or --profile");
+    }
     if let Some(steps) = &load.profile {
         if load.rate.is_some() {
             bail!("--profile: it is the rate; leave out --rate");
@@ -301,18 +322,46 @@ fn pace(arguments: &Arguments) -> anyhow::Result<Pace> {
     }
 }
 
+/// The trace says what is asked.
+fn without_use_with_trace(arguments: &Arguments) -> anyhow::Result<()> {
+    let work = &arguments.work;
+    let is_paced = arguments.load.rate.is_some() || arguments.load.profile.is_some();
+    let without_use = [
+        ("keys", work.keys.is_some()),
+        ("key-size", work.key_size.is_some()),
+        ("value-size", work.value_size.is_some()),
+        ("popularity", work.popularity.is_some()),
+        ("mix", work.mix.is_some()),
+        ("multiget", work.multiget.is_some()),
+        ("ttl", work.ttl.is_some()),
+        ("fill", work.fill),
+        ("shape", work.shape.is_some()),
+        ("any-reply", work.any_reply),
+        ("trace-speed", is_paced && work.trace_speed.is_some()),
+    ];
+    match without_use.iter().find(|(_, is_given)| *is_given) {
+        Some(("trace-speed", _)) => bail!("--trace-speed: not with --rate or --profile"),
+        Some((flag, _)) => bail!("--{flag}: not with --trace, which says what is asked"),
+        None => Ok(()),
+    }
+}
+
 fn rounds(arguments: &Arguments, targets: &[Target]) -> anyhow::Result<Option<u32>> {
     let report = &arguments.report;
     if !report.compare {
         if targets.len() > 1 {
             bail!("--endpoint: several of them need --compare");
         }
+        if report.rounds.is_some() {
+            bail!("--rounds: only with --compare");
+        }
         return Ok(None);
     }
     if targets.len() < 2 {
         bail!("--compare: give two --endpoint or more");
     }
-    if report.rounds == 0 {
+    let rounds = report.rounds.unwrap_or(ROUNDS_DEFAULT);
+    if rounds == 0 {
         bail!("--rounds 0: give 1 or more");
     }
     if arguments.work.verify {
@@ -326,5 +375,5 @@ fn rounds(arguments: &Arguments, targets: &[Target]) -> anyhow::Result<Option<u3
     if let Some(twice) = names.windows(2).find(|two| two[0] == two[1]) {
         bail!("--endpoint: two are called {}; name them: NAME=HOST:PORT", twice[0]);
     }
-    Ok(Some(report.rounds))
+    Ok(Some(rounds))
 }

@@ -1,9 +1,11 @@
 //! `memtide loadtest`: from the command line to the exit code.
 
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use anyhow::{Context as _, bail};
 use memtide_service::signals::{Request, Signals};
@@ -32,26 +34,82 @@ pub enum Failure {
 /// When it cannot take place; a run that went badly is none, but an exit code.
 pub fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let plan = Plan::resolve(arguments).map_err(Failure::Arguments)?;
-    let stop = stop_on_signals().map_err(Failure::Environment)?;
-    let reports = match plan.rounds {
-        None => one(&plan, &stop),
-        Some(rounds) => several(&plan, rounds, &stop),
-    };
-    let reports = reports.map_err(Failure::Environment)?;
-    Ok(verdict(plan.fail_on, &reports))
+    take_place(&plan).map_err(Failure::Environment)
 }
 
-fn one(plan: &Plan, stop: &AtomicBool) -> anyhow::Result<Vec<Report>> {
+fn take_place(plan: &Plan) -> anyhow::Result<ExitCode> {
+    let stopped_by = Arc::new(AtomicU8::new(0));
+    let stop = stop_on_signals(&stopped_by)?;
     raise_descriptors(plan)?;
+    let outputs = Outputs::open(plan)?;
+    let reports = match plan.rounds {
+        None => one(plan, &stop, outputs)?,
+        Some(rounds) => several(plan, rounds, &stop, outputs)?,
+    };
+    let interrupted = stopped_by.load(Ordering::Relaxed);
+    if reports.is_empty() {
+        tell("interrupted before anything was measured");
+    }
+    Ok(match verdict(plan.fail_on, &reports) {
+        code if code != ExitCode::SUCCESS || interrupted == 0 => code,
+        _ => ExitCode::from(interrupted),
+    })
+}
+
+/// The files of the result, opened before the run so that no run is made in vain.
+struct Outputs {
+    json: Option<Output>,
+    html: Option<Output>,
+}
+
+struct Output {
+    name: String,
+    file: File,
+}
+
+impl Outputs {
+    fn open(plan: &Plan) -> anyhow::Result<Self> {
+        let open = |flag: &str, path: &Option<PathBuf>| {
+            let Some(path) = path else { return Ok(None) };
+            let name = format!("{flag} {}", path.display());
+            let file = OpenOptions::new().create(true).write(true).truncate(false).open(path);
+            let file = file.with_context(|| format!("{name}: failed to open it for the result"))?;
+            anyhow::Ok(Some(Output { name, file }))
+        };
+        Ok(Self { json: open("--json", &plan.json)?, html: open("--html", &plan.html)? })
+    }
+}
+
+impl Output {
+    /// Replaces what the file had.
+    fn write(this: Option<Self>, text: impl FnOnce() -> String) -> anyhow::Result<()> {
+        let Some(Self { name, mut file }) = this else { return Ok(()) };
+        let written = file.set_len(0).and_then(|()| file.write_all(text().as_bytes()));
+        written.with_context(|| format!("{name}: failed to write the result"))
+    }
+}
+
+fn one(plan: &Plan, stop: &AtomicBool, outputs: Outputs) -> anyhow::Result<Vec<Report>> {
     let report = run::one(plan, &plan.targets[0], stop)?;
-    print(&report::text::render(&report));
-    write(plan.json.as_deref(), "--json", || report::json::render(&report))?;
-    write(plan.html.as_deref(), "--html", || report::html::render(&report))?;
+    if stop.load(Ordering::Relaxed) && report.measured_s == 0.0 {
+        return Ok(Vec::new());
+    }
+    Output::write(outputs.json, || report::json::render(&report))?;
+    Output::write(outputs.html, || report::html::render(&report))?;
+    print(&report::text::render(&report))?;
     Ok(vec![report])
 }
 
-fn several(plan: &Plan, rounds: u32, stop: &AtomicBool) -> anyhow::Result<Vec<Report>> {
-    raise_descriptors(plan)?;
+fn several(
+    plan: &Plan,
+    rounds: u32,
+    stop: &AtomicBool,
+    outputs: Outputs,
+) -> anyhow::Result<Vec<Report>> {
+    // None is loaded in vain because another is not there.
+    for target in &plan.targets {
+        run::preflight(plan, target)?;
+    }
     let rounds = Rounds { endpoints: plan.targets.len(), rounds };
     let comparison = rounds.run(
         || stop.load(Ordering::Relaxed),
@@ -61,9 +119,9 @@ fn several(plan: &Plan, rounds: u32, stop: &AtomicBool) -> anyhow::Result<Vec<Re
             run::one(plan, target, stop)
         },
     )?;
-    print(&compare::text(&comparison));
-    write(plan.json.as_deref(), "--json", || compare::json(&comparison))?;
-    write(plan.html.as_deref(), "--html", || page(&comparison))?;
+    Output::write(outputs.json, || compare::json(&comparison))?;
+    Output::write(outputs.html, || page(&comparison))?;
+    print(&compare::text(&comparison))?;
     let is_failed = |report: &Report| matches!(report.ended, Ended::Failed(_));
     if let Ended::Failed(why) = &comparison.ended
         && !comparison.runs.iter().any(|run| is_failed(&run.report))
@@ -109,8 +167,8 @@ fn verdict(fail_on: FailOn, reports: &[Report]) -> ExitCode {
 }
 
 /// The first SIGINT or SIGTERM ends the run, and the report is of what there is; the second ends
-/// the process.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+/// the process. `stopped_by` gets the exit code of the first.
+fn stop_on_signals(stopped_by: &Arc<AtomicU8>) -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -120,14 +178,14 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
         let _in_runtime = runtime.enter();
         Signals::new().context("failed to listen to signals")?
     };
-    let stopped = Arc::clone(&stop);
+    let (stopped, stopped_by) = (Arc::clone(&stop), Arc::clone(stopped_by));
     let listen = async move {
         loop {
-            if let Request::Stop(signal) = signals.next().await
-                && stopped.swap(true, Ordering::Relaxed)
-            {
+            let Request::Stop(signal) = signals.next().await else { continue };
+            if stopped.swap(true, Ordering::Relaxed) {
                 std::process::exit(i32::from(signal.exit_code()));
             }
+            stopped_by.store(signal.exit_code(), Ordering::Relaxed);
         }
     };
     std::thread::Builder::new()
@@ -137,16 +195,15 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn write(file: Option<&Path>, flag: &str, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-    let Some(file) = file else { return Ok(()) };
-    std::fs::write(file, text())
-        .with_context(|| format!("{flag} {}: failed to write the result", file.display()))
-}
-
-fn print(text: &str) {
-    use std::io::Write as _;
-    // A reader that went away has seen what it wanted.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+/// A reader that went away has seen what it wanted; all else that keeps the report from being read
+/// is told.
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(error).context("failed to print the report")
+        }
+        _ => Ok(()),
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "for the user who waits")]

@@ -62,6 +62,7 @@ fn mistake(error: &clap::Error) -> String {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             "config: what to do with it? give: memtide config check".to_owned()
         }
+        ErrorKind::MissingRequiredArgument => format!("{argument}: what was given needs it too"),
         // A value that is missing; a flag is either given with one, or not.
         ErrorKind::InvalidValue => format!("{argument}: a value must follow"),
         ErrorKind::ArgumentConflict => match context(ContextKind::InvalidSubcommand) {
@@ -205,6 +206,10 @@ mod tests {
         check(
             &["--port", "1", "--port", "2"],
             expect!["--port: given more than once; give it once"],
+        );
+        check(
+            &["loadtest", "--trace-speed", "2"],
+            expect!["--trace <CSV>: what was given needs it too"],
         );
         check(
             &["--port", "1", "serve"],

@@ -187,11 +187,15 @@ impl<T: Traffic> Phase<'_, T> {
                 // The whole pipeline at once: one write.
                 Pacing::Closed => while self.write(lane, now, now) {},
                 Pacing::Open(_) | Pacing::Traffic(_) => {
-                    self.meter.tally.counts.scheduled += 1;
-                    self.meter.tally.lagged(now.saturating_sub(due.max(room_since)));
+                    let lag = now.saturating_sub(due.max(room_since));
                     if self.write(lane, due, now) {
                         self.lanes.offer(lane, room_since);
                     }
+                    if self.end == Some(PhaseEnd::Traffic) {
+                        return;
+                    }
+                    self.meter.tally.counts.scheduled += 1;
+                    self.meter.tally.lagged(lag);
                     self.advance_due();
                 }
             }

@@ -31,8 +31,8 @@ impl Preflight {
         let transport = talk.transport();
         let address = &endpoint.address;
         let hint = match endpoint.tls {
-            None => "; for a TLS endpoint leave out --plain",
-            Some(_) => "",
+            None => format!("; for a TLS endpoint give tls://{address}, or leave out --plain"),
+            Some(_) => String::new(),
         };
         let no_memcached = || format!("{address}: no memcached's reply to `version`{hint}");
         let reply = talk.ask(b"version\r\n").with_context(no_memcached)?;
@@ -135,14 +135,14 @@ fn shake_hands(mut stream: TcpStream, peer: &TlsPeer, address: &str) -> anyhow::
         .with_context(|| format!("{address}: failed to begin TLS"))?;
     while tls.is_handshaking() {
         if let Err(error) = tls.complete_io(&mut stream) {
-            return Err(anyhow!("{address}: {}", handshake_failure(&error)));
+            return Err(anyhow!("{address}: {}", handshake_failure(&error, address)));
         }
     }
     Ok(Talk::Tls(Box::new(StreamOwned::new(tls, stream))))
 }
 
 /// What a failed handshake means to who set up the test.
-fn handshake_failure(error: &io::Error) -> String {
+fn handshake_failure(error: &io::Error, address: &str) -> String {
     use rustls::Error::{AlertReceived, InvalidCertificate, InvalidMessage};
     let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
     match cause {
@@ -151,13 +151,18 @@ fn handshake_failure(error: &io::Error) -> String {
              --server-name, or take any with --insecure"
         ),
         Some(InvalidMessage(_)) => {
-            "it does not speak TLS; for a plain endpoint give --plain".to_owned()
+            format!(
+                "it does not speak TLS; for a plain endpoint give plain://{address}, or --plain"
+            )
         }
         Some(AlertReceived(_)) => {
             format!("it refuses the TLS handshake: {error}; does it want --client-cert?")
         }
         _ if error.kind() == io::ErrorKind::UnexpectedEof => {
-            "it closed during the TLS handshake; for a plain endpoint give --plain".to_owned()
+            format!(
+                "it closed during the TLS handshake; for a plain endpoint give plain://{address}, \
+                 or --plain"
+            )
         }
         _ => format!("the TLS handshake failed: {error}"),
     }

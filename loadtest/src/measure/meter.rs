@@ -73,6 +73,7 @@ pub struct Meter {
     opened: Nanos,
     boundary: Option<Nanos>,
     cpu_at_open: Nanos,
+    starved_at_open: Nanos,
     thread: u32,
     slices: Sender<Slice>,
 }
@@ -87,6 +88,7 @@ impl Meter {
             opened: seconds.start,
             boundary: seconds.next_boundary(seconds.start),
             cpu_at_open: thread_cpu(),
+            starved_at_open: thread_starved(),
             thread,
             slices,
         }
@@ -118,7 +120,9 @@ impl Meter {
     fn hand_over(&mut self, until: Nanos, now: Nanos, ends: Ends) {
         let mut tally = std::mem::take(&mut self.tally);
         let cpu = thread_cpu();
-        tally.counts.cpu_ns = cpu - self.cpu_at_open;
+        let starved = thread_starved();
+        tally.counts.cpu_ns = cpu.saturating_sub(self.cpu_at_open);
+        tally.counts.starved_ns = starved.saturating_sub(self.starved_at_open);
         let slice = Slice {
             until,
             closed: now,
@@ -129,6 +133,7 @@ impl Meter {
             tally,
         };
         self.cpu_at_open = cpu;
+        self.starved_at_open = starved;
         self.opened = now;
         // Nobody listens any more: then nobody wants it.
         let _ = self.slices.send(slice);
@@ -139,6 +144,13 @@ fn thread_cpu() -> Nanos {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     let seconds = Nanos::try_from(time.tv_sec).unwrap_or_default();
     seconds * SECOND + Nanos::try_from(time.tv_nsec).unwrap_or_default()
+}
+
+/// How long this thread has waited for a core so far: the second figure of its `schedstat`; 0 where
+/// the kernel does not tell.
+fn thread_starved() -> Nanos {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    told.split_ascii_whitespace().nth(1).and_then(|figure| figure.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -54,6 +54,8 @@ pub struct Counts {
     pub busy_ns: Nanos,
     /// Processor time of the thread.
     pub cpu_ns: Nanos,
+    /// Time in which the thread could run and had no core.
+    pub starved_ns: Nanos,
 }
 
 impl Counts {
@@ -72,6 +74,7 @@ impl Counts {
         self.resumed += other.resumed;
         self.busy_ns += other.busy_ns;
         self.cpu_ns += other.cpu_ns;
+        self.starved_ns += other.starved_ns;
     }
 }
 

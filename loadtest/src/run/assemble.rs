@@ -46,7 +46,8 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
     let distrust = trust::distrust(&in_measured, &counts, &lag, &latency, settings.is_open_loop);
     let generator = GeneratorFacts {
         cpu_us_per_reply: ratio(collection.cpu.iter().sum(), collection.replies_in_time) / 1e3,
-        busiest_thread: busiest(&in_measured),
+        busiest_thread: mean(&in_measured, |second| second.generator_busy),
+        waited_for_core: mean(&in_measured, |second| second.waited_for_core),
         lag,
     };
     // What the endpoint told of the time before, such as of the fill, has no place on the axis.
@@ -61,7 +62,7 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
         is_open_loop: settings.is_open_loop,
         measured_s,
         ended: ended(&ends, facts.failure),
-        totals: totals(&collection, connected.counts),
+        totals: totals(&collection, connected.counts, settings.is_open_loop),
         latency,
         connecting: summary(&connected.connecting.unwrap_or_default()),
         commands: commands(total),
@@ -94,10 +95,11 @@ fn endpoint_facts(settings: &RunSettings, preflight: Option<Preflight>) -> Endpo
     }
 }
 
-fn busiest(measured: &[&Second]) -> f64 {
+/// The mean of a figure over the seconds, each with its length's weight.
+fn mean(measured: &[&Second], figure: impl Fn(&Second) -> f64) -> f64 {
     let length: f64 = measured.iter().map(|second| second.length_s).sum();
-    let busy: f64 = measured.iter().map(|second| second.generator_busy * second.length_s).sum();
-    if length > 0.0 { busy / length } else { 0.0 }
+    let sum: f64 = measured.iter().map(|second| figure(second) * second.length_s).sum();
+    if length > 0.0 { sum / length } else { 0.0 }
 }
 
 fn ended(ends: &[PhaseEnd], failure: Option<String>) -> Ended {
@@ -113,10 +115,14 @@ fn ended(ends: &[PhaseEnd], failure: Option<String>) -> Ended {
     }
 }
 
-fn totals(collection: &super::Collection, connected: crate::measure::Counts) -> Totals {
+fn totals(
+    collection: &super::Collection,
+    connected: crate::measure::Counts,
+    is_open_loop: bool,
+) -> Totals {
     let counts = collection.total.counts;
     Totals {
-        scheduled: counts.scheduled.max(counts.requests),
+        scheduled: if is_open_loop { counts.scheduled } else { counts.requests },
         unsent: counts.unsent,
         requests: counts.requests,
         replies: counts.replies,

@@ -31,6 +31,7 @@ pub(super) struct Collection {
 struct Begun {
     tally: Tally,
     busiest: f64,
+    starved: f64,
     closed: Nanos,
 }
 
@@ -66,6 +67,7 @@ impl Collection {
             let length = slice.closed.saturating_sub(slice.opened).max(1);
             begun.closed = begun.closed.max(slice.closed);
             begun.busiest = begun.busiest.max(ratio(counts.busy_ns.max(counts.cpu_ns), length));
+            begun.starved = begun.starved.max(ratio(counts.starved_ns, length));
         }
         let told_until = if slice.is_last { Nanos::MAX } else { slice.until };
         self.told_until[slice.thread as usize] = told_until;
@@ -110,6 +112,7 @@ impl Collection {
             misses: counts.misses,
             latency: summary(&begun.tally.all_latencies()),
             generator_busy: begun.busiest.min(1.0),
+            waited_for_core: begun.starved.min(1.0),
             lag_p99_us: summary(&lag).p99_us,
             is_trusted: true,
         };

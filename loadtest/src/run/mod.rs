@@ -4,6 +4,7 @@
 mod assemble;
 mod collect;
 mod one;
+mod surroundings;
 mod threads;
 mod trust;
 
@@ -19,7 +20,7 @@ use crate::report::Second;
 
 pub use assemble::{Facts, report};
 use collect::Collection;
-pub use one::run as one;
+pub use one::{preflight, run as one};
 use threads::{Job, Threads};
 
 /// How an endpoint is loaded, whatever is asked of it.

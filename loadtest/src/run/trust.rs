@@ -2,25 +2,29 @@
 //!
 //! A request that is written late because the generator was busy, and a reply that waits in the
 //! socket for it, lengthen the latency by the generator's own delay. Both are seen in how late
-//! it comes to requests that are due (its lag) and in how little it waits (how busy it is).
+//! it comes to requests that are due (its lag), in how little it waits (how busy it is), and in
+//! how long it could run and had no core (how starved it is). docs/benchmarks.md tells the rule.
 
 use crate::measure::Counts;
+use crate::report::format::micros;
 use crate::report::{Latency, Second};
 
 /// A thread that waits less than this part of its time is the bottleneck, or nearly.
 const BUSY_MAX: f64 = 0.95;
+/// A thread that has no core for this part of its time measures the other processes here.
+const STARVED_MAX: f64 = 0.2;
 /// A lag that is lost in the noise of any network, in microseconds.
 const LAG_P99_US_MIN: f64 = 250.0;
 /// As large a part of the latency's 99th percentile may be the generator's lag.
 const LAG_PART_MAX: f64 = 0.25;
-/// As many of the seconds, or of the scheduled requests, may be spoilt.
-const SPOILT_SECONDS_MAX: f64 = 0.05;
+/// As many of the seconds may be spoilt.
+const SPOILT_SECONDS_MAX: f64 = 0.1;
 /// As many of the requests that were due may go unsent, because all connections were busy.
 const UNSENT_MAX: f64 = 0.001;
 
 /// Whether the latency of this second is to be believed.
 pub(super) fn is_second_trusted(second: &Second, is_open_loop: bool) -> bool {
-    if second.generator_busy > BUSY_MAX {
+    if second.generator_busy > BUSY_MAX || second.waited_for_core > STARVED_MAX {
         return false;
     }
     !is_open_loop || !is_lag_large(second.lag_p99_us, second.latency.p99_us)
@@ -51,15 +55,26 @@ pub(super) fn distrust(
             busy * 100.0
         ));
     }
+    let starved = part(&|second| second.waited_for_core > STARVED_MAX);
+    if starved > SPOILT_SECONDS_MAX {
+        reasons.push(format!(
+            "the generator had no core to run on for more than {:.0}% of the time in {:.0}% of the \
+             seconds: other processes here took them; give it a core of its own",
+            STARVED_MAX * 100.0,
+            starved * 100.0
+        ));
+    }
     if !is_open_loop {
         return reasons;
     }
-    let late = part(&|second| is_lag_large(second.lag_p99_us, second.latency.p99_us));
-    if is_lag_large(lag.p99_us, latency.p99_us) || late > SPOILT_SECONDS_MAX {
+    if is_lag_large(lag.p99_us, latency.p99_us) {
         reasons.push(format!(
-            "the generator fell behind its schedule: 1% of the requests were written {:.0} us late \
-             or later though a connection was free; give it more --threads or a machine of its own",
-            lag.p99_us
+            "the generator fell behind its schedule: 1% of the requests were written {} late or \
+             later though a connection was free, which is too much beside a p99 of {}; give it a \
+             core of its own{}",
+            micros(lag.p99_us),
+            micros(latency.p99_us),
+            if busy > 0.0 { ", or more --threads" } else { "" }
         ));
     }
     let unsent = counts.unsent;
@@ -94,6 +109,8 @@ mod tests {
         ] {
             assert_eq!(is_second_trusted(&second, is_open_loop), expected, "{second:?}");
         }
+        let starved = Second { waited_for_core: 0.3, ..second(0.5, 10.0, 200.0) };
+        assert!(!is_second_trusted(&starved, false) && !is_second_trusted(&starved, true));
     }
 
     #[test]
@@ -113,6 +130,8 @@ mod tests {
         check(std::slice::from_ref(&good), counts(1000, 2), &["2 of 1000 requests that were due"]);
         check(&[second(1.0, 50.0, 200.0)], counts(1, 0), &["saturated in 100%"]);
         check(&[second(0.5, 900.0, 1000.0)], counts(1, 0), &["fell behind its schedule"]);
+        let starved = Second { waited_for_core: 0.3, ..good.clone() };
+        check(&[starved], counts(1, 0), &["had no core to run on"]);
         let mut many = vec![good; 30];
         many.push(second(1.0, 50.0, 200.0));
         check(&many, counts(1, 0), &[]);

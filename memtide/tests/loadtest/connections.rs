@@ -39,7 +39,8 @@ fn idle_connections_stand_during_the_load() {
         (metrics.get("memtide_connections") == Some(43.0) && commands > 1000.0).then_some(())
     });
     signal(child.id(), Signal::INT);
-    let ended = test.ended(child.wait_with_output().unwrap()).success();
+    let ended = test.ended(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
     assert_eq!(ended.count("totals/connections"), 43);
     assert!(ended.json["server"]["bytes_per_idle_connection"].is_number(), "{:#}", ended.json);
     assert!(ended.number("server/cpu_us_per_reply") > 0.0);

@@ -24,11 +24,30 @@ fn ctrl_c_prints_the_report_of_what_ran_so_far() {
     let rest = std::thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
     let ended = test.ended(child.wait_with_output().unwrap());
     rest.join().unwrap().unwrap();
-    assert_eq!(ended.code, 0, "{}", ended.stderr);
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
     assert_eq!(ended.json["ended"]["how"], "interrupted");
     assert!(ended.count("totals/replies") > 0);
     assert!(ended.number("measured_s") < 600.0);
     assert!(ended.stdout.contains("Throughput"), "{}", ended.stdout);
+}
+
+#[test]
+fn what_is_interrupted_before_it_measured_says_so() {
+    let server = Memcached::start();
+    let test = LoadTest::of_memcached(&server);
+    let mut command = test.command(&["--duration", "1h", "--warmup", "1h"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut told = String::new();
+    while !told.contains("warm-up") {
+        assert_ne!(stderr.read_line(&mut told).unwrap(), 0, "it ended early");
+    }
+    signal(child.id(), Signal::TERM);
+    stderr.read_to_string(&mut told).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(143));
+    assert!(output.stdout.is_empty());
+    assert!(told.ends_with("interrupted before anything was measured\n"), "{told}");
 }
 
 #[test]
