@@ -62,9 +62,21 @@ struct Outputs {
     html: Option<Output>,
 }
 
+/// A file that goes again if it was made for a result that never came.
 struct Output {
     name: String,
+    path: PathBuf,
     file: File,
+    is_idle: bool,
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if self.is_idle && self.file.metadata().is_ok_and(|it| it.is_file() && it.len() == 0) {
+            // Whoever takes it away first is right.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Outputs {
@@ -74,7 +86,7 @@ impl Outputs {
             let name = format!("{flag} {}", path.display());
             let file = OpenOptions::new().create(true).write(true).truncate(false).open(path);
             let file = file.with_context(|| format!("{name}: failed to open it for the result"))?;
-            anyhow::Ok(Some(Output { name, file }))
+            anyhow::Ok(Some(Output { name, path: path.clone(), file, is_idle: true }))
         };
         Ok(Self { json: open("--json", &plan.json)?, html: open("--html", &plan.html)? })
     }
@@ -83,9 +95,12 @@ impl Outputs {
 impl Output {
     /// Replaces what the file had.
     fn write(this: Option<Self>, text: impl FnOnce() -> String) -> anyhow::Result<()> {
-        let Some(Self { name, mut file }) = this else { return Ok(()) };
-        let written = file.set_len(0).and_then(|()| file.write_all(text().as_bytes()));
-        written.with_context(|| format!("{name}: failed to write the result"))
+        let Some(mut output) = this else { return Ok(()) };
+        output.is_idle = false;
+        // What is no file, such as a pipe, has no length to be set.
+        let _ = output.file.set_len(0);
+        let written = output.file.write_all(text().as_bytes());
+        written.with_context(|| format!("{}: failed to write the result", output.name))
     }
 }
 
