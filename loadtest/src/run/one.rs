@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{BufReader, IsTerminal as _};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -24,6 +24,9 @@ use crate::workload::{Arrivals, Fill, LoadTraffic, Profile};
 /// How long a hook that still runs at the end is waited for.
 const HOOK_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the endpoint is asked for its statistics after a Ctrl-C.
+const LAST_WORD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Makes the run and its report.
 ///
 /// # Errors
@@ -33,10 +36,7 @@ pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Re
     let timeout = Duration::from_nanos(settings.timeout);
     let is_any_reply = plan.is_any_reply();
     let preflight = Preflight::of(&settings.endpoint, timeout, is_any_reply)?;
-    let evictions = || match is_any_reply {
-        true => None,
-        false => server_statistic(&settings.endpoint, "evictions", timeout).ok().flatten(),
-    };
+    let evictions = || if is_any_reply { None } else { evictions(settings, stop) };
     let evictions_before = evictions();
     let mut watch = Surroundings::new(plan, target)?;
     let (mut made, verdict) = match &plan.work {
@@ -87,6 +87,14 @@ pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Re
     made.endpoint.server_version = preflight.server_version;
     made.verdict = verdict;
     Ok(made)
+}
+
+/// What the endpoint says it has evicted; `None` where it does not say.
+fn evictions(settings: &RunSettings, stop: &AtomicBool) -> Option<u64> {
+    let timeout = Duration::from_nanos(settings.timeout);
+    let is_stopped = stop.load(Ordering::Relaxed);
+    let patience = if is_stopped { timeout.min(LAST_WORD_PATIENCE) } else { timeout };
+    server_statistic(&settings.endpoint, "evictions", patience).ok().flatten()
 }
 
 /// A thread's share of a trace.
