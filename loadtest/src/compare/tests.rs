@@ -37,6 +37,7 @@ fn report(endpoint: usize, replies: u64, cpu_us_per_reply: f64, p50_us: f64) -> 
         commands: Vec::new(),
         percentiles: Vec::new(),
         distrust: Vec::new(),
+        cautions: Vec::new(),
         errors: Vec::new(),
         troubles: Vec::new(),
         timeline: Vec::new(),

@@ -31,6 +31,9 @@ pub struct Report {
     pub percentiles: Vec<(f64, f64)>,
     /// Why no latency of this report should be believed; empty when they should.
     pub distrust: Vec<String>,
+    /// What is to be kept in mind of latencies that are to be believed otherwise: how far the
+    /// slowest replies may be the generator's doing, and what is in no percentile.
+    pub cautions: Vec<String>,
     /// Error replies by their line, the most frequent first; the rest under "(others)".
     pub errors: Vec<ErrorCount>,
     /// Broken connections by kind; those that did not occur are left out.

@@ -73,6 +73,7 @@ impl Sample {
             commands,
             percentiles: self.percentiles(totals.replies),
             distrust: Vec::new(),
+            cautions: Vec::new(),
             errors: errors(totals.errors),
             troubles: Vec::new(),
             totals,

@@ -44,6 +44,7 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
     let (latency, lag) = (summary(&all), summary(&lag));
     let in_measured: Vec<_> = collection.timeline.iter().filter(|it| it.at_s > -1e-9).collect();
     let distrust = trust::distrust(&in_measured, &counts, &lag, &latency, settings.is_open_loop);
+    let cautions = trust::cautions(&counts, &lag, &latency, settings.is_open_loop);
     let generator = GeneratorFacts {
         cpu_us_per_reply: ratio(collection.cpu.iter().sum(), collection.replies_in_time) / 1e3,
         busiest_thread: mean(&in_measured, |second| second.generator_busy),
@@ -68,6 +69,7 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
         commands: commands(total),
         percentiles: percentiles(&all),
         distrust,
+        cautions,
         errors: errors(total),
         troubles: troubles(total),
         timeline: collection.timeline,

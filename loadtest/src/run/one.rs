@@ -27,6 +27,9 @@ pub fn preflight(plan: &Plan, target: &Target) -> anyhow::Result<Preflight> {
     Preflight::of(&target.run.endpoint, timeout, plan.is_any_reply())
 }
 
+/// How long the endpoint is asked for its statistics after a Ctrl-C.
+const LAST_WORD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Makes the run and its report.
 ///
 /// # Errors
@@ -34,11 +37,7 @@ pub fn preflight(plan: &Plan, target: &Target) -> anyhow::Result<Preflight> {
 pub fn run(plan: &Plan, target: &Target, stop: &AtomicBool) -> anyhow::Result<Report> {
     let settings = &target.run;
     let preflight = preflight(plan, target)?;
-    let timeout = Duration::from_nanos(settings.timeout);
-    let evictions = || match plan.is_any_reply() {
-        true => None,
-        false => server_statistic(&settings.endpoint, "evictions", timeout).ok().flatten(),
-    };
+    let evictions = || if plan.is_any_reply() { None } else { evictions(settings, stop) };
     let evictions_before = evictions();
     let mut watch = Surroundings::new(plan, target)?;
     let run = Run { plan, settings, stop };
@@ -132,6 +131,14 @@ impl Run<'_> {
         let facts = watch.facts(self.plan, &measured, is_stopped);
         Ok((report(self.settings, measured, facts), traffic))
     }
+}
+
+/// What the endpoint says it has evicted; `None` where it does not say.
+fn evictions(settings: &RunSettings, stop: &AtomicBool) -> Option<u64> {
+    let timeout = Duration::from_nanos(settings.timeout);
+    let is_stopped = stop.load(Ordering::Relaxed);
+    let patience = if is_stopped { timeout.min(LAST_WORD_PATIENCE) } else { timeout };
+    server_statistic(&settings.endpoint, "evictions", patience).ok().flatten()
 }
 
 /// A thread's share of a trace.

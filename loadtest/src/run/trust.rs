@@ -88,6 +88,33 @@ pub(super) fn distrust(
     reasons
 }
 
+/// What is to be kept in mind of latencies that are to be believed otherwise.
+pub(super) fn cautions(
+    counts: &Counts,
+    lag: &Latency,
+    latency: &Latency,
+    is_open_loop: bool,
+) -> Vec<String> {
+    let mut cautions = Vec::new();
+    if is_open_loop {
+        let tails = [
+            ("p99.9", lag.p999_us, latency.p999_us),
+            ("p99.99", lag.p9999_us, latency.p9999_us),
+            ("max", lag.max_us, latency.max_us),
+        ];
+        if let Some((name, lag_us, _)) = tails.iter().find(|(_, lag, it)| is_lag_large(*lag, *it)) {
+            cautions.push(format!(
+                "from {name} on the latency may be the generator's own: its lag there is {}",
+                micros(*lag_us)
+            ));
+        }
+    }
+    if counts.lost > 0 {
+        cautions.push(format!("{} requests without a reply are in no percentile", counts.lost));
+    }
+    cautions
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +138,19 @@ mod tests {
         }
         let starved = Second { waited_for_core: 0.3, ..second(0.5, 10.0, 200.0) };
         assert!(!is_second_trusted(&starved, false) && !is_second_trusted(&starved, true));
+    }
+
+    #[test]
+    fn cautions_name_the_tail_that_may_be_ours_and_what_is_missing() {
+        let latency = |p999_us, max_us| Latency { p999_us, max_us, ..Latency::default() };
+        let counts = |lost| Counts { lost, ..Counts::default() };
+        let all = |counts, lag, latency| cautions(&counts, &lag, &latency, true);
+        assert!(all(counts(0), latency(100.0, 900.0), latency(500.0, 9_000.0)).is_empty());
+        let of_tail = all(counts(0), latency(100.0, 900.0), latency(500.0, 1_000.0));
+        assert_eq!(of_tail.len(), 1);
+        assert!(of_tail[0].starts_with("from max on"), "{of_tail:?}");
+        let lost = all(counts(7), latency(0.0, 0.0), latency(1.0, 1.0));
+        assert_eq!(lost, ["7 requests without a reply are in no percentile"]);
     }
 
     #[test]

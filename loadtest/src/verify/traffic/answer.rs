@@ -232,9 +232,11 @@ impl VerifyTraffic {
             || has(b"throttled")
             || has(b"out of memory")
             || has(b"too large");
+        // A reply for which there was no memory may have been to a touch that was done.
+        let is_touch = matches!(pending.action, Action::GetAndTouch { .. } | Action::Touch { .. });
         if pending.action != Action::Get {
             for &key in pending.left() {
-                if is_refusal {
+                if is_refusal && !is_touch {
                     self.record(pending, key, Outcome::Refused, now);
                 } else {
                     self.record(pending, key, Outcome::NoReply, super::NO_REPLY);
