@@ -4,7 +4,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, anyhow, bail};
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::WebPkiSupportedAlgorithms;
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -22,7 +22,7 @@ pub(super) fn peer(host: &str, arguments: &ConnectionArguments) -> anyhow::Resul
 }
 
 fn config(arguments: &ConnectionArguments) -> anyhow::Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions(arguments.tls_version.as_deref())?)
         .context("failed to set up TLS")?;
@@ -48,6 +48,15 @@ fn config(arguments: &ConnectionArguments) -> anyhow::Result<ClientConfig> {
         config.resumption = Resumption::disabled();
     }
     Ok(config)
+}
+
+/// X25519 goes before the hybrid with ML-KEM, which makes a handshake twice as dear: not every
+/// server has it, and those that are compared must do the same work.
+fn provider() -> CryptoProvider {
+    use rustls::crypto::aws_lc_rs::{default_provider, kx_group};
+    let kx_groups =
+        vec![kx_group::X25519, kx_group::SECP256R1, kx_group::SECP384R1, kx_group::X25519MLKEM768];
+    CryptoProvider { kx_groups, ..default_provider() }
 }
 
 static ONLY_12: &[&SupportedProtocolVersion] = &[&version::TLS12];
