@@ -187,6 +187,8 @@ pub struct Second {
     pub latency: Latency,
     /// The generator's busiest thread, 1 is a whole core.
     pub generator_busy: f64,
+    /// Part of the time in which the generator's busiest/most starved thread could run and had no core, 0 to 1.
+    pub waited_for_core: f64,
     /// How late the generator was for what was due, 99th percentile.
     pub lag_p99_us: f64,
     /// Whether the latency of this second is to be believed.
@@ -223,6 +225,8 @@ pub struct GeneratorFacts {
     pub cpu_us_per_reply: f64,
     /// The busiest thread over the measured part, 1 is a whole core.
     pub busiest_thread: f64,
+    /// Part of the time in which the generator's busiest/most starved thread could run and had no core, 0 to 1.
+    pub waited_for_core: f64,
     /// How late requests were written for other reasons than a busy connection.
     pub lag: Latency,
 }

@@ -3,6 +3,12 @@
 use super::format;
 use crate::verify::{Verdict, Violation};
 
+/// How the lines of an example are to be read.
+pub(super) const LEGEND: &str = "Times are milliseconds since the run began, from request to reply; \
+     worker: the connection;\n3.17: the 17th value sent by thread 3, a counter's number is as it was \
+     sent; the number behind a key's dash\ncounts the keys. >: the reply that cannot be; *: what it \
+     contradicts or comes from; ...: left out.";
+
 /// A verdict in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VerdictText {
@@ -60,17 +66,20 @@ fn headline(verdict: &Verdict) -> String {
 fn facts(verdict: &Verdict, evicted: Option<u64>) -> Vec<(&'static str, String)> {
     let misses = &verdict.misses;
     let mut facts = vec![
-        ("operations", format::count(verdict.operations)),
+        (
+            "operations (a key of a request each, warm-up included)",
+            format::count(verdict.operations),
+        ),
         ("keys", format::count(verdict.keys)),
         ("reads", format::count(verdict.reads)),
         ("without reply", format::count(verdict.no_reply)),
         ("refused", format::count(verdict.refused)),
-        ("misses", format::count(misses.total)),
-        ("of these, never stored", format::count(misses.never_stored)),
-        ("deleted", format::count(misses.deleted)),
-        ("expired", format::count(misses.expired)),
-        ("evicted or lost", format::count(misses.evicted)),
-        ("evictions that explain them", format::count(misses.evictions_needed)),
+        ("misses (by key, all commands)", format::count(misses.total)),
+        ("  of these, never stored", format::count(misses.never_stored)),
+        ("  of these, deleted", format::count(misses.deleted)),
+        ("  of these, expired", format::count(misses.expired)),
+        ("  of these, evicted or lost", format::count(misses.evicted)),
+        ("least evictions that explain these", format::count(misses.evictions_needed)),
     ];
     if let Some(evicted) = evicted {
         facts.push(("evictions by the endpoint", format::count(evicted)));
