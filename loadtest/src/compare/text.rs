@@ -78,8 +78,9 @@ fn cell(row: &EndpointRow, metric: Metric) -> String {
     let Some(spread) = row.figures.get(&metric) else { return format::NONE.to_owned() };
     let Spread { median, min, max, runs } = *spread;
     let mut cell = metric.told(median);
-    if runs > 1 {
-        let _ = write!(cell, " ({}..{})", metric.told(min), metric.told(max));
+    let (least, most) = (metric.told(min), metric.told(max));
+    if runs > 1 && least != most {
+        let _ = write!(cell, " ({least}..{most})");
     }
     if let Some(ratio) = row.ratios.get(&metric) {
         let value = ratio.of_rounds.map_or(ratio.of_medians, |of_rounds| of_rounds.median);

@@ -181,9 +181,9 @@ fn failures(report: &Report) -> String {
         return "Failures: none\n".to_owned();
     }
     let part = format::percent(totals.errors as f64 / totals.replies.max(1) as f64);
-    let of_all = if totals.errors > 0 { format!("{part} of the replies") } else { String::new() };
+    let of_all = if totals.errors > 0 { format!(", {part} of all") } else { String::new() };
     let mut table = Table::new().right_before(1);
-    table.row([format::count(totals.errors), "error replies".to_owned(), of_all]);
+    table.row([format::count(totals.errors), format!("error replies{of_all}")]);
     for row in &report.errors {
         table.row([
             "".to_owned(),

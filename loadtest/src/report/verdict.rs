@@ -4,10 +4,11 @@ use super::format;
 use crate::verify::{Verdict, Violation};
 
 /// How the lines of an example are to be read.
-pub(super) const LEGEND: &str = "Times are milliseconds since the run began, from request to reply; \
-     worker: the connection;\n3.17: the 17th value sent by thread 3, a counter's number is as it was \
-     sent; the number behind a key's dash\ncounts the keys. >: the reply that cannot be; *: what it \
-     contradicts or comes from; ...: left out.";
+pub(super) const LEGEND: &str = "\
+Times are ms since the run began, from request to reply; worker: the connection.
+3.17: value 17 that thread 3 sent; a counter's numbers are as they were sent.
+The number behind the dash of a key's name is the key's own.
+>: the reply that cannot be; *: what it contradicts or comes from; ...: left out.";
 
 /// A verdict in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,11 +66,9 @@ fn headline(verdict: &Verdict) -> String {
 
 fn facts(verdict: &Verdict, evicted: Option<u64>) -> Vec<(&'static str, String)> {
     let misses = &verdict.misses;
+    let operations = format::count(verdict.operations);
     let mut facts = vec![
-        (
-            "operations (a key of a request each, warm-up included)",
-            format::count(verdict.operations),
-        ),
+        ("operations", format!("{operations} (one for each key of a request, warm-up included)")),
         ("keys", format::count(verdict.keys)),
         ("reads", format::count(verdict.reads)),
         ("without reply", format::count(verdict.no_reply)),

@@ -6,7 +6,7 @@ mod metrics;
 use self::metrics::{Metric, metrics};
 use super::svg::escape;
 use super::{page, tables};
-use crate::report::text::{broken, what_latency_is};
+use crate::report::text::{broken, is_lower_bound, what_latency_is};
 use crate::report::{NamedReports, Report, format};
 
 /// Tells a comparison of several endpoints as an HTML page that needs nothing from elsewhere.
@@ -99,12 +99,27 @@ fn distrust(endpoints: &[NamedReports]) -> String {
     if reasons.is_empty() {
         return reasons;
     }
+    let mut late = endpoints.iter().flat_map(|it| &it.reports).filter(|it| !it.distrust.is_empty());
+    let bound = if late.all(is_lower_bound) {
+        "Their throughput is a lower bound of what the endpoint can do."
+    } else {
+        ""
+    };
     format!(
         "<div class=\"banner\" role=\"alert\"><strong>Latencies of some rounds are not to be \
-         believed, and are left out.</strong><ul>{reasons}</ul>Their throughput is a lower bound \
-         of what the endpoint can do.</div>\n"
+         believed, and are left out.</strong><ul>{reasons}</ul>{bound}</div>\n"
     )
 }
+
+/// A name and where its count is.
+type Count = (&'static str, fn(&Report) -> u64);
+
+/// What went wrong, in all runs together; as the comparison's text has it.
+const COUNTS: [Count; 3] = [
+    ("error replies, all runs", |report| report.totals.errors),
+    ("requests without reply, all runs", |report| report.totals.lost),
+    ("broken connections, all runs", broken),
+];
 
 fn medians(endpoints: &[NamedReports]) -> String {
     let mut columns = vec![("", "name")];
@@ -123,12 +138,7 @@ fn medians(endpoints: &[NamedReports]) -> String {
             row
         })
         .collect();
-    let counts: [(&str, fn(&Report) -> u64); 3] = [
-        ("error replies, all runs", |report| report.totals.errors),
-        ("requests without reply, all runs", |report| report.totals.lost),
-        ("broken connections, all runs", broken),
-    ];
-    for (name, count) in counts {
+    for (name, count) in COUNTS {
         let sums = endpoints.iter().map(|it| it.reports.iter().map(count).sum());
         rows.push([name.to_owned()].into_iter().chain(sums.map(format::count)).collect());
     }

@@ -3,8 +3,9 @@
 use expect_test::{ExpectFile, expect_file};
 
 use super::super::sample::{Sample, checked, distrusted, mark, with_resets};
-use super::super::{Ended, MarkSource, Report};
+use super::super::{Ended, MarkSource, Report, TroubleCount};
 use super::render;
+use crate::measure::Trouble;
 
 fn check(report: &Report, expected: &ExpectFile) {
     expected.assert_eq(&render(report));
@@ -113,4 +114,29 @@ fn a_run_without_a_reply_is_told_without_nonsense() {
     let text = render(&report);
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
     assert!(text.contains("failed: connection refused"), "{text}");
+}
+
+#[test]
+fn an_outage_is_a_failure_and_no_lower_bound() {
+    let late = distrusted(Sample::quiet("memtide", 5, 80.0).report(1));
+    assert!(render(&late).contains("is a lower bound"));
+    let mut unsent = late.clone();
+    unsent.totals.unsent = 7;
+    assert!(!render(&unsent).contains("lower bound"), "the endpoint did not keep up");
+    let mut out = late;
+    let example = "connection refused (os error 111)".to_owned();
+    out.troubles = vec![TroubleCount { trouble: Trouble::Connect, count: 450, example }];
+    let text = render(&out);
+    assert!(!text.contains("lower bound") && !text.contains("Failures: none"), "{text}");
+    for line in ["450  broken connections", "450  connect: connection refused"] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn a_chance_resumption_is_not_told() {
+    let mut report = Sample::quiet("memtide", 5, 80.0).report(1);
+    assert!(render(&report).contains("resumed TLS"));
+    report.totals.resumed = 1;
+    assert!(!render(&report).contains("resumed TLS"));
 }
