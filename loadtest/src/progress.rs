@@ -22,7 +22,15 @@ pub struct Progress {
 #[derive(Debug)]
 enum Display {
     Terminal { bar: ProgressBar, so_far: Failures },
-    Lines { cadence: Cadence, untold: Span, filled_tenths: u64 },
+    Lines { cadence: Cadence, untold: Span, fill: Fill },
+}
+
+/// How far the fill came that plain lines tell of.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fill {
+    tenths: u64,
+    /// Not all keys were stored when it was told last.
+    is_underway: bool,
 }
 
 impl Progress {
@@ -33,7 +41,7 @@ impl Progress {
             Display::Terminal { bar: bar(total), so_far: Failures::default() }
         } else {
             let cadence = Cadence::new(total.as_secs_f64());
-            Display::Lines { cadence, untold: Span::default(), filled_tenths: 0 }
+            Display::Lines { cadence, untold: Span::default(), fill: Fill::default() }
         };
         Self { total_s: total.as_secs_f64(), display }
     }
@@ -48,10 +56,11 @@ impl Progress {
                 bar.set_position(done);
                 bar.set_message(line::fill_message(done, keys));
             }
-            Display::Lines { filled_tenths, .. } => {
+            Display::Lines { fill, .. } => {
                 let tenths = done * 10 / keys.max(1);
-                if tenths > *filled_tenths {
-                    *filled_tenths = tenths;
+                fill.is_underway = done < keys;
+                if tenths > fill.tenths {
+                    fill.tenths = tenths;
                     tell(&line::fill_line(done, keys));
                 }
             }
@@ -70,8 +79,13 @@ impl Progress {
                 bar.set_position(millis(span.end_s()));
                 bar.set_message(line::message(&span, self.total_s, *so_far));
             }
-            Display::Lines { cadence, untold, .. } => {
+            Display::Lines { cadence, untold, fill } => {
                 untold.add(second);
+                // The rest of a fill that was interrupted is no second of the run.
+                if std::mem::take(&mut fill.is_underway) {
+                    *untold = Span::default();
+                    return;
+                }
                 if cadence.is_due(untold.end_s()) {
                     tell(&line::line(untold, self.total_s));
                     *untold = Span::default();

@@ -127,7 +127,10 @@ fn notes(comparison: &Comparison) -> Vec<String> {
     let mut notes = Vec::new();
     let (whole, planned) = (comparison.rounds_whole, comparison.rounds_planned);
     if whole < planned {
-        notes.push(format!("only {whole} of {planned} rounds are whole"));
+        notes.push(format!(
+            "only {whole} of {planned} rounds {} whole",
+            if whole == 1 { "is" } else { "are" }
+        ));
     }
     for row in &comparison.endpoints {
         let name = &row.endpoint.name;

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::report::{Ended, EndpointFacts, Report};
+use crate::report::{Ended, EndpointFacts, Report, format};
 
 /// The result of a comparison: what `--json` writes in compare mode.
 #[derive(Clone, Debug, Serialize)]
@@ -105,6 +105,18 @@ pub enum Metric {
     #[serde(rename = "p999_us")]
     #[expect(missing_docs, reason = "the usual name")]
     P999,
+    /// The slowest reply, microseconds.
+    #[serde(rename = "max_us")]
+    Max,
+    /// Part of the keys asked for that were not there, 0 to 1.
+    #[serde(rename = "miss_ratio")]
+    MissRatio,
+    /// Cores that the endpoint's processes kept busy.
+    #[serde(rename = "server_cores_busy")]
+    CoresBusy,
+    /// CPU time of the generator for each reply, microseconds.
+    #[serde(rename = "generator_cpu_us_per_reply")]
+    GeneratorCpu,
     /// Peak of the resident memory of the endpoint's processes, bytes.
     #[serde(rename = "resident_peak_bytes")]
     ResidentPeak,
@@ -116,34 +128,59 @@ pub enum Metric {
 
 impl Metric {
     /// All of them, in the order in which they are told.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 11] = [
         Self::Throughput,
         Self::CpuPerReply,
         Self::P50,
         Self::P99,
         Self::P999,
+        Self::Max,
+        Self::MissRatio,
+        Self::CoresBusy,
+        Self::GeneratorCpu,
         Self::ResidentPeak,
         Self::IdleConnection,
     ];
 
-    /// As it is told, its unit in it.
+    /// As it is told, text and page alike, with what is better.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Throughput => "replies/s",
-            Self::CpuPerReply => "server CPU us/reply",
-            Self::P50 => "p50 us",
-            Self::P99 => "p99 us",
-            Self::P999 => "p99.9 us",
-            Self::ResidentPeak => "peak memory MiB",
-            Self::IdleConnection => "bytes/idle connection",
+            Self::Throughput => "throughput (more is better)",
+            Self::CpuPerReply => "server CPU/reply (less is better)",
+            Self::P50 => "p50 (less is better)",
+            Self::P99 => "p99 (less is better)",
+            Self::P999 => "p99.9 (less is better)",
+            Self::Max => "max (less is better)",
+            Self::MissRatio => "miss ratio (less is better)",
+            Self::CoresBusy => "server cores busy",
+            Self::GeneratorCpu => "generator CPU/reply",
+            Self::ResidentPeak => "server peak memory (less is better)",
+            Self::IdleConnection => "idle connection (less is better)",
+        }
+    }
+
+    /// A figure of it with its unit.
+    #[must_use]
+    pub fn told(self, value: f64) -> String {
+        match self {
+            Self::Throughput => format::short_rate(value),
+            Self::CpuPerReply
+            | Self::P50
+            | Self::P99
+            | Self::P999
+            | Self::Max
+            | Self::GeneratorCpu => format::micros(value),
+            Self::MissRatio => format::percent(value),
+            Self::CoresBusy => format::quantity(value),
+            Self::ResidentPeak | Self::IdleConnection => format::bytes(value),
         }
     }
 
     /// Whether it is a latency, and so not to be had from a run whose latency is not believed.
     #[must_use]
     pub const fn is_latency(self) -> bool {
-        matches!(self, Self::P50 | Self::P99 | Self::P999)
+        matches!(self, Self::P50 | Self::P99 | Self::P999 | Self::Max)
     }
 
     /// This figure of a run, believed or not; `None` where it was not measured.
@@ -161,6 +198,15 @@ impl Metric {
             Self::P50 => latency.map(|latency| latency.p50_us),
             Self::P99 => latency.map(|latency| latency.p99_us),
             Self::P999 => latency.map(|latency| latency.p999_us),
+            Self::Max => latency.map(|latency| latency.max_us),
+            Self::MissRatio => {
+                let asked = report.totals.hits + report.totals.misses;
+                (asked > 0).then(|| report.totals.misses as f64 / asked as f64)
+            }
+            Self::CoresBusy => server.map(|server| server.cores_busy),
+            Self::GeneratorCpu => {
+                (report.totals.replies > 0).then_some(report.generator.cpu_us_per_reply)
+            }
             Self::ResidentPeak => server.map(|server| server.resident_peak_bytes as f64),
             Self::IdleConnection => server.and_then(|server| server.bytes_per_idle_connection),
         }

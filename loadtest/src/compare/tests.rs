@@ -138,7 +138,7 @@ fn an_interrupt_leaves_what_there_is() {
     assert_eq!(comparison.runs.len(), 3);
     assert_eq!(comparison.endpoints[1].figures[&Metric::Throughput].min, 500.0);
     assert!(text(&comparison).contains("1 interleaved round, interrupted (of 5)"));
-    assert_eq!(comparison.notes, ["only 1 of 5 rounds are whole"]);
+    assert_eq!(comparison.notes, ["only 1 of 5 rounds is whole"]);
 
     // Between two runs, and where the run says so by failing.
     for is_failing in [false, true] {
@@ -209,16 +209,19 @@ fn people_get_a_table_with_the_ratios() {
           A  memtide (127.0.0.1:0, TLS 1.3, version 1.6)
           B  memcached (127.0.0.1:1, TLS 1.3, version 1.6)
 
-                                                      A                           B
-        replies/s               100750 (100500..101000)  85750 (85500..86000) x0.85
-        server CPU us/reply           9.12 (9.12..9.12)  21.50 (21.50..21.50) x2.36
-        p50 us                     720.0 (480.0..960.0)  720.0 (480.0..960.0) x1.00
-        p99 us                       1440 (960.0..1920)    1440 (960.0..1920) x1.00
-        p99.9 us                      7200 (4800..9600)     7200 (4800..9600) x1.00
-        peak memory MiB                  1.5 (1.5..1.5)        1.5 (1.5..1.5) x1.00
-        error replies                                 2                           2
-        requests without reply                        0                           0
-        broken connections                            0                           0
+                                                                      A                                 B
+        throughput (more is better)             101k/s (100k/s..101k/s)    85.8k/s (85.5k/s..86k/s) x0.85
+        server CPU/reply (less is better)                       9.12 us       21.5 us x2.36 [1 of 2 runs]
+        p50 (less is better)                    720 us (480 us..960 us)     720 us (480 us..960 us) x1.00
+        p99 (less is better)                  1.44 ms (960 us..1.92 ms)   1.44 ms (960 us..1.92 ms) x1.00
+        p99.9 (less is better)               7.20 ms (4.80 ms..9.60 ms)  7.20 ms (4.80 ms..9.60 ms) x1.00
+        max (less is better)                                       0 us                              0 us
+        server cores busy                                          1.00          1.00 x1.00 [1 of 2 runs]
+        generator CPU/reply                                        0 us                              0 us
+        server peak memory (less is better)                    1.50 MiB      1.50 MiB x1.00 [1 of 2 runs]
+        error replies, all runs                                       2                                 2
+        requests without reply, all runs                              0                                 0
+        broken connections, all runs                                  0                                 0
 
         Medians over the rounds (least..most). x: the median of the rounds' ratios to A.
     "#]]

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 
-use super::{Comparison, EndpointRow, Metric, Ratio, Spread};
-use crate::report::Ended;
+use super::{Comparison, EndpointRow, Metric, Spread};
+use crate::report::{Ended, format};
 
 /// The comparison as a table for people, its notes below it; ends with a line feed.
 #[must_use]
@@ -37,8 +37,9 @@ fn heading(comparison: &Comparison) -> String {
         Ended::Interrupted => format!(", interrupted (of {})", comparison.rounds_planned),
         Ended::Failed(why) => format!(", ended early (of {}): {why}", comparison.rounds_planned),
     };
+    let endpoints = format::counted(endpoints, "endpoint");
     let plural = if whole == 1 { "round" } else { "rounds" };
-    format!("compared {endpoints} endpoints in {whole} interleaved {plural}{how}\n")
+    format!("compared {endpoints} in {whole} interleaved {plural}{how}\n")
 }
 
 /// A, B, ..., which are shorter than names and say which is the first.
@@ -57,7 +58,7 @@ fn lines(endpoints: &[EndpointRow]) -> Vec<Vec<String>> {
         }
     }
     for (name, count) in COUNTS {
-        let cells = endpoints.iter().map(|row| count(row).to_string());
+        let cells = endpoints.iter().map(|row| format::count(count(row)));
         lines.push([name.to_owned()].into_iter().chain(cells).collect());
     }
     lines
@@ -68,32 +69,27 @@ type Count = (&'static str, fn(&EndpointRow) -> u64);
 
 /// What went wrong, in all runs together.
 const COUNTS: [Count; 3] = [
-    ("error replies", |row| row.errors),
-    ("requests without reply", |row| row.lost),
-    ("broken connections", |row| row.troubles),
+    ("error replies, all runs", |row| row.errors),
+    ("requests without reply, all runs", |row| row.lost),
+    ("broken connections, all runs", |row| row.troubles),
 ];
 
 fn cell(row: &EndpointRow, metric: Metric) -> String {
-    let Some(spread) = row.figures.get(&metric) else { return "-".to_owned() };
-    let Spread { median, min, max, .. } = *spread;
-    let shown = |value: f64| shown(metric, value);
-    let ratio = row.ratios.get(&metric).map_or(String::new(), shown_ratio);
-    format!("{} ({}..{}){ratio}", shown(median), shown(min), shown(max))
-}
-
-fn shown_ratio(ratio: &Ratio) -> String {
-    let value = ratio.of_rounds.map_or(ratio.of_medians, |of_rounds| of_rounds.median);
-    format!(" x{value:.2}")
-}
-
-/// A figure with as many digits as it deserves.
-fn shown(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::ResidentPeak => format!("{:.1}", value / f64::from(1 << 20)),
-        Metric::CpuPerReply => format!("{value:.2}"),
-        Metric::P50 | Metric::P99 | Metric::P999 if value < 1000.0 => format!("{value:.1}"),
-        _ => format!("{value:.0}"),
+    let Some(spread) = row.figures.get(&metric) else { return format::NONE.to_owned() };
+    let Spread { median, min, max, runs } = *spread;
+    let mut cell = metric.told(median);
+    let (least, most) = (metric.told(min), metric.told(max));
+    if runs > 1 && least != most {
+        let _ = write!(cell, " ({least}..{most})");
     }
+    if let Some(ratio) = row.ratios.get(&metric) {
+        let value = ratio.of_rounds.map_or(ratio.of_medians, |of_rounds| of_rounds.median);
+        let _ = write!(cell, " {}", format::ratio(value));
+    }
+    if runs < row.runs {
+        let _ = write!(cell, " [{runs} of {} runs]", row.runs);
+    }
+    cell
 }
 
 /// Columns by their widest cell: names to the left, figures to the right.

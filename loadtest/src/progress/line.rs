@@ -2,6 +2,9 @@
 
 use crate::report::{Second, format};
 
+/// A run of so many seconds goes on for as long as its trace has lines, which nobody knows: 30 days.
+const UNKNOWN_S: f64 = 30.0 * 86_400.0;
+
 /// Seconds that are told together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Span {
@@ -13,6 +16,7 @@ pub(super) struct Span {
     replies: u64,
     errors: u64,
     resets: u64,
+    broken: u64,
     /// The highest of the seconds' medians: the median of all is not above it.
     p50_us: f64,
     /// The same for the 99th percentile.
@@ -34,6 +38,7 @@ impl Span {
         self.replies += second.replies;
         self.errors += second.errors;
         self.resets += second.resets;
+        self.broken += second.troubles;
         self.has_latency |= second.latency.count > 0;
         self.p50_us = self.p50_us.max(second.latency.p50_us);
         self.p99_us = self.p99_us.max(second.latency.p99_us);
@@ -64,14 +69,14 @@ impl Span {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failures {
     errors: u64,
-    resets: u64,
+    broken: u64,
 }
 
 impl Failures {
     /// Takes a second in.
     pub(super) fn add(&mut self, second: &Second) {
         self.errors += second.errors;
-        self.resets += second.resets;
+        self.broken += second.troubles;
     }
 }
 
@@ -109,13 +114,8 @@ impl Cadence {
 
 /// A plain line. Where it tells several seconds, the latencies are bounds: the worst second's.
 pub(super) fn line(span: &Span, total_s: f64) -> String {
-    let mut out = format!(
-        "loadtest {} {:.0}s/{:.0}s rate={:.0}/s",
-        span.phase(),
-        span.end_s,
-        total_s,
-        span.rate()
-    );
+    let at = at(span, total_s);
+    let mut out = format!("loadtest {} {at} rate={:.0}/s", span.phase(), span.rate());
     if let Some(target) = span.target_rate {
         out.push_str(&format!(" target={target:.0}/s"));
     }
@@ -128,25 +128,45 @@ pub(super) fn line(span: &Span, total_s: f64) -> String {
     } else {
         out.push_str(" latency=none");
     }
-    out.push_str(&format!(" errors={} resets={}", span.errors, span.resets));
+    out.push_str(&format!(" errors={} resets={} broken={}", span.errors, span.resets, span.broken));
     out
 }
 
-/// What stands beside the bar of a terminal, in 67 characters as long as nothing goes wrong: the
+/// How far the run is: what is left of the warm-up, `2s-left`; seconds of the measured part and,
+/// where its length is known, of how many, `12s/60s`.
+fn at(span: &Span, total_s: f64) -> String {
+    if span.begin_s < -0.001 {
+        return format!("{:.0}s-left", (-span.end_s).max(0.0));
+    }
+    // A short run has no whole seconds.
+    let digits = if total_s < 5.0 && total_s.fract() > 0.001 { 1 } else { 0 };
+    let end_s = span.end_s.max(0.0);
+    if total_s >= UNKNOWN_S {
+        return format!("{end_s:.0}s");
+    }
+    format!("{end_s:.digits$}s/{total_s:.digits$}s")
+}
+
+/// What stands beside the bar of a terminal, in 68 characters so that no line of 80 wraps: the
 /// second's rate and latency, and what went wrong so far.
 pub(super) fn message(span: &Span, total_s: f64, so_far: Failures) -> String {
-    let mut out = format!("{:.0}/{total_s:.0} s {}", span.end_s, format::short_rate(span.rate()));
+    let mut out = format!("{} {}", at(span, total_s), format::short_rate(span.rate()));
     if let Some(target) = span.target_rate {
         out.push_str(&format!(" of {}", format::short_rate(target)));
     }
     if span.is_late {
-        out.push_str("  generator late: no latency");
+        out.push_str("  generator late");
     } else if span.has_latency {
         let (p50, p99) = (together(span.p50_us), together(span.p99_us));
-        out.push_str(&format!("  p50 {p50} p99 {p99}"));
+        // There is not room for everything at once.
+        let p50 = if so_far.broken > 0 { String::new() } else { format!("p50 {p50} ") };
+        out.push_str(&format!("  {p50}p99 {p99}"));
     }
-    let (errors, resets) = (format::count(so_far.errors), format::count(so_far.resets));
-    out.push_str(&format!("  errors {errors} resets {resets}"));
+    let [errors, broken] = [so_far.errors, so_far.broken].map(|n| format::short_count(n as f64));
+    out.push_str(&format!("  errors {errors}"));
+    if so_far.broken > 0 {
+        out.push_str(&format!(" broken {broken}"));
+    }
     out
 }
 

@@ -26,7 +26,7 @@ fn a_line_tells_a_second_whole() {
     let told = line(&span(&[second(11.0, 1230.0)]), 60.0);
     assert_eq!(
         told,
-        "loadtest measuring 12s/60s rate=50012/s target=50000/s p50=98.2us p99=1.23ms errors=0 resets=0"
+        "loadtest measuring 12s/60s rate=50012/s target=50000/s p50=98.2us p99=1.23ms errors=0 resets=0 broken=0"
     );
 }
 
@@ -35,10 +35,11 @@ fn a_line_of_several_seconds_bounds_their_latency_and_adds_up_their_errors() {
     let mut seconds = [second(10.0, 400.0), second(11.0, 9000.0), second(12.0, 500.0)];
     seconds[1].replies = 20_012;
     (seconds[0].errors, seconds[1].errors, seconds[1].resets) = (3, 4, 2);
+    (seconds[0].troubles, seconds[2].troubles) = (400, 50);
     let told = line(&span(&seconds), 60.0);
     assert_eq!(
         told,
-        "loadtest measuring 13s/60s rate=40012/s target=50000/s p50<=98.2us p99<=9.00ms errors=7 resets=2"
+        "loadtest measuring 13s/60s rate=40012/s target=50000/s p50<=98.2us p99<=9.00ms errors=7 resets=2 broken=450"
     );
 }
 
@@ -58,24 +59,43 @@ fn warm_up_and_closed_loop_are_told_as_such() {
     let mut first = second(-2.0, 400.0);
     first.target_rate = None;
     let told = line(&span(&[first]), 10.0);
-    assert!(told.starts_with("loadtest warm-up -1s/10s rate=50012/s p50="), "{told}");
+    assert!(told.starts_with("loadtest warm-up 1s-left rate=50012/s p50="), "{told}");
+}
+
+#[test]
+fn a_time_is_told_as_far_as_it_is_known() {
+    let ends = |at_s: f64, total_s: f64| {
+        let told = line(&span(&[second(at_s, 400.0)]), total_s);
+        told.split(' ').take(3).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(ends(-1.2, 10.0), "loadtest warm-up 0s-left");
+    assert_eq!(ends(3.0, 2_592_000.0), "loadtest measuring 4s");
+    assert_eq!(ends(-0.5, 0.5), "loadtest warm-up 0s-left");
+    assert_eq!(ends(0.2, 1.5), "loadtest measuring 1.2s/1.5s");
 }
 
 #[test]
 fn a_second_without_replies_has_no_latency() {
     let told = line(&span(&[Second { is_trusted: true, length_s: 1.0, ..Second::default() }]), 9.0);
-    assert_eq!(told, "loadtest measuring 1s/9s rate=0/s latency=none errors=0 resets=0");
+    assert_eq!(told, "loadtest measuring 1s/9s rate=0/s latency=none errors=0 resets=0 broken=0");
 }
 
 #[test]
 fn the_terminal_shows_the_second_and_what_went_wrong_so_far() {
     let mut seconds = [second(10.0, 400.0), second(11.0, 1230.0)];
-    (seconds[0].errors, seconds[0].resets, seconds[1].errors) = (1000, 2, 234);
+    (seconds[0].errors, seconds[1].errors) = (1000, 234);
     let mut so_far = Failures::default();
     seconds.iter().for_each(|second| so_far.add(second));
     let told = message(&span(&seconds[1..]), 60.0, so_far);
-    assert_eq!(told, "12/60 s 50k/s of 50k/s  p50 98.2us p99 1.23ms  errors 1,234 resets 2");
+    assert_eq!(told, "12s/60s 50k/s of 50k/s  p50 98.2us p99 1.23ms  errors 1.23k");
     assert!(told.len() <= 80 - 12, "{}", told.len());
+    seconds[1].troubles = 450;
+    so_far.add(&seconds[1]);
+    let told = message(&span(&seconds[1..]), 60.0, so_far);
+    assert_eq!(told, "12s/60s 50k/s of 50k/s  p99 1.23ms  errors 1.47k broken 450");
+    seconds[1].is_trusted = false;
+    let told = message(&span(&seconds[1..]), 3600.0, so_far);
+    assert!(told.contains("generator late") && told.len() <= 80 - 12, "{told}");
 }
 
 fn told_at(total_s: f64, ends_s: impl Iterator<Item = f64>) -> Vec<f64> {

@@ -113,10 +113,21 @@ pub fn percent(fraction: f64) -> String {
     format!("{}%", three_digits(hundredths))
 }
 
-/// One figure over another: `1.25x`.
+/// One figure over another: `x1.25`, `x0.37`.
 #[must_use]
 pub fn ratio(x: f64) -> String {
-    if x.is_finite() { format!("{}x", three_digits(x)) } else { NONE.to_owned() }
+    match x {
+        _ if !x.is_finite() => NONE.to_owned(),
+        _ if (0.1..9.995).contains(&x) => format!("x{x:.2}"),
+        _ => format!("x{}", three_digits(x)),
+    }
+}
+
+/// A count with its noun: `1 round`, `2 rounds`.
+#[must_use]
+pub fn counted(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
 }
 
 /// A percentile's usual name: `p99.9` of 0.999.

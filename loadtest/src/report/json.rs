@@ -12,6 +12,8 @@
 //!   same holds for the single rows of `timeline` whose `is_trusted` is false. The generator's own
 //!   `lag` keeps its name.
 //!
+//! A latency whose `count` is 0 has `null` for every other figure.
+//!
 //! Times are in the unit that ends their name; rates and fractions are plain numbers; what does not
 //! exist (`server` without `--server-pid`) is `null`.
 
@@ -54,7 +56,27 @@ pub fn value(report: &Report) -> Value {
             disown(second);
         }
     }
-    Value::Object(top)
+    let mut top = Value::Object(top);
+    void(&mut top);
+    top
+}
+
+/// Makes the figures of a latency of no reply `null`: there are none.
+fn void(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            let is_void = object.get("count") == Some(&Value::from(0_u64));
+            for (name, value) in object.iter_mut() {
+                if is_void && name.ends_with("_us") {
+                    *value = Value::Null;
+                } else {
+                    void(value);
+                }
+            }
+        }
+        Value::Array(values) => values.iter_mut().for_each(void),
+        _ => {}
+    }
 }
 
 /// Renames what is not to be believed.

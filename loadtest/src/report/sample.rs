@@ -82,7 +82,7 @@ impl Sample {
             generator: GeneratorFacts {
                 cpu_us_per_reply: 4.21,
                 busiest_thread: 0.43,
-                waited_for_core: 0.01,
+                waited_for_core: 0.12,
                 lag: scaled(1000, 3.0, 1.0),
             },
             server: Some(ServerFacts {
@@ -151,7 +151,7 @@ impl Sample {
             misses: replies / 25,
             latency: scaled(replies, self.quiet_us * noise, 1.0 + shock),
             generator_busy: 0.4 * noise * target / self.rate,
-            waited_for_core: 0.01 * noise,
+            waited_for_core: 0.05 * noise,
             lag_p99_us: 8.0 * noise * noise,
             is_trusted: true,
         }

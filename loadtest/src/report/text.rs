@@ -5,9 +5,8 @@ mod table;
 mod tests;
 
 use self::table::Table;
-use super::verdict::verdict_text;
+use super::verdict::{LEGEND, verdict_text};
 use super::{Ended, Latency, MarkSource, Report, format};
-use crate::measure::Trouble;
 
 /// Tells a run's result in plain text, in lines that end with a line feed.
 ///
@@ -20,8 +19,8 @@ pub fn render(report: &Report) -> String {
         distrust(report),
         plan(report),
         throughput(report),
-        errors(report),
-        troubles(report),
+        failures(report),
+        connections(report),
         latency(report),
         generator(report),
         server(report),
@@ -67,10 +66,27 @@ pub(super) fn source(source: MarkSource) -> &'static str {
     }
 }
 
-/// Connections that were reset.
-pub(super) fn resets(report: &Report) -> u64 {
-    let resets = report.troubles.iter().filter(|row| row.trouble == Trouble::Reset);
-    resets.map(|row| row.count).sum()
+/// What stands beside the replies that came too late for the throughput.
+pub(super) const LATE_REPLIES: &str = "  of these after the end";
+
+/// Connections that broke, in whatever way.
+pub(super) fn broken(report: &Report) -> u64 {
+    report.troubles.iter().map(|row| row.count).sum()
+}
+
+/// Replies that came after the measured part.
+pub(super) fn late_replies(report: &Report) -> u64 {
+    report.totals.replies.saturating_sub(report.totals.replies_in_time)
+}
+
+/// Whether the endpoint could have done more: only the generator stood in the way.
+pub(super) fn is_lower_bound(report: &Report) -> bool {
+    !report.distrust.is_empty() && broken(report) == 0 && report.totals.unsent == 0
+}
+
+/// Whether so many handshakes resumed a session that it says something: a few do so by chance.
+pub(super) fn is_resumption_told(report: &Report) -> bool {
+    report.totals.resumed * 10 > report.totals.connections
 }
 
 fn headline(report: &Report) -> String {
@@ -99,7 +115,9 @@ fn distrust(report: &Report) -> String {
     for reason in &report.distrust {
         out.push_str(&format!("!!   - {}\n", format::one_line(reason)));
     }
-    out.push_str("!! The throughput is a lower bound of what the endpoint can do.\n");
+    if is_lower_bound(report) {
+        out.push_str("!! The throughput is a lower bound of what the endpoint can do.\n");
+    }
     out.push_str(&format!("{rule}\n"));
     out
 }
@@ -126,7 +144,16 @@ fn throughput(report: &Report) -> String {
         counted("never sent", totals.unsent);
     }
     counted("requests", totals.requests);
-    counted("replies", totals.replies_in_time);
+    // The rate is of those that came in time: the others' time is not in the measured part.
+    let rate = format::rate(per_second(totals.replies_in_time));
+    table.row(["replies".to_owned(), format::count(totals.replies), rate]);
+    let late = late_replies(report);
+    if late > 0 {
+        table.row([LATE_REPLIES.to_owned(), format::count(late)]);
+    }
+    let mut counted = |name: &str, n: u64| {
+        table.row([name.to_owned(), format::count(n), format::rate(per_second(n))]);
+    };
     counted("hits", totals.hits);
     counted("misses", totals.misses);
     for (name, n) in [("sent", totals.bytes_sent), ("received", totals.bytes_received)] {
@@ -134,10 +161,6 @@ fn throughput(report: &Report) -> String {
         table.row([name.to_owned(), format::bytes(n as f64), rate]);
     }
     let asked = totals.hits + totals.misses;
-    let late = totals.replies - totals.replies_in_time.min(totals.replies);
-    if late > 0 {
-        table.row(["replies after the end".to_owned(), format::count(late)]);
-    }
     if let Some(evictions) = report.evictions {
         // Since before the fill and the warm-up: a rate over the measured part would be wrong.
         table.row(["evictions, all told".to_owned(), format::count(evictions)]);
@@ -146,40 +169,44 @@ fn throughput(report: &Report) -> String {
         let ratio = format::percent(totals.misses as f64 / asked as f64);
         table.row(["miss ratio".to_owned(), ratio]);
     }
-    let bound = if report.distrust.is_empty() { "" } else { " (a lower bound)" };
+    let bound = if is_lower_bound(report) { " (a lower bound)" } else { "" };
     table.section(&format!("Throughput{bound}"))
 }
 
-fn errors(report: &Report) -> String {
+/// Error replies, requests without a reply and broken connections, each by kind.
+fn failures(report: &Report) -> String {
     let totals = &report.totals;
-    if totals.errors == 0 {
-        return "Errors: none\n".to_owned();
+    let broken = broken(report);
+    if totals.errors + totals.lost + broken == 0 {
+        return "Failures: none\n".to_owned();
     }
     let part = format::percent(totals.errors as f64 / totals.replies.max(1) as f64);
+    let of_all = if totals.errors > 0 { format!(", {part} of all") } else { String::new() };
     let mut table = Table::new().right_before(1);
+    table.row([format::count(totals.errors), format!("error replies{of_all}")]);
     for row in &report.errors {
-        table.row([format::count(row.count), format::one_line(&row.line)]);
+        table.row([
+            "".to_owned(),
+            format!("  {}  {}", format::count(row.count), format::one_line(&row.line)),
+        ]);
     }
-    let count = format::count(totals.errors);
-    table.section(&format!("Errors: {count} replies, {part} of all"))
+    table.row([format::count(totals.lost), "requests without reply".to_owned()]);
+    table.row([format::count(broken), "broken connections".to_owned()]);
+    for row in &report.troubles {
+        let (kind, count) = (row.trouble.name(), format::count(row.count));
+        let example = format::one_line(&row.example);
+        table.row(["".to_owned(), format!("  {count}  {kind}: {example}")]);
+    }
+    table.section("Failures")
 }
 
-fn troubles(report: &Report) -> String {
+fn connections(report: &Report) -> String {
     let totals = &report.totals;
     let mut table = Table::new().right_between(1, 2);
     table.row(["made", &format::count(totals.connections)]);
-    if totals.resumed > 0 {
+    if is_resumption_told(report) {
         table.row(["resumed TLS", &format::count(totals.resumed)]);
     }
-    let example = |trouble: Trouble| {
-        let row = report.troubles.iter().find(|row| row.trouble == trouble);
-        row.map(|row| format::one_line(&row.example)).unwrap_or_default()
-    };
-    table.row(["resets", &format::count(resets(report)), &example(Trouble::Reset)]);
-    for row in report.troubles.iter().filter(|row| row.trouble != Trouble::Reset) {
-        table.row([row.trouble.name(), &format::count(row.count), &example(row.trouble)]);
-    }
-    table.row(["requests lost", &format::count(totals.lost)]);
     let connecting = &report.connecting;
     if connecting.count > 0 && report.distrust.is_empty() {
         let (p50, max) = (format::micros(connecting.p50_us), format::micros(connecting.max_us));
@@ -206,7 +233,11 @@ fn latency(report: &Report) -> String {
     }
     let (name, runs) = what_latency_is(report.is_open_loop);
     let title = format!("Latency, {name}\n ({runs})");
-    format!("{}{}", table.section(&title), late_seconds(report))
+    format!("{}{}{}", table.section(&title), late_seconds(report), cautions(report))
+}
+
+fn cautions(report: &Report) -> String {
+    report.cautions.iter().map(|it| format!("  Note: {}.\n", format::one_line(it))).collect()
 }
 
 fn latency_row(command: &str, outcome: &str, latency: &Latency) -> Vec<String> {
@@ -239,6 +270,7 @@ fn generator(report: &Report) -> String {
     let facts = &report.generator;
     let mut table = Table::new();
     table.row(["busiest thread", &format!("{} of a core", format::percent(facts.busiest_thread))]);
+    table.row(["waited for a core", &format::percent(facts.waited_for_core)]);
     table.row(["CPU", &format!("{} per reply", format::micros(facts.cpu_us_per_reply))]);
     if facts.lag.count > 0 {
         let (p99, max) = (format::micros(facts.lag.p99_us), format::micros(facts.lag.max_us));
@@ -278,6 +310,12 @@ fn verdict(report: &Report) -> String {
         table.row([*name, value.as_str()]);
     }
     let mut out = table.section(&format!("Consistency: {}", told.headline));
+    if told.examples.iter().any(|example| !example.lines.is_empty()) {
+        out.push('\n');
+        for line in LEGEND.lines() {
+            out.push_str(&format!("  {line}\n"));
+        }
+    }
     for example in &told.examples {
         out.push_str(&format!("\n  {}\n", example.what));
         for line in &example.lines {

@@ -3,6 +3,13 @@
 use super::format;
 use crate::verify::{Verdict, Violation};
 
+/// How the lines of an example are to be read.
+pub(super) const LEGEND: &str = "\
+Times are ms since the run began, from request to reply; worker: the connection.
+3.17: value 17 that thread 3 sent; a counter's numbers are as they were sent.
+The number behind the dash of a key's name is the key's own.
+>: the reply that cannot be; *: what it contradicts or comes from; ...: left out.";
+
 /// A verdict in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct VerdictText {
@@ -59,18 +66,19 @@ fn headline(verdict: &Verdict) -> String {
 
 fn facts(verdict: &Verdict, evicted: Option<u64>) -> Vec<(&'static str, String)> {
     let misses = &verdict.misses;
+    let operations = format::count(verdict.operations);
     let mut facts = vec![
-        ("operations", format::count(verdict.operations)),
+        ("operations", format!("{operations} (one for each key of a request, warm-up included)")),
         ("keys", format::count(verdict.keys)),
         ("reads", format::count(verdict.reads)),
         ("without reply", format::count(verdict.no_reply)),
         ("refused", format::count(verdict.refused)),
-        ("misses", format::count(misses.total)),
-        ("of these, never stored", format::count(misses.never_stored)),
-        ("deleted", format::count(misses.deleted)),
-        ("expired", format::count(misses.expired)),
-        ("evicted or lost", format::count(misses.evicted)),
-        ("evictions that explain them", format::count(misses.evictions_needed)),
+        ("misses (by key, all commands)", format::count(misses.total)),
+        ("  of these, never stored", format::count(misses.never_stored)),
+        ("  of these, deleted", format::count(misses.deleted)),
+        ("  of these, expired", format::count(misses.expired)),
+        ("  of these, evicted or lost", format::count(misses.evicted)),
+        ("least evictions that explain these", format::count(misses.evictions_needed)),
     ];
     if let Some(evicted) = evicted {
         facts.push(("evictions by the endpoint", format::count(evicted)));

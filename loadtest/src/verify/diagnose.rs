@@ -242,8 +242,7 @@ impl Case<'_> {
     }
 
     fn reply(&self) -> String {
-        let known = &self.known[self.step.index];
-        let reply = described(known);
+        let reply = described(self.known, self.step.index);
         match self.step.need {
             Need::Exactly(value) if !self.prepared.versions.is_counter => {
                 match self.prepared.versions.writer(value.base) {

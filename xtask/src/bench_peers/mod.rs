@@ -32,7 +32,7 @@ use crate::tell;
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
     /// Rounds of each comparison
-    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
 
     /// What is measured of each run: 500ms, 10s

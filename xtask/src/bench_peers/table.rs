@@ -10,7 +10,9 @@ use super::work::Work;
 /// The results, as docs/benchmarks.md has them.
 #[derive(Debug)]
 pub struct Table {
-    conditions: String,
+    machine: String,
+    rounds: String,
+    how: String,
     rows: Vec<[String; COLUMNS.len()]>,
     notes: Vec<String>,
     failures: usize,
@@ -39,15 +41,14 @@ impl Table {
         if peers.contains(&Peer::Memtide) {
             versions.push(format!("memtide {}", env!("CARGO_PKG_VERSION")));
         }
-        let conditions = format!(
-            "{}; {}. {} rounds of {} each, interleaved, medians; {THREADS} threads for each server \
-             (memtide: one a core). The ratio is of CPU time, to the first server of a load.",
-            machine(),
-            versions.join(", "),
-            arguments.rounds,
+        let machine = format!("{}; {}", machine(), versions.join(", "));
+        let how = format!(
+            "of {} each, interleaved, medians; {THREADS} threads for each server (memtide: one a \
+             core). The ratio is of CPU time, to the first server of a load.",
             arguments.duration,
         );
-        Self { conditions, rows: Vec::new(), notes: Vec::new(), failures: 0 }
+        let rounds = rounds(arguments.rounds);
+        Self { machine, rounds, how, rows: Vec::new(), notes: Vec::new(), failures: 0 }
     }
 
     /// Takes in what a load came to.
@@ -84,7 +85,10 @@ impl Table {
 
     /// The table with its conditions and notes.
     pub fn markdown(&self, is_interrupted: bool) -> String {
-        let mut out = format!("{}\n\n", self.conditions);
+        let Self { machine, rounds, how, .. } = self;
+        // How many rounds the last load came to, its note says.
+        let at_most = if is_interrupted { "at most " } else { "" };
+        let mut out = format!("{machine}. {at_most}{rounds} {how}\n\n");
         let _ = writeln!(out, "| {} |", COLUMNS.join(" | "));
         out.push_str("|---|---|");
         out.push_str(&"--:|".repeat(COLUMNS.len() - 2));
@@ -137,6 +141,11 @@ fn row(load: Option<&str>, endpoint: &Endpoint) -> [String; COLUMNS.len()] {
     ]
 }
 
+/// `1 round`, `5 rounds`.
+fn rounds(n: u32) -> String {
+    if n == 1 { "1 round".to_owned() } else { format!("{n} rounds") }
+}
+
 /// The processor and kernel, as Linux tells them.
 fn machine() -> String {
     let cpus = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
@@ -179,7 +188,9 @@ mod tests {
     #[test]
     fn a_comparison_becomes_rows_and_notes() {
         let mut table = Table {
-            conditions: "here".to_owned(),
+            machine: "here".to_owned(),
+            rounds: rounds(2),
+            how: "of 5s each".to_owned(),
             rows: Vec::new(),
             notes: Vec::new(),
             failures: 0,
@@ -189,7 +200,7 @@ mod tests {
         table.add_failure(&WORKS[1], "memtide ended");
         assert!(table.has_failures());
         expect![[r#"
-            here
+            here. at most 2 rounds of 5s each
 
             | load | server | CPU us/request | ratio | replies/s | p50 us | p99 us | peak MiB | KiB/idle connection |
             |---|---|--:|--:|--:|--:|--:|--:|--:|

@@ -23,8 +23,6 @@ pub(super) struct Bin {
     pub errors: u64,
     /// Connections that broke.
     pub troubles: u64,
-    /// Of these, resets.
-    pub resets: u64,
     /// Mean misses per second.
     pub miss_rate: f64,
     /// p50, p99, p99.9 and maximum in microseconds, each the worst of the seconds that are to be
@@ -32,6 +30,8 @@ pub(super) struct Bin {
     pub latency_us: Option<[f64; 4]>,
     /// The generator's busiest thread, in the worst second.
     pub busy: f64,
+    /// Part of the time in which a thread of the generator had no core, in the worst second.
+    pub waited_for_core: f64,
     /// The generator's lag, in the worst second.
     pub lag_p99_us: f64,
     /// Whether all its seconds are to be believed.
@@ -73,10 +73,10 @@ fn bin(seconds: &[&Second]) -> Bin {
         target_rate: (!targets.is_empty()).then(|| targets.iter().sum::<f64>() / count),
         errors: sum(|s| s.errors),
         troubles: sum(|s| s.troubles),
-        resets: sum(|s| s.resets),
         miss_rate: sum(|s| s.misses) as f64 / length_s,
         latency_us: worst_latency(seconds),
         busy: highest(|s| s.generator_busy),
+        waited_for_core: highest(|s| s.waited_for_core),
         lag_p99_us: highest(|s| s.lag_p99_us),
         is_trusted: seconds.iter().all(|s| s.is_trusted),
     }

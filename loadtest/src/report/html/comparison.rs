@@ -3,11 +3,11 @@
 mod figures;
 mod metrics;
 
-use self::metrics::{METRICS, Metric};
+use self::metrics::{Metric, metrics};
 use super::svg::escape;
 use super::{page, tables};
-use crate::report::text::what_latency_is;
-use crate::report::{NamedReports, Report};
+use crate::report::text::{broken, is_lower_bound, what_latency_is};
+use crate::report::{NamedReports, Report, format};
 
 /// Tells a comparison of several endpoints as an HTML page that needs nothing from elsewhere.
 ///
@@ -56,6 +56,9 @@ pub(super) fn median(figures: &[f64]) -> Option<f64> {
 
 fn header(title: &str, endpoints: &[NamedReports]) -> String {
     let rounds = endpoints.iter().map(|endpoint| endpoint.reports.len()).max().unwrap_or(0);
+    let rounds = format::counted(rounds, "round");
+    let began = endpoints.iter().flat_map(|endpoint| &endpoint.reports).map(|it| it.began_at_ms);
+    let date = began.min().map(|at| format!("{}. ", format::date(at))).unwrap_or_default();
     let against = endpoints.first().map(|endpoint| escape(&endpoint.name)).unwrap_or_default();
     let facts: Vec<String> = endpoints
         .iter()
@@ -71,7 +74,7 @@ fn header(title: &str, endpoints: &[NamedReports]) -> String {
         })
         .collect();
     format!(
-        "<header><h1>{}</h1><ul>{}</ul><p>The same load on each in turn, {rounds} rounds. \
+        "<header><h1>{}</h1><ul>{}</ul><p>{date}The same load on each in turn, {rounds}. \
          Ratios are to {against}.</p></header>\n",
         escape(title),
         facts.concat()
@@ -96,21 +99,34 @@ fn distrust(endpoints: &[NamedReports]) -> String {
     if reasons.is_empty() {
         return reasons;
     }
+    let mut late = endpoints.iter().flat_map(|it| &it.reports).filter(|it| !it.distrust.is_empty());
+    let bound = if late.all(is_lower_bound) {
+        "Their throughput is a lower bound of what the endpoint can do."
+    } else {
+        ""
+    };
     format!(
         "<div class=\"banner\" role=\"alert\"><strong>Latencies of some rounds are not to be \
-         believed, and are left out.</strong><ul>{reasons}</ul>Their throughput is a lower bound \
-         of what the endpoint can do.</div>\n"
+         believed, and are left out.</strong><ul>{reasons}</ul>{bound}</div>\n"
     )
 }
+
+/// A name and where its count is.
+type Count = (&'static str, fn(&Report) -> u64);
+
+/// What went wrong, in all runs together; as the comparison's text has it.
+const COUNTS: [Count; 3] = [
+    ("error replies, all runs", |report| report.totals.errors),
+    ("requests without reply, all runs", |report| report.totals.lost),
+    ("broken connections, all runs", broken),
+];
 
 fn medians(endpoints: &[NamedReports]) -> String {
     let mut columns = vec![("", "name")];
     columns.extend(endpoints.iter().map(|endpoint| (endpoint.name.as_str(), "n")));
-    let is_told = |metric: &&Metric| {
-        endpoints.iter().any(|endpoint| !metric.of(&endpoint.reports).is_empty())
-    };
-    let rows: Vec<Vec<String>> = METRICS
-        .iter()
+    let is_told =
+        |metric: &Metric| endpoints.iter().any(|endpoint| !metric.of(&endpoint.reports).is_empty());
+    let mut rows: Vec<Vec<String>> = metrics()
         .filter(is_told)
         .map(|metric| {
             let base = endpoints.first().map(|first| &first.reports[..]);
@@ -122,6 +138,10 @@ fn medians(endpoints: &[NamedReports]) -> String {
             row
         })
         .collect();
+    for (name, count) in COUNTS {
+        let sums = endpoints.iter().map(|it| it.reports.iter().map(count).sum());
+        rows.push([name.to_owned()].into_iter().chain(sums.map(format::count)).collect());
+    }
     tables::table(
         "Median; median of the ratios within the rounds; lowest to highest round",
         &columns,

@@ -15,7 +15,7 @@ mod timeline;
 pub use comparison::comparison;
 
 use self::svg::escape;
-use super::text::{ended, what_latency_is};
+use super::text::{broken, ended, is_lower_bound, what_latency_is};
 use super::{Ended, Report, format};
 
 /// Tells a run's result as an HTML page that needs nothing from elsewhere.
@@ -30,7 +30,7 @@ pub fn render(report: &Report) -> String {
         if is_violated { (verdict, String::new()) } else { (String::new(), verdict) };
     let body = [
         header(report),
-        banner(&report.distrust),
+        banner(report),
         tables::tiles(report),
         first,
         over_time(report),
@@ -80,15 +80,19 @@ fn header(report: &Report) -> String {
     )
 }
 
-fn banner(distrust: &[String]) -> String {
-    if distrust.is_empty() {
+fn banner(report: &Report) -> String {
+    if report.distrust.is_empty() {
         return String::new();
     }
-    let reasons = distrust.iter().map(|reason| format!("<li>{}</li>", escape(reason)));
+    let bound = if is_lower_bound(report) {
+        "The throughput is a lower bound of what the endpoint can do."
+    } else {
+        ""
+    };
+    let reasons = report.distrust.iter().map(|reason| format!("<li>{}</li>", escape(reason)));
     format!(
         "<div class=\"banner\" role=\"alert\"><strong>The latency of this run is not to be \
-         believed, and so it is not shown.</strong><ul>{}</ul>The throughput is a lower bound of \
-         what the endpoint can do.</div>\n",
+         believed, and so it is not shown.</strong><ul>{}</ul>{bound}</div>\n",
         reasons.collect::<String>()
     )
 }
@@ -116,15 +120,22 @@ fn latency(report: &Report) -> String {
         report.distrust.is_empty() && report.latency.count > 0 && report.percentiles.len() > 1;
     let curve = if has_curve { curve::percentile_curve(report) } else { String::new() };
     let commands = tables::commands(report);
-    format!("<section><h2>{heading}</h2>{explained}{curve}{commands}</section>\n")
+    let cautions: String = match report.distrust.is_empty() {
+        true => report.cautions.iter().map(|it| format!("<p>Note: {}.</p>", escape(it))).collect(),
+        false => String::new(),
+    };
+    format!("<section><h2>{heading}</h2>{explained}{curve}{commands}{cautions}</section>\n")
 }
 
 fn failures(report: &Report) -> String {
     let told = tables::failures(report);
-    if told.is_empty() {
-        return "<p>No error reply, and no connection broke.</p>".to_owned();
+    let lost = report.totals.lost;
+    if lost == 0 && report.totals.errors + broken(report) == 0 {
+        return "<p>None: no error reply, no request without reply, no broken connection.</p>"
+            .to_owned();
     }
-    told
+    let requests = if lost == 1 { "request" } else { "requests" };
+    format!("<p>{} {requests} without reply.</p>{told}", format::count(lost))
 }
 
 fn capital(text: &str) -> String {

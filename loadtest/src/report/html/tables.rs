@@ -4,8 +4,8 @@ use super::bins::bins;
 use super::scale::{moment_label, time_label};
 use super::svg::escape;
 use super::timeline::mark_class;
-use crate::report::text::{resets, source};
-use crate::report::verdict::verdict_text;
+use crate::report::text::{LATE_REPLIES, broken, is_resumption_told, late_replies, source};
+use crate::report::verdict::{LEGEND, verdict_text};
 use crate::report::{Latency, Report, format};
 
 /// A table with a caption; `columns` are the heads with the class of their cells. Cells are HTML.
@@ -56,11 +56,7 @@ pub(super) fn tiles(report: &Report) -> String {
         let keys = format!("{} of {} keys", format::count(totals.misses), format::count(asked));
         tiles.push(("Misses", ratio, keys));
     }
-    let part = format::percent(totals.errors as f64 / totals.replies.max(1) as f64);
-    tiles.push(("Errors", format::count(totals.errors), format!("{part} of replies")));
-    let broken: u64 = report.troubles.iter().map(|row| row.count).sum();
-    let broken = format!("{} connections broke", format::count(broken));
-    tiles.push(("Resets", format::count(resets(report)), broken));
+    tiles.extend(failure_tiles(report));
     if let Some(server) = &report.server {
         let cpu = format::micros_typeset(server.cpu_us_per_reply);
         let cores = format!("{} cores busy", format::quantity(server.cores_busy));
@@ -77,9 +73,27 @@ pub(super) fn tiles(report: &Report) -> String {
         tiles.push(("Consistency", word, checked));
     }
     let tile = |(name, figure, more): (&str, String, String)| {
-        format!("<div><dt>{name}</dt><dd><b>{figure}</b><span>{}</span></dd></div>", escape(&more))
+        let is_failure = FAILURES.contains(&name) && figure != "0";
+        let class = if is_failure { " class=\"alarm\"" } else { "" };
+        let more = escape(&more);
+        format!("<div><dt>{name}</dt><dd><b{class}>{figure}</b><span>{more}</span></dd></div>")
     };
     format!("<dl class=\"tiles\">{}</dl>\n", tiles.into_iter().map(tile).collect::<String>())
+}
+
+/// The tiles that are in a warning colour unless they are 0.
+const FAILURES: [&str; 3] = ["Error replies", "Requests without reply", "Broken connections"];
+
+fn failure_tiles(report: &Report) -> Vec<(&'static str, String, String)> {
+    let totals = &report.totals;
+    let part = format::percent(totals.errors as f64 / totals.replies.max(1) as f64);
+    let kinds: Vec<&str> = report.troubles.iter().map(|row| row.trouble.name()).collect();
+    let [errors, lost, connections] = FAILURES;
+    vec![
+        (errors, format::count(totals.errors), format!("{part} of replies")),
+        (lost, format::count(totals.lost), "their connection ended before it".to_owned()),
+        (connections, format::count(broken(report)), kinds.join(", ")),
+    ]
 }
 
 fn latency_tiles(report: &Report) -> Vec<(&'static str, String, String)> {
@@ -161,10 +175,14 @@ pub(super) fn facts(report: &Report) -> String {
     let mut traffic = vec![
         ("requests", format::count(totals.requests)),
         ("replies", format::count(totals.replies)),
-        ("lost with their connection", format::count(totals.lost)),
+        ("requests without reply", format::count(totals.lost)),
         ("hits", format::count(totals.hits)),
         ("misses", format::count(totals.misses)),
     ];
+    let late = late_replies(report);
+    if late > 0 {
+        traffic.insert(2, (LATE_REPLIES, format::count(late)));
+    }
     if report.is_open_loop {
         traffic.insert(0, ("due", format::count(totals.scheduled)));
         traffic.insert(1, ("never sent", format::count(totals.unsent)));
@@ -177,7 +195,9 @@ pub(super) fn facts(report: &Report) -> String {
         traffic.push((name, format!("{}, {per_second}/s", format::bytes(n as f64))));
     }
     traffic.push(("connections made", format::count(totals.connections)));
-    traffic.push(("resumed TLS", format::count(totals.resumed)));
+    if is_resumption_told(report) {
+        traffic.push(("resumed TLS", format::count(totals.resumed)));
+    }
     if report.connecting.count > 0 && report.distrust.is_empty() {
         for (name, us) in [
             ("connecting, p50", report.connecting.p50_us),
@@ -197,14 +217,22 @@ pub(super) fn facts(report: &Report) -> String {
 
 fn pairs(caption: &str, pairs: &[(&str, String)]) -> String {
     let rows: Vec<Vec<String>> =
-        pairs.iter().map(|(name, value)| vec![escape(name), escape(value)]).collect();
+        pairs.iter().map(|(name, value)| vec![indented(name), escape(value)]).collect();
     table(caption, &[("", "name"), ("", "n")], &rows)
+}
+
+/// A name whose blanks at its begin put it below the one above.
+fn indented(name: &str) -> String {
+    let trimmed = name.trim_start();
+    let blanks = "\u{2003}".repeat((name.len() - trimmed.len()) / 2);
+    blanks + &escape(trimmed)
 }
 
 fn generator(report: &Report) -> Vec<(&'static str, String)> {
     let facts = &report.generator;
     let mut rows = vec![
         ("busiest thread", format!("{} of a core", format::percent(facts.busiest_thread))),
+        ("waited for a core", format::percent(facts.waited_for_core)),
         ("CPU per reply", format::micros_typeset(facts.cpu_us_per_reply)),
     ];
     if facts.lag.count > 0 {
@@ -257,7 +285,10 @@ pub(super) fn verdict(report: &Report) -> String {
         let what = escape(&example.what);
         format!("<h3>{what}</h3><pre class=\"scroll\">{}</pre>", lines.join("\n"))
     });
-    let examples: String = examples.collect();
+    let mut examples: String = examples.collect();
+    if told.examples.iter().any(|example| !example.lines.is_empty()) {
+        examples = format!("<p>{}</p>{examples}", escape(LEGEND));
+    }
     let headline = escape(&told.headline);
     let facts: Vec<(&str, String)> =
         told.facts.iter().map(|(name, value)| (*name, value.clone())).collect();
@@ -289,7 +320,7 @@ pub(super) fn seconds(report: &Report) -> String {
                 latency(3),
                 format::quantity(bin.miss_rate),
                 format::count(bin.errors),
-                format::count(bin.resets),
+                format::count(bin.troubles),
             ]
         })
         .collect();
@@ -303,7 +334,7 @@ pub(super) fn seconds(report: &Report) -> String {
         "max",
         "misses/s",
         "errors",
-        "resets",
+        "broken connections",
     ];
     format!(
         "<details><summary>These charts as a table</summary>{}</details>\n",

@@ -182,14 +182,14 @@ fn a_ratio_is_that_within_the_rounds() {
     let base = named("base", [100.0, 200.0, 400.0]);
     let mut other = named("other", [300.0, 600.0, 400.0]);
     let row = |page: &str| {
-        let p99 = page.split("latency p99<").nth(1).unwrap();
+        let p99 = page.split("<td class=\"name\">p99 (less is better)<").nth(1).unwrap();
         p99[..p99.find("</tr>").unwrap()].to_owned()
     };
     let told = row(&comparison("t", &[base.clone(), other.clone()]));
-    assert!(told.contains("<b>3.00x</b>"), "3, 3 and 1: {told}");
+    assert!(told.contains("<b>x3.00</b>"), "3, 3 and 1: {told}");
     other.reports[0].ended = Ended::Interrupted;
     let told = row(&comparison("t", &[base, other]));
-    assert!(told.contains("<b>2.00x</b>"), "3 and 1: {told}");
+    assert!(told.contains("<b>x2.00</b>"), "3 and 1: {told}");
 }
 
 #[test]
@@ -199,9 +199,9 @@ fn rounds_that_are_not_to_be_believed_count_for_no_latency() {
     let named = |name: &str, reports| NamedReports { name: name.to_owned(), reports };
     let base = named("base", vec![round(100.0), round(100.0)]);
     let page = comparison("t", &[base, named("other", vec![round(200.0), round(200.0), wild])]);
-    let p99 = page.split("latency p99<").nth(1).unwrap();
+    let p99 = page.split("<td class=\"name\">p99 (less is better)<").nth(1).unwrap();
     let row = &p99[..p99.find("</tr>").unwrap()];
-    assert!(row.contains("<b>2.00x</b>"), "{row}");
+    assert!(row.contains("<b>x2.00</b>"), "{row}");
     assert!(!page.contains("77.7 ms"), "{page}");
     let curves = page.matches("class=\"s-b thin\"").count();
     assert_eq!(curves, 4, "two rounds in two sizes");

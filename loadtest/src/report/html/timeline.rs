@@ -9,6 +9,7 @@ use super::bins::{Bin, bins};
 use super::panel::{Panel, Series};
 use super::scale::{Scale, time_label, time_ticks};
 use super::svg::{Drawing, Size, area, figure, hit, line, text};
+use crate::report::text::is_lower_bound;
 use crate::report::{Report, format};
 
 /// All charts over time; empty where no second was told.
@@ -50,11 +51,11 @@ pub(super) fn told(bin: &Bin, is_distrusted: bool) -> String {
         out.push_str(&format!("\nerrors {}", format::count(bin.errors)));
     }
     if bin.troubles > 0 {
-        let (broken, resets) = (format::count(bin.troubles), format::count(bin.resets));
-        out.push_str(&format!("\nbroken connections {broken}, resets {resets}"));
+        out.push_str(&format!("\nbroken connections {}", format::count(bin.troubles)));
     }
     let (busy, lag) = (format::percent(bin.busy), format::micros_typeset(bin.lag_p99_us));
-    out.push_str(&format!("\ngenerator {busy} busy, lag p99 {lag}"));
+    let waited = format::percent(bin.waited_for_core);
+    out.push_str(&format!("\ngenerator {busy} busy, without a core {waited}, lag p99 {lag}"));
     out
 }
 
@@ -163,7 +164,7 @@ impl<'r> Chart<'r> {
     fn throughput(&mut self) {
         let highest = |bin: &Bin| bin.rate_range.1.max(bin.target_rate.unwrap_or(0.0));
         let max = self.bins.iter().map(highest).fold(0.0, f64::max);
-        let bound = if self.report.distrust.is_empty() { "" } else { " (a lower bound)" };
+        let bound = if is_lower_bound(self.report) { " (a lower bound)" } else { "" };
         let title = if self.size.is_narrow {
             "Throughput, /s".to_owned()
         } else {
@@ -276,7 +277,8 @@ impl<'r> Chart<'r> {
         let busy = Panel::linear(self.size, title, (self.y, 44.0), 1.0).with_ticks(ticks);
         self.content.push_str(&busy.frame());
         let line = self.series("busy", "generator", |bin| Some(bin.busy));
-        self.content.push_str(&busy.lines(&[line]));
+        let waiting = self.series("no core", "max", |bin| Some(bin.waited_for_core));
+        self.content.push_str(&busy.lines(&[line, waiting]));
         self.y = busy.bottom() + 14.0;
         if !self.report.is_open_loop {
             return;

@@ -93,3 +93,13 @@ fn a_closed_loop_says_from_when_its_latency_runs() {
     assert_eq!(json["latency_from"], "write");
     assert_eq!(json["timeline"][0]["target_rate"], Value::Null);
 }
+
+#[test]
+fn a_latency_of_no_reply_has_no_figures() {
+    let mut report = Sample::quiet("gone", 5, 80.0).report(1);
+    report.latency = Default::default();
+    let json = parsed(&report);
+    assert_eq!(json["latency"]["count"], 0);
+    assert!(json["latency"]["p50_us"].is_null() && json["latency"]["max_us"].is_null());
+    assert!(json["connecting"]["p50_us"].is_f64(), "{json}");
+}

@@ -3,8 +3,9 @@
 use expect_test::{ExpectFile, expect_file};
 
 use super::super::sample::{Sample, checked, distrusted, mark, with_resets};
-use super::super::{Ended, MarkSource, Report};
+use super::super::{Ended, MarkSource, Report, TroubleCount};
 use super::render;
+use crate::measure::Trouble;
 
 fn check(report: &Report, expected: &ExpectFile) {
     expected.assert_eq(&render(report));
@@ -56,7 +57,7 @@ fn requests_that_were_never_sent_and_late_replies_are_told_apart() {
     let text = render(&report);
     let words: Vec<String> =
         text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-    for line in ["never sent 1,234 247/s", "replies 50,000 10,000/s", "replies after the end 7"] {
+    for line in ["never sent 1,234 247/s", "replies 50,007 10,000/s", "of these after the end 7"] {
         assert!(words.iter().any(|told| told == line), "{line}: {text}");
     }
 }
@@ -113,4 +114,40 @@ fn a_run_without_a_reply_is_told_without_nonsense() {
     let text = render(&report);
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
     assert!(text.contains("failed: connection refused"), "{text}");
+}
+
+#[test]
+fn an_outage_is_a_failure_and_no_lower_bound() {
+    let late = distrusted(Sample::quiet("memtide", 5, 80.0).report(1));
+    assert!(render(&late).contains("is a lower bound"));
+    let mut unsent = late.clone();
+    unsent.totals.unsent = 7;
+    assert!(!render(&unsent).contains("lower bound"), "the endpoint did not keep up");
+    let mut out = late;
+    let example = "connection refused (os error 111)".to_owned();
+    out.troubles = vec![TroubleCount { trouble: Trouble::Connect, count: 450, example }];
+    let text = render(&out);
+    assert!(!text.contains("lower bound") && !text.contains("Failures: none"), "{text}");
+    for line in ["450  broken connections", "450  connect: connection refused"] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[test]
+fn a_chance_resumption_is_not_told() {
+    let mut report = Sample::quiet("memtide", 5, 80.0).report(1);
+    assert!(render(&report).contains("resumed TLS"));
+    report.totals.resumed = 1;
+    assert!(!render(&report).contains("resumed TLS"));
+}
+
+#[test]
+fn cautions_stand_below_the_latencies_that_they_are_about() {
+    let mut report = Sample::quiet("cache", 5, 90.0).report(1);
+    report.cautions = vec!["7 requests without a reply are in no percentile".to_owned()];
+    let text = render(&report);
+    let (before, after) = text.split_once("  Note: 7 requests without a reply").unwrap();
+    assert!(before.contains("p99.99") && after.contains("Generator"), "{text}");
+    let page = crate::report::html::render(&report);
+    assert!(page.contains("Note: 7 requests without a reply"), "no caution on the page");
 }

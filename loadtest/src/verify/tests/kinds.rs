@@ -207,13 +207,47 @@ fn misses_are_explained_by_as_few_evictions_as_can_be() {
 fn an_excerpt_shows_what_contradicts() {
     let verdict = two_stores().reads(&[1], 0).reads(&[2], 0).check();
     expect_test::expect![[r#"
-          0.000-10.000 ms worker 0: set 0.1 -> stored
-          20.000-30.000 ms worker 0: get -> 0.1
-          40.000-50.000 ms worker 0: set 0.2 -> stored
+        * 0.000-10.000 ms worker 0: set 0.1 -> stored
+        * 20.000-30.000 ms worker 0: get -> 0.1
+        * 40.000-50.000 ms worker 0: set 0.2 -> stored
         > 60.000-70.000 ms worker 0: get -> 0.1
           80.000-90.000 ms worker 0: get -> 0.2
     "#]]
     .assert_eq(&(verdict.examples[0].excerpt.join("\n") + "\n"));
     expect_test::expect![[r#"60.000-70.000 ms worker 0: get -> 0.1, whose value was sent at 0.000 ms; by all replies before, the item was 0.2"#]]
         .assert_eq(&verdict.examples[0].what);
+}
+
+#[test]
+fn what_contradicts_is_shown_however_far_away_it_is() {
+    let shown = |script: Script| script.check().examples[0].excerpt.join("\n") + "\n";
+    let reads = |script: Script, token| (0..40).fold(script, |script, _| script.reads(&[token], 0));
+    // A unique that was another version's.
+    let unique = reads(script().then(set(1), STORED).reads(&[1], 7).then(set(2), STORED), 2);
+    let told = shown(unique.reads(&[2], 7));
+    assert!(told.contains("* 20.000-30.000 ms worker 0: get -> 0.1 (CAS unique 7)\n"), "{told}");
+    // A version that had another unique.
+    let version = reads(script().then(set(1), STORED).reads(&[1], 7), 1);
+    let told = shown(version.reads(&[1], 8));
+    assert!(told.contains("* 20.000-30.000 ms worker 0: get -> 0.1 (CAS unique 7)\n"), "{told}");
+    // The store that replaced what came back, and the deletion of what came back.
+    let replaced = reads(script().then(set(1), STORED).then(set(2), STORED), 2);
+    let told = shown(replaced.reads(&[1], 0));
+    for line in
+        ["* 0.000-10.000 ms worker 0: set 0.1 -> stored", "* 20.000-30.000 ms worker 0: set 0.2"]
+    {
+        assert!(told.contains(line), "{told}");
+    }
+    let deleted = script().then(set(1), STORED).then(DELETE, Outcome::Done);
+    let deleted = (0..40).fold(deleted, |script, _| script.then(GET, Outcome::NotFound));
+    let told = shown(deleted.reads(&[1], 0));
+    assert!(told.contains("* 20.000-30.000 ms worker 0: delete -> done\n  ...\n"), "{told}");
+    // The count that was lost, and the store that it began with, as they were on the wire.
+    let number = |number| Outcome::Number { number, cas: 0 };
+    let counted =
+        script().then(set(COUNTER), STORED).counts(true, COUNT_UNIT, COUNTER + COUNT_UNIT);
+    let counted = (0..40).fold(counted, |script, _| script.then(GET, number(COUNTER + COUNT_UNIT)));
+    let told = shown(counted.then(GET, number(COUNTER)));
+    assert!(told.contains(&format!("set {COUNTER} -> stored")), "{told}");
+    assert!(told.contains(&format!("* 20.000-30.000 ms worker 0: incr {COUNT_UNIT}")), "{told}");
 }

@@ -23,7 +23,7 @@ pub(super) fn rounds(endpoints: &[NamedReports]) -> String {
             .iter()
             .filter_map(|endpoint| {
                 let middle = median(&metric.of(&endpoint.reports))?;
-                Some(format!("{} {}", endpoint.name, (metric.tell)(middle)))
+                Some(format!("{} {}", endpoint.name, metric.tell(middle)))
             })
             .collect();
         if !told.is_empty() {
@@ -51,7 +51,7 @@ fn strip(endpoints: &[NamedReports], metric: &Metric, size: Size) -> Drawing {
             at,
             bottom + 15.0,
             "tick middle",
-            &format::tick(&(metric.tell)(*tick)),
+            &format::tick(&metric.tell(*tick)),
         ));
     }
     for (index, endpoint) in endpoints.iter().enumerate() {

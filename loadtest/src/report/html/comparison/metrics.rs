@@ -1,96 +1,41 @@
 //! What endpoints are compared by.
 
 use super::median;
-use crate::report::text::resets;
+use crate::compare;
 use crate::report::{Ended, Report, format};
 
-/// A figure of a run.
+/// A figure of a run, as the comparison's text has it too.
+#[derive(Clone, Copy)]
 pub(super) struct Metric {
     /// What it is.
     pub name: &'static str,
-    figure: fn(&Report) -> Option<f64>,
-    /// How it is told.
-    pub tell: fn(f64) -> String,
-    /// Whether it is nothing where the run's latency is not to be believed.
-    is_latency: bool,
+    of: compare::Metric,
 }
 
 /// Replies per second.
-pub(super) const THROUGHPUT: Metric = Metric {
-    name: "throughput",
-    figure: |report| {
-        let rate = report.totals.replies_in_time as f64 / report.measured_s;
-        rate.is_finite().then_some(rate)
-    },
-    tell: format::rate,
-    is_latency: false,
-};
+pub(super) const THROUGHPUT: Metric = metric(compare::Metric::Throughput);
 
 /// The 99th percentile.
-pub(super) const P99: Metric = latency("latency p99", |report| Some(report.latency.p99_us));
+pub(super) const P99: Metric = metric(compare::Metric::P99);
 
 /// CPU time of the endpoint's processes for each request.
-pub(super) const CPU: Metric = Metric {
-    name: "server CPU per request",
-    figure: |report| report.server.as_ref().map(|server| server.cpu_us_per_reply),
-    tell: format::micros_typeset,
-    is_latency: false,
-};
+pub(super) const CPU: Metric = metric(compare::Metric::CpuPerReply);
 
 /// All of them, in the order in which they are told.
-pub(super) const METRICS: [Metric; 12] = [
-    THROUGHPUT,
-    CPU,
-    latency("latency p50", |report| Some(report.latency.p50_us)),
-    P99,
-    latency("latency p99.9", |report| Some(report.latency.p999_us)),
-    latency("latency max", |report| Some(report.latency.max_us)),
-    Metric {
-        name: "miss ratio",
-        figure: |report| {
-            let asked = report.totals.hits + report.totals.misses;
-            (asked > 0).then(|| report.totals.misses as f64 / asked as f64)
-        },
-        tell: format::percent,
-        is_latency: false,
-    },
-    Metric {
-        name: "error replies",
-        figure: |report| Some(report.totals.errors as f64),
-        tell: format::quantity,
-        is_latency: false,
-    },
-    Metric {
-        name: "resets",
-        figure: |report| Some(resets(report) as f64),
-        tell: format::quantity,
-        is_latency: false,
-    },
-    Metric {
-        name: "server cores busy",
-        figure: |report| report.server.as_ref().map(|server| server.cores_busy),
-        tell: format::quantity,
-        is_latency: false,
-    },
-    Metric {
-        name: "server peak memory",
-        figure: |report| report.server.as_ref().map(|server| server.resident_peak_bytes as f64),
-        tell: format::bytes,
-        is_latency: false,
-    },
-    Metric {
-        name: "generator's busiest thread",
-        figure: |report| Some(report.generator.busiest_thread),
-        tell: format::percent,
-        is_latency: false,
-    },
-];
+pub(super) fn metrics() -> impl Iterator<Item = Metric> {
+    compare::Metric::ALL.into_iter().map(metric)
+}
 
-const fn latency(name: &'static str, figure: fn(&Report) -> Option<f64>) -> Metric {
-    Metric { name, figure, tell: format::micros_typeset, is_latency: true }
+const fn metric(of: compare::Metric) -> Metric {
+    Metric { name: of.name(), of }
 }
 
 impl Metric {
+    /// A figure with its unit.
+    pub(super) fn tell(self, figure: f64) -> String {
+        self.of.told(figure).replace(" us", " \u{b5}s")
+    }
+
     /// The figure of each round that has it and counts.
     pub(super) fn of(&self, reports: &[Report]) -> Vec<f64> {
         self.rounds(reports).into_iter().flatten().collect()
@@ -100,15 +45,19 @@ impl Metric {
     pub(super) fn cell(&self, reports: &[Report], base: Option<&[Report]>) -> String {
         let figures = self.of(reports);
         let Some(middle) = median(&figures) else { return format::NONE.to_owned() };
-        let mut out = (self.tell)(middle);
+        let mut out = self.tell(middle);
         if let Some(ratio) = base.and_then(|base| self.ratio(reports, base)) {
             out.push_str(&format!(" <b>{}</b>", format::ratio(ratio)));
         }
         let low = figures.iter().copied().fold(f64::INFINITY, f64::min);
         let high = figures.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let (low, high) = ((self.tell)(low), (self.tell)(high));
+        let (low, high) = (self.tell(low), self.tell(high));
         if low != high {
             out.push_str(&format!("<small>{low} – {high}</small>"));
+        }
+        let counted = reports.iter().filter(|report| is_counted(report, reports)).count();
+        if figures.len() < counted {
+            out.push_str(&format!("<small>{} of {counted} runs</small>", figures.len()));
         }
         out
     }
@@ -125,9 +74,12 @@ impl Metric {
     /// The figure of each round, where it has it and counts.
     fn rounds(&self, reports: &[Report]) -> Vec<Option<f64>> {
         let is_told = |report: &&Report| {
-            is_counted(report, reports) && (!self.is_latency || is_believed(report))
+            is_counted(report, reports) && (!self.of.is_latency() || is_believed(report))
         };
-        reports.iter().map(|report| Some(report).filter(is_told).and_then(self.figure)).collect()
+        reports
+            .iter()
+            .map(|report| Some(report).filter(is_told).and_then(|it| self.of.of(it)))
+            .collect()
     }
 }
 
