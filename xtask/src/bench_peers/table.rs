@@ -87,7 +87,7 @@ impl Table {
     pub fn markdown(&self, is_interrupted: bool) -> String {
         let Self { machine, rounds, how, .. } = self;
         // How many rounds the last load came to, its note says.
-        let at_most = if is_interrupted { "at most " } else { "" };
+        let at_most = if is_interrupted { "At most " } else { "" };
         let mut out = format!("{machine}. {at_most}{rounds} {how}\n\n");
         let _ = writeln!(out, "| {} |", COLUMNS.join(" | "));
         out.push_str("|---|---|");
@@ -200,7 +200,7 @@ mod tests {
         table.add_failure(&WORKS[1], "memtide ended");
         assert!(table.has_failures());
         expect![[r#"
-            here. at most 2 rounds of 5s each
+            here. At most 2 rounds of 5s each
 
             | load | server | CPU us/request | ratio | replies/s | p50 us | p99 us | peak MiB | KiB/idle connection |
             |---|---|--:|--:|--:|--:|--:|--:|--:|

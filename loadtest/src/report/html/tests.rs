@@ -287,3 +287,15 @@ fn empty() -> Report {
     report.ended = Ended::Failed("cache.example:11211: connection refused".to_owned());
     report
 }
+
+#[test]
+fn failures_are_in_a_warning_colour_where_there_are_any() {
+    let quiet = render(&Sample::quiet("quiet", 5, 90.0).report(1));
+    let troubled = render(&with_resets(Sample::quiet("troubled", 5, 90.0).report(1)));
+    let tile =
+        |count: &str, class: &str| format!("<dt>Broken connections</dt><dd><b{class}>{count}</b>");
+    assert!(quiet.contains(&tile("0", "")), "{}", body(&quiet));
+    assert!(quiet.contains("<p>None: no error reply"), "{}", body(&quiet));
+    assert!(troubled.contains(&tile("18", " class=\"alarm\"")), "{}", body(&troubled));
+    assert!(troubled.contains("<p>18 requests without reply.</p>"), "{}", body(&troubled));
+}
