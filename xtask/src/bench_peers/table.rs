@@ -15,6 +15,7 @@ pub struct Table {
     how: String,
     rows: Vec<[String; COLUMNS.len()]>,
     notes: Vec<String>,
+    has_untold_latencies: bool,
     failures: usize,
 }
 
@@ -48,7 +49,15 @@ impl Table {
             arguments.duration,
         );
         let rounds = rounds(arguments.rounds);
-        Self { machine, rounds, how, rows: Vec::new(), notes: Vec::new(), failures: 0 }
+        Self {
+            machine,
+            rounds,
+            how,
+            rows: Vec::new(),
+            notes: Vec::new(),
+            has_untold_latencies: false,
+            failures: 0,
+        }
     }
 
     /// Takes in what a load came to.
@@ -65,8 +74,17 @@ impl Table {
                 ));
             }
         }
-        let notes = comparison.notes.iter().map(|note| format!("{}: {note}", work.name));
-        self.notes.extend(notes);
+        let untold = comparison.endpoints.iter().filter(|it| !it.figures.contains_key("p50_us"));
+        let untold: Vec<_> =
+            untold.map(|it| format!("{}: the latency of", it.endpoint.name)).collect();
+        for note in &comparison.notes {
+            // One for each cell without a latency would hide the others.
+            if untold.iter().any(|begin| note.starts_with(begin)) {
+                self.has_untold_latencies = true;
+            } else {
+                self.notes.push(format!("{}: {note}", work.name));
+            }
+        }
         if comparison.ended.how == "failed" {
             self.add_failure(work, comparison.ended.why.as_deref().unwrap_or_default());
         }
@@ -95,6 +113,12 @@ impl Table {
         out.push('\n');
         for row in &self.rows {
             let _ = writeln!(out, "| {} |", row.join(" | "));
+        }
+        if self.has_untold_latencies {
+            out.push_str(
+                "\nWhere there is no latency, none of the runs had one to be believed: the server took \
+                 all cores, the generator's too, or the generator was at its limit.\n",
+            );
         }
         if !self.notes.is_empty() {
             out.push('\n');
@@ -193,6 +217,7 @@ mod tests {
             how: "of 5s each".to_owned(),
             rows: Vec::new(),
             notes: Vec::new(),
+            has_untold_latencies: false,
             failures: 0,
         };
         table.add(&WORKS[0], serde_json::from_str(JSON).unwrap());
@@ -207,8 +232,9 @@ mod tests {
             | get and set 9:1, 50 connections | memcached-tls | 18.20 | 1 | 101234 | 480 | 1480 | 100.0 | - |
             |  | memtide | 9.10 | 0.50 | 131234 | - | - | - | 2.0 |
 
+            Where there is no latency, none of the runs had one to be believed: the server took all cores, the generator's too, or the generator was at its limit.
+
             - mixed, memtide: 0 error replies, 3 requests without reply, 1 broken connections
-            - mixed: memtide: the latency of 1 of 2 runs is not believed and left out: late
             - pipeline: failed: memtide ended
 
             Interrupted: not all loads are there.

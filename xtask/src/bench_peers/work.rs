@@ -19,8 +19,9 @@ impl Work {
     }
 }
 
-/// Every load is a closed loop, so that each peer is asked for all that it has.
-pub const WORKS: [Work; 10] = [
+/// All but one are closed loops, so that each peer is asked for all that it has. The open one is for
+/// the latencies, at a rate that every peer and the generator beside it can keep on two cores.
+pub const WORKS: [Work; 11] = [
     Work {
         name: "mixed",
         what: "get and set 9:1, 50 connections",
@@ -55,6 +56,11 @@ pub const WORKS: [Work; 10] = [
         name: "one",
         what: "get and set 9:1, 1 connection, one request at a time",
         flags: &["--mix", "get=90,set=10", "--value-size", "100", "--fill", "--connections", "1"],
+    },
+    Work {
+        name: "rate",
+        what: "get and set 9:1 at 10,000/s, 50 connections",
+        flags: &["--mix", "get=90,set=10", "--value-size", "100", "--fill", "--rate", "10k"],
     },
     Work {
         name: "handshakes",
