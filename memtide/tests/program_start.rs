@@ -116,10 +116,11 @@ fn healthcheck_asks_the_admin_address() {
     assert_eq!(healthcheck(&admin, &[]), (0, "ok\n".to_owned()));
     assert_eq!(healthcheck(&admin, &["--ready"]), (0, "ok\n".to_owned()));
 
-    // A command without its data block holds the drain open.
+    // A command without its data block holds the drain open. The reply to the one before it, in the
+    // same record, says that it has arrived.
     let mut client = Client::tls(memtide.address(), memtide.tls());
-    client.send(b"set a 0 0 3\r\n").unwrap();
-    client.send(b"mn\r\n").unwrap();
+    client.send(b"mn\r\nset a 0 0 3\r\n").unwrap();
+    assert_eq!(client.read_reply().unwrap(), b"");
     memtide.signal(Signal::TERM);
     wait_until("the drain", PATIENCE, || (memtide.get("/readyz").status == 503).then_some(()));
     assert_eq!(healthcheck(&admin, &[]), (0, "ok\n".to_owned()), "draining is no illness");
