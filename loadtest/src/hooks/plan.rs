@@ -2,6 +2,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::workload::quantity;
+
 /// A command and its moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hook {
@@ -29,27 +31,13 @@ pub fn plan(words: &[String]) -> Result<Vec<Hook>, HookError> {
     let mut hooks = Vec::with_capacity(words.len() / 2);
     for pair in words.chunks(2) {
         let time = &pair[0];
-        let at = time_of(time).ok_or_else(|| HookError::Time(time.clone()))?;
+        let at = quantity::time(time).map_err(|_| HookError::Time(time.clone()))?;
         let command = pair.get(1).filter(|command| !command.trim().is_empty());
         let command = command.ok_or_else(|| HookError::NoCommand(time.clone()))?.clone();
         hooks.push(Hook { at, command });
     }
     hooks.sort_by_key(|hook| hook.at);
     Ok(hooks)
-}
-
-/// `500ms`, `10s` or `10`, `1.5m`, `1h`.
-fn time_of(text: &str) -> Option<Duration> {
-    let unit_at = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(unit_at);
-    let unit_secs = match unit {
-        "ms" => 0.001,
-        "s" | "" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        _ => return None,
-    };
-    Duration::try_from_secs_f64(number.parse::<f64>().ok()? * unit_secs).ok()
 }
 
 #[cfg(test)]
