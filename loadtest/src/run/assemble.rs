@@ -5,34 +5,25 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::collect::{ratio, seconds};
 use super::{Measured, RunSettings, trust};
 use crate::drive::PhaseEnd;
-use crate::endpoint::Preflight;
 use crate::measure::{percentiles, summary};
 use crate::report::{
     CommandRow, Ended, EndpointFacts, ErrorCount, GeneratorFacts, Mark, Report, Second,
     ServerFacts, Totals, TroubleCount,
 };
-use crate::verify::Verdict;
 
-/// What is known of a run beside what its threads counted.
-#[derive(Debug, Default)]
+/// What was seen around a run, beside what its threads counted.
+#[derive(Debug)]
 pub struct Facts {
-    /// What the endpoint said of itself.
-    pub preflight: Option<Preflight>,
     /// The plan, as pairs to be shown.
     pub plan: Vec<(String, String)>,
     /// What happened when.
     pub marks: Vec<Mark>,
     /// What it cost the endpoint's processes.
     pub server: Option<ServerFacts>,
-    /// Items that the endpoint evicted meanwhile.
-    pub evictions: Option<u64>,
-    /// What the checker says.
-    pub verdict: Option<Verdict>,
-    /// What ended the run early.
-    pub failure: Option<String>,
 }
 
-/// Makes the report of a run.
+/// Makes the report of a run. What only the whole of it tells (who the endpoint is, evictions, the
+/// verdict, a trace that failed) is still to be put in.
 #[must_use]
 pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) -> Report {
     let Measured { seconds: times, began_at, ends, connecting, collection, .. } = measured;
@@ -58,11 +49,11 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
     Report {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         began_at_ms: millis(began_at),
-        endpoint: endpoint_facts(settings, facts.preflight),
+        endpoint: endpoint_facts(settings),
         plan: facts.plan,
         is_open_loop: settings.is_open_loop,
         measured_s,
-        ended: ended(&ends, facts.failure),
+        ended: ended(&ends),
         totals: totals(&collection, connected.counts, settings.is_open_loop),
         latency,
         connecting: summary(&connected.connecting.unwrap_or_default()),
@@ -76,8 +67,8 @@ pub fn report<T>(settings: &RunSettings, measured: Measured<T>, facts: Facts) ->
         marks: facts.marks.into_iter().filter(|it| it.at_s >= begin_s).collect(),
         generator,
         server: facts.server,
-        evictions: facts.evictions,
-        verdict: facts.verdict,
+        evictions: None,
+        verdict: None,
     }
 }
 
@@ -86,14 +77,12 @@ fn millis(time: SystemTime) -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn endpoint_facts(settings: &RunSettings, preflight: Option<Preflight>) -> EndpointFacts {
-    let (transport, server_version) =
-        preflight.map(|it| (it.transport, it.server_version)).unwrap_or_default();
+fn endpoint_facts(settings: &RunSettings) -> EndpointFacts {
     EndpointFacts {
         name: settings.endpoint.name.clone(),
         address: settings.endpoint.address.clone(),
-        transport,
-        server_version,
+        transport: String::new(),
+        server_version: String::new(),
     }
 }
 
@@ -104,10 +93,7 @@ fn mean(measured: &[&Second], figure: impl Fn(&Second) -> f64) -> f64 {
     if length > 0.0 { sum / length } else { 0.0 }
 }
 
-fn ended(ends: &[PhaseEnd], failure: Option<String>) -> Ended {
-    if let Some(failure) = failure {
-        return Ended::Failed(failure);
-    }
+fn ended(ends: &[PhaseEnd]) -> Ended {
     if ends.contains(&PhaseEnd::Stopped) {
         Ended::Interrupted
     } else if ends.iter().all(|&end| end == PhaseEnd::Traffic) {

@@ -108,7 +108,6 @@ impl<'p> Surroundings<'p> {
             plan: plan.shown.clone(),
             marks,
             server: self.server(measured.measured_s(), measured.replies_in_time()),
-            ..Facts::default()
         }
     }
 
