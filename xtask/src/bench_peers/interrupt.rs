@@ -54,13 +54,22 @@ impl Interrupt {
     /// When the system refuses.
     pub fn wait(&self, mut child: Child) -> io::Result<ExitStatus> {
         let pid = Pid::from_child(&child);
-        self.state().child = Some(pid);
+        self.watch(pid);
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         let wait = || rustix::process::waitid(WaitId::Pid(pid), ended);
         while wait().is_err_and(|error| error == rustix::io::Errno::INTR) {}
         // It is reaped only when no signal can be meant for its id any more.
         self.state().child = None;
         child.wait()
+    }
+
+    /// Signals are for this child from now on, and one that came before it was known is too.
+    fn watch(&self, pid: Pid) {
+        let mut state = self.state();
+        state.child = Some(pid);
+        if state.is_set {
+            let _ = rustix::process::kill_process(pid, Signal::INT);
+        }
     }
 
     fn set(&self) {
