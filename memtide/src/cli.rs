@@ -110,8 +110,8 @@ fn command() -> clap::Command {
         .version(env!("CARGO_PKG_VERSION"))
         .about("A self-hosted serverless Memcached: one TLS endpoint, metered, in one program")
         .after_help(
-            "Every flag is also a variable (--read-port: MEMTIDE_READ_PORT) and a key of the \
-             configuration file (read_port). Flags win over variables, and those over the file.",
+            "Every flag of serve is also a variable (--read-port: MEMTIDE_READ_PORT) and a key of \
+             the configuration file (read_port). Flags win over variables, and those over the file.",
         )
         .args(arguments())
         .args_conflicts_with_subcommands(true)
