@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Loads a memcached endpoint and reports throughput, latency and errors.
+/// Load a memcached endpoint, measure it, and check its consistency
 #[derive(Args, Clone, Debug, Default)]
 pub struct Arguments {
     /// What to load: HOST:PORT, tls://HOST:PORT or plain://HOST:PORT, with NAME= before it to name

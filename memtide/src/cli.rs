@@ -120,10 +120,7 @@ fn command() -> clap::Command {
                 .about("All in one process: proxy and engine (the default)")
                 .args(arguments()),
         )
-        .subcommand(Arguments::augment_args(
-            clap::Command::new(LOADTEST)
-                .about("Load a memcached endpoint, measure it, and check its consistency"),
-        ))
+        .subcommand(Arguments::augment_args(clap::Command::new(LOADTEST)))
         .subcommand(
             clap::Command::new("config")
                 .about("Look at the configuration")

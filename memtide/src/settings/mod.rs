@@ -29,7 +29,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("bind", "ADDRESSES", None, "IP addresses to listen on, parted by commas; all where none is given"),
     setting!("port", "PORT", Some("11211"), "Primary port (TLS); 0 takes a free one"),
     setting!("read-port", "PORT", Some("11212"), "Read-optimized port (TLS); 0 takes a free one"),
-    setting!("admin", "ADDRESS:PORT", Some("127.0.0.1:9150"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/cache"),
+    setting!("admin", "ADDRESS:PORT", Some("127.0.0.1:9150"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/cache, /v1/events"),
     setting!("advertise", "HOST", None, "Host name that clients are told; this host's where none is given"),
     setting!("data-dir", "DIR", Some("memtide-data"), "Directory for what memtide makes itself, such as its certificates"),
     setting!("tls-cert", "FILE", None, "PEM certificate chain of the server; made in the data directory where none is given"),
