@@ -36,7 +36,8 @@ fn with_a_large_item() -> (Memtide, Client, String) {
 fn check_growth(memtide: &Memtide, before: u64, requests: usize) {
     let unread = u64::try_from(requests * VALUE_BYTES).unwrap();
     assert!(unread > 2 * GROWTH_BYTES_MAX, "{requests} requests would not have shown growth");
-    let growth = peak_rss_bytes(memtide.pid()) - before;
+    // The kernel sums its per-CPU counts when asked, so a peak may be told a little lower later.
+    let growth = peak_rss_bytes(memtide.pid()).saturating_sub(before);
     assert!(growth < GROWTH_BYTES_MAX, "{growth} bytes for {unread} bytes of unread replies");
     // Another client is served meanwhile.
     assert_eq!(memtide.connect().ask(b"get absent\r\n").unwrap(), "END\r\n");

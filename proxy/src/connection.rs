@@ -21,6 +21,8 @@ pub enum End {
     Session,
     /// We asked it to.
     Kicked(Kick),
+    /// It goes on with this core.
+    Moves(usize),
     /// The socket or the TLS layer failed.
     Failed(io::Error),
 }
@@ -50,6 +52,10 @@ pub struct Connection {
     peer_is_done: bool,
     /// The last execution did all that a turn may.
     is_turn_over: bool,
+    /// Whether it executed anything since it was polled.
+    has_served: bool,
+    /// For [`Spread::saw`](crate::spread::Spread::saw).
+    seen_tick: u32,
 }
 
 impl Connection {
@@ -70,6 +76,8 @@ impl Connection {
             ending: None,
             peer_is_done: false,
             is_turn_over: false,
+            has_served: false,
+            seen_tick: 0,
         };
         let end = loop {
             match poll_fn(|cx| connection.poll_serve(cx)).await {
@@ -90,6 +98,7 @@ impl Connection {
         // Nothing of another connection may be left, however its turn ended.
         scratch.plain.clear();
         scratch.replies.clear();
+        self.has_served = false;
         match self.take_early(scratch).and_then(|()| self.drive(cx, scratch)) {
             Ok(poll) => poll,
             Err(error) => Poll::Ready(Turn::Ended(End::Failed(error))),
@@ -164,11 +173,19 @@ impl Connection {
         }
     }
 
-    /// Nothing to read and nothing to send. A drain lets an unfinished command arrive.
+    /// Nothing to read and nothing to send. A drain lets an unfinished command arrive, and so does
+    /// the way to another core.
     fn idle(&self, kick: Kick) -> Poll<Turn> {
+        let is_between_commands = self.carry.is_empty() && !self.session.is_swallowing();
         match kick {
+            Kick::None | Kick::Stall if self.has_served && is_between_commands => {
+                match self.core.shared.spread.take_order(self.core.index) {
+                    Some(to) => Poll::Ready(Turn::Ended(End::Moves(to))),
+                    None => Poll::Pending,
+                }
+            }
             Kick::None | Kick::Stall => Poll::Pending,
-            Kick::Drain if !self.carry.is_empty() || self.session.is_swallowing() => Poll::Pending,
+            Kick::Drain if !is_between_commands => Poll::Pending,
             Kick::Drain | Kick::Idle => Poll::Ready(Turn::Ended(End::Kicked(kick))),
         }
     }
@@ -186,6 +203,8 @@ impl Connection {
     fn execute(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         let started = Instant::now();
         self.registered.moved_bytes(self.core.clock.age_secs(started));
+        self.core.shared.spread.saw(self.core.index, &mut self.seen_tick);
+        self.has_served = true;
         let is_carried = !self.carry.is_empty();
         if is_carried {
             take_in(&mut self.carry, &scratch.plain, self.needed);

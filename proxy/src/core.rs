@@ -1,24 +1,27 @@
 //! One core: a thread with its own runtime, its connections, and what they share.
 
 use std::cell::RefCell;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use memtide_service::tls::Tls;
+use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
-use tokio::task::LocalSet;
 
-use crate::admission;
+use crate::admission::{self, Arrival};
 use crate::client_log::ClientLog;
 use crate::clock::Clock;
 use crate::counters::CoreCounters;
 use crate::execute::Executor;
 use crate::limits;
-use crate::listener::Accepted;
+use crate::listener;
 use crate::registry::{Patience, Registry};
 use crate::session::Batch;
 use crate::shared::Shared;
+use crate::spread;
 
 /// Buffers that the connections of a core use in turn.
 pub struct Scratch {
@@ -46,6 +49,10 @@ impl Scratch {
 
 /// What the connections of one core share; never leaves its thread.
 pub struct Core {
+    /// Its number.
+    pub index: usize,
+    /// The ways to all cores, while there is anything to hand over.
+    pub peers: Vec<mpsc::WeakSender<Arrival>>,
     /// What all cores share.
     pub shared: Arc<Shared>,
     /// Certificates, and what is agreed with clients.
@@ -74,51 +81,91 @@ impl Core {
     }
 }
 
-/// The way to a core's thread.
-pub struct CoreHandle {
-    /// Where accepted sockets go.
-    pub accepted: mpsc::Sender<Accepted>,
-    /// Ends when the core has closed its last connection.
-    pub thread: std::thread::JoinHandle<()>,
+/// A core that is to be started.
+pub struct Seat {
+    /// Its number.
+    pub index: usize,
+    /// What comes to it.
+    pub incoming: mpsc::Receiver<Arrival>,
+    /// The ways to all cores.
+    pub peers: Vec<mpsc::WeakSender<Arrival>>,
+    /// What only the first core has.
+    pub doors: Option<Doors>,
 }
 
-/// Starts core `index`.
+/// The listening sockets, and the ways to the cores, which close with them.
+pub struct Doors {
+    /// Both ports'.
+    pub listeners: Vec<std::net::TcpListener>,
+    /// By core.
+    pub cores: Vec<mpsc::Sender<Arrival>>,
+}
+
+/// Starts a core's thread, which ends when the core has closed its last connection.
 ///
 /// # Errors
 /// Where the operating system gives no thread or no event queue.
-pub fn spawn(shared: &Arc<Shared>, tls: &Arc<Tls>, index: usize) -> std::io::Result<CoreHandle> {
-    let (accepted, incoming) = mpsc::channel(limits::HANDOFF_MAX);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+pub fn spawn(shared: &Arc<Shared>, tls: &Arc<Tls>, seat: Seat) -> io::Result<JoinHandle<()>> {
     let (shared, tls) = (Arc::clone(shared), Arc::clone(tls));
-    let thread =
-        std::thread::Builder::new().name(format!("memtide-core-{index}")).spawn(move || {
-            let core = Rc::new(Core {
-                counters: Arc::clone(&shared.counters[index]),
-                shared,
-                tls,
-                scratch: RefCell::new(Scratch::new()),
-                clock: Clock::new(),
-                client_log: ClientLog::default(),
-                registry: Rc::default(),
-            });
-            let local = LocalSet::new();
-            runtime.block_on(local.run_until(run(core, index, incoming)));
-        })?;
-    Ok(CoreHandle { accepted, thread })
+    let (started, has_started) = std::sync::mpsc::sync_channel(1);
+    let name = format!("memtide-core-{}", seat.index);
+    let thread = std::thread::Builder::new().name(name).spawn(move || {
+        let (runtime, result) = match build_runtime() {
+            Ok(runtime) => (Some(runtime), Ok(())),
+            Err(error) => (None, Err(error)),
+        };
+        // Who waits for it does so until it comes.
+        let _ = started.send(result);
+        if let Some(runtime) = runtime {
+            runtime.block_on(serve(shared, tls, seat));
+        }
+    })?;
+    has_started.recv().map_err(io::Error::other)??;
+    Ok(thread)
+}
+
+fn build_runtime() -> io::Result<LocalRuntime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build_local(LocalOptions::default())
+}
+
+async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, seat: Seat) {
+    let Seat { index, incoming, peers, doors } = seat;
+    shared.spread.started(index, tokio::runtime::Handle::current().metrics());
+    let core = Rc::new(Core {
+        index,
+        peers,
+        counters: Arc::clone(&shared.counters[index]),
+        shared,
+        tls,
+        scratch: RefCell::new(Scratch::new()),
+        clock: Clock::new(),
+        client_log: ClientLog::default(),
+        registry: Rc::default(),
+    });
+    let mut helpers = tokio::task::JoinSet::new();
+    helpers.spawn_local(tick(Rc::clone(&core)));
+    if let Some(Doors { listeners, cores }) = doors {
+        for listener in listeners {
+            helpers.spawn_local(listener::accept_loop(listener, Rc::clone(&core), cores.clone()));
+        }
+        if core.peers.len() > 1 {
+            helpers.spawn_local(spread::run(Rc::clone(&core)));
+        }
+    }
+    run(core, incoming).await;
 }
 
 /// Serves until the listeners are gone and the drain has closed every connection, or the drain's
 /// time is over.
-async fn run(core: Rc<Core>, index: usize, mut incoming: mpsc::Receiver<Accepted>) {
-    let ticker = tokio::task::spawn_local(tick(Rc::clone(&core), index));
+async fn run(core: Rc<Core>, mut incoming: mpsc::Receiver<Arrival>) {
     let mut draining = core.shared.drain.draining();
     let mut tasks = tokio::task::JoinSet::new();
     let mut is_draining = false;
     loop {
         tokio::select! {
-            socket = incoming.recv() => match socket {
-                Some(socket) => {
-                    tasks.spawn_local(admission::admit(Rc::clone(&core), socket));
+            arrival = incoming.recv() => match arrival {
+                Some(arrival) => {
+                    tasks.spawn_local(admission::welcome(Rc::clone(&core), arrival));
                 }
                 None => break,
             },
@@ -134,11 +181,10 @@ async fn run(core: Rc<Core>, index: usize, mut incoming: mpsc::Receiver<Accepted
         () = async { while tasks.join_next().await.is_some() {} } => {}
         () = core.shared.drain.stopped() => {}
     }
-    ticker.abort();
 }
 
 /// The core's housekeeping: the wall clock, overdue connections, and its share of the store's.
-async fn tick(core: Rc<Core>, index: usize) {
+async fn tick(core: Rc<Core>) {
     let mut interval = tokio::time::interval(Duration::from_millis(250));
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let patience = Patience {
@@ -149,14 +195,14 @@ async fn tick(core: Rc<Core>, index: usize) {
     loop {
         interval.tick().await;
         core.clock.adjust();
-        core.shared.ticked(index);
+        core.shared.ticked(core.index);
         let now = Instant::now();
         core.registry.kick_overdue(core.clock.age_secs(now), patience);
         if now.duration_since(given_back) >= limits::GIVE_BACK_INTERVAL {
             (core.shared.config.give_back_memory)();
             given_back = now;
         }
-        if index == 0 {
+        if core.index == 0 {
             for _ in 0..limits::MAINTAIN_STEPS_MAX {
                 if !core.shared.maintain(core.clock.unix_secs(now)) {
                     break;

@@ -185,6 +185,8 @@ counters! {
     handshakes_failed,
     /// Connections that spoke plaintext.
     plaintext_connections,
+    /// Connections handed to another core.
+    connections_moved,
     /// Connections closed for being idle.
     idle_kicks,
     /// Connections closed for leaving their replies unread.

@@ -107,6 +107,16 @@ fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
             "Client connections refused over the maximum.",
             shared.connections_rejected.load(Ordering::Relaxed),
         ),
+        gauge(
+            "memtide_cores_serving",
+            "Cores that client connections gather on: as few as carry the load.",
+            as_double(shared.spread.serving() as u64),
+        ),
+        counter(
+            "memtide_connections_moved_total",
+            "Connections that went on with another core.",
+            totals.connections_moved,
+        ),
         counters(
             "memtide_connections_kicked_total",
             "Client connections that we closed, by reason.",

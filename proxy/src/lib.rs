@@ -1,7 +1,7 @@
 //! The proxy: TLS listeners, sessions, metering, and the in-process node behind them.
 //!
-//! Life of a batch of commands: `listener` accepts a socket and picks a core; `admission` shakes
-//! hands; `connection` reads once, hands the plaintext to `session`, which parses, has
+//! Life of a batch of commands: `listener` accepts a socket and `spread` picks a core; `admission`
+//! shakes hands; `connection` reads once, hands the plaintext to `session`, which parses, has
 //! `execute` run each command on the store, meters it and collects the replies; `transport`
 //! encrypts and writes them in one go.
 
@@ -14,11 +14,13 @@ mod core;
 mod counters;
 mod execute;
 mod exposition;
+mod farewell;
 pub mod limits;
 mod listener;
 mod registry;
 mod session;
 mod shared;
+mod spread;
 mod start;
 mod stats;
 mod transport;

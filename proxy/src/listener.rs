@@ -1,37 +1,30 @@
 //! The listening sockets, and the spread of what they accept over the cores.
 
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use memtide_service::logging::{Admit, Limiter};
-use socket2::TcpKeepalive;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use crate::admission::{Arrival, Guest};
+use crate::core::Core;
 use crate::limits;
-use crate::shared::{Place, Shared};
 
-/// A client that was accepted and not yet spoken to.
-pub struct Accepted {
-    /// Its socket, not blocking.
-    pub stream: TcpStream,
-    /// Where it comes from.
-    pub peer: SocketAddr,
-    /// Its place among the connections.
-    pub place: Place,
-}
-
-/// Accepts until the drain begins; the socket closes with the return.
+/// Accepts until the drain begins; the socket closes with the return. `core` is the one that calls,
+/// `cores` are the ways to all.
 pub async fn accept_loop(
     listener: std::net::TcpListener,
-    shared: Arc<Shared>,
-    cores: Vec<mpsc::Sender<Accepted>>,
+    core: Rc<Core>,
+    cores: Vec<mpsc::Sender<Arrival>>,
 ) {
-    let mut draining = shared.drain.draining();
+    let mut draining = core.shared.drain.draining();
     let mut errors = Limiter::new(limits::ACCEPT_ERRORS_LOGGED_MAX, Duration::from_secs(60));
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+    let listener = match prepare(&listener).and_then(|()| TcpListener::from_std(listener)) {
         Ok(listener) => listener,
         Err(error) => {
             tracing::error!(%error, "failed to watch a listener");
@@ -44,10 +37,7 @@ pub async fn accept_loop(
             () = &mut draining => return,
         };
         match accepted {
-            Ok((stream, peer)) => match stream.into_std() {
-                Ok(stream) => hand_over(&shared, &cores, stream, peer).await,
-                Err(error) => tracing::debug!(%peer, %error, "failed to take over a connection"),
-            },
+            Ok((stream, peer)) => hand_over(&core, &cores, stream, peer).await,
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 if let Admit::Log { suppressed } = errors.admit(Instant::now()) {
@@ -60,6 +50,16 @@ pub async fn accept_loop(
     }
 }
 
+/// Accepted sockets inherit these options from their listener, as Linux has it.
+fn prepare(listener: &std::net::TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    let keepalive = TcpKeepalive::new()
+        .with_time(limits::KEEPALIVE_IDLE)
+        .with_interval(limits::KEEPALIVE_INTERVAL);
+    socket.set_tcp_keepalive(&keepalive)
+}
+
 /// accept(2) reports errors that the new socket had already.
 fn is_of_the_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
@@ -67,28 +67,25 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 }
 
 async fn hand_over(
-    shared: &Arc<Shared>,
-    cores: &[mpsc::Sender<Accepted>],
+    core: &Core,
+    cores: &[mpsc::Sender<Arrival>],
     stream: TcpStream,
     peer: SocketAddr,
 ) {
-    shared.connections_total.fetch_add(1, Ordering::Relaxed);
-    let core = shared.least_loaded_core();
-    let Some(place) = shared.admit(core) else { return };
+    core.shared.connections_total.fetch_add(1, Ordering::Relaxed);
+    let to = core.shared.spread.place();
+    let Some(place) = core.shared.admit(to) else { return };
     // A socket for both families sees IPv4 peers as mapped; people do not.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    if let Err(error) = prepare(&stream) {
-        tracing::debug!(%peer, %error, "failed to prepare a connection");
-        return;
-    }
+    let guest = Guest { peer, place };
+    let arrival = if to == core.index {
+        Arrival::Accepted(stream, guest)
+    } else {
+        match stream.into_std() {
+            Ok(stream) => Arrival::Sent(stream, guest),
+            Err(error) => return tracing::debug!(%peer, %error, "failed to hand over a connection"),
+        }
+    };
     // A core that has gone takes its sockets with it: the process ends.
-    let _ = cores[core].send(Accepted { stream, peer, place }).await;
-}
-
-fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new()
-        .with_time(limits::KEEPALIVE_IDLE)
-        .with_interval(limits::KEEPALIVE_INTERVAL);
-    socket2::SockRef::from(stream).set_tcp_keepalive(&keepalive)
+    let _ = cores[to].send(arrival).await;
 }

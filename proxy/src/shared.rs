@@ -14,6 +14,7 @@ use memtide_service::drain::DrainWatch;
 use crate::config::ProxyConfig;
 use crate::counters::{CoreCounters, Totals};
 use crate::limits;
+use crate::spread::Spread;
 
 /// See the module.
 pub struct Shared {
@@ -25,8 +26,10 @@ pub struct Shared {
     pub drain: DrainWatch,
     /// One a core.
     pub counters: Vec<Arc<CoreCounters>>,
-    /// Connections of each core as its ticker saw them, for the spread.
+    /// Open connections of each core.
     pub open_connections: Vec<AtomicUsize>,
+    /// Which cores serve.
+    pub spread: Spread,
     /// When each core's ticker ran last, in milliseconds of uptime.
     ticked_millis: Vec<AtomicU64>,
     /// Connections accepted.
@@ -72,6 +75,16 @@ pub struct Place {
 }
 
 impl Place {
+    /// The connection goes on with another core.
+    pub fn moves_to(&mut self, core: usize) {
+        if let Some(from) = self.core.replace(core) {
+            let open = &self.shared.open_connections;
+            // In this order, so that the sum is never too small.
+            open[core].fetch_add(1, Ordering::Relaxed);
+            open[from].fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether the connection is within the maximum.
     pub fn is_served(&self) -> bool {
         self.core.is_some()
@@ -100,6 +113,7 @@ impl Shared {
             store,
             drain,
             counters: (0..config.threads).map(|_| Arc::default()).collect(),
+            spread: Spread::new(config.threads),
             open_connections: (0..config.threads).map(|_| AtomicUsize::new(0)).collect(),
             ticked_millis: (0..config.threads).map(|_| AtomicU64::new(0)).collect(),
             connections_total: AtomicU64::new(0),
@@ -134,12 +148,6 @@ impl Shared {
     /// Open client connections.
     pub fn connections_open(&self) -> usize {
         self.open_connections.iter().map(|open| open.load(Ordering::Relaxed)).sum()
-    }
-
-    /// The core with the fewest connections.
-    pub fn least_loaded_core(&self) -> usize {
-        let loads = self.open_connections.iter().map(|open| open.load(Ordering::Relaxed));
-        loads.enumerate().min_by_key(|&(_, load)| load).map_or(0, |(core, _)| core)
     }
 
     /// Waits for the rate limit of handshakes.

@@ -9,11 +9,12 @@ use memtide_service::drain::DrainWatch;
 use memtide_service::metrics::Source;
 use memtide_service::tls::Tls;
 use prometheus::proto::MetricFamily;
+use tokio::sync::mpsc;
 
 use crate::config::ProxyConfig;
-use crate::core::{self, CoreHandle};
+use crate::core::{self, Doors, Seat};
 use crate::exposition;
-use crate::listener;
+use crate::limits;
 use crate::shared::Shared;
 
 /// The sockets of both ports, bound before anything runs.
@@ -29,7 +30,6 @@ pub struct Listeners {
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
-    acceptor: JoinHandle<()>,
     cores: Vec<JoinHandle<()>>,
 }
 
@@ -49,13 +49,17 @@ impl Proxy {
             let port = listener.local_addr()?.port();
             shared.primary_port.get_or_init(|| port);
         }
-        let cores = (0..shared.config.threads)
-            .map(|index| core::spawn(&shared, tls, index))
-            .collect::<io::Result<Vec<CoreHandle>>>()?;
+        let channels = (0..shared.config.threads).map(|_| mpsc::channel(limits::HANDOFF_MAX));
+        let (senders, receivers): (Vec<_>, Vec<_>) = channels.unzip();
+        let peers: Vec<_> = senders.iter().map(mpsc::Sender::downgrade).collect();
         let listeners = listeners.primary.into_iter().chain(listeners.read_optimized);
-        let acceptor = spawn_acceptor(&shared, &cores, listeners.collect())?;
-        let cores = cores.into_iter().map(|core| core.thread).collect();
-        Ok(Self { shared, acceptor, cores })
+        let mut doors = Some(Doors { listeners: listeners.collect(), cores: senders });
+        let seats = receivers.into_iter().enumerate().map(|(index, incoming)| {
+            let (peers, doors) = (peers.clone(), doors.take());
+            core::spawn(&shared, tls, Seat { index, incoming, peers, doors })
+        });
+        let cores = seats.collect::<io::Result<Vec<_>>>()?;
+        Ok(Self { shared, cores })
     }
 
     /// Reads usage and metrics while the proxy runs.
@@ -64,10 +68,14 @@ impl Proxy {
         Observer(Arc::clone(&self.shared))
     }
 
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Waits until the drain has ended the last connection, or its time is over.
     pub fn join(self) {
-        let threads = std::iter::once(self.acceptor).chain(self.cores);
-        for thread in threads {
+        for thread in self.cores {
             if thread.join().is_err() {
                 tracing::error!("a thread of the proxy panicked");
             }
@@ -124,26 +132,4 @@ impl Source for Observer {
     fn collect(&self) -> Vec<MetricFamily> {
         exposition::families(&self.0)
     }
-}
-
-fn spawn_acceptor(
-    shared: &Arc<Shared>,
-    cores: &[CoreHandle],
-    listeners: Vec<TcpListener>,
-) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let shared = Arc::clone(shared);
-    let cores: Vec<_> = cores.iter().map(|core| core.accepted.clone()).collect();
-    std::thread::Builder::new().name("memtide-accept".into()).spawn(move || {
-        let loops = async {
-            let mut loops = tokio::task::JoinSet::new();
-            for listener in listeners {
-                let (shared, cores) = (Arc::clone(&shared), cores.clone());
-                loops.spawn(listener::accept_loop(listener, shared, cores));
-            }
-            drop(cores);
-            loops.join_all().await
-        };
-        runtime.block_on(loops);
-    })
 }

@@ -1,17 +1,25 @@
 //! One TLS connection's bytes: socket to plaintext and back, through buffers that its core shares.
 //!
-//! The handshake is tokio-rustls'; after it rustls is driven by hand, so that an idle connection
-//! owns no read buffer, and a batch of commands costs one read and one write of the socket.
+//! rustls is driven by hand, so that an idle connection owns no read buffer, and a batch of commands
+//! costs one read and one write of the socket. What the handshake leaves to be sent goes out with
+//! the replies to what came together with its end.
 
 use std::io::{self, IoSlice, Read as _, Write};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::ServerConnection;
+use rustls::{HandshakeKind, ServerConfig, ServerConnection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// A connection after its handshake.
+/// Most bytes of one read while hands are shaken.
+const HANDSHAKE_READ_BYTES: usize = 4 * 1024;
+
+/// First byte of a TLS record that carries a handshake (RFC 8446, section 5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
+
+/// A client's socket and its TLS state.
 pub struct Transport {
     stream: TcpStream,
     tls: Box<ServerConnection>,
@@ -26,12 +34,105 @@ pub enum Received {
     Closed,
 }
 
+/// What a client says first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Greeting {
+    /// The begin of a handshake.
+    Tls,
+    /// Something else, which begins with this byte.
+    Plaintext(u8),
+    /// Nothing: it closed.
+    Nothing,
+}
+
+/// A connection without the core that served it.
+pub struct Detached {
+    stream: std::net::TcpStream,
+    tls: Box<ServerConnection>,
+}
+
 impl Transport {
-    /// Takes over a connection when its handshake is done.
-    pub fn new(stream: TcpStream, mut tls: ServerConnection) -> Self {
+    /// For a socket that was accepted.
+    ///
+    /// # Errors
+    /// Where rustls refuses the configuration.
+    pub fn accept(stream: TcpStream, config: Arc<ServerConfig>) -> io::Result<Self> {
+        let mut tls = ServerConnection::new(config).map_err(io::Error::other)?;
         // The session bounds its output itself, and must be able to hand over a whole item.
         tls.set_buffer_limit(None);
-        Self { stream, tls: Box::new(tls) }
+        Ok(Self { stream, tls: Box::new(tls) })
+    }
+
+    /// Takes the connection from its core; nothing may wait to be sent or executed.
+    ///
+    /// # Errors
+    /// Where the core cannot forget the socket.
+    pub fn detach(self) -> io::Result<Detached> {
+        Ok(Detached { stream: self.stream.into_std()?, tls: self.tls })
+    }
+
+    /// Goes on with a connection of another core.
+    ///
+    /// # Errors
+    /// Where this core cannot watch the socket.
+    pub fn attach(Detached { stream, tls }: Detached) -> io::Result<Self> {
+        Ok(Self { stream: TcpStream::from_std(stream)?, tls })
+    }
+
+    /// Reads what the client says first, without acting on it.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn poll_greeting(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut [u8],
+    ) -> Poll<io::Result<Greeting>> {
+        let wire = &mut wire[..HANDSHAKE_READ_BYTES];
+        let mut said: &[u8] = ready!(self.poll_read(cx, wire))?;
+        Poll::Ready(Ok(match said.first() {
+            None => Greeting::Nothing,
+            Some(&TLS_HANDSHAKE) => {
+                while !said.is_empty() {
+                    self.tls.read_tls(&mut said)?;
+                }
+                Greeting::Tls
+            }
+            Some(&other) => Greeting::Plaintext(other),
+        }))
+    }
+
+    /// Shakes hands after the greeting; what is left to be sent goes out with the first replies.
+    ///
+    /// # Errors
+    /// The socket's, a client that goes away, or one that breaks TLS, who is told so.
+    pub fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut [u8],
+    ) -> Poll<io::Result<Option<HandshakeKind>>> {
+        // Small reads, so that commands that came together with the end stay in the socket: rustls
+        // takes no more plaintext than it has a buffer for.
+        let wire = &mut wire[..HANDSHAKE_READ_BYTES];
+        loop {
+            if let Err(error) = self.tls.process_new_packets() {
+                // The alert; whether it arrives changes nothing.
+                let _ = self.poll_flush(cx);
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+            if !self.tls.is_handshaking() {
+                return Poll::Ready(Ok(self.tls.handshake_kind()));
+            }
+            ready!(self.poll_flush(cx))?;
+            let mut said: &[u8] = ready!(self.poll_read(cx, wire))?;
+            if said.is_empty() {
+                let error = "the client closed the connection";
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)));
+            }
+            while !said.is_empty() {
+                self.tls.read_tls(&mut said)?;
+            }
+        }
     }
 
     /// Appends plaintext that came together with the end of the handshake, after which the peer
@@ -53,9 +154,7 @@ impl Transport {
         wire: &mut [u8],
         plain: &mut Vec<u8>,
     ) -> Poll<io::Result<Received>> {
-        let mut buffer = ReadBuf::new(wire);
-        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
-        let mut rest: &[u8] = buffer.filled();
+        let mut rest: &[u8] = ready!(self.poll_read(cx, wire))?;
         if rest.is_empty() {
             return Poll::Ready(Ok(Received::Closed));
         }
@@ -66,6 +165,17 @@ impl Transport {
             }
         }
         Poll::Ready(Ok(Received::Bytes))
+    }
+
+    fn poll_read<'w>(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &'w mut [u8],
+    ) -> Poll<io::Result<&'w [u8]>> {
+        let mut buffer = ReadBuf::new(wire);
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        let count = buffer.filled().len();
+        Poll::Ready(Ok(&wire[..count]))
     }
 
     fn take_received(&mut self, plain: &mut Vec<u8>) -> io::Result<Received> {
@@ -155,6 +265,10 @@ impl Write for SocketWriter<'_, '_> {
     }
 
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        // send(2) does less than writev(2).
+        if let [slice] = slices {
+            return self.write(slice);
+        }
         Self::or_would_block(Pin::new(&mut *self.stream).poll_write_vectored(self.cx, slices))
     }
 
@@ -165,10 +279,8 @@ impl Write for SocketWriter<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use rustls::pki_types::PrivateKeyDer;
-    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
     use super::*;
 
@@ -225,7 +337,7 @@ mod tests {
             give(&mut server, &flight);
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let mut transport = Transport::new(stream, server);
+            let mut transport = Transport { stream, tls: Box::new(server) };
             let mut plain = Vec::new();
             assert_eq!(transport.take_early(&mut plain).unwrap(), expected);
             assert_eq!(plain, b"mn\r\n");

@@ -1,0 +1,142 @@
+//! Connections that move with nearly every request, seen by their clients.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memtide_service::drain::Drain;
+use memtide_service::tls::{Identity, Tls, TlsSettings};
+use memtide_topology::HashSeed;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+use super::plan::Move;
+use crate::ProxyConfig;
+use crate::shared::Shared;
+use crate::start::{Listeners, Proxy};
+
+const CORES: usize = 3;
+const PATIENCE: Duration = Duration::from_secs(60);
+
+type Client = StreamOwned<ClientConnection, TcpStream>;
+
+struct Site {
+    _dir: tempfile::TempDir,
+    proxy: Proxy,
+    shared: Arc<Shared>,
+    drain: Drain,
+    client_config: Arc<ClientConfig>,
+    port: u16,
+}
+
+impl Site {
+    fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let identity = Identity::Made { dir: dir.path().to_owned(), names: vec![] };
+        let (tls, _) = Tls::open(TlsSettings { identity, client_ca: None }).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let listeners = Listeners { primary: vec![listener], read_optimized: vec![] };
+        let drain = Drain::new();
+        let proxy = Proxy::start(config(), listeners, &Arc::new(tls), drain.watch()).unwrap();
+        let shared = Arc::clone(proxy.shared());
+        let client_config = trusting(&dir.path().join("ca.pem"));
+        Self { _dir: dir, proxy, shared, drain, client_config, port }
+    }
+
+    fn connect(&self) -> Client {
+        let socket = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let name = "localhost".try_into().unwrap();
+        let tls = ClientConnection::new(Arc::clone(&self.client_config), name).unwrap();
+        StreamOwned::new(tls, socket)
+    }
+
+    /// Sends every connection around, from each core to the next. The planner takes back the first
+    /// core's order with its next tick.
+    fn push(&self) {
+        let ring = (0..CORES).map(|from| {
+            let to = (from + 1) % CORES;
+            Move { from, to, connections: Some(1_000_000) }
+        });
+        self.shared.spread.carry_out(1, &ring.collect::<Vec<_>>());
+    }
+
+    fn moves(&self) -> u64 {
+        self.shared.totals().connections_moved
+    }
+}
+
+fn config() -> ProxyConfig {
+    ProxyConfig {
+        advertise: "localhost".to_owned(),
+        threads: CORES,
+        memory_max: 64 << 20,
+        item_size_max: 1 << 20,
+        connections_max: 100,
+        idle_timeout: None,
+        handshake_timeout: PATIENCE,
+        handshakes_per_second_max: None,
+        seed: HashSeed::new(1, 2),
+        metered_bytes_min: 0,
+        give_back_memory: || {},
+    }
+}
+
+fn trusting(ca: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
+    Arc::new(ClientConfig::builder().with_root_certificates(roots).with_no_client_auth())
+}
+
+fn expect(client: &mut Client, reply: &[u8]) {
+    let mut got = vec![0; reply.len()];
+    client.read_exact(&mut got).unwrap();
+    assert_eq!(String::from_utf8_lossy(&got), String::from_utf8_lossy(reply));
+}
+
+#[test]
+fn clients_do_not_notice_that_they_move() {
+    let site = Site::start();
+    let mut clients: Vec<_> = (0..4).map(|_| site.connect()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        write!(client, "set n{number} 0 0 1\r\n0\r\n").unwrap();
+        expect(client, b"STORED\r\n");
+    }
+    let large = "x".repeat(200_000);
+    let mut count = 0;
+    while site.moves() < 500 {
+        site.push();
+        count += 1;
+        for (number, client) in clients.iter_mut().enumerate() {
+            // A whole command, one in two parts, and several in one write.
+            write!(client, "incr n{number} 1\r\nincr n").unwrap();
+            expect(client, format!("{}\r\n", 4 * count - 3).as_bytes());
+            write!(client, "{number} 1\r\n").unwrap();
+            expect(client, format!("{}\r\n", 4 * count - 2).as_bytes());
+            write!(client, "incr n{number} 1\r\nget n{number}\r\nincr n{number} 1\r\n").unwrap();
+            let (third, fourth) = (4 * count - 1, 4 * count);
+            let digits = third.to_string().len();
+            let value = format!("VALUE n{number} 0 {digits}\r\n{third}\r\nEND\r\n");
+            expect(client, format!("{third}\r\n{value}{fourth}\r\n").as_bytes());
+        }
+        let client = &mut clients[count % 4];
+        write!(client, "set large 0 0 {}\r\n{large}\r\nget large\r\n", large.len()).unwrap();
+        let reply = format!("STORED\r\nVALUE large 0 {}\r\n{large}\r\nEND\r\n", large.len());
+        expect(client, reply.as_bytes());
+    }
+    assert_eq!(site.shared.connections_open(), clients.len());
+
+    site.drain.begin(tokio::time::Instant::now() + PATIENCE);
+    for mut client in clients {
+        assert_eq!(client.read(&mut [0]).unwrap(), 0, "a TLS goodbye, not a reset");
+    }
+    site.proxy.join();
+    assert_eq!(site.shared.connections_open(), 0);
+}
