@@ -4,7 +4,7 @@
 //! just answered a request looks whether its core has an order, and moves. Connections that say
 //! nothing stay where they are and cost nothing.
 
-mod idle;
+mod machine;
 mod plan;
 
 use std::rc::Rc;
@@ -16,7 +16,7 @@ use tokio::runtime::RuntimeMetrics;
 
 use crate::core::Core;
 use crate::counters::Counter;
-use idle::IdleCpus;
+use machine::{IdleCpus, Schedstat};
 use plan::{Load, Move, Planner, TICK_MILLIS};
 
 /// What a new connection adds to its core's busy share until it is measured, in thousandths of a
@@ -37,7 +37,7 @@ pub struct Spread {
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct CoreSpread {
-    metrics: OnceLock<RuntimeMetrics>,
+    thread: OnceLock<(RuntimeMetrics, Schedstat)>,
     /// Of the last tick, and what new connections add since.
     busy: AtomicU32,
     /// Connections that had a request in a tick, summed over the ticks; the core writes it.
@@ -82,9 +82,9 @@ impl Spread {
         }
     }
 
-    /// A core has begun to run.
+    /// A core has begun to run, on the thread that calls this.
     pub fn started(&self, core: usize, metrics: RuntimeMetrics) {
-        self.cores[core].metrics.get_or_init(|| metrics);
+        self.cores[core].thread.get_or_init(|| (metrics, Schedstat::of_this_thread()));
     }
 
     /// How many cores serve.
@@ -166,19 +166,29 @@ pub async fn run(core: Rc<Core>) {
 struct Meter {
     busy: Duration,
     active: u64,
+    /// `None` where it was not hot, and so not asked for.
+    waited: Option<Duration>,
 }
 
 impl Meter {
     fn read(&mut self, core: &CoreSpread, passed: Duration) -> Load {
-        let Some(metrics) = core.metrics.get() else { return Load::default() };
+        let Some((metrics, schedstat)) = core.thread.get() else { return Load::default() };
+        let share = |now: Duration, then: Duration| {
+            let share = now.saturating_sub(then).as_micros() * 1000 / passed.as_micros();
+            u32::try_from(share.min(1000)).expect("at most 1000")
+        };
         let (busy, active) = (metrics.worker_total_busy_duration(0), core.active.load());
-        let share = busy.saturating_sub(self.busy).as_micros() * 1000 / passed.as_micros();
-        let fresh = active.saturating_sub(self.active);
-        *self = Self { busy, active };
-        Load {
-            busy: u32::try_from(share.min(1000)).expect("at most 1000"),
-            active: u32::try_from(fresh).unwrap_or(u32::MAX),
+        let mut load = Load {
+            busy: share(busy, self.busy),
+            active: u32::try_from(active.saturating_sub(self.active)).unwrap_or(u32::MAX),
+            starved: 0,
+        };
+        let waited = if load.is_hot() { schedstat.waited() } else { None };
+        if let (Some(now), Some(then)) = (waited, self.waited) {
+            load.starved = share(now, then);
         }
+        *self = Self { busy, active, waited };
+        load
     }
 }
 

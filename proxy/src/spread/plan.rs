@@ -13,6 +13,9 @@ const HOT: u32 = 800;
 const HOT_TICKS: u32 = 2;
 /// Idle CPUs, in thousandths of one, that another core must find.
 const IDLE_WANTED: u32 = 500;
+/// Share of a tick, in thousandths, that a core waited for a CPU and so is starved: then others want
+/// the CPUs too, and a second thread gets a second share of them.
+const STARVED: u32 = 200;
 /// Idle CPUs below which the machine is full.
 const IDLE_NONE: u32 = 100;
 /// What the remaining cores may be busy on average after one of them retires.
@@ -37,6 +40,15 @@ pub struct Load {
     pub busy: u32,
     /// Connections that had a request.
     pub active: u32,
+    /// Share of the time that it could run and had no CPU, in thousandths; known of hot cores.
+    pub starved: u32,
+}
+
+impl Load {
+    /// Whether it had work nearly all the time.
+    pub fn is_hot(&self) -> bool {
+        self.busy >= HOT
+    }
 }
 
 /// Connections to be handed from one core to another.
@@ -97,7 +109,7 @@ impl Planner {
     /// counts as enough.
     pub fn tick(&mut self, loads: &[Load], idle_cpus: Option<u32>) -> Vec<Move> {
         for (hot, load) in self.hot.iter_mut().zip(loads) {
-            *hot = if load.busy >= HOT { *hot + 1 } else { 0 };
+            *hot = if load.is_hot() { *hot + 1 } else { 0 };
         }
         self.since_try = self.since_try.map(|ticks| ticks + 1);
         if self.since_try.is_some_and(|ticks| ticks > REGRET_TICKS) {
@@ -121,12 +133,21 @@ impl Planner {
         moves
     }
 
-    /// Each hot core shares with one that did not serve, as far as there are idle CPUs.
+    /// Each hot core shares with one that did not serve, as far as there are idle CPUs or it has to
+    /// fight for one anyway.
     fn widen(&mut self, loads: &[Load], idle_cpus: Option<u32>) -> Vec<Move> {
-        let room = idle_cpus.map_or(usize::MAX, |idle| (idle / IDLE_WANTED) as usize);
-        let asleep = self.serving..self.cores;
-        let hot = (0..self.serving).filter(|&core| self.is_hot(core) && loads[core].active > 1);
-        let pairs: Vec<_> = hot.zip(asleep).take(room).collect();
+        let mut room = idle_cpus.map_or(usize::MAX, |idle| (idle / IDLE_WANTED) as usize);
+        let mut may_share = |core: &usize| {
+            let is_due = self.is_hot(*core) && loads[*core].active > 1;
+            if !is_due || loads[*core].starved >= STARVED {
+                return is_due;
+            }
+            let has_room = room > 0;
+            room = room.saturating_sub(1);
+            has_room
+        };
+        let hot = (0..self.serving).filter(|core| may_share(core));
+        let pairs: Vec<_> = hot.zip(self.serving..self.cores).collect();
         if pairs.is_empty() {
             return Vec::new();
         }

@@ -6,7 +6,7 @@ const PLENTY: Option<u32> = Some(4000);
 const FULL: Option<u32> = Some(0);
 
 fn load(busy: u32, active: u32) -> Load {
-    Load { busy, active }
+    Load { busy, active, starved: 0 }
 }
 
 fn moved(from: usize, to: usize, connections: u32) -> Vec<Move> {
@@ -63,6 +63,14 @@ fn no_core_is_added_that_would_find_no_cpu() {
     assert_eq!(planner.serving(), 1);
     let (ticks, _) = until_moves(&mut planner, &loads, None);
     assert_eq!((ticks, planner.serving()), (1, 2), "who cannot tell is taken to have enough");
+}
+
+#[test]
+fn who_has_to_fight_for_a_cpu_does_so_with_more_threads() {
+    let mut planner = Planner::new(2);
+    let starved = |starved| [Load { starved, ..load(1000, 50) }, load(0, 0)];
+    nothing_moves(&mut planner, &starved(199), FULL);
+    assert_eq!(planner.tick(&starved(200), FULL), moved(0, 1, 25));
 }
 
 #[test]
@@ -185,7 +193,9 @@ fn moves_stay_within_the_cores_and_never_take_all() {
         let mut loads = vec![Load::default(); cores];
         for _ in 0..20_000 {
             if random(10) == 0 {
-                loads.iter_mut().for_each(|it| *it = load(random(1001), random(100)));
+                loads.iter_mut().for_each(|it| {
+                    *it = Load { starved: random(300), ..load(random(1001), random(100)) }
+                });
             }
             let before = planner.serving();
             let idle = (random(5) > 0).then(|| random(3000));

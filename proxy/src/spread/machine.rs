@@ -1,5 +1,6 @@
-//! How many CPUs of the machine had nothing to do.
+//! What the kernel tells of the machine: idle CPUs, and threads that wait for one.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Below this much time between two readings, the kernel's 10 ms steps say too little.
@@ -38,6 +39,25 @@ impl IdleCpus {
     }
 }
 
+/// What the scheduler counts of a thread.
+#[derive(Debug)]
+pub struct Schedstat(PathBuf);
+
+impl Schedstat {
+    /// The calling thread's.
+    pub fn of_this_thread() -> Self {
+        let thread = rustix::thread::gettid().as_raw_nonzero();
+        Self(format!("/proc/self/task/{thread}/schedstat").into())
+    }
+
+    /// How long it could have run and had no CPU, since it began; `None` where nobody counts.
+    pub fn waited(&self) -> Option<Duration> {
+        let schedstat = std::fs::read_to_string(&self.0).ok()?;
+        let nanos = schedstat.split_ascii_whitespace().nth(1)?.parse().ok()?;
+        Some(Duration::from_nanos(nanos))
+    }
+}
+
 /// The second number of `/proc/uptime`: idle seconds, summed over the CPUs.
 fn parse(uptime: &str) -> Option<Duration> {
     let idle = uptime.split_ascii_whitespace().nth(1)?.parse().ok()?;
@@ -45,7 +65,10 @@ fn parse(uptime: &str) -> Option<Duration> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
     use super::*;
 
     #[test]
@@ -54,6 +77,26 @@ mod tests {
         for broken in ["", "5017.71", "1 -3", "1 many"] {
             assert_eq!(parse(broken), None, "{broken}");
         }
+    }
+
+    /// Where the kernel does not count, there is nothing to test.
+    #[test]
+    fn a_thread_that_others_keep_from_running_has_waited() {
+        let schedstat = Schedstat::of_this_thread();
+        let Some(before) = schedstat.waited() else { return };
+        let cpus = std::thread::available_parallelism().unwrap().get();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..2 * cpus {
+                scope.spawn(|| {
+                    while !is_over.load(Ordering::Relaxed) {
+                        std::hint::spin_loop();
+                    }
+                });
+            }
+            while schedstat.waited().unwrap() < before + Duration::from_millis(20) {}
+            is_over.store(true, Ordering::Relaxed);
+        });
     }
 
     #[test]
