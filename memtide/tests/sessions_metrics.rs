@@ -345,3 +345,15 @@ fn stats_count_alike_and_reset_alike() {
         assert_eq!(our, their);
     }
 }
+
+#[test]
+fn one_core_serves_clients_who_ask_little() {
+    let memtide = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--threads", "4"]).start();
+    let mut clients: Vec<_> = (0..8).map(|_| memtide.connect()).collect();
+    for client in &mut clients {
+        assert_eq!(client.ask(b"get absent\r\n").unwrap(), "END\r\n");
+    }
+    wait_until("one core to serve", PATIENCE, || {
+        (memtide.metrics().get("memtide_cores_serving") == Some(1.0)).then_some(())
+    });
+}

@@ -40,7 +40,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!("data-storage-min", "SIZE", Some("1g"), "Data is metered as at least this much"),
     setting!("connections-max", "COUNT", Some("10000"), "Most client connections at one time"),
     setting!("handshakes-per-second", "COUNT", Some("0"), "Most TLS handshakes a second, others wait; 0 is no limit"),
-    setting!("threads", "COUNT", None, "Threads that serve; one a core where none is given"),
+    setting!("threads", "COUNT", None, "Most threads that serve; one a core where none is given"),
     setting!("idle-timeout", "DURATION", Some("0"), "Close connections after this much silence; 0 never does"),
     setting!("handshake-timeout", "DURATION", Some("10s"), "Longest TLS handshake"),
     setting!("drain-timeout", "DURATION", Some("30s"), "Longest drain after SIGTERM"),
