@@ -6,7 +6,7 @@ mod meta;
 use memtide_engine_core::{Expiry, Key, Now, Store};
 use memtide_protocol::encode::{self, Status};
 use memtide_protocol::{Command, ErrorLine, Exptime, Limits, Refusal};
-use memtide_topology::EcpuUnits;
+use memtide_topology::{EcpuUnits, KeyHash};
 
 use crate::counters::CoreCounters;
 use crate::session::Batch;
@@ -43,19 +43,34 @@ impl<'a> Executor<'a> {
         self.counters.meter(cost);
     }
 
-    /// Executes any command but a [`Command::Retrieve`].
-    pub fn execute(&mut self, command: &Command<'_>, out: &mut Vec<u8>) {
+    /// The hash of a command's key, of a retrieval's first; `None` where it has no key.
+    #[inline]
+    pub fn hash(&self, command: &Command<'_>) -> Option<KeyHash> {
+        command.first_key().map(|key| self.shared.config.seed.hash(&key.bytes()))
+    }
+
+    /// Has the memory that commands on these keys will touch brought near.
+    #[inline]
+    pub fn prefetch(&self, hashes: &[KeyHash]) {
+        if hashes.len() > 1 {
+            self.store.prefetch(hashes);
+        }
+    }
+
+    /// Executes any command but a [`Command::Retrieve`]; `hash` is what [`Executor::hash`] gives
+    /// for it.
+    pub fn execute(&mut self, command: &Command<'_>, hash: Option<KeyHash>, out: &mut Vec<u8>) {
         match command {
             // A multiget can pause, see `retrieve`.
             Command::Retrieve(_) | Command::Quit => {}
-            Command::Store(store) => self.put(store, out),
-            Command::Delete(delete) => self.delete(delete, out),
-            Command::Arithmetic(arithmetic) => self.arithmetic(arithmetic, out),
-            Command::Touch(touch) => self.touch(touch, out),
-            Command::MetaGet(get) => self.meta_get(get, out),
-            Command::MetaSet(set) => self.meta_set(set, out),
-            Command::MetaDelete(delete) => self.meta_delete(delete, out),
-            Command::MetaArithmetic(arithmetic) => self.meta_arithmetic(arithmetic, out),
+            Command::Store(store) => self.put(store, hash, out),
+            Command::Delete(delete) => self.delete(delete, hash, out),
+            Command::Arithmetic(arithmetic) => self.arithmetic(arithmetic, hash, out),
+            Command::Touch(touch) => self.touch(touch, hash, out),
+            Command::MetaGet(get) => self.meta_get(get, hash, out),
+            Command::MetaSet(set) => self.meta_set(set, hash, out),
+            Command::MetaDelete(delete) => self.meta_delete(delete, hash, out),
+            Command::MetaArithmetic(arithmetic) => self.meta_arithmetic(arithmetic, hash, out),
             Command::MetaNoOp => encode::status(out, Status::MetaNoOp),
             Command::FlushAll { noreply } => {
                 self.store.flush_all();
@@ -80,7 +95,8 @@ impl<'a> Executor<'a> {
         }
         if let Some(key) = refusal.unlink {
             let bytes = key.bytes();
-            if let Some(key) = self.key(&bytes) {
+            let hash = self.shared.config.seed.hash(&bytes);
+            if let Some(key) = Key::new(&bytes, hash) {
                 self.store.delete(key, &memtide_engine_core::Delete::default(), self.now);
             }
         }
@@ -109,11 +125,6 @@ impl<'a> Executor<'a> {
         if noreply { self.count_error(error) } else { self.error(error, out) }
     }
 
-    /// `None` for a length that no parsed command has.
-    fn key<'k>(&self, bytes: &'k [u8]) -> Option<Key<'k>> {
-        Key::new(bytes, self.shared.config.seed.hash(bytes))
-    }
-
     fn expiry(&self, exptime: Exptime) -> Expiry {
         match exptime {
             Exptime::Never => Expiry::Never,
@@ -128,6 +139,11 @@ impl<'a> Executor<'a> {
 const fn is_ours(error: ErrorLine) -> bool {
     use ErrorLine::{ObjectTooLarge, OutOfMemory, OutOfMemoryStoring, Throttled};
     matches!(error, ObjectTooLarge | OutOfMemory | OutOfMemoryStoring | Throttled)
+}
+
+/// `None` for a length that no parsed command's key has.
+fn key(bytes: &[u8], hash: Option<KeyHash>) -> Option<Key<'_>> {
+    Key::new(bytes, hash?)
 }
 
 fn status(noreply: bool, status: Status, out: &mut Vec<u8>) {

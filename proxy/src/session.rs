@@ -7,12 +7,16 @@
 //!  Swallowing(n) -- n bytes --> Ready                any -- quit, framing lost --> Close
 //! ```
 
-use memtide_protocol::{Command, ErrorLine, Step, parse};
+use memtide_protocol::{Command, ErrorLine, Step};
 use memtide_topology::EcpuUnits;
+
+use ahead::{AHEAD_MAX, Ahead, Planned};
 
 use crate::counters::CoreCounters;
 use crate::execute::{Executor, Retrieved};
 use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_BYTES_HIGH};
+
+mod ahead;
 
 /// What a batch of commands did that is measured when its replies are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,10 +54,19 @@ enum State {
 }
 
 /// Where a client's command stream stands.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Session {
     state: State,
     is_started: bool,
+    /// Commands to look at before the first of them is executed: fewer where the replies are so
+    /// long that the output is full before the last one's turn.
+    ahead_max: usize,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self { state: State::default(), is_started: false, ahead_max: AHEAD_MAX }
+    }
 }
 
 impl Session {
@@ -74,6 +87,31 @@ impl Session {
     pub fn advance(
         &mut self,
         input: &[u8],
+        out: &mut Vec<u8>,
+        executor: &mut Executor<'_>,
+    ) -> (usize, Progress) {
+        let mut ahead = Ahead::new();
+        let (consumed, progress) = self.run((input, &mut ahead), out, executor);
+        self.ahead_max = match progress {
+            Progress::OutputFull => ahead.reached().unwrap_or(AHEAD_MAX.min(2 * self.ahead_max)),
+            _ => AHEAD_MAX,
+        };
+        (consumed, progress)
+    }
+
+    /// The connection ends: meters what was taken in of a data block that never came whole, or what
+    /// was looked up and answered of a multiget that was not over.
+    pub fn abandon(&mut self, counters: &CoreCounters) {
+        match std::mem::take(&mut self.state) {
+            State::Ready => {}
+            State::Swallowing { bytes, .. } => counters.meter(EcpuUnits::of_command(1, bytes)),
+            State::Paused(retrieved) => counters.meter(retrieved.cost()),
+        }
+    }
+
+    fn run<'a>(
+        &mut self,
+        (input, ahead): (&'a [u8], &mut Ahead<'a>),
         out: &mut Vec<u8>,
         executor: &mut Executor<'_>,
     ) -> (usize, Progress) {
@@ -100,33 +138,30 @@ impl Session {
                 return (at, Progress::TurnOver);
             }
             commands_left -= 1;
-            match self.step(&input[at..], out, executor) {
+            let planned = ahead.next(&input[at..], self.ahead_max, executor);
+            match self.step(planned, out, executor) {
                 Stepped::Done(consumed) => at += consumed,
                 Stepped::Stop(consumed, progress) => return (at + consumed, progress),
+                Stepped::Lost => return (input.len(), Progress::Close),
             }
         }
     }
 
-    /// The connection ends: meters what was taken in of a data block that never came whole, or what
-    /// was looked up and answered of a multiget that was not over.
-    pub fn abandon(&mut self, counters: &CoreCounters) {
-        match std::mem::take(&mut self.state) {
-            State::Ready => {}
-            State::Swallowing { bytes, .. } => counters.meter(EcpuUnits::of_command(1, bytes)),
-            State::Paused(retrieved) => counters.meter(retrieved.cost()),
-        }
-    }
-
-    fn step(&mut self, input: &[u8], out: &mut Vec<u8>, executor: &mut Executor<'_>) -> Stepped {
+    fn step(
+        &mut self,
+        Planned { step, hash }: Planned<'_>,
+        out: &mut Vec<u8>,
+        executor: &mut Executor<'_>,
+    ) -> Stepped {
         let before = out.len();
-        match parse(input, &executor.limits) {
+        match step {
             Step::Incomplete { needed } => Stepped::Stop(0, Progress::NeedsMore { needed }),
             Step::Command { consumed, command: Command::Retrieve(retrieve) } => {
                 let paused = match std::mem::take(&mut self.state) {
                     State::Paused(retrieved) => retrieved,
                     _ => Retrieved::default(),
                 };
-                let mut retrieved = executor.retrieve(&retrieve, paused, out);
+                let mut retrieved = executor.retrieve((&retrieve, hash), paused, out);
                 retrieved.line_bytes = consumed as u64;
                 retrieved.reply_bytes += (out.len() - before) as u64;
                 if retrieved.is_done {
@@ -139,7 +174,7 @@ impl Session {
             }
             Step::Command { consumed, command } => {
                 let closes = command == Command::Quit;
-                executor.execute(&command, out);
+                executor.execute(&command, hash, out);
                 let bytes = consumed + (out.len() - before);
                 executor.meter(EcpuUnits::of_command(1, bytes as u64));
                 if closes {
@@ -161,7 +196,7 @@ impl Session {
                 // No command can be told from what follows it, so only the reply is billed: what
                 // lies in the buffer depends on how the bytes happened to arrive.
                 executor.meter(EcpuUnits::of_command(1, (out.len() - before) as u64));
-                Stepped::Stop(input.len(), Progress::Close)
+                Stepped::Lost
             }
         }
     }
@@ -170,6 +205,8 @@ impl Session {
 enum Stepped {
     Done(usize),
     Stop(usize, Progress),
+    /// No command can be told from what is left.
+    Lost,
 }
 
 #[cfg(test)]

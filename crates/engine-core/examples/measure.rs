@@ -3,6 +3,7 @@
 //! ```text
 //! bytes [ITEMS] [MIB]         real bytes per item beyond key and value
 //! ops [ITEMS] [ROUNDS]        nanoseconds per get and per set, one thread
+//! batch [ITEMS] [LEN]         nanoseconds per get in batches of 16, with and without their prefetch
 //! threads [ITEMS]             CPU time of an operation by number of threads
 //! churn [MIB]                 resident memory against the limit, sizes and lifetimes at random
 //! trace FILE BYTES            miss ratio of a look-aside replay of `key size` lines
@@ -12,7 +13,9 @@
 #![allow(clippy::cast_possible_truncation, reason = "figures are small")]
 #![allow(clippy::disallowed_methods, reason = "a measurement reads the clock")]
 
-use memtide_engine_core::{Expiry, Found, Key, Lookup, Now, Put, PutOutcome, Store, StoreConfig};
+use memtide_engine_core::{
+    Expiry, Found, Key, Lookup, Now, PREFETCH_MAX, Put, PutOutcome, Store, StoreConfig,
+};
 use memtide_topology::{HashSeed, KeyHash};
 use std::hint::black_box;
 use std::time::Instant;
@@ -30,10 +33,11 @@ fn main() {
     match arguments.first().map(String::as_str) {
         Some("bytes") => bytes(number(1, 1_000_000), number(2, 1024) << 20),
         Some("ops") => ops(number(1, 1_000_000), number(2, 10_000_000)),
+        Some("batch") => batch(number(1, 1_000_000), number(2, 100) as usize),
         Some("threads") => threads(number(1, 1_000_000)),
         Some("churn") => churn(number(1, 256) << 20),
         Some("trace") => trace(&arguments[1], number(2, 64 << 20)),
-        _ => println!("bytes | ops | threads | churn | trace FILE BYTES"),
+        _ => println!("bytes | ops | batch | threads | churn | trace FILE BYTES"),
     }
 }
 
@@ -163,6 +167,50 @@ fn ops(items: u64, rounds: u64) {
         put(&small, &key_bytes(number), &[7; 100], Expiry::Never, NOW);
     });
     println!("{:?}", small.stats());
+}
+
+/// Random keys, hashed when they are asked for; in pairs of rounds, and the median of each.
+fn batch(items: u64, len: usize) {
+    let store = Store::new(StoreConfig::new(1 << 30, SEED));
+    for number in 0..items {
+        put(&store, &key_bytes(number), &vec![b'v'; len], Expiry::Never, NOW);
+    }
+    let mut random = Random(1);
+    let mut buffer = Vec::with_capacity(256 << 10);
+    let (mut keys, mut hashes) = (vec![], vec![]);
+    let rounds = 15;
+    let mut round = |size: usize, prefetches: bool| {
+        let batches = 1_000_000 / size;
+        let started = cpu_ns();
+        for _ in 0..batches {
+            keys.clear();
+            keys.extend((0..size).map(|_| key_bytes_fast(random.below(items))));
+            hashes.clear();
+            hashes.extend(keys.iter().map(|key| SEED.hash(key)));
+            if prefetches {
+                store.prefetch(&hashes);
+            }
+            buffer.clear();
+            for (key, hash) in keys.iter().zip(&hashes) {
+                let key = Key::new(key, *hash).unwrap();
+                store.lookup(key, &Lookup::default(), NOW, |found| {
+                    if let Found::Hit(hit) = found {
+                        hit.item.value.chunks().for_each(|chunk| buffer.extend_from_slice(chunk));
+                    }
+                });
+            }
+            black_box(&buffer);
+        }
+        (cpu_ns() - started) as f64 / (batches * size) as f64
+    };
+    for size in [2, 4, 8, PREFETCH_MAX] {
+        let (mut without, mut with): (Vec<f64>, Vec<f64>) =
+            (0..rounds).map(|_| (round(size, false), round(size, true))).unzip();
+        without.sort_by(f64::total_cmp);
+        with.sort_by(f64::total_cmp);
+        let (without, with) = (without[rounds / 2], with[rounds / 2]);
+        println!("batches of {size:>2}: {without:>6.1} ns a get, with prefetch {with:>6.1}");
+    }
 }
 
 fn threads(items: u64) {

@@ -10,7 +10,7 @@
 //! move right as the capacity grows, and left as it shrinks. So a table never exists twice, and
 //! the allocator has nothing to fragment.
 
-use crate::alloc;
+use crate::{alloc, prefetch};
 use core::ops::Range;
 
 /// Bits of a hash that an entry keeps.
@@ -200,6 +200,17 @@ impl Table {
             at = next(at, capacity);
         }
         None
+    }
+
+    /// Asks for the words where the search for a tag starts.
+    #[inline]
+    pub(crate) fn prefetch(&self, tag: Tag) {
+        if self.len > 0 {
+            let at = home(tag, self.capacity());
+            let chunk = &self.chunks[at / CHUNK];
+            prefetch::prefetch(&chunk[at % CHUNK..]);
+            prefetch::prefetch(&chunk[(at % CHUNK + 4).min(CHUNK - 1)..]);
+        }
     }
 
     /// The item of this entry has moved.

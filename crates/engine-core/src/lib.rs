@@ -5,7 +5,6 @@
 //!
 //! Item semantics are those of memcached 1.6; where a behaviour is memcached's and not written in
 //! its protocol.txt, the option or outcome concerned says so.
-#![forbid(unsafe_code)]
 
 mod alloc;
 mod budget;
@@ -19,6 +18,7 @@ mod limits;
 mod number;
 mod ops;
 mod outcome;
+mod prefetch;
 mod segment;
 mod shard;
 mod stats;
@@ -30,7 +30,7 @@ mod value;
 
 pub use config::StoreConfig;
 pub use key::Key;
-pub use limits::{ITEM_SIZE_MAX_DEFAULT, KEY_LEN_MAX};
+pub use limits::{ITEM_SIZE_MAX_DEFAULT, KEY_LEN_MAX, PREFETCH_MAX};
 pub use ops::{Arithmetic, Delete, Lookup, Put, PutMode, Recache, VivifyNumber};
 pub use outcome::{ArithmeticOutcome, DeleteOutcome, Found, Hit, Item, Number, PutOutcome};
 pub use stats::{Maintained, StoreStats};

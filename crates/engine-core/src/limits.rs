@@ -3,6 +3,13 @@ use memtide_topology::SLOTS;
 /// Longest key in bytes; memcached's `KEY_MAX_LENGTH`.
 pub const KEY_LEN_MAX: usize = 250;
 
+/// Keys that one call of [`Store::prefetch`](crate::Store::prefetch) is of use for: their lines fit
+/// what a core has under way and in its nearest cache.
+pub const PREFETCH_MAX: usize = 16;
+
+/// Bytes of an item that are asked for ahead; the processor follows a longer one by itself.
+pub(crate) const PREFETCH_ITEM_BYTES: usize = 192;
+
 /// Largest item in bytes as memcached counts it (its `-I` default): see
 /// [`Store::item_fits`](crate::Store::item_fits).
 pub const ITEM_SIZE_MAX_DEFAULT: u32 = 1024 * 1024;

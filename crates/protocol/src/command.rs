@@ -1,6 +1,6 @@
 //! The commands, parsed; everything borrows from the connection's buffer.
 
-use crate::{Exptime, MetaArithmetic, MetaDelete, MetaGet, MetaSet};
+use crate::{Exptime, Key, MetaArithmetic, MetaDelete, MetaGet, MetaSet};
 
 /// One complete command with its data block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,32 @@ pub enum Command<'a> {
     ConfigGetCluster,
 }
 
-impl Command<'_> {
+impl<'a> Command<'a> {
+    /// The key of a command on one key, and the first one of a retrieval; `None` where the command
+    /// names no key.
+    #[must_use]
+    pub fn first_key(&self) -> Option<Key<'a>> {
+        let plain = match self {
+            Self::Retrieve(command) => command.keys().next()?,
+            Self::Store(command) => command.key,
+            Self::Delete(command) => command.key,
+            Self::Arithmetic(command) => command.key,
+            Self::Touch(command) => command.key,
+            Self::MetaGet(command) => return Some(command.key),
+            Self::MetaSet(command) => return Some(command.key),
+            Self::MetaDelete(command) => return Some(command.key),
+            Self::MetaArithmetic(command) => return Some(command.key),
+            Self::MetaNoOp
+            | Self::FlushAll { .. }
+            | Self::Stats
+            | Self::StatsReset
+            | Self::Version
+            | Self::Quit
+            | Self::ConfigGetCluster => return None,
+        };
+        Some(Key::plain(plain))
+    }
+
     /// Whether the client wants no reply line at all, an error line neither: a classic command with
     /// `noreply`. Meta commands always get their errors; what `q` hides is up to [`crate::encode`].
     #[must_use]
@@ -207,4 +232,36 @@ pub struct Touch<'a> {
     pub exptime: Exptime,
     /// No reply wanted.
     pub noreply: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Limits, Step, parse};
+
+    #[test]
+    fn every_command_on_items_tells_its_first_key() {
+        let check = |line: &str, expected: Option<&str>| {
+            let Step::Command { command, .. } = parse(line.as_bytes(), &Limits::default()) else {
+                panic!("{line} is a command");
+            };
+            let key = command.first_key().map(|key| key.bytes().to_vec());
+            assert_eq!(key.as_deref(), expected.map(str::as_bytes), "{line}");
+        };
+        for verb in ["get", "gets", "gat 0", "gats 0"] {
+            check(&format!("{verb}  a b\r\n"), Some("a"));
+        }
+        for verb in ["set", "add", "replace", "append", "prepend"] {
+            check(&format!("{verb} a 0 0 1\r\nx\r\n"), Some("a"));
+        }
+        check("cas a 0 0 1 7\r\nx\r\n", Some("a"));
+        for line in ["delete a", "incr a 1", "decr a 1", "touch a 0", "mg a v", "md a", "ma a"] {
+            check(&format!("{line}\r\n"), Some("a"));
+        }
+        check("ms a 1\r\nx\r\n", Some("a"));
+        check("mg YWJj b\r\n", Some("abc"));
+        for line in ["mn", "flush_all", "stats", "stats reset", "version", "quit"] {
+            check(&format!("{line}\r\n"), None);
+        }
+        check("config get cluster\r\n", None);
+    }
 }

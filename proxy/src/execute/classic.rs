@@ -1,11 +1,14 @@
 use memtide_engine_core::{
-    ArithmeticOutcome, DeleteOutcome, Expiry, Found, Lookup, Put, PutMode, PutOutcome,
+    ArithmeticOutcome, DeleteOutcome, Expiry, Found, Key, Lookup, PREFETCH_MAX, Put, PutMode,
+    PutOutcome,
 };
 use memtide_protocol::encode::{self, Status};
-use memtide_protocol::{Arithmetic, Delete, Direction, ErrorLine, Retrieve, StoreVerb, Touch};
-use memtide_topology::EcpuUnits;
+use memtide_protocol::{
+    Arithmetic, Delete, Direction, ErrorLine, Keys, Retrieve, StoreVerb, Touch,
+};
+use memtide_topology::{EcpuUnits, KeyHash};
 
-use super::{Executor, status};
+use super::{Executor, key, status};
 use crate::limits::OUTPUT_BYTES_HIGH;
 
 /// How far a get, gets, gat or gats has come.
@@ -14,6 +17,8 @@ pub struct Retrieved {
     offset: usize,
     /// Keys looked up.
     pub keys: u64,
+    /// Of these, before the last pause.
+    keys_before: u64,
     /// Bytes of the command's line.
     pub line_bytes: u64,
     /// Reply bytes written.
@@ -29,25 +34,75 @@ impl Retrieved {
     }
 }
 
+/// Hashes of a multiget's next keys, whose memory was asked for.
+struct HashesAhead {
+    hashes: [Option<KeyHash>; PREFETCH_MAX],
+    at: usize,
+    /// Keys to ask for at the same time.
+    max: usize,
+}
+
+impl HashesAhead {
+    /// `keys_per_turn` is how many keys were answered before the output was full; 0 for unknown.
+    fn up_to(keys_per_turn: u64) -> Self {
+        let max = match usize::try_from(keys_per_turn) {
+            Ok(keys @ 1..PREFETCH_MAX) => keys,
+            _ => PREFETCH_MAX,
+        };
+        Self { hashes: [None; PREFETCH_MAX], at: 0, max }
+    }
+
+    /// The hash of `key`, which `rest` follows.
+    #[inline]
+    fn next(&mut self, key: &[u8], rest: &Keys<'_>, executor: &Executor<'_>) -> KeyHash {
+        let hash = self.hashes.get_mut(self.at).and_then(Option::take);
+        self.at += 1;
+        hash.unwrap_or_else(|| self.look(key, rest, executor))
+    }
+
+    fn look(&mut self, key: &[u8], rest: &Keys<'_>, executor: &Executor<'_>) -> KeyHash {
+        let seed = executor.shared.config.seed;
+        let first = seed.hash(key);
+        let mut hashes = [first; PREFETCH_MAX];
+        let mut count = 1;
+        for (hash, key) in hashes[1..self.max].iter_mut().zip(rest.clone()) {
+            *hash = seed.hash(key);
+            self.hashes[count - 1] = Some(*hash);
+            count += 1;
+        }
+        self.at = 0;
+        executor.prefetch(&hashes[..count]);
+        first
+    }
+}
+
 impl Executor<'_> {
-    /// Looks up the keys after `retrieved` and writes those found, until the output is full.
+    /// Looks up the keys after `retrieved` and writes those found, until the output is full and
+    /// there are more; `first` is the hash of the command's first key.
     pub fn retrieve(
         &mut self,
-        command: &Retrieve<'_>,
+        (command, first): (&Retrieve<'_>, Option<KeyHash>),
         mut retrieved: Retrieved,
         out: &mut Vec<u8>,
     ) -> Retrieved {
         let touch = command.touch.map(|exptime| self.expiry(exptime));
         let lookup = Lookup { touch, ..Lookup::default() };
         let mut keys = command.keys_from(retrieved.offset);
+        let mut first = first.filter(|_| retrieved.keys == 0);
+        let keys_per_turn = retrieved.keys - retrieved.keys_before;
+        let mut hashes = HashesAhead::up_to(keys_per_turn);
+        retrieved.keys_before = retrieved.keys;
         loop {
             retrieved.offset = keys.offset();
+            let Some(bytes) = keys.next() else { break };
             if out.len() >= OUTPUT_BYTES_HIGH {
                 return retrieved;
             }
-            let Some(key) = keys.next() else { break };
+            let hash = first.take().unwrap_or_else(|| hashes.next(bytes, &keys, self));
             retrieved.keys += 1;
-            self.retrieve_one(key, &lookup, command.with_cas, out);
+            if let Some(key) = Key::new(bytes, hash) {
+                self.retrieve_one(key, &lookup, command.with_cas, out);
+            }
         }
         encode::status(out, Status::End);
         self.batch.reads += 1;
@@ -55,14 +110,13 @@ impl Executor<'_> {
         retrieved
     }
 
-    fn retrieve_one(&self, bytes: &[u8], lookup: &Lookup, with_cas: bool, out: &mut Vec<u8>) {
-        let Some(key) = self.key(bytes) else { return };
+    fn retrieve_one(&self, key: Key<'_>, lookup: &Lookup, with_cas: bool, out: &mut Vec<u8>) {
         let is_hit = self.store.lookup(key, lookup, self.now, |found| match found {
             Found::Miss => false,
             Found::Hit(hit) => {
                 let item = hit.item;
                 let cas = with_cas.then_some(item.cas);
-                encode::value_header(out, bytes, item.client_flags, item.value.len(), cas);
+                encode::value_header(out, key.bytes(), item.client_flags, item.value.len(), cas);
                 for chunk in item.value.chunks() {
                     out.extend_from_slice(chunk);
                 }
@@ -86,7 +140,12 @@ impl Executor<'_> {
         outcome.add(1);
     }
 
-    pub(super) fn put(&mut self, command: &memtide_protocol::Store<'_>, out: &mut Vec<u8>) {
+    pub(super) fn put(
+        &mut self,
+        command: &memtide_protocol::Store<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
         let (mode, cas_compare) = match command.verb {
             StoreVerb::Set => (PutMode::Set, None),
             StoreVerb::Add => (PutMode::Add, None),
@@ -104,7 +163,7 @@ impl Executor<'_> {
             failure_removes: command.verb == StoreVerb::Set,
             ..Put::default()
         };
-        let Some(key) = self.key(command.key) else { return };
+        let Some(key) = key(command.key, hash) else { return };
         let outcome = self.store.put(key, &put, self.now);
         self.count_put(cas_compare.is_some(), outcome);
         let reply = match outcome {
@@ -136,8 +195,13 @@ impl Executor<'_> {
         self.batch.writes += 1;
     }
 
-    pub(super) fn delete(&mut self, command: &Delete<'_>, out: &mut Vec<u8>) {
-        let Some(key) = self.key(command.key) else { return };
+    pub(super) fn delete(
+        &mut self,
+        command: &Delete<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(key) = key(command.key, hash) else { return };
         let delete = memtide_engine_core::Delete::default();
         let outcome = self.store.delete(key, &delete, self.now);
         self.count_delete(outcome);
@@ -162,8 +226,13 @@ impl Executor<'_> {
         self.batch.writes += 1;
     }
 
-    pub(super) fn arithmetic(&mut self, command: &Arithmetic<'_>, out: &mut Vec<u8>) {
-        let Some(key) = self.key(command.key) else { return };
+    pub(super) fn arithmetic(
+        &mut self,
+        command: &Arithmetic<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
+        let Some(key) = key(command.key, hash) else { return };
         let is_decrement = command.direction == Direction::Decrement;
         let op = memtide_engine_core::Arithmetic {
             is_decrement,
@@ -200,8 +269,8 @@ impl Executor<'_> {
         self.batch.writes += 1;
     }
 
-    pub(super) fn touch(&mut self, command: &Touch<'_>, out: &mut Vec<u8>) {
-        let Some(key) = self.key(command.key) else { return };
+    pub(super) fn touch(&mut self, command: &Touch<'_>, hash: Option<KeyHash>, out: &mut Vec<u8>) {
+        let Some(key) = key(command.key, hash) else { return };
         let expiry: Expiry = self.expiry(command.exptime);
         let is_hit = self.store.touch(key, expiry, self.now);
         self.count_lookup(true, is_hit);

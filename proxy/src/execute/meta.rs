@@ -7,7 +7,9 @@ use memtide_protocol::{
     Direction, ErrorLine, FlagTokens, Key, MetaArithmetic, MetaDelete, MetaGet, MetaSet, SetMode,
 };
 
-use super::Executor;
+use memtide_topology::KeyHash;
+
+use super::{Executor, key};
 
 /// Whether flag `first` stands before flag `second`; memcached works flags off in their order.
 fn comes_before(flags: FlagTokens<'_>, first: u8, second: u8) -> bool {
@@ -23,16 +25,25 @@ const fn ttl(secs: Option<u32>) -> Ttl {
     }
 }
 
-impl Executor<'_> {
-    /// Like [`Executor::key`], remembering that the client sent it in base64.
-    fn meta_key<'k>(&self, bytes: &'k [u8], sent: Key<'_>) -> Option<memtide_engine_core::Key<'k>> {
-        let key = self.key(bytes)?;
-        Some(if sent.is_base64() { key.binary() } else { key })
-    }
+/// The key, remembering that the client sent it in base64.
+fn meta_key<'k>(
+    bytes: &'k [u8],
+    sent: Key<'_>,
+    hash: Option<KeyHash>,
+) -> Option<memtide_engine_core::Key<'k>> {
+    let key = key(bytes, hash)?;
+    Some(if sent.is_base64() { key.binary() } else { key })
+}
 
-    pub(super) fn meta_get(&mut self, command: &MetaGet<'_>, out: &mut Vec<u8>) {
+impl Executor<'_> {
+    pub(super) fn meta_get(
+        &mut self,
+        command: &MetaGet<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
         let bytes = command.key.bytes();
-        let Some(key) = self.meta_key(&bytes, command.key) else { return };
+        let Some(key) = meta_key(&bytes, command.key, hash) else { return };
         let touch = command.touch.map(|exptime| self.expiry(exptime));
         let is_touched_last = touch.is_some() && comes_before(command.flags, b'N', b'T');
         let vivify = command.vivify.map(|exptime| self.expiry(exptime));
@@ -62,9 +73,14 @@ impl Executor<'_> {
         self.batch.reads += 1;
     }
 
-    pub(super) fn meta_set(&mut self, command: &MetaSet<'_>, out: &mut Vec<u8>) {
+    pub(super) fn meta_set(
+        &mut self,
+        command: &MetaSet<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
         let bytes = command.key.bytes();
-        let Some(key) = self.meta_key(&bytes, command.key) else { return };
+        let Some(key) = meta_key(&bytes, command.key, hash) else { return };
         let put = Put {
             mode: match command.mode {
                 SetMode::Set => PutMode::Set,
@@ -96,9 +112,14 @@ impl Executor<'_> {
         encode::meta_set(out, command, status, cas, value_len);
     }
 
-    pub(super) fn meta_delete(&mut self, command: &MetaDelete<'_>, out: &mut Vec<u8>) {
+    pub(super) fn meta_delete(
+        &mut self,
+        command: &MetaDelete<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
         let bytes = command.key.bytes();
-        let Some(key) = self.meta_key(&bytes, command.key) else { return };
+        let Some(key) = meta_key(&bytes, command.key, hash) else { return };
         let delete = memtide_engine_core::Delete {
             cas_compare: command.compare_cas,
             cas_override: command.new_cas,
@@ -119,9 +140,14 @@ impl Executor<'_> {
         encode::meta_delete(out, command, status);
     }
 
-    pub(super) fn meta_arithmetic(&mut self, command: &MetaArithmetic<'_>, out: &mut Vec<u8>) {
+    pub(super) fn meta_arithmetic(
+        &mut self,
+        command: &MetaArithmetic<'_>,
+        hash: Option<KeyHash>,
+        out: &mut Vec<u8>,
+    ) {
         let bytes = command.key.bytes();
-        let Some(key) = self.meta_key(&bytes, command.key) else { return };
+        let Some(key) = meta_key(&bytes, command.key, hash) else { return };
         let touch = command.touch.map(|exptime| self.expiry(exptime));
         let is_touched_last = comes_before(command.flags, b'N', b'T');
         let is_decrement = command.direction == Direction::Decrement;

@@ -149,6 +149,94 @@ fn a_multiget_of_large_values_pauses_instead_of_piling_up() {
 }
 
 #[test]
+fn a_retrieval_pauses_only_where_keys_are_left() {
+    let mut bench = Bench::new();
+    let value = vec![b'v'; 100 << 10];
+    let mut set = format!("set k 0 0 {}\r\n", value.len()).into_bytes();
+    set.extend_from_slice(&value);
+    set.extend_from_slice(b"\r\n");
+    bench.send(&set);
+    for (line, pauses) in [("get k\r\n", 0), ("gets absent k\r\n", 0), ("get k k \r\n", 1)] {
+        let counters = Arc::clone(&bench.shared.counters[0]);
+        let mut executor = Executor::new(&bench.shared, &counters, NOW_SECS, &mut bench.batch);
+        for _ in 0..pauses {
+            let paused = bench.session.advance(line.as_bytes(), &mut Vec::new(), &mut executor);
+            assert_eq!(paused, (0, Progress::OutputFull), "{line}");
+        }
+        let mut out = Vec::new();
+        let (consumed, _) = bench.session.advance(line.as_bytes(), &mut out, &mut executor);
+        assert_eq!(consumed, line.len(), "{line}");
+        assert!(out.ends_with(b"v\r\nEND\r\n"), "{line}");
+    }
+}
+
+/// Commands on few keys, every kind among them, with refusals, refused data and lost data blocks.
+fn pipeline() -> Vec<Vec<u8>> {
+    let mut commands: Vec<Vec<u8>> = Vec::new();
+    let mut add = |text: String| commands.push(text.into_bytes());
+    for i in 0..40 {
+        let (key, other) = (i % 7, (i + 3) % 7);
+        add(format!("set k{key} {i} 0 3\r\n{:03}\r\n", i * 7));
+        add(format!("get k{other}\r\n"));
+        add(format!("mg azA= b v k\r\nms azE= 1 b F{i}\r\n7\r\nincr k{key} {i}\r\n"));
+        add(format!("get{}\r\n", " k0 k1 absent k2 k3 k4 k5".repeat(i % 9 + 1)));
+        add(format!("gat 100 k{key} k{other}\r\nmd k{other} q\r\ntouch k{key} 50\r\n"));
+        match i % 5 {
+            0 => {
+                let block = &"get k0\r\n".repeat(131_073)[..1_048_577];
+                add(format!("set k{key} 0 0 1048577\r\n{block}\r\n"));
+            }
+            1 => add("get\r\nbogus k1\r\n".into()),
+            2 => add("flush_all noreply\r\n".into()),
+            3 => add(format!("delete k{key} noreply\r\nadd k{key} 0 0 1\r\n1\r\n")),
+            _ => add("mn\r\nappend k1 0 0 2\r\nzz\r\nprepend k1 0 0 1\r\nlong\r\n".into()),
+        }
+    }
+    commands
+}
+
+#[test]
+fn a_pipeline_is_answered_and_billed_as_its_commands_one_by_one() {
+    let commands = pipeline();
+    let mut alone = Bench::new();
+    let expected: Vec<u8> = commands.iter().flat_map(|command| alone.send(command).0).collect();
+    for group in [2, 5, 16, 17, commands.len()] {
+        let mut bench = Bench::new();
+        let replies = commands.chunks(group).flat_map(|group| bench.send(&group.concat()).0);
+        let replies: Vec<u8> = replies.collect();
+        assert_eq!(text(&replies), text(&expected), "{group} at once");
+        assert_eq!(bench.ecpu_units(), alone.ecpu_units(), "{group} at once");
+        assert_eq!(bench.shared.totals().commands, alone.shared.totals().commands);
+    }
+}
+
+#[test]
+fn pipelined_large_values_and_multigets_of_them_come_in_order() {
+    let mut bench = Bench::new();
+    let mut expected = Vec::new();
+    for i in 0..20u8 {
+        let value = vec![b'a' + i; 3_000 * usize::from(i)];
+        let mut set = format!("set k{i} 0 0 {}\r\n", value.len()).into_bytes();
+        set.extend_from_slice(&value);
+        set.extend_from_slice(b"\r\n");
+        assert_eq!(text(&bench.send(&set).0), "STORED\r\n");
+        expected.extend_from_slice(format!("VALUE k{i} 0 {}\r\n", value.len()).as_bytes());
+        expected.extend_from_slice(&value);
+        expected.extend_from_slice(b"\r\n");
+    }
+    let all: String = (0..20).map(|i| format!(" k{i}")).collect();
+    let multiget = format!("get{all}\r\n");
+    let single: String = (0..20).map(|i| format!("mg k{i} s\r\n")).collect();
+    let lens: String = (0..20).map(|i| format!("HD s{}\r\n", 3_000 * i)).collect();
+    expected.extend_from_slice(b"END\r\n");
+    expected.extend_from_slice(lens.as_bytes());
+    let stream = format!("{multiget}{single}").repeat(3);
+    let (replies, largest) = bench.send(stream.as_bytes());
+    assert!(replies == expected.repeat(3), "{} bytes", replies.len());
+    assert!(largest <= OUTPUT_BYTES_HIGH + 3_000 * 20 + 300, "{largest} bytes at once");
+}
+
+#[test]
 fn every_command_is_billed_by_its_items_or_its_bytes() {
     let check = |commands: &[u8], units: u64| {
         let mut bench = Bench::new();

@@ -1,13 +1,36 @@
 use super::write::NewItem;
 use super::{Call, Env, Shard, Spot};
 use crate::budget::NoRoom;
+use crate::geometry::Home;
 use crate::item::{Header, mark};
 use crate::key::Key;
+use crate::limits::PREFETCH_ITEM_BYTES;
 use crate::ops::{Lookup, Recache};
 use crate::outcome::Hit;
+use crate::prefetch;
 use crate::time::{Expiry, Now};
+use memtide_topology::KeyHash;
 
 impl Shard {
+    /// Asks for the words of the index where the search for a key starts.
+    #[inline]
+    pub(crate) fn prefetch_index(&self, env: &Env, hash: KeyHash) {
+        let Home { table, tag, .. } = env.geometry.home(hash);
+        self.tables[table].prefetch(tag);
+    }
+
+    /// Asks for the start of the item that a key is likely to have.
+    #[inline]
+    pub(crate) fn prefetch_item(&self, env: &Env, hash: KeyHash) {
+        let Home { table, tag, .. } = env.geometry.home(hash);
+        self.tables[table].find(tag, |loc| {
+            let (segment, offset) = env.geometry.place(loc);
+            let bytes = &self.segments.at(segment).data[offset..];
+            prefetch::lines(&bytes[..bytes.len().min(PREFETCH_ITEM_BYTES)]);
+            true
+        });
+    }
+
     /// What a lookup finds without creating anything.
     #[inline]
     pub(crate) fn lookup(

@@ -270,3 +270,25 @@ fn one_of_many_wins_a_vivified_item() {
         assert_eq!(wins, 1, "{k}");
     }
 }
+
+#[test]
+fn a_prefetch_changes_nothing_and_waits_for_nobody() {
+    let store = Store::new(StoreConfig::new(64 << 20, SEED));
+    let hashes = ["small", "large", "expired", "absent"].map(|k| key(k).hash());
+    store.prefetch(&hashes);
+    assert!(is_stored(set(&store, "small", b"v")));
+    assert!(is_stored(set(&store, "large", &[7; 300_000])));
+    let expiry = Expiry::At(NOW.unix_secs() - 1);
+    assert!(is_stored(store.put(key("expired"), &Put { expiry, ..Put::default() }, NOW)));
+    let before = store.stats();
+    // Under the lock of one of the keys' shards.
+    store.lookup(key("small"), &Lookup { no_bump: true, ..Lookup::default() }, NOW, |found| {
+        assert!(matches!(found, Found::Hit(_)));
+        store.prefetch(&hashes);
+    });
+    store.prefetch(&hashes);
+    store.prefetch(&[]);
+    assert_eq!(store.stats(), before);
+    assert_eq!(value_len(&store, "large"), Some(300_000));
+    store.check();
+}
