@@ -7,17 +7,11 @@ use gungraun::{library_benchmark, library_benchmark_group, main};
 use memtide_engine_core::{
     Delete, DeleteOutcome, Found, Key, Lookup, Now, Put, PutOutcome, Store, StoreConfig,
 };
+use memtide_gates::{ITEMS, REPEATS, VALUE, key, require_valgrind};
 use memtide_topology::HashSeed;
-
-/// How often a row does what it is named for; `xtask/src/bench_gates` divides by it.
-const REPEATS: usize = 100;
-
-/// Items of a store before a row; they and [`REPEATS`] more are far from what it may hold.
-const ITEMS: usize = 10_000;
 
 const SEED: HashSeed = HashSeed::new(0x1234, 0x5678);
 const NOW: Now = Now::from_unix_secs(1_800_000_000);
-const VALUE: [u8; 100] = [b'x'; 100];
 
 /// A store, and the keys of the row.
 struct Site {
@@ -25,11 +19,7 @@ struct Site {
     keys: Vec<String>,
 }
 
-fn key_bytes(number: usize) -> String {
-    format!("user:{number:011}")
-}
-
-fn key(bytes: &str) -> Key<'_> {
+fn hashed(bytes: &str) -> Key<'_> {
     let bytes = black_box(bytes.as_bytes());
     Key::new(bytes, SEED.hash(bytes)).expect("keys here are 16 bytes")
 }
@@ -48,12 +38,12 @@ fn delete(store: &Store, key: Key<'_>) -> DeleteOutcome {
 /// happens to grow in it.
 fn site(first: usize) -> Site {
     let store = Store::new(StoreConfig::new(64 << 20, SEED));
-    let all: Vec<_> = (0..ITEMS + REPEATS).map(key_bytes).collect();
+    let all: Vec<_> = (0..ITEMS + REPEATS).map(key).collect();
     for bytes in &all {
-        assert!(matches!(put(&store, key(bytes)), PutOutcome::Stored { .. }), "there is room");
+        assert!(matches!(put(&store, hashed(bytes)), PutOutcome::Stored { .. }), "there is room");
     }
     for bytes in &all[ITEMS..] {
-        assert_eq!(delete(&store, key(bytes)), DeleteOutcome::Deleted);
+        assert_eq!(delete(&store, hashed(bytes)), DeleteOutcome::Deleted);
     }
     Site { store, keys: all[first..][..REPEATS].to_vec() }
 }
@@ -70,7 +60,7 @@ fn missing() -> Site {
 #[bench::key(stored())]
 fn route_keys(site: Site) -> Site {
     for bytes in &site.keys {
-        black_box(key(bytes).slot());
+        black_box(hashed(bytes).slot());
     }
     site
 }
@@ -82,13 +72,14 @@ library_benchmark_group!(name = route, benchmarks = route_keys);
 #[bench::miss(missing(), false)]
 fn look_up(site: Site, is_hit: bool) -> Site {
     for bytes in &site.keys {
-        let was_hit = site.store.lookup(key(bytes), &Lookup::default(), NOW, |found| match found {
-            Found::Hit(hit) => {
-                hit.item.value.chunks().for_each(|chunk| _ = black_box(chunk));
-                true
-            }
-            Found::Miss => false,
-        });
+        let was_hit =
+            site.store.lookup(hashed(bytes), &Lookup::default(), NOW, |found| match found {
+                Found::Hit(hit) => {
+                    hit.item.value.chunks().for_each(|chunk| _ = black_box(chunk));
+                    true
+                }
+                Found::Miss => false,
+            });
         assert_eq!(was_hit, is_hit);
     }
     site
@@ -101,7 +92,7 @@ library_benchmark_group!(name = lookup, benchmarks = look_up);
 #[bench::set_overwrite(stored())]
 fn set_items(site: Site) -> Site {
     for bytes in &site.keys {
-        assert!(matches!(put(&site.store, key(bytes)), PutOutcome::Stored { .. }));
+        assert!(matches!(put(&site.store, hashed(bytes)), PutOutcome::Stored { .. }));
     }
     site
 }
@@ -110,11 +101,11 @@ fn set_items(site: Site) -> Site {
 #[bench::delete(stored())]
 fn delete_items(site: Site) -> Site {
     for bytes in &site.keys {
-        assert_eq!(delete(&site.store, key(bytes)), DeleteOutcome::Deleted);
+        assert_eq!(delete(&site.store, hashed(bytes)), DeleteOutcome::Deleted);
     }
     site
 }
 
 library_benchmark_group!(name = store, benchmarks = [set_items, delete_items]);
 
-main!(library_benchmark_groups = route, lookup, store);
+main!(setup = require_valgrind(); library_benchmark_groups = route, lookup, store);

@@ -4,52 +4,30 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
+use memtide_gates::{REPEATS, VALUE, get, key, multiget_16, require_valgrind, set};
 use memtide_protocol::encode::{ItemMeta, Marks, Status, Ttl, meta_get_hit, status, value_header};
 use memtide_protocol::{Command, Limits, MetaGet, Step};
 
-/// How often a row does what it is named for; `xtask/src/bench_gates` divides by it.
-const REPEATS: usize = 100;
-
-const VALUE: [u8; 100] = [b'x'; 100];
-
-fn key(number: usize) -> String {
-    format!("user:{number:011}")
-}
-
-fn requests(write: impl Fn(usize) -> String) -> Vec<Vec<u8>> {
-    (0..REPEATS).map(|number| write(number).into_bytes()).collect()
-}
-
-fn get() -> Vec<Vec<u8>> {
-    requests(|number| format!("get {}\r\n", key(number)))
-}
-
-fn multiget_16() -> Vec<Vec<u8>> {
-    requests(|number| {
-        let keys: Vec<_> = (0..16).map(|at| key(16 * number + at)).collect();
-        format!("get {}\r\n", keys.join(" "))
-    })
-}
-
-fn set() -> Vec<Vec<u8>> {
-    let value = "x".repeat(VALUE.len());
-    requests(|number| format!("set {} 0 3600 100\r\n{value}\r\n", key(number)))
+fn requests(write: impl Fn(usize) -> Vec<u8>) -> Vec<Vec<u8>> {
+    (0..REPEATS).map(write).collect()
 }
 
 fn meta_get() -> Vec<Vec<u8>> {
-    requests(|number| format!("mg {} v f c t k O{number}\r\n", key(number)))
+    requests(|number| format!("mg {} v f c t k O{number}\r\n", key(number)).into_bytes())
 }
 
 fn meta_set() -> Vec<Vec<u8>> {
-    let value = "x".repeat(VALUE.len());
-    requests(|number| format!("ms {} 100 T3600 F7 c k O{number}\r\n{value}\r\n", key(number)))
+    requests(|number| {
+        let line = format!("ms {} {} T3600 F7 c k O{number}\r\n", key(number), VALUE.len());
+        [line.as_bytes(), &VALUE, b"\r\n"].concat()
+    })
 }
 
 // The keys of a multiget are told apart one by one, when they are looked up: that is in the row.
 #[library_benchmark]
-#[bench::get(get())]
-#[bench::multiget_16(multiget_16())]
-#[bench::set(set())]
+#[bench::get(requests(get))]
+#[bench::multiget_16(requests(multiget_16))]
+#[bench::set(requests(set))]
 #[bench::meta_get(meta_get())]
 #[bench::meta_set(meta_set())]
 fn parse_requests(requests: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
@@ -133,4 +111,4 @@ fn encode_meta((get, mut out): (&'static MetaGet<'static>, Vec<u8>)) -> Vec<u8> 
 
 library_benchmark_group!(name = encode, benchmarks = [encode_value, encode_status, encode_meta]);
 
-main!(library_benchmark_groups = parse, encode);
+main!(setup = require_valgrind(); library_benchmark_groups = parse, encode);

@@ -5,15 +5,8 @@
 use std::hint::black_box;
 
 use gungraun::{library_benchmark, library_benchmark_group, main};
+use memtide_gates::{ITEMS, REPEATS, VALUE, get, multiget_16, require_valgrind, set};
 use memtide_proxy::bench::{BareSession, Meter};
-
-/// How often a row does what it is named for; `xtask/src/bench_gates` divides by it.
-const REPEATS: usize = 100;
-
-/// Items of the store.
-const ITEMS: usize = 10_000;
-
-const VALUE_BYTES: usize = 100;
 
 fn meter_and_bytes() -> (Meter, Vec<u64>) {
     (Meter::default(), (0..REPEATS as u64).map(|at| 37 * at).collect())
@@ -38,21 +31,8 @@ struct Client {
     reply_bytes: usize,
 }
 
-fn key(number: usize) -> String {
-    format!("user:{number:011}")
-}
-
-fn get(number: usize) -> Vec<u8> {
-    format!("get {}\r\n", key(number)).into_bytes()
-}
-
-fn set(number: usize) -> Vec<u8> {
-    let value = "x".repeat(VALUE_BYTES);
-    format!("set {} 0 0 {VALUE_BYTES}\r\n{value}\r\n", key(number)).into_bytes()
-}
-
 const VALUE_BLOCK_BYTES: usize =
-    "VALUE user:00000000000 0 100\r\n".len() + VALUE_BYTES + "\r\n".len();
+    "VALUE user:00000000000 0 100\r\n".len() + VALUE.len() + "\r\n".len();
 const GET_REPLY_BYTES: usize = VALUE_BLOCK_BYTES + "END\r\n".len();
 const SET_REPLY_BYTES: usize = "STORED\r\n".len();
 
@@ -83,11 +63,7 @@ fn pipelines_of_16() -> Client {
 }
 
 fn multigets_of_16() -> Client {
-    let multiget = |number| {
-        let keys: Vec<_> = (0..16).map(|at| key(16 * number + at)).collect();
-        format!("get {}\r\n", keys.join(" ")).into_bytes()
-    };
-    client(multiget, 16 * VALUE_BLOCK_BYTES + "END\r\n".len())
+    client(|number| multiget_16(16 * number), 16 * VALUE_BLOCK_BYTES + "END\r\n".len())
 }
 
 #[library_benchmark]
@@ -105,4 +81,4 @@ fn serve(mut client: Client) -> Client {
 
 library_benchmark_group!(name = session, benchmarks = serve);
 
-main!(library_benchmark_groups = meter, session);
+main!(setup = require_valgrind(); library_benchmark_groups = meter, session);
