@@ -6,6 +6,8 @@
 //! encrypts and writes them in one go.
 
 mod admission;
+#[doc(hidden)]
+pub mod bench;
 mod client_log;
 mod clock;
 mod config;

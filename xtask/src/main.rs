@@ -1,5 +1,6 @@
 //! Chores of the repository: `cargo xtask CHORE`.
 
+mod bench_gates;
 mod bench_peers;
 
 use std::process::ExitCode;
@@ -16,12 +17,14 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    BenchGates(bench_gates::Arguments),
     /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
     BenchPeers(bench_peers::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
+        Chore::BenchGates(arguments) => bench_gates::run(&arguments),
         Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
     };
     match result {
