@@ -225,17 +225,23 @@ fn has_latency(work: &Work) -> bool {
     work.measures.iter().any(|measure| measure.is_latency())
 }
 
-/// A line for each server some of whose runs have a latency that is not believed.
+/// Whose latency is not believed in some of the runs, and why: a line for each reason.
 fn distrust(work: &Work, comparison: &Comparison) -> Vec<String> {
-    let note = |(index, endpoint): (usize, &Endpoint)| {
+    let mut servers: Vec<(String, Vec<&str>)> = Vec::new();
+    for (index, endpoint) in comparison.endpoints.iter().enumerate() {
         let (runs, spoilt, why) = comparison.distrust(index);
+        let Some(why) = why else { continue };
         let left_out = if spoilt < runs { " and left out" } else { "" };
-        Some(format!(
-            "{}, {}: the latency of {spoilt} of {runs} runs is not believed{left_out}: {}",
-            work.name, endpoint.endpoint.name, why?
-        ))
+        let reason = format!("{spoilt} of {runs} runs is not believed{left_out}: {why}");
+        match servers.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(&endpoint.endpoint.name),
+            None => servers.push((reason, vec![&endpoint.endpoint.name])),
+        }
+    }
+    let told = |(reason, names): (String, Vec<&str>)| {
+        format!("{}, {}: the latency of {reason}", work.name, names.join(", "))
     };
-    comparison.endpoints.iter().enumerate().filter_map(note).collect()
+    servers.into_iter().map(told).collect()
 }
 
 /// `1 round`, `5 rounds`.
