@@ -19,6 +19,8 @@ pub struct Load<'a> {
     pub rounds: u32,
     /// For how long.
     pub duration: &'a str,
+    /// For `--rate`; `None` where the flags of the work say it.
+    pub rate: Option<&'a str>,
 }
 
 /// What the table needs of the JSON of a comparison; docs/benchmarks.md has what its names mean.
@@ -30,6 +32,8 @@ pub struct Comparison {
     pub notes: Vec<String>,
     /// The first is the one that the others are measured by.
     pub endpoints: Vec<Endpoint>,
+    /// In the order in which they were made.
+    pub runs: Vec<Run>,
 }
 
 /// Why a comparison ended.
@@ -52,10 +56,6 @@ pub struct Endpoint {
     pub lost: u64,
     /// Broken connections.
     pub troubles: u64,
-    /// By the name in the JSON.
-    pub figures: BTreeMap<String, Spread>,
-    /// The same against the first; its own row has none.
-    pub ratios: BTreeMap<String, Ratio>,
 }
 
 /// What an endpoint is.
@@ -65,22 +65,19 @@ pub struct Facts {
     pub name: String,
 }
 
-/// A figure over the rounds.
+/// A run of one endpoint in one round.
 #[derive(Debug, Deserialize)]
-pub struct Spread {
-    /// The one that is told.
-    pub median: f64,
-    /// But for what grows only once.
-    pub max: f64,
-}
-
-/// How a figure stands to the first endpoint's.
-#[derive(Debug, Deserialize)]
-pub struct Ratio {
-    /// Over the ratios within the rounds.
-    pub of_rounds: Option<Spread>,
-    /// Of the medians.
-    pub of_medians: f64,
+pub struct Run {
+    /// From 1.
+    pub round: u32,
+    /// From 0, as given.
+    pub endpoint: usize,
+    /// One that was cut short does not, where there are others.
+    pub is_counted: bool,
+    /// By the name in the JSON, latency also where it is not believed.
+    pub figures: BTreeMap<String, f64>,
+    /// Why its latency is not believed; nothing where it is.
+    pub distrust: Vec<String>,
 }
 
 impl Load<'_> {
@@ -106,6 +103,9 @@ impl Load<'_> {
             .arg("--json")
             .arg(&json)
             .args(self.work.flags);
+        if let Some(rate) = self.rate {
+            command.args(["--rate", rate]);
+        }
         if peers.iter().any(|peer| peer.name == FLOOR) {
             command.arg("--any-reply");
         }

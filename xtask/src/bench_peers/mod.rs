@@ -1,17 +1,24 @@
 //! `cargo xtask bench-peers`: memtide beside its peers under the same loads, on this machine.
 //!
 //! - [`work`]: the loads; [`peer`]: the servers that are compared, and how each is started.
+//! - [`measure`]: what they are measured by; [`targets`]: what memtide wants to reach.
 //! - [`package`]: whether Debian's programs are there; [`site`]: certificates, ports, scratch files.
 //! - [`process`]: what was started, and that it ends with us; [`interrupt`]: Ctrl-C.
-//! - [`load`]: one comparison by `memtide loadtest`; [`table`]: the results as Markdown.
+//! - [`load`]: one comparison by `memtide loadtest`; [`figures`]: medians and ratios of its rounds;
+//!   [`maximum`]: rates that are a part of what a server can do.
+//! - [`table`]: the results as Markdown.
 
+mod figures;
 mod interrupt;
 mod load;
+mod maximum;
+mod measure;
 mod package;
 mod peer;
 mod process;
 mod site;
 mod table;
+mod targets;
 mod work;
 
 use std::path::PathBuf;
@@ -21,11 +28,12 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use self::interrupt::Interrupt;
-use self::load::Load;
+use self::load::{Comparison, Load};
+use self::maximum::Maximum;
 use self::peer::{Peer, Running};
 use self::site::Site;
 use self::table::Table;
-use self::work::Work;
+use self::work::{WORKS, Work};
 use crate::tell;
 
 /// What to compare, and for how long.
@@ -82,44 +90,105 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let interrupt = Interrupt::new()?;
     let site = Site::new(memtide, programs)?;
     let mut table = Table::new(&site, &peers, arguments);
-    for work in works {
-        if interrupt.is_set() {
-            break;
-        }
-        tell(&format!("{}: {}", work.name, work.what));
-        match compare(arguments, &site, &peers, work, &interrupt) {
-            Ok(comparison) => table.add(work, comparison),
-            Err(_) if interrupt.is_set() => break,
-            Err(error) => {
-                tell(&format!("{}: {error:#}", work.name));
-                table.add_failure(work, &format!("{error:#}"));
-            }
-        }
-    }
+    let bench = Bench { arguments, site: &site, peers: &peers, interrupt: &interrupt };
+    bench.run(&works, &mut table);
     print(&table.markdown(interrupt.is_set()));
+    tell(&targets::summary(table.rows()));
     let is_whole = !interrupt.is_set() && !table.has_failures();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Starts the peers anew, so that none has memory or items of another load, and loads them.
-fn compare(
-    arguments: &Arguments,
-    site: &Site,
-    peers: &[Peer],
-    work: &Work,
-    interrupt: &Interrupt,
-) -> anyhow::Result<load::Comparison> {
-    let running = peers
-        .iter()
-        .map(|peer| peer.start(site, work, interrupt))
-        .collect::<anyhow::Result<Vec<Running>>>()?;
-    let load = Load { work, rounds: arguments.rounds, duration: &arguments.duration };
-    let (comparison, json) = load.run(site, &running, interrupt)?;
-    if let Some(directory) = &arguments.json {
-        let path = directory.join(format!("{}.json", work.name));
-        std::fs::write(&path, json).with_context(|| path.display().to_string())?;
+/// What all comparisons share.
+struct Bench<'a> {
+    arguments: &'a Arguments,
+    site: &'a Site,
+    peers: &'a [Peer],
+    interrupt: &'a Interrupt,
+}
+
+impl Bench<'_> {
+    fn run(&self, works: &[&'static Work], table: &mut Table) {
+        let mut maximum = None;
+        for work in works {
+            if self.interrupt.is_set() {
+                break;
+            }
+            tell(&format!("{}: {}", work.name, work.what));
+            match self.compare(work, table, &mut maximum) {
+                Ok(comparison) => table.add(work, comparison),
+                Err(_) if self.interrupt.is_set() => break,
+                Err(error) => {
+                    tell(&format!("{}: {error:#}", work.name));
+                    table.add_failure(work, &format!("{error:#}"));
+                }
+            }
+        }
     }
-    Ok(comparison)
+
+    /// Compares all servers under a load, the maximum being found before where the load is a part
+    /// of it.
+    fn compare(
+        &self,
+        work: &'static Work,
+        table: &mut Table,
+        maximum: &mut Option<Maximum>,
+    ) -> anyhow::Result<Comparison> {
+        let needed = u64::from(work.connections());
+        if needed > self.site.connections_max {
+            bail!(
+                "{needed} connections need more than {} descriptors; raise `ulimit -Hn`",
+                2 * needed
+            );
+        }
+        let rate = match work.percent_of_maximum {
+            None => None,
+            Some(percent) => {
+                if maximum.is_none() {
+                    let found = self.maximum(table)?;
+                    table.add_maximum(&found);
+                    *maximum = Some(found);
+                }
+                maximum.as_ref().map(|maximum| maximum.rate_at(percent))
+            }
+        };
+        let (comparison, json) = self.load(work, self.peers, rate.as_deref())?;
+        if let Some(directory) = &self.arguments.json {
+            let path = directory.join(format!("{}.json", work.name));
+            std::fs::write(&path, json).with_context(|| path.display().to_string())?;
+        }
+        Ok(comparison)
+    }
+
+    /// What the first server can do in the closed loop of the first work: as in the table, else in
+    /// a comparison of it alone.
+    fn maximum(&self, table: &Table) -> anyhow::Result<Maximum> {
+        let work = &WORKS[0];
+        let of = |comparison: &Comparison| {
+            let server = comparison.endpoints.first()?.endpoint.name.clone();
+            Some(Maximum { server, replies_per_s: comparison.median(0, "replies_per_s")? })
+        };
+        let known = table.rows().iter().find(|row| row.work.name == work.name);
+        if let Some(maximum) = known.and_then(|row| of(&row.comparison)) {
+            return Ok(maximum);
+        }
+        tell("finding the maximum of the first server");
+        let first = self.peers.get(..1).context("no server to compare")?;
+        of(&self.load(work, first, None)?.0).context("the first server gave no reply")
+    }
+
+    /// Starts the servers anew, so that none has memory or items of another load, and loads them.
+    fn load(
+        &self,
+        work: &Work,
+        peers: &[Peer],
+        rate: Option<&str>,
+    ) -> anyhow::Result<(Comparison, String)> {
+        let start = |peer: &Peer| peer.start(self.site, work, self.interrupt);
+        let running = peers.iter().map(start).collect::<anyhow::Result<Vec<Running>>>()?;
+        let Arguments { rounds, duration, .. } = self.arguments;
+        let load = Load { work, rounds: *rounds, duration, rate };
+        load.run(self.site, &running, self.interrupt)
+    }
 }
 
 fn build() -> anyhow::Result<PathBuf> {

@@ -25,6 +25,10 @@ pub enum Peer {
     Floor(PathBuf, Vec<String>),
 }
 
+/// What memcached with its own TLS is called.
+pub const MEMCACHED_TLS: &str = "memcached-tls";
+/// What memtide is called.
+pub const MEMTIDE: &str = "memtide";
 /// What a server of `--floor` is called.
 pub const FLOOR: &str = "floor";
 
@@ -72,10 +76,10 @@ impl Peer {
     /// As in `--peers`.
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::MemcachedTls => "memcached-tls",
+            Self::MemcachedTls => MEMCACHED_TLS,
             Self::MemcachedHaproxy => "memcached-haproxy",
             Self::MemcachedStunnel => "memcached-stunnel",
-            Self::Memtide => "memtide",
+            Self::Memtide => MEMTIDE,
             Self::Floor(..) => FLOOR,
         }
     }
@@ -132,8 +136,7 @@ impl Starting<'_> {
     fn behind_haproxy(&self) -> anyhow::Result<Running> {
         let (memcached, behind) = self.plain_memcached()?;
         let [port] = free_ports()?;
-        // A proxy has two descriptors for a client.
-        let clients_max = self.site.connections_max / 2;
+        let clients_max = self.site.connections_max;
         let pem = self.site.shown("both.pem");
         let text = format!(
             "global\n  nbthread {THREADS}\n  maxconn {clients_max}\n  \

@@ -25,6 +25,9 @@ pub struct Site {
 /// Threads of each server that has to be told; memtide has one a core by itself.
 pub const THREADS: u32 = 2;
 
+/// Descriptors of a process, at most: memcached makes a table for all connections that it may have.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
 impl Site {
     /// Makes the certificate: ECDSA P-256, good for 127.0.0.1 and localhost.
     ///
@@ -75,11 +78,16 @@ pub fn free_ports<const N: usize>() -> anyhow::Result<[u16; N]> {
     Ok(ports)
 }
 
-/// Takes all the descriptors that we may have, for the servers inherit that.
+/// Takes all the descriptors that we may have, and more where we are root, for the servers inherit
+/// that; gives the connections that a proxy can have with them, at two descriptors each.
 fn connections_max() -> u64 {
-    let limit = getrlimit(Resource::Nofile);
-    // Where it is refused, the servers have what there is.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-    let descriptors = limit.maximum.unwrap_or(u64::MAX).min(65_536);
-    descriptors.saturating_sub(200) / 2
+    let of_all = |maximum: Option<u64>| Rlimit { current: maximum, maximum };
+    let limit = getrlimit(Resource::Nofile).maximum;
+    if limit.is_some_and(|maximum| maximum < DESCRIPTORS_MAX) {
+        // Only root may, and nothing is lost where it is refused.
+        let _ = setrlimit(Resource::Nofile, of_all(Some(DESCRIPTORS_MAX)));
+    }
+    let _ = setrlimit(Resource::Nofile, of_all(getrlimit(Resource::Nofile).maximum));
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(DESCRIPTORS_MAX);
+    descriptors.min(DESCRIPTORS_MAX).saturating_sub(200) / 2
 }

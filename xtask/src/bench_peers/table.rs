@@ -2,9 +2,12 @@ use std::fmt::Write as _;
 
 use super::Arguments;
 use super::load::{Comparison, Endpoint};
+use super::maximum::Maximum;
+use super::measure::Measure;
 use super::package::version;
-use super::peer::Peer;
+use super::peer::{FLOOR, Peer};
 use super::site::{Site, THREADS};
+use super::targets::{self, star};
 use super::work::Work;
 
 /// The results, as docs/benchmarks.md has them.
@@ -13,23 +16,19 @@ pub struct Table {
     machine: String,
     rounds: String,
     how: String,
-    rows: Vec<[String; COLUMNS.len()]>,
+    rows: Vec<Row>,
     notes: Vec<String>,
-    has_untold_latencies: bool,
     failures: usize,
 }
 
-const COLUMNS: [&str; 9] = [
-    "load",
-    "server",
-    "CPU us/request",
-    "ratio",
-    "replies/s",
-    "p50 us",
-    "p99 us",
-    "peak MiB",
-    "KiB/idle connection",
-];
+/// What a load came to.
+#[derive(Debug)]
+pub struct Row {
+    /// The load.
+    pub work: &'static Work,
+    /// All servers under it.
+    pub comparison: Comparison,
+}
 
 impl Table {
     /// An empty one, of what is about to be compared.
@@ -45,26 +44,16 @@ impl Table {
         let machine = format!("{}; {}", machine(), versions.join(", "));
         let how = format!(
             "of {} each, interleaved, medians; {THREADS} threads for each server (memtide: one a \
-             core). The ratio is of CPU time, to the first server of a load.",
+             core). `of X` is the median of the ratios to X within the rounds.",
             arguments.duration,
         );
         let rounds = rounds(arguments.rounds);
-        Self {
-            machine,
-            rounds,
-            how,
-            rows: Vec::new(),
-            notes: Vec::new(),
-            has_untold_latencies: false,
-            failures: 0,
-        }
+        Self { machine, rounds, how, rows: Vec::new(), notes: Vec::new(), failures: 0 }
     }
 
     /// Takes in what a load came to.
-    pub fn add(&mut self, work: &Work, comparison: Comparison) {
-        for (index, endpoint) in comparison.endpoints.iter().enumerate() {
-            let base = (index == 0).then_some(work.what);
-            self.rows.push(row(base, endpoint));
+    pub fn add(&mut self, work: &'static Work, comparison: Comparison) {
+        for endpoint in &comparison.endpoints {
             let Endpoint { errors, lost, troubles, .. } = endpoint;
             if errors + lost + troubles > 0 {
                 self.notes.push(format!(
@@ -74,20 +63,19 @@ impl Table {
                 ));
             }
         }
-        let untold = comparison.endpoints.iter().filter(|it| !it.figures.contains_key("p50_us"));
-        let untold: Vec<_> =
-            untold.map(|it| format!("{}: the latency of", it.endpoint.name)).collect();
-        for note in &comparison.notes {
-            // One for each cell without a latency would hide the others.
-            if untold.iter().any(|begin| note.starts_with(begin)) {
-                self.has_untold_latencies = true;
-            } else {
-                self.notes.push(format!("{}: {note}", work.name));
-            }
+        let of_latency = |note: &&String| {
+            let mut names = comparison.endpoints.iter().map(|it| &it.endpoint.name);
+            names.any(|name| note.starts_with(&format!("{name}: the latency of")))
+        };
+        let others = comparison.notes.iter().filter(|note| !of_latency(note));
+        self.notes.extend(others.map(|note| format!("{}: {note}", work.name)));
+        if has_latency(work) {
+            self.notes.extend(distrust(work, &comparison));
         }
         if comparison.ended.how == "failed" {
             self.add_failure(work, comparison.ended.why.as_deref().unwrap_or_default());
         }
+        self.rows.push(Row { work, comparison });
     }
 
     /// A load that came to nothing.
@@ -96,36 +84,43 @@ impl Table {
         self.notes.push(format!("{}: failed: {why}", work.name));
     }
 
-    /// Whether any did.
+    /// The maximum that rates were drawn from.
+    pub fn add_maximum(&mut self, maximum: &Maximum) {
+        let Maximum { server, replies_per_s } = maximum;
+        self.notes.push(format!("the maximum of {server}: {replies_per_s:.0} replies/s"));
+    }
+
+    /// Whether any load failed.
     pub fn has_failures(&self) -> bool {
         self.failures > 0
     }
 
-    /// The table with its conditions and notes.
+    /// What there is of it so far.
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The tables with their conditions and notes.
     pub fn markdown(&self, is_interrupted: bool) -> String {
         let Self { machine, rounds, how, .. } = self;
         // How many rounds the last load came to, its note says.
         let at_most = if is_interrupted { "At most " } else { "" };
         let mut out = format!("{machine}. {at_most}{rounds} {how}\n\n");
-        let _ = writeln!(out, "| {} |", COLUMNS.join(" | "));
-        out.push_str("|---|---|");
-        out.push_str(&"--:|".repeat(COLUMNS.len() - 2));
-        out.push('\n');
-        for row in &self.rows {
-            let _ = writeln!(out, "| {} |", row.join(" | "));
-        }
-        if self.has_untold_latencies {
-            out.push_str(
-                "\nWhere there is no latency, none of the runs had one to be believed: the server took \
-                 all cores, the generator's too, or the generator was at its limit.\n",
-            );
-        }
-        if !self.notes.is_empty() {
-            out.push('\n');
-        }
+        out.push_str(&main(&self.rows));
+        out.push_str(
+            "\nLoads that have a measure beside CPU time of a request, and the ratios of that \
+             measure:\n\n",
+        );
+        out.push_str(&beside(&self.rows));
+        out.push_str(
+            "\n`\\*`: latency of runs that are not believed, as the generator had no core or was \
+             late; the notes say why. Of other loads such latencies are left out.\n\n",
+        );
         for note in &self.notes {
             let _ = writeln!(out, "- {note}");
         }
+        out.push_str("\nAgainst the project's targets:\n\n");
+        out.push_str(&targets::markdown(&self.rows));
         if is_interrupted {
             out.push_str("\nInterrupted: not all loads are there.\n");
         }
@@ -133,36 +128,120 @@ impl Table {
     }
 }
 
-/// The row of the first endpoint names the load, and is what the others are measured by.
-fn row(load: Option<&str>, endpoint: &Endpoint) -> [String; COLUMNS.len()] {
-    const CPU: &str = "server_cpu_us_per_reply";
-    let figure = |name: &str, digits: usize, divisor: f64| {
-        let spread = endpoint.figures.get(name);
-        spread.map_or("-".to_owned(), |it| format!("{:.digits$}", it.median / divisor))
+/// CPU time, throughput and memory of all loads.
+fn main(rows: &[Row]) -> String {
+    let mut out = head(
+        &["load", "server", "CPU us/request"],
+        &ratio_names(rows),
+        &["replies/s", "p50 us", "p99 us", "peak MiB"],
+    );
+    for Row { work, comparison } in rows {
+        for (index, endpoint) in comparison.endpoints.iter().enumerate() {
+            let measured = |measure| measured(work, comparison, index, measure);
+            let figure = |name: &str, digits: usize, divisor: f64| {
+                let median = comparison.median(index, name);
+                median.map_or("-".to_owned(), |it| format!("{:.digits$}", it / divisor))
+            };
+            let mut cells = vec![
+                if index == 0 { work.what.to_owned() } else { String::new() },
+                endpoint.endpoint.name.clone(),
+                measured(Measure::CpuPerRequest),
+            ];
+            cells.extend(ratios(rows, comparison, index, Measure::CpuPerRequest));
+            cells.extend([
+                figure("replies_per_s", 0, 1.0),
+                measured(Measure::P50),
+                measured(Measure::P99),
+                figure("resident_peak_bytes", 1, f64::from(1 << 20)),
+            ]);
+            let _ = writeln!(out, "| {} |", cells.join(" | "));
+        }
+    }
+    out
+}
+
+/// The measures that only some loads have.
+fn beside(rows: &[Row]) -> String {
+    let mut out = head(&["load", "measure", "server", "measured"], &ratio_names(rows), &[]);
+    for Row { work, comparison } in rows {
+        for measure in work.measures {
+            for (index, endpoint) in comparison.endpoints.iter().enumerate() {
+                let mut cells = vec![
+                    work.name.to_owned(),
+                    measure.name().to_owned(),
+                    endpoint.endpoint.name.clone(),
+                    measured(work, comparison, index, *measure),
+                ];
+                cells.extend(ratios(rows, comparison, index, *measure));
+                let _ = writeln!(out, "| {} |", cells.join(" | "));
+            }
+        }
+    }
+    out
+}
+
+fn head(names: &[&str], ratios: &[String], figures: &[&str]) -> String {
+    let ratios: Vec<_> = ratios.iter().map(String::as_str).collect();
+    let all = [names, &ratios, figures].concat();
+    let is_name = |name: &&str| ["load", "server", "measure"].contains(name);
+    let rule = |name: &&str| if is_name(name) { "---|" } else { "--:|" };
+    format!("| {} |\n|{}\n", all.join(" | "), all.iter().map(rule).collect::<String>())
+}
+
+/// The servers that the others are measured by: the first, and the floor where there is one.
+fn bases(rows: &[Row]) -> Vec<&str> {
+    let names =
+        || rows.iter().flat_map(|row| &row.comparison.endpoints).map(|it| &it.endpoint.name);
+    let first = names().next().map(String::as_str);
+    let floor = names().map(String::as_str).find(|name| *name == FLOOR && Some(*name) != first);
+    first.into_iter().chain(floor).collect()
+}
+
+fn ratio_names(rows: &[Row]) -> Vec<String> {
+    bases(rows).into_iter().map(|name| format!("of {name}")).collect()
+}
+
+fn ratios(rows: &[Row], comparison: &Comparison, index: usize, measure: Measure) -> Vec<String> {
+    let ratio = |name: &str| {
+        let to = comparison.index_of(name)?;
+        if to == index {
+            return Some("1".to_owned());
+        }
+        let ratio = comparison.ratio(index, to, measure)?;
+        Some(star(format!("{:.2}", ratio.value), ratio))
     };
-    let ratio = endpoint
-        .ratios
-        .get(CPU)
-        .map(|it| it.of_rounds.as_ref().map_or(it.of_medians, |of_rounds| of_rounds.median));
-    [
-        load.unwrap_or_default().to_owned(),
-        endpoint.endpoint.name.clone(),
-        figure(CPU, 2, 1.0),
-        match (ratio, load) {
-            (Some(ratio), _) => format!("{ratio:.2}"),
-            (None, Some(_)) => "1".to_owned(),
-            (None, None) => "-".to_owned(),
-        },
-        figure("replies_per_s", 0, 1.0),
-        figure("p50_us", 0, 1.0),
-        figure("p99_us", 0, 1.0),
-        figure("resident_peak_bytes", 1, f64::from(1 << 20)),
-        // What a connection of an earlier round has left to the next grows no second time.
-        endpoint
-            .figures
-            .get("bytes_per_idle_connection")
-            .map_or("-".to_owned(), |it| format!("{:.1}", it.max / 1024.0)),
-    ]
+    let told = |name| ratio(name).unwrap_or_else(|| "-".to_owned());
+    bases(rows).into_iter().map(told).collect()
+}
+
+/// A figure, marked where it is not believed; in a load that is not for latency, nothing then.
+fn measured(work: &Work, comparison: &Comparison, index: usize, measure: Measure) -> String {
+    let drawn = comparison.measured(index, measure);
+    let drawn = drawn.filter(|it| it.is_believed || has_latency(work));
+    drawn.map_or("-".to_owned(), |it| star(measure.told(it.value, work.keys()), it))
+}
+
+fn has_latency(work: &Work) -> bool {
+    work.measures.iter().any(|measure| measure.is_latency())
+}
+
+/// Whose latency is not believed in some of the runs, and why: a line for each reason.
+fn distrust(work: &Work, comparison: &Comparison) -> Vec<String> {
+    let mut servers: Vec<(String, Vec<&str>)> = Vec::new();
+    for (index, endpoint) in comparison.endpoints.iter().enumerate() {
+        let (runs, spoilt, why) = comparison.distrust(index);
+        let Some(why) = why else { continue };
+        let left_out = if spoilt < runs { " and left out" } else { "" };
+        let reason = format!("{spoilt} of {runs} runs is not believed{left_out}: {why}");
+        match servers.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, names)) => names.push(&endpoint.endpoint.name),
+            None => servers.push((reason, vec![&endpoint.endpoint.name])),
+        }
+    }
+    let told = |(reason, names): (String, Vec<&str>)| {
+        format!("{}, {}: the latency of {reason}", work.name, names.join(", "))
+    };
+    servers.into_iter().map(told).collect()
 }
 
 /// `1 round`, `5 rounds`.
@@ -181,63 +260,5 @@ fn machine() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use expect_test::expect;
-
-    use super::*;
-    use crate::bench_peers::work::WORKS;
-
-    const JSON: &str = r#"{
-        "version": "0.1.0", "rounds_planned": 2, "rounds_whole": 2, "ended": {"how": "completed"},
-        "notes": ["memtide: the latency of 1 of 2 runs is not believed and left out: late"],
-        "plan": [["connections", "50"]],
-        "endpoints": [
-            {"endpoint": {"name": "memcached-tls", "address": "127.0.0.1:1"}, "runs": 2,
-             "errors": 0, "lost": 0, "troubles": 0,
-             "figures": {"replies_per_s": {"median": 101234.5, "min": 1, "max": 2, "runs": 2},
-                         "server_cpu_us_per_reply": {"median": 18.204, "min": 1, "max": 2, "runs": 2},
-                         "resident_peak_bytes": {"median": 104857600, "min": 1, "max": 2, "runs": 2},
-                         "p50_us": {"median": 480.4, "min": 1, "max": 2, "runs": 2},
-                         "p99_us": {"median": 1480.4, "min": 1, "max": 2, "runs": 2}},
-             "ratios": {}},
-            {"endpoint": {"name": "memtide", "address": "127.0.0.1:2"}, "runs": 2,
-             "errors": 0, "lost": 3, "troubles": 1,
-             "figures": {"replies_per_s": {"median": 131234.5, "min": 1, "max": 2, "runs": 2},
-                         "server_cpu_us_per_reply": {"median": 9.1, "min": 1, "max": 2, "runs": 2},
-                         "bytes_per_idle_connection": {"median": 1, "min": 1, "max": 2048, "runs": 2}},
-             "ratios": {"server_cpu_us_per_reply": {"of_medians": 0.6,
-                        "of_rounds": {"median": 0.4999, "min": 1, "max": 2, "runs": 2}}}}],
-        "runs": []}"#;
-
-    #[test]
-    fn a_comparison_becomes_rows_and_notes() {
-        let mut table = Table {
-            machine: "here".to_owned(),
-            rounds: rounds(2),
-            how: "of 5s each".to_owned(),
-            rows: Vec::new(),
-            notes: Vec::new(),
-            has_untold_latencies: false,
-            failures: 0,
-        };
-        table.add(&WORKS[0], serde_json::from_str(JSON).unwrap());
-        assert!(!table.has_failures());
-        table.add_failure(&WORKS[1], "memtide ended");
-        assert!(table.has_failures());
-        expect![[r#"
-            here. At most 2 rounds of 5s each
-
-            | load | server | CPU us/request | ratio | replies/s | p50 us | p99 us | peak MiB | KiB/idle connection |
-            |---|---|--:|--:|--:|--:|--:|--:|--:|
-            | get and set 9:1, 50 connections | memcached-tls | 18.20 | 1 | 101234 | 480 | 1480 | 100.0 | - |
-            |  | memtide | 9.10 | 0.50 | 131234 | - | - | - | 2.0 |
-
-            Where there is no latency, none of the runs had one to be believed: the server took all cores, the generator's too, or the generator was at its limit.
-
-            - mixed, memtide: 0 error replies, 3 requests without reply, 1 broken connections
-            - pipeline: failed: memtide ended
-
-            Interrupted: not all loads are there.
-        "#]].assert_eq(&table.markdown(true));
-    }
-}
+#[path = "table_tests.rs"]
+mod tests;
