@@ -160,7 +160,7 @@ impl Bench<'_> {
     }
 
     /// What the first server can do in the closed loop of the first work: as in the table, else in
-    /// a comparison of it alone.
+    /// a comparison of its own.
     fn maximum(&self, table: &Table) -> anyhow::Result<Maximum> {
         let work = &WORKS[0];
         let of = |comparison: &Comparison| {
@@ -172,7 +172,8 @@ impl Bench<'_> {
             return Ok(maximum);
         }
         tell("finding the maximum of the first server");
-        let first = self.peers.get(..1).context("no server to compare")?;
+        // A comparison is of two at least.
+        let first = self.peers.get(..2).context("a comparison needs two servers")?;
         of(&self.load(work, first, None)?.0).context("the first server gave no reply")
     }
 

@@ -92,8 +92,8 @@ fn output_of(program: &Path, flag: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Debian has servers in /usr/sbin, which is not in everybody's PATH.
-fn locate(program: &str) -> Option<PathBuf> {
+/// Where a program is; Debian has servers in /usr/sbin, which is not in everybody's PATH.
+pub fn locate(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let directories = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
     directories.map(|directory| directory.join(program)).find(|path| path.is_file())

@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 
 use super::interrupt::Interrupt;
-use super::package::Package;
+use super::package::{Package, locate};
 use super::process::Process;
 use super::site::{Site, THREADS, free_ports};
 use super::work::Work;
@@ -169,7 +169,7 @@ impl Starting<'_> {
 
     fn memtide(&self) -> anyhow::Result<Running> {
         let [port, read_port, admin] = free_ports()?;
-        let mut command = Command::new(&self.site.memtide);
+        let mut command = bound(&self.site.memtide);
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("MEMTIDE_") {
                 command.env_remove(name);
@@ -192,7 +192,7 @@ impl Starting<'_> {
         value_bytes: &str,
     ) -> anyhow::Result<Running> {
         let [port] = free_ports()?;
-        let mut command = Command::new(program);
+        let mut command = bound(program);
         command
             .args(flags)
             .args(["--value", value_bytes])
@@ -221,7 +221,7 @@ impl Starting<'_> {
 
     fn program(&self, package: Package) -> Command {
         let program = self.site.programs.get(&package);
-        Command::new(program.expect("the packages of every peer were found before"))
+        bound(program.expect("the packages of every peer were found before"))
     }
 
     fn written(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
@@ -238,4 +238,13 @@ impl Starting<'_> {
     fn running(&self, port: u16, processes: Vec<Process>) -> Running {
         Running { name: self.name, port, processes }
     }
+}
+
+/// A program that ends with us even where we are killed, as far as util-linux is there: `setpriv`
+/// becomes the program, with the same process id.
+fn bound(program: &Path) -> Command {
+    let Some(setpriv) = locate("setpriv") else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }

@@ -1,6 +1,6 @@
 //! What memtide wants to reach, and whether a run of `cargo xtask bench-peers` reached it.
 //!
-//! The targets are the project's own: docs/benchmarks.md says so, and what they are drawn from.
+//! The targets are the project's own; docs/benchmarks.md has them as a table.
 
 use std::fmt::Write as _;
 
