@@ -103,6 +103,8 @@ def build(work, binary):
             is_replaced = binary is not None and alias == "build"
         if is_replaced:
             stages["build"] = None
+            if name == "FROM":
+                check_context()
             continue
         print(f"-- {name} {rest}", flush=True)
         if name == "FROM":
@@ -126,6 +128,14 @@ def build(work, binary):
     (work / "last.json").write_text(json.dumps(last))
 
 
+def check_context():
+    """Shows that cargo finds the whole workspace in the build's context."""
+    with tempfile.TemporaryDirectory() as context:
+        copy_context(Path(context))
+        metadata = ["cargo", "metadata", "--locked", "--no-deps", "--format-version=1"]
+        subprocess.run(metadata, cwd=context, check=True, stdout=subprocess.DEVNULL)
+
+
 def copy(rest, stage, stages, binary):
     words = rest.split()
     option = words.pop(0) if words[0].startswith("--from=") else None
@@ -135,7 +145,11 @@ def copy(rest, stage, stages, binary):
         other = stages[option.removeprefix("--from=")]
         shutil.copy2(other.root / source.lstrip("/") if other else binary, target)
         return
-    # The build's context is what .dockerignore lets in by name.
+    copy_context(target)
+
+
+def copy_context(target):
+    """Copies the build's context: what .dockerignore lets in by name."""
     for line in (REPOSITORY / ".dockerignore").read_text().split():
         if line.startswith("!"):
             let_in = REPOSITORY / line[1:]
