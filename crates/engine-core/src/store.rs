@@ -1,3 +1,5 @@
+mod prefetch;
+
 use crate::budget::{Budget, NoRoom, Room};
 use crate::geometry::Geometry;
 use crate::shard::{Call, Env, Pressure, Shard};
@@ -6,7 +8,7 @@ use crate::{
     Maintained, Now, Put, PutOutcome, StoreConfig, StoreStats,
 };
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use memtide_topology::{KeyHash, SlotId};
+use memtide_topology::SlotId;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// All items of one node. `Send + Sync`: every core calls it.
@@ -103,24 +105,6 @@ impl Store {
             (None, Some(expiry)) => {
                 drop(locked);
                 self.lookup_or_vivify((key, op, expiry), now, with)
-            }
-        }
-    }
-
-    /// Has the memory that commands on these keys will touch brought near, that of all keys at the
-    /// same time: worth it before two commands and up to [`PREFETCH_MAX`](crate::PREFETCH_MAX).
-    ///
-    /// A hint: it changes nothing, and passes over a shard that another thread has.
-    #[inline]
-    pub fn prefetch(&self, hashes: &[KeyHash]) {
-        for &hash in hashes {
-            if let Ok(shard) = self.cell(SlotId::of(hash)).shard.try_lock() {
-                shard.prefetch_index(&self.env, hash);
-            }
-        }
-        for &hash in hashes {
-            if let Ok(shard) = self.cell(SlotId::of(hash)).shard.try_lock() {
-                shard.prefetch_item(&self.env, hash);
             }
         }
     }
