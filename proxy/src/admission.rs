@@ -73,7 +73,7 @@ fn hand_on(
     core: &Core,
     to: usize,
     transport: Transport,
-    mut guest: Guest,
+    guest: Guest,
 ) -> Option<(Transport, Guest)> {
     let Some(sender) = core.peers.get(to).and_then(WeakSender::upgrade) else {
         return Some((transport, guest));
@@ -81,7 +81,6 @@ fn hand_on(
     let Ok(permit) = sender.try_reserve() else { return Some((transport, guest)) };
     match transport.detach() {
         Ok(detached) => {
-            guest.place.moves_to(to);
             core.counters.connections_moved.add(1);
             permit.send(Arrival::Moved(detached, guest));
         }

@@ -108,7 +108,11 @@ impl Connection {
     fn take_early(&mut self, scratch: &mut Scratch) -> io::Result<()> {
         if self.session.is_fresh() {
             let received = self.transport.take_early(&mut scratch.plain);
-            return self.received(received, scratch);
+            // Who said nothing has not been served: a connection that could not move would try
+            // again without an end.
+            if !(scratch.plain.is_empty() && matches!(received, Ok(Received::Bytes))) {
+                return self.received(received, scratch);
+            }
         }
         Ok(())
     }

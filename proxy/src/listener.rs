@@ -73,8 +73,8 @@ async fn hand_over(
     peer: SocketAddr,
 ) {
     core.shared.connections_total.fetch_add(1, Ordering::Relaxed);
+    let Some(place) = core.shared.admit() else { return };
     let to = core.shared.spread.place();
-    let Some(place) = core.shared.admit(to) else { return };
     // A socket for both families sees IPv4 peers as mapped; people do not.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     let guest = Guest { peer, place };

@@ -26,8 +26,8 @@ pub struct Shared {
     pub drain: DrainWatch,
     /// One a core.
     pub counters: Vec<Arc<CoreCounters>>,
-    /// Open connections of each core.
-    pub open_connections: Vec<AtomicUsize>,
+    /// Open connections within the maximum.
+    open_connections: AtomicUsize,
     /// Which cores serve.
     pub spread: Spread,
     /// When each core's ticker ran last, in milliseconds of uptime.
@@ -70,33 +70,20 @@ impl Metered {
 /// An accepted connection's place, given back on drop.
 pub struct Place {
     shared: Arc<Shared>,
-    /// The core that serves it; `None` where it is over the maximum and is to be told so.
-    core: Option<usize>,
+    is_served: bool,
 }
 
 impl Place {
-    /// The connection goes on with another core.
-    pub fn moves_to(&mut self, core: usize) {
-        if let Some(from) = self.core.replace(core) {
-            let open = &self.shared.open_connections;
-            // In this order, so that the sum is never too small.
-            open[core].fetch_add(1, Ordering::Relaxed);
-            open[from].fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether the connection is within the maximum.
+    /// Whether the connection is within the maximum; otherwise it is to be told so.
     pub fn is_served(&self) -> bool {
-        self.core.is_some()
+        self.is_served
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let taken = match self.core {
-            Some(core) => &self.shared.open_connections[core],
-            None => &self.shared.rejecting,
-        };
+        let Shared { open_connections, rejecting, .. } = &*self.shared;
+        let taken = if self.is_served { open_connections } else { rejecting };
         taken.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -114,7 +101,7 @@ impl Shared {
             drain,
             counters: (0..config.threads).map(|_| Arc::default()).collect(),
             spread: Spread::new(config.threads),
-            open_connections: (0..config.threads).map(|_| AtomicUsize::new(0)).collect(),
+            open_connections: AtomicUsize::new(0),
             ticked_millis: (0..config.threads).map(|_| AtomicU64::new(0)).collect(),
             connections_total: AtomicU64::new(0),
             connections_rejected: AtomicU64::new(0),
@@ -128,26 +115,26 @@ impl Shared {
         }
     }
 
-    /// Takes a place for a connection of this core, or one to be told that there is none; `None`
-    /// where too many are being told already.
+    /// Takes a place for a connection, or one to be told that there is none; `None` where too many
+    /// are being told already.
     ///
     /// Only the accepting thread calls this, so no count can grow between the check and the step.
-    pub fn admit(self: &Arc<Self>, core: usize) -> Option<Place> {
+    pub fn admit(self: &Arc<Self>) -> Option<Place> {
         if self.connections_open() < self.config.connections_max {
-            self.open_connections[core].fetch_add(1, Ordering::Relaxed);
-            return Some(Place { shared: Arc::clone(self), core: Some(core) });
+            self.open_connections.fetch_add(1, Ordering::Relaxed);
+            return Some(Place { shared: Arc::clone(self), is_served: true });
         }
         self.connections_rejected.fetch_add(1, Ordering::Relaxed);
         if self.rejecting.load(Ordering::Relaxed) >= limits::REJECTIONS_MAX {
             return None;
         }
         self.rejecting.fetch_add(1, Ordering::Relaxed);
-        Some(Place { shared: Arc::clone(self), core: None })
+        Some(Place { shared: Arc::clone(self), is_served: false })
     }
 
     /// Open client connections.
     pub fn connections_open(&self) -> usize {
-        self.open_connections.iter().map(|open| open.load(Ordering::Relaxed)).sum()
+        self.open_connections.load(Ordering::Relaxed)
     }
 
     /// Waits for the rate limit of handshakes.

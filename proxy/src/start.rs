@@ -54,8 +54,10 @@ impl Proxy {
         let peers: Vec<_> = senders.iter().map(mpsc::Sender::downgrade).collect();
         let listeners = listeners.primary.into_iter().chain(listeners.read_optimized);
         let mut doors = Some(Doors { listeners: listeners.collect(), cores: senders });
-        let seats = receivers.into_iter().enumerate().map(|(index, incoming)| {
-            let (peers, doors) = (peers.clone(), doors.take());
+        // The first core last: it accepts, and where another cannot start nobody may.
+        let seats = receivers.into_iter().enumerate().rev().map(|(index, incoming)| {
+            let peers = peers.clone();
+            let doors = if index == 0 { doors.take() } else { None };
             core::spawn(&shared, tls, Seat { index, incoming, peers, doors })
         });
         let cores = seats.collect::<io::Result<Vec<_>>>()?;

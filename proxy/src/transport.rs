@@ -129,8 +129,12 @@ impl Transport {
                 let error = "the client closed the connection";
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::UnexpectedEof, error)));
             }
-            while !said.is_empty() {
-                self.tls.read_tls(&mut said)?;
+            // rustls takes no more than the rest of a record at once, and nothing after a goodbye.
+            while !said.is_empty() && self.tls.read_tls(&mut said)? > 0 {
+                if self.tls.process_new_packets().is_err() {
+                    // It says so again.
+                    break;
+                }
             }
         }
     }
@@ -279,26 +283,35 @@ impl Write for SocketWriter<'_, '_> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use rustls::pki_types::PrivateKeyDer;
     use rustls::{ClientConfig, ClientConnection, RootCertStore};
 
     use super::*;
 
-    /// Both ends after the handshake, but for the client's last flight, which the server waits for.
-    fn almost_handshaken() -> (ClientConnection, ServerConnection) {
+    /// Both ends before the handshake.
+    fn ends(alpn_protocols: Vec<Vec<u8>>) -> (ClientConnection, ServerConnection) {
         let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
         let certificate = made.cert.der().clone();
         let mut roots = RootCertStore::empty();
         roots.add(certificate.clone()).unwrap();
-        let client = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        let mut client =
+            ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        client.alpn_protocols = alpn_protocols;
         let server = ServerConfig::builder()
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .unwrap();
         let name = "localhost".try_into().unwrap();
-        let mut client = ClientConnection::new(Arc::new(client), name).unwrap();
-        let mut server = ServerConnection::new(Arc::new(server)).unwrap();
+        let client = ClientConnection::new(Arc::new(client), name).unwrap();
+        (client, ServerConnection::new(Arc::new(server)).unwrap())
+    }
+
+    /// Both ends after the handshake, but for the client's last flight, which the server waits for.
+    fn almost_handshaken() -> (ClientConnection, ServerConnection) {
+        let (mut client, mut server) = ends(vec![]);
         while client.is_handshaking() {
             let mut flight = Vec::new();
             while client.wants_write() {
@@ -320,6 +333,30 @@ mod tests {
             server.read_tls(&mut flight).unwrap();
             server.process_new_packets().unwrap();
         }
+    }
+
+    /// Shakes hands with the client at the other end of a socket.
+    async fn shake(stream: TcpStream, server: ServerConnection) -> io::Result<()> {
+        let mut transport = Transport { stream, tls: Box::new(server) };
+        let mut wire = vec![0; HANDSHAKE_READ_BYTES];
+        let greeting = poll_fn(|cx| transport.poll_greeting(cx, &mut wire)).await?;
+        assert_eq!(greeting, Greeting::Tls);
+        poll_fn(|cx| transport.poll_handshake(cx, &mut wire)).await.map(drop)
+    }
+
+    async fn connected() -> (TcpStream, std::net::TcpStream) {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    #[tokio::test]
+    async fn a_client_hello_of_several_records_is_taken() {
+        let (mut client, server) = ends(vec![vec![b'p'; 255]; 150]);
+        let (stream, mut socket) = connected().await;
+        let shaking = std::thread::spawn(move || client.complete_io(&mut socket).map(drop));
+        shake(stream, server).await.unwrap();
+        shaking.join().unwrap().unwrap();
     }
 
     #[tokio::test]

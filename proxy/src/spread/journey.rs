@@ -140,3 +140,23 @@ fn clients_do_not_notice_that_they_move() {
     site.proxy.join();
     assert_eq!(site.shared.connections_open(), 0);
 }
+
+#[test]
+fn a_connection_that_no_core_takes_stays_and_is_served() {
+    let site = Site::start();
+    let mut client = site.connect();
+    while site.moves() == 0 {
+        site.shared.spread.carry_out(1, &[Move { from: 0, to: 1, connections: None }]);
+        client.write_all(b"mn\r\n").unwrap();
+        expect(&mut client, b"MN\r\n");
+    }
+    // The last core of a proxy that drains finds no other that still takes connections.
+    site.shared.spread.carry_out(1, &[Move { from: 1, to: CORES, connections: None }]);
+    for _ in 0..3 {
+        client.write_all(b"mn\r\n").unwrap();
+        expect(&mut client, b"MN\r\n");
+    }
+    site.drain.begin(tokio::time::Instant::now() + PATIENCE);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0, "a TLS goodbye, not a reset");
+    site.proxy.join();
+}
