@@ -141,7 +141,9 @@ async fn open(core: &Core, stream: TcpStream, peer: SocketAddr) -> io::Result<Op
         let scratch = &mut *core.scratch.borrow_mut();
         transport.poll_handshake(cx, &mut scratch.wire)
     });
-    match handshake.await? {
+    let kind = handshake.await?;
+    core.shared.spread.shook_hands(core.index);
+    match kind {
         Some(HandshakeKind::Resumed) => core.counters.handshakes_resumed.add(1),
         _ => core.counters.handshakes_full.add(1),
     }

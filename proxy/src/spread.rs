@@ -40,7 +40,8 @@ struct CoreSpread {
     thread: OnceLock<(RuntimeMetrics, Schedstat)>,
     /// Of the last tick, and what new connections add since.
     busy: AtomicU32,
-    /// Connections that had a request in a tick, summed over the ticks; the core writes it.
+    /// Connections that had a request or a handshake in a tick, summed over the ticks; the core
+    /// writes it.
     active: Counter,
     /// 0, or to which core and how many connections are to move: see [`Order`].
     order: AtomicU64,
@@ -99,6 +100,11 @@ impl Spread {
         let core = busy.enumerate().min_by_key(|&(_, busy)| busy).map_or(0, |(core, _)| core);
         self.cores[core].busy.fetch_add(HANDSHAKE_SHARE, Ordering::Relaxed);
         core
+    }
+
+    /// This core has shaken hands with a client, which is work as a request is.
+    pub fn shook_hands(&self, core: usize) {
+        self.cores[core].active.add(1);
     }
 
     /// A connection of this core has a request; `seen` is the connection's own memory of the tick

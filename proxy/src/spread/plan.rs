@@ -38,7 +38,7 @@ const PATIENCE_TICKS_MAX: u32 = 64 * CALM_TICKS;
 pub struct Load {
     /// Share of the time that it was not waiting for work, in thousandths.
     pub busy: u32,
-    /// Connections that had a request.
+    /// Connections that had a request, or a handshake.
     pub active: u32,
     /// Share of the time that it could run and had no CPU, in thousandths; known of hot cores.
     pub starved: u32,

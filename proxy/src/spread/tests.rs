@@ -39,4 +39,6 @@ fn a_connection_is_active_once_a_tick() {
     spread.tick.fetch_add(1, Ordering::Relaxed);
     spread.saw(0, &mut one);
     assert_eq!(spread.cores[0].active.load(), 3);
+    spread.shook_hands(0);
+    assert_eq!(spread.cores[0].active.load(), 4);
 }
