@@ -74,8 +74,13 @@ impl Transport {
     /// Hands over as much as is taken at once, without waiting.
     pub(crate) fn offer(&mut self, bytes: &[u8]) -> Result<usize, ClientError> {
         if let Some(tls) = &mut self.tls {
-            let accepted = tls.writer().write(bytes)?;
+            let mut accepted = tls.writer().write(bytes)?;
             self.write_records()?;
+            if accepted == 0 && !self.wants_write() {
+                // There is room now, and nothing that a wait would end with.
+                accepted = self.tls_writer_takes(bytes)?;
+                self.write_records()?;
+            }
             return Ok(accepted);
         }
         match self.socket.write(bytes) {
@@ -86,6 +91,10 @@ impl Transport {
             }
             Err(error) => self.fail(error).map(|()| 0),
         }
+    }
+
+    fn tls_writer_takes(&mut self, bytes: &[u8]) -> Result<usize, ClientError> {
+        Ok(self.tls.as_mut().map_or(Ok(0), |tls| tls.writer().write(bytes))?)
     }
 
     /// Writes out what the TLS session holds back.
