@@ -5,7 +5,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtide_service::drain::Drain;
 use memtide_service::tls::{Identity, Tls, TlsSettings};
@@ -31,6 +31,7 @@ struct Site {
     drain: Drain,
     client_config: Arc<ClientConfig>,
     port: u16,
+    deadline: Instant,
 }
 
 impl Site {
@@ -46,7 +47,15 @@ impl Site {
         let proxy = Proxy::start(config(), listeners, &Arc::new(tls), drain.watch()).unwrap();
         let shared = Arc::clone(proxy.shared());
         let client_config = trusting(&dir.path().join("ca.pem"));
-        Self { _dir: dir, proxy, shared, drain, client_config, port }
+        Self {
+            _dir: dir,
+            proxy,
+            shared,
+            drain,
+            client_config,
+            port,
+            deadline: Instant::now() + PATIENCE,
+        }
     }
 
     fn connect(&self) -> Client {
@@ -69,6 +78,7 @@ impl Site {
     }
 
     fn moves(&self) -> u64 {
+        assert!(Instant::now() < self.deadline, "nobody moves");
         self.shared.totals().connections_moved
     }
 }

@@ -69,6 +69,8 @@ fn parse(uptime: &str) -> Option<Duration> {
 mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use rustix::thread::CpuSet;
+
     use super::*;
 
     #[test]
@@ -81,22 +83,35 @@ mod tests {
 
     /// Where the kernel does not count, there is nothing to test.
     #[test]
-    fn a_thread_that_others_keep_from_running_has_waited() {
+    fn a_thread_that_another_keeps_from_running_has_waited() {
         let schedstat = Schedstat::of_this_thread();
         let Some(before) = schedstat.waited() else { return };
-        let cpus = std::thread::available_parallelism().unwrap().get();
+        share_one_cpu();
         let is_over = AtomicBool::new(false);
+        let deadline = Instant::now() + Duration::from_secs(60);
         std::thread::scope(|scope| {
-            for _ in 0..2 * cpus {
-                scope.spawn(|| {
-                    while !is_over.load(Ordering::Relaxed) {
-                        std::hint::spin_loop();
-                    }
-                });
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
+            let mut waited = Duration::ZERO;
+            while waited < Duration::from_millis(20) && Instant::now() < deadline {
+                waited = schedstat.waited().unwrap() - before;
             }
-            while schedstat.waited().unwrap() < before + Duration::from_millis(20) {}
             is_over.store(true, Ordering::Relaxed);
+            assert!(waited >= Duration::from_millis(20), "{waited:?}");
         });
+    }
+
+    /// Keeps this thread, and those that it starts, to one CPU: how many there are does not tell how
+    /// many a container may use.
+    fn share_one_cpu() {
+        let mut cpus = rustix::thread::sched_getaffinity(None).unwrap();
+        let first = (0..CpuSet::MAX_CPU).find(|&cpu| cpus.is_set(cpu)).unwrap();
+        cpus.clear();
+        cpus.set(first);
+        rustix::thread::sched_setaffinity(None, &cpus).unwrap();
     }
 
     #[test]
