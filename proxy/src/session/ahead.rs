@@ -20,13 +20,14 @@ pub(super) struct Planned<'a> {
 
 /// Commands that follow each other in the input and are not executed yet.
 pub(super) struct Ahead<'a> {
-    followers: [Option<Planned<'a>>; AHEAD_MAX - 1],
+    /// Made when there is the first: most clients wait for each reply.
+    followers: Option<[Option<Planned<'a>>; AHEAD_MAX - 1]>,
     at: usize,
 }
 
 impl<'a> Ahead<'a> {
     pub(super) const fn new() -> Self {
-        Self { followers: [None; AHEAD_MAX - 1], at: 0 }
+        Self { followers: None, at: 0 }
     }
 
     /// What stands at the start of `input`, which begins where the last one ended.
@@ -39,23 +40,26 @@ impl<'a> Ahead<'a> {
         max: usize,
         executor: &Executor<'_>,
     ) -> Planned<'a> {
-        let follower = self.followers.get_mut(self.at).and_then(Option::take);
-        self.at += 1;
-        follower.unwrap_or_else(|| {
-            let first = plan(input, executor);
-            match first.step {
-                Step::Command { consumed, .. } if consumed < input.len() && max > 1 => {
-                    self.look(first.hash, &input[consumed..], (max, executor));
-                }
-                _ => {}
+        if let Some(followers) = &mut self.followers {
+            let follower = followers.get_mut(self.at).and_then(Option::take);
+            self.at += 1;
+            if let Some(follower) = follower {
+                return follower;
             }
-            first
-        })
+        }
+        let first = plan(input, executor);
+        match first.step {
+            Step::Command { consumed, .. } if consumed < input.len() && max > 1 => {
+                self.look(first.hash, &input[consumed..], (max, executor));
+            }
+            _ => {}
+        }
+        first
     }
 
     /// How many commands came to execution of those looked at together; `None` where all did.
     pub(super) fn reached(&self) -> Option<usize> {
-        let is_left = self.followers.iter().any(Option::is_some);
+        let is_left = self.followers.iter().flatten().any(Option::is_some);
         is_left.then_some(self.at + 1)
     }
 
@@ -77,7 +81,8 @@ impl<'a> Ahead<'a> {
         };
         add(first);
         self.at = 0;
-        for follower in &mut self.followers[..max - 1] {
+        let followers = self.followers.get_or_insert([None; AHEAD_MAX - 1]);
+        for follower in &mut followers[..max - 1] {
             let planned = plan(rest, executor);
             *follower = Some(planned);
             add(planned.hash);
