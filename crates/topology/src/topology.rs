@@ -1,0 +1,54 @@
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::{Epoch, NodeId, SLOTS, SlotConfig, SlotId, Zone};
+
+/// The nodes and slot owners of one cache at one epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topology {
+    epoch: Epoch,
+    nodes: BTreeMap<NodeId, NodeInfo>,
+    /// By slot; equal ones are mostly the same allocation.
+    slots: Vec<Arc<SlotConfig>>,
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeInfo {
+    /// `host:port` of its node protocol.
+    pub address: String,
+    /// Its failure domain.
+    pub zone: Zone,
+    /// Bytes of items and index that it may hold.
+    pub memory_max: u64,
+    /// It is to give up all its slots, and gets no more.
+    pub is_draining: bool,
+}
+
+impl Topology {
+    /// Before the first node: nobody owns a slot.
+    #[must_use]
+    pub fn empty() -> Self {
+        let nobody = Arc::new(SlotConfig::default());
+        let slots = vec![nobody; usize::from(SLOTS)];
+        Self { epoch: Epoch::ZERO, nodes: BTreeMap::new(), slots }
+    }
+
+    /// Its version.
+    #[must_use]
+    pub const fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    /// All nodes, by id.
+    #[must_use]
+    pub const fn nodes(&self) -> &BTreeMap<NodeId, NodeInfo> {
+        &self.nodes
+    }
+
+    /// Who holds a slot.
+    #[must_use]
+    pub fn slot(&self, slot: SlotId) -> &Arc<SlotConfig> {
+        &self.slots[usize::from(slot.number())]
+    }
+}
