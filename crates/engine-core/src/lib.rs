@@ -19,6 +19,7 @@ mod number;
 mod ops;
 mod outcome;
 mod prefetch;
+pub mod replication;
 mod segment;
 mod shard;
 mod stats;

@@ -1,0 +1,67 @@
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use memtide_topology::KeyHash;
+
+use super::message::{Entry, Position};
+
+/// The entries that a required copy may still need, and the positions around them.
+#[derive(Debug)]
+pub(super) struct Log {
+    /// Before the first entry.
+    base: Position,
+    /// After the last entry.
+    head: Position,
+    entries: VecDeque<Logged>,
+}
+
+#[derive(Debug)]
+struct Logged {
+    entry: Arc<Entry>,
+    /// `None` for the whole slot.
+    key: Option<KeyHash>,
+}
+
+impl Log {
+    pub(super) const fn new(base: Position) -> Self {
+        Self { base, head: base, entries: VecDeque::new() }
+    }
+
+    pub(super) const fn head(&self) -> Position {
+        self.head
+    }
+
+    pub(super) fn append(&mut self, entry: Arc<Entry>, key: Option<KeyHash>) {
+        self.head = entry.position;
+        self.entries.push_back(Logged { entry, key });
+    }
+
+    /// What follows a position; `None` where that is none of this history's, or too old.
+    pub(super) fn after(&self, position: Position) -> Option<Vec<Arc<Entry>>> {
+        let skip = if position == self.base {
+            0
+        } else {
+            self.entries.iter().position(|logged| logged.entry.position == position)? + 1
+        };
+        Some(self.entries.iter().skip(skip).map(|logged| Arc::clone(&logged.entry)).collect())
+    }
+
+    /// Forgets the entries up to this version.
+    pub(super) fn forget(&mut self, version: u64) {
+        while let Some(first) = self.entries.front()
+            && first.entry.position.version <= version
+        {
+            self.base = first.entry.position;
+            self.entries.pop_front();
+        }
+    }
+
+    /// The version of the last entry that touched a key, or of the last one at all without one;
+    /// 0 where there is none in the log.
+    pub(super) fn last_touch(&self, key: Option<KeyHash>) -> u64 {
+        let is_touched =
+            |logged: &&Logged| key.is_none() || logged.key.is_none() || logged.key == key;
+        let last = self.entries.iter().rev().find(is_touched);
+        last.map_or(0, |logged| logged.entry.position.version)
+    }
+}

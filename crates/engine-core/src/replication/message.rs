@@ -1,0 +1,168 @@
+use core::time::Duration;
+use std::sync::Arc;
+
+use memtide_topology::{Epoch, NodeId, RequestId, SlotId, Topology};
+
+/// A place in the history of a slot. Two copies at the same position have the same content: an
+/// entry is taken only on top of the position that its primary had before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The slot's epoch in which its last entry was made.
+    pub epoch: Epoch,
+    /// Its version after that entry.
+    pub version: u64,
+}
+
+impl Position {
+    /// Of a slot that never had an item.
+    pub const EMPTY: Self = Self { epoch: Epoch::ZERO, version: 0 };
+}
+
+/// One mutation of a slot, on its way to the copies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The slot's position after it.
+    pub position: Position,
+    /// The state that it left, as the store encodes it.
+    pub change: Arc<[u8]>,
+    /// The request that it completes; `None` for eviction, expiry and parts of a command.
+    pub request: Option<(RequestId, Outcome)>,
+}
+
+/// What a client was, or will be, told.
+pub type Outcome = Arc<[u8]>;
+
+/// A mutation that was executed, for its retries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Whose.
+    pub id: RequestId,
+    /// The slot's version after it.
+    pub version: u64,
+    /// Its result.
+    pub outcome: Outcome,
+}
+
+/// What nodes say to each other, over a link that keeps the order and loses nothing until it
+/// breaks. See `docs/design/0007-replication-failover-and-migration.md`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// The first message in each direction of a link.
+    Hello {
+        /// The topology that the sender has adopted.
+        adopted: Epoch,
+    },
+    /// For a peer that is behind.
+    Topology(Arc<Topology>),
+    /// Asks for the lease.
+    Beacon {
+        /// When it was sent, by the sender's clock.
+        sent: Duration,
+        /// The topology that the sender has adopted.
+        adopted: Epoch,
+    },
+    /// Grants it, for the slots of which the sender knows no newer owner.
+    BeaconAck {
+        /// Of the beacon.
+        sent: Duration,
+        /// The topology that the sender has adopted.
+        adopted: Epoch,
+    },
+    /// Of one slot.
+    Slot(SlotId, SlotMessage),
+}
+
+/// What nodes say to each other about one slot. `epoch` is the slot's epoch of the primary that
+/// sends it or that it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SlotMessage {
+    /// Primary to copy: who I am; where are you?
+    Open {
+        /// See the type.
+        epoch: Epoch,
+    },
+    /// Copy to primary.
+    Opened {
+        /// See the type.
+        epoch: Epoch,
+        /// Since when it is a copy.
+        since: Epoch,
+        /// Where it is; `None` where it has a part of a slot only.
+        position: Option<Position>,
+    },
+    /// Primary to copy.
+    Entries {
+        /// See the type.
+        epoch: Epoch,
+        /// The position before the first.
+        after: Position,
+        /// One at least, each on top of the one before.
+        entries: Vec<Arc<Entry>>,
+    },
+    /// Copy to primary: I have everything up to this version.
+    Ack {
+        /// See the type.
+        epoch: Epoch,
+        /// The slot's version.
+        version: u64,
+    },
+    /// Primary to learner: drop what you have; items and entries follow.
+    CopyBegins {
+        /// See the type.
+        epoch: Epoch,
+        /// The position of the slot now.
+        at: Position,
+    },
+    /// Primary to learner.
+    CopyItems {
+        /// See the type.
+        epoch: Epoch,
+        /// Items as the store encodes them.
+        items: Arc<[u8]>,
+    },
+    /// Learner to primary: I have this chunk, or the end and all before it.
+    CopyTaken {
+        /// See the type.
+        epoch: Epoch,
+        /// Of the slot, as far as it has the entries.
+        version: u64,
+    },
+    /// Primary to learner: you have everything.
+    CopyEnds {
+        /// See the type.
+        epoch: Epoch,
+        /// What the primary remembers of requests.
+        records: Vec<Record>,
+        /// Requests up to this version may be forgotten.
+        forgotten: u64,
+    },
+    /// Old primary to new: I have stopped, and you have everything.
+    Consent {
+        /// The slot's epoch of the new primary.
+        epoch: Epoch,
+        /// Where it stopped.
+        position: Position,
+    },
+}
+
+/// What a primary wants the configuration manager to change. Said again until it did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A learner has everything, and is in the acknowledgement path already: put it in sync.
+    CaughtUp(SlotId, CopyName),
+    /// A copy that is in sync has another history: make it a learner anew.
+    Diverged(SlotId, CopyName),
+    /// The sender is to take over a slot of which it has a part only.
+    Incomplete(SlotId, Epoch),
+}
+
+/// A copy, by all that must still be so when the report arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CopyName {
+    /// The slot's epoch.
+    pub epoch: Epoch,
+    /// Who.
+    pub node: NodeId,
+    /// Since when.
+    pub since: Epoch,
+}

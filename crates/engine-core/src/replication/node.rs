@@ -1,0 +1,288 @@
+use core::time::Duration;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use memtide_topology::{Epoch, NodeId, SLOTS, SlotConfig, SlotId, Topology};
+
+use super::effect::{
+    Asked, Change, Effect, Executed, Moved, ProxyLink, ReplicationSettings, Verdict,
+};
+use super::fences::Fences;
+use super::links::{Env, Links};
+use super::message::{Message, Position, SlotMessage};
+use super::slot::{Hold, Slot};
+
+/// The replication of all slots of one node: who serves what, and what the copies are told.
+///
+/// Pure. Events go in with the time since an arbitrary start, by a clock that goes on while the
+/// process or the machine is suspended; effects come out of [`Replication::poll`] and are to be
+/// carried out in their order, all of them before the next event.
+///
+/// ```text
+///                            a proxy's request
+///                                   |
+///  topology, links, --> request --> Execute --> (the store) --> executed --> Send to copies
+///  messages, ticks          |                                                     |
+///         |                Held --Resume--> request                             acks
+///         +--> effects                                                            |
+///                                                   Release(ticket) <--lease-- committed
+/// ```
+#[derive(Debug)]
+pub struct Replication {
+    me: NodeId,
+    settings: ReplicationSettings,
+    topology: Arc<Topology>,
+    links: Links,
+    fences: Fences,
+    /// By number.
+    slots: Vec<Option<Box<Slot>>>,
+    /// Those that are not `None`.
+    held: BTreeSet<SlotId>,
+    effects: VecDeque<Effect>,
+    /// When the next beacons and reports are due.
+    next_beacon: Duration,
+}
+
+impl Replication {
+    /// A node that has nothing yet. It takes what the topology gives it with the first
+    /// [`Replication::adopt`].
+    #[must_use]
+    pub fn new(me: NodeId, settings: ReplicationSettings) -> Self {
+        let slots = (0..SLOTS).map(|_| None).collect();
+        Self {
+            me,
+            settings,
+            topology: Arc::new(Topology::empty()),
+            links: Links::default(),
+            fences: Fences::default(),
+            slots,
+            held: BTreeSet::new(),
+            effects: VecDeque::new(),
+            next_beacon: Duration::ZERO,
+        }
+    }
+
+    /// What is to be done next; to be called until there is nothing, after each event.
+    pub fn poll(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// The topology that it has adopted.
+    #[must_use]
+    pub fn adopted(&self) -> Epoch {
+        self.topology.epoch()
+    }
+
+    /// Whether it answers for a slot.
+    #[must_use]
+    pub fn is_serving(&self, slot: SlotId) -> bool {
+        self.slots[usize::from(slot.number())].as_ref().is_some_and(|slot| slot.is_serving())
+    }
+
+    /// Its place in a slot's history; `None` where it has none of the slot, or a part.
+    #[must_use]
+    pub fn position(&self, slot: SlotId) -> Option<Position> {
+        let slot = self.slots[usize::from(slot.number())].as_ref()?;
+        slot.is_whole().then(|| slot.position())
+    }
+
+    /// Takes a topology, unless it has a newer one.
+    pub fn adopt(&mut self, now: Duration, topology: Arc<Topology>) {
+        if topology.epoch() <= self.topology.epoch() {
+            return;
+        }
+        let before = core::mem::replace(&mut self.topology, Arc::clone(&topology));
+        for id in SlotId::all() {
+            let (old, config) = (before.slot(id), topology.slot(id));
+            if !Arc::ptr_eq(old, config) && old != config {
+                self.adopt_slot(now, id, config);
+            }
+        }
+    }
+
+    fn adopt_slot(&mut self, now: Duration, id: SlotId, config: &Arc<SlotConfig>) {
+        if self.held.contains(&id) {
+            return self.with_slot(now, id, |slot, env| slot.adopt(env, config));
+        }
+        let (place, mut env) = self.at(now, id);
+        *place = Slot::new(&mut env, id, config).map(Box::new);
+        if place.is_some() {
+            self.held.insert(id);
+        }
+    }
+
+    /// A link to a node begins. Nothing of an earlier link comes after this.
+    pub fn link_up(&mut self, peer: NodeId) {
+        self.links.up(peer);
+        let hello = Message::Hello { adopted: self.topology.epoch() };
+        self.effects.push_back(Effect::Send(peer, hello));
+    }
+
+    /// A link has ended; what was sent may not have come.
+    pub fn link_down(&mut self, now: Duration, peer: NodeId) {
+        if self.links.down(peer) {
+            self.each_slot(now, |slot, env| slot.link_down(env, peer));
+        }
+    }
+
+    /// A message of a node that is linked.
+    pub fn receive(&mut self, now: Duration, from: NodeId, message: Message) {
+        match message {
+            Message::Hello { adopted } => {
+                self.links.heard(from, adopted);
+                self.env(now).tell_topology(from);
+                self.each_slot(now, |slot, env| {
+                    slot.link_ready(env);
+                    Hold::Held
+                });
+            }
+            Message::Topology(topology) => {
+                self.links.heard(from, topology.epoch());
+                self.adopt(now, topology);
+            }
+            Message::Beacon { sent, adopted } => {
+                self.links.heard(from, adopted);
+                let adopted = self.topology.epoch();
+                self.env(now).send(from, Message::BeaconAck { sent, adopted });
+            }
+            Message::BeaconAck { sent, adopted } => {
+                self.links.heard(from, adopted);
+                // Who has adopted a newer topology may be about to take over.
+                if adopted <= self.topology.epoch() {
+                    self.links.granted(from, sent);
+                    self.each_slot(now, |slot, env| slot.tick(env));
+                }
+            }
+            Message::Slot(slot, message) => self.receive_slot(now, from, (slot, message)),
+        }
+    }
+
+    /// What to do with a proxy's request.
+    pub fn request(&mut self, now: Duration, asked: &Asked) -> Verdict {
+        let config = self.topology.slot(asked.slot);
+        let moved = Moved { epoch: config.epoch, primary: config.primary };
+        if self.fences.is_refused(asked) {
+            return Verdict::Moved(moved);
+        }
+        let (place, mut env) = self.at(now, asked.slot);
+        match place {
+            Some(slot) => slot.request(&mut env, asked),
+            None => {
+                env.fences.refused(asked);
+                Verdict::Moved(moved)
+            }
+        }
+    }
+
+    /// A request was executed on the store; `now` was read after that.
+    pub fn executed(&mut self, now: Duration, asked: &Asked, executed: Executed) {
+        let (place, mut env) = self.at(now, asked.slot);
+        if let Some(slot) = place {
+            slot.executed(&mut env, asked, executed);
+        }
+    }
+
+    /// The store has evicted or expired items of a slot that this node is the primary of.
+    pub fn changed(&mut self, now: Duration, slot: SlotId, changes: Vec<Change>) {
+        self.with_slot(now, slot, |slot, env| slot.changed(env, changes));
+    }
+
+    /// The store has the entries of an [`Effect::Apply`] up to this version.
+    pub fn applied(&mut self, now: Duration, slot: SlotId, version: u64) {
+        self.with_slot(now, slot, |slot, env| {
+            slot.applied(env, version);
+            Hold::Held
+        });
+    }
+
+    /// The store has the items of an [`Effect::Copy`].
+    pub fn copied(&mut self, now: Duration, slot: SlotId) {
+        self.with_slot(now, slot, |slot, env| {
+            slot.copied(env);
+            Hold::Held
+        });
+    }
+
+    /// The chunk of an [`Effect::ReadChunk`], which may be empty, and whether it is the last.
+    pub fn chunk_read(
+        &mut self,
+        now: Duration,
+        (slot, to): (SlotId, NodeId),
+        (items, is_last): (Arc<[u8]>, bool),
+    ) {
+        self.with_slot(now, slot, |slot, env| {
+            slot.chunk_read(env, to, (items, is_last));
+            Hold::Held
+        });
+    }
+
+    /// A proxy's link has ended.
+    pub fn proxy_gone(&mut self, link: ProxyLink) {
+        self.fences.forget(link);
+    }
+
+    /// Time has passed. To be called several times in a beacon interval.
+    pub fn tick(&mut self, now: Duration) {
+        let is_due = now >= self.next_beacon;
+        if is_due {
+            self.next_beacon = now + self.settings.beacon_interval;
+            let adopted = self.topology.epoch();
+            for peer in self.links.ready_peers() {
+                self.env(now).send(peer, Message::Beacon { sent: now, adopted });
+            }
+        }
+        self.each_slot(now, |slot, env| {
+            let hold = slot.tick(env);
+            if is_due && hold == Hold::Held {
+                slot.report(env);
+            }
+            hold
+        });
+    }
+
+    fn receive_slot(
+        &mut self,
+        now: Duration,
+        from: NodeId,
+        (slot, message): (SlotId, SlotMessage),
+    ) {
+        self.with_slot(now, slot, |slot, env| slot.receive(env, from, message));
+    }
+
+    fn with_slot(
+        &mut self,
+        now: Duration,
+        slot: SlotId,
+        with: impl FnOnce(&mut Slot, &mut Env<'_>) -> Hold,
+    ) {
+        let (place, mut env) = self.at(now, slot);
+        if place.as_mut().is_some_and(|slot| with(slot, &mut env) == Hold::Gone) {
+            *place = None;
+            self.held.remove(&slot);
+        }
+    }
+
+    fn each_slot(&mut self, now: Duration, mut with: impl FnMut(&mut Slot, &mut Env<'_>) -> Hold) {
+        let held: Vec<_> = self.held.iter().copied().collect();
+        for slot in held {
+            self.with_slot(now, slot, &mut with);
+        }
+    }
+
+    fn env(&mut self, now: Duration) -> Env<'_> {
+        self.at(now, SlotId::new(0).expect("there is a slot")).1
+    }
+
+    fn at(&mut self, now: Duration, slot: SlotId) -> (&mut Option<Box<Slot>>, Env<'_>) {
+        let env = Env {
+            me: self.me,
+            now,
+            settings: &self.settings,
+            topology: &self.topology,
+            links: &mut self.links,
+            fences: &mut self.fences,
+            effects: &mut self.effects,
+        };
+        (&mut self.slots[usize::from(slot.number())], env)
+    }
+}

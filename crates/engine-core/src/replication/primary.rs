@@ -1,0 +1,358 @@
+//! A slot's primary: the log, the copies' progress, and the replies that wait for it.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use memtide_topology::{Epoch, KeyHash, NodeId, SlotConfig, SlotId};
+
+use super::effect::{Asked, Effect, Moved};
+use super::follower::{Follower, State};
+use super::links::Env;
+use super::log::Log;
+use super::message::{CopyName, Entry, Position, Report, SlotMessage};
+
+/// Entries of one message at most.
+const ENTRIES_PER_MESSAGE_MAX: usize = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Primary {
+    slot: SlotId,
+    /// The slot's epoch of this primary.
+    pub(super) epoch: Epoch,
+    pub(super) stage: Stage,
+    log: Log,
+    followers: Vec<Follower>,
+    waiting: VecDeque<Waiting>,
+    /// Requests that came before it served.
+    held: VecDeque<Asked>,
+}
+
+/// ```text
+///  Opening --every copy in sync has this history--> Serving --another owner--> Leaving
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    Opening,
+    Serving,
+    /// The slot has another owner; what is under way is finished for it.
+    Leaving {
+        to: NodeId,
+        /// The slot's epoch of the new owner.
+        epoch: Epoch,
+        /// When it gives up.
+        until: Duration,
+    },
+}
+
+/// A reply that is not sent yet.
+#[derive(Debug)]
+struct Waiting {
+    asked: Asked,
+    /// Which must be committed.
+    version: u64,
+    /// When the item was read, which the lease must cover; `None` for a mutation: its commit shows
+    /// that nobody had taken over.
+    read_at: Option<Duration>,
+}
+
+impl Primary {
+    pub(super) fn new(slot: SlotId, config: &SlotConfig, base: Position) -> Self {
+        Self {
+            slot,
+            epoch: config.epoch,
+            stage: Stage::Opening,
+            log: Log::new(base),
+            followers: config.copies.iter().map(Follower::new).collect(),
+            waiting: VecDeque::new(),
+            held: VecDeque::new(),
+        }
+    }
+
+    pub(super) fn head(&self) -> Position {
+        self.log.head()
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        self.stage == Stage::Serving
+    }
+
+    /// Opens the copies that are connected.
+    pub(super) fn open(&mut self, env: &mut Env<'_>) {
+        let (slot, epoch) = (self.slot, self.epoch);
+        for follower in &mut self.followers {
+            if follower.state == State::Closed && env.links.is_ready(follower.node) {
+                follower.state = State::Opening;
+                env.send_slot(follower.node, slot, SlotMessage::Open { epoch });
+            }
+        }
+    }
+
+    /// The copies have changed, the primary has not.
+    pub(super) fn adopt(&mut self, env: &mut Env<'_>, config: &SlotConfig) {
+        let mut before = core::mem::take(&mut self.followers);
+        let keep = |copy| {
+            let mut follower = Follower::new(copy);
+            let same = |old: &Follower| old.node == copy.node && old.since == copy.since;
+            if let Some(index) = before.iter().position(same) {
+                let is_in_sync = follower.is_in_sync;
+                follower = Follower { is_in_sync, ..before.swap_remove(index) };
+            }
+            follower
+        };
+        self.followers = config.copies.iter().map(keep).collect();
+        self.open(env);
+        self.settle(env);
+    }
+
+    pub(super) fn link_down(&mut self, env: &mut Env<'_>, peer: NodeId) {
+        for follower in self.followers.iter_mut().filter(|follower| follower.node == peer) {
+            follower.state = State::Closed;
+        }
+        self.settle(env);
+    }
+
+    /// Keeps a request until this primary serves; `false` where there is no room.
+    pub(super) fn hold(&mut self, env: &Env<'_>, asked: Asked) -> bool {
+        let is_room = self.held.len() < env.settings.held_per_slot_max;
+        if is_room {
+            self.held.push_back(asked);
+        }
+        is_room
+    }
+
+    pub(super) fn take_held(&mut self, held: VecDeque<Asked>) {
+        self.held = held;
+    }
+
+    /// Queues an entry for the copies.
+    pub(super) fn append(&mut self, env: &mut Env<'_>, entry: &Arc<Entry>, key: Option<KeyHash>) {
+        let after = self.log.head();
+        self.log.append(Arc::clone(entry), key);
+        let epoch = self.epoch;
+        for follower in self.followers.iter().filter(|follower| follower.takes_entries()) {
+            let entries = vec![Arc::clone(entry)];
+            let message = SlotMessage::Entries { epoch, after, entries };
+            env.send_slot(follower.node, self.slot, message);
+        }
+    }
+
+    /// A mutation waits for the commit of its version.
+    pub(super) fn wait_for(&mut self, asked: Asked, version: u64) {
+        self.waiting.push_back(Waiting { asked, version, read_at: None });
+    }
+
+    /// A read waits for the commit of what it saw, and for the lease.
+    pub(super) fn wait_to_read(&mut self, asked: Asked, key: Option<KeyHash>, now: Duration) {
+        let version = self.log.last_touch(key);
+        self.waiting.push_back(Waiting { asked, version, read_at: Some(now) });
+    }
+
+    /// A copy has said where it is.
+    pub(super) fn opened(
+        &mut self,
+        env: &mut Env<'_>,
+        from: (NodeId, Epoch),
+        position: Option<Position>,
+    ) {
+        let (slot, epoch) = (self.slot, self.epoch);
+        let is_it = |follower: &&mut Follower| (follower.node, follower.since) == from;
+        let Some(follower) = self.followers.iter_mut().find(is_it) else { return };
+        let rest = position.and_then(|position| Some((position, self.log.after(position)?)));
+        if let Some((position, entries)) = rest {
+            follower.state = State::Streaming;
+            follower.acked = follower.acked.max(Some(position.version));
+            let mut after = position;
+            for part in entries.chunks(ENTRIES_PER_MESSAGE_MAX) {
+                let message = SlotMessage::Entries { epoch, after, entries: part.to_vec() };
+                after = part.last().map_or(after, |entry| entry.position);
+                env.send_slot(from.0, slot, message);
+            }
+        } else if follower.is_required() {
+            follower.state = State::Diverged;
+        } else {
+            let at = self.log.head();
+            follower.state = State::Copying { under_way: 0, is_ended: false };
+            env.send_slot(from.0, slot, SlotMessage::CopyBegins { epoch, at });
+            self.read_chunk(env, from.0);
+        }
+        self.settle(env);
+    }
+
+    /// A copy has everything up to this version.
+    pub(super) fn acked(&mut self, env: &mut Env<'_>, from: NodeId, version: u64) {
+        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == from)
+        else {
+            return;
+        };
+        let is_known = version <= self.log.head().version;
+        match follower.state {
+            State::Streaming if is_known => follower.acked = follower.acked.max(Some(version)),
+            _ => return,
+        }
+        self.settle(env);
+    }
+
+    /// Has the next chunk read for a learner that may have one more under way.
+    fn read_chunk(&mut self, env: &mut Env<'_>, to: NodeId) {
+        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == to) else {
+            return;
+        };
+        if let State::Copying { under_way, is_ended: false } = &mut follower.state
+            && *under_way < env.settings.copy_chunks_max
+        {
+            *under_way += 1;
+            env.effects.push_back(Effect::ReadChunk(self.slot, to));
+        }
+    }
+
+    /// A chunk was read; `end` is the last message of the copy, after the last chunk.
+    pub(super) fn chunk_read(
+        &mut self,
+        env: &mut Env<'_>,
+        to: NodeId,
+        items: Arc<[u8]>,
+        end: Option<SlotMessage>,
+    ) {
+        let (slot, epoch) = (self.slot, self.epoch);
+        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == to) else {
+            return;
+        };
+        let State::Copying { under_way, is_ended } = &mut follower.state else { return };
+        env.send_slot(to, slot, SlotMessage::CopyItems { epoch, items });
+        if let Some(end) = end {
+            *under_way += 1;
+            *is_ended = true;
+            env.send_slot(to, slot, end);
+        }
+        self.read_chunk(env, to);
+    }
+
+    /// A learner has taken a chunk, or the end of the copy and all before it.
+    pub(super) fn copy_taken(&mut self, env: &mut Env<'_>, from: NodeId, applied: u64) {
+        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == from)
+        else {
+            return;
+        };
+        let State::Copying { under_way, is_ended } = &mut follower.state else { return };
+        *under_way = under_way.saturating_sub(1);
+        if *is_ended && *under_way == 0 {
+            follower.state = State::Streaming;
+            follower.acked = Some(applied);
+            self.settle(env);
+        } else {
+            self.read_chunk(env, from);
+        }
+    }
+
+    /// Commits what every required copy has, and releases the replies that waited for it.
+    pub(super) fn settle(&mut self, env: &mut Env<'_>) {
+        if self.stage == Stage::Opening && self.can_serve() {
+            self.stage = Stage::Serving;
+            let held = core::mem::take(&mut self.held);
+            env.effects.extend(held.iter().map(|asked| Effect::Resume(asked.ticket)));
+        }
+        self.join(env);
+        let Some(committed) = self.committed(env) else { return };
+        self.log.forget(committed);
+        let lease_until = self.lease_until(env);
+        let is_over = |waiting: &Waiting| {
+            let is_covered = match (waiting.read_at, lease_until) {
+                (None, _) => true,
+                (Some(_), Lease::None) => false,
+                (Some(at), Lease::Until(until)) => at < until,
+                (Some(_), Lease::NotNeeded) => true,
+            };
+            waiting.version <= committed && is_covered
+        };
+        self.waiting.retain(|waiting| {
+            let is_over = is_over(waiting);
+            if is_over {
+                env.effects.push_back(Effect::Release(waiting.asked.ticket));
+            }
+            !is_over
+        });
+    }
+
+    /// Whether all that was executed is committed.
+    pub(super) fn has_finished(&self, env: &Env<'_>) -> bool {
+        self.committed(env).is_some_and(|version| version >= self.log.head().version)
+    }
+
+    /// Refuses all that waits.
+    pub(super) fn refuse_all(&mut self, env: &mut Env<'_>, moved: Moved) {
+        for waiting in core::mem::take(&mut self.waiting) {
+            env.refuse(&waiting.asked, moved);
+        }
+        for asked in core::mem::take(&mut self.held) {
+            env.refuse(&asked, moved);
+        }
+    }
+
+    /// Says again what the manager is to change.
+    pub(super) fn report(&self, env: &mut Env<'_>) {
+        for follower in &self.followers {
+            let Follower { node, since, .. } = *follower;
+            let name = CopyName { epoch: self.epoch, node, since };
+            let is_joining = !follower.is_in_sync && follower.acked >= follower.joined;
+            if follower.state == State::Diverged {
+                env.effects.push_back(Effect::Report(Report::Diverged(self.slot, name)));
+            } else if follower.joined.is_some() && is_joining {
+                env.effects.push_back(Effect::Report(Report::CaughtUp(self.slot, name)));
+            }
+        }
+    }
+
+    fn can_serve(&self) -> bool {
+        let mut in_sync = self.followers.iter().filter(|follower| follower.is_in_sync);
+        in_sync.all(|follower| follower.acked.is_some())
+    }
+
+    /// Requires learners that have everything from now on.
+    fn join(&mut self, env: &Env<'_>) {
+        if self.stage != Stage::Serving {
+            return;
+        }
+        let head = self.log.head().version;
+        for follower in &mut self.followers {
+            let is_new = !follower.is_required() && follower.state == State::Streaming;
+            let until = follower.lease_until(env.links, env.settings.lease);
+            if is_new && until > Some(env.now) {
+                follower.joined = Some(head);
+            }
+        }
+    }
+
+    /// The version that every required copy has; `None` where one of them is not known to have
+    /// this history.
+    fn committed(&self, env: &Env<'_>) -> Option<u64> {
+        let head = self.log.head().version;
+        if env.settings.is_canary(super::Canary::AckEarly) {
+            return Some(head);
+        }
+        let mut required = self.followers.iter().filter(|follower| follower.is_required());
+        required.try_fold(head, |least, follower| Some(least.min(follower.acked?)))
+    }
+
+    fn lease_until(&self, env: &Env<'_>) -> Lease {
+        let mut lease = Lease::NotNeeded;
+        for follower in self.followers.iter().filter(|follower| follower.is_required()) {
+            lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {
+                (_, None) => return Lease::None,
+                (Lease::Until(least), Some(until)) => Lease::Until(least.min(until)),
+                (_, Some(until)) => Lease::Until(until),
+            };
+        }
+        lease
+    }
+}
+
+/// Until when nobody else can have taken over.
+#[derive(Clone, Copy, Debug)]
+enum Lease {
+    None,
+    Until(Duration),
+    /// There is nobody who could.
+    NotNeeded,
+}

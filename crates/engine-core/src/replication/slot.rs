@@ -1,0 +1,517 @@
+//! A slot as one node holds it: its place in the history, and the node's part in it.
+
+use std::sync::Arc;
+
+use memtide_topology::{Epoch, NodeId, RequestId, SlotConfig, SlotId};
+
+use super::Canary;
+use super::copy::{Content, Copy};
+use super::effect::{Asked, Change, Effect, Executed, Moved, Part, Verdict};
+use super::links::Env;
+use super::message::{Entry, Position, Record, Report, SlotMessage};
+use super::primary::{Primary, Stage};
+use super::records::{Earlier, Records};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Slot {
+    id: SlotId,
+    config: Arc<SlotConfig>,
+    /// After the last entry that came.
+    position: Position,
+    /// The version up to which the store has the entries.
+    applied: u64,
+    records: Records,
+    role: Role,
+}
+
+#[derive(Debug)]
+enum Role {
+    Primary(Primary),
+    Copy(Copy),
+}
+
+/// Whether a node goes on to hold a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Hold {
+    Held,
+    Gone,
+}
+
+impl Slot {
+    /// A slot that the topology gives to this node, which has nothing of it.
+    pub(super) fn new(env: &mut Env<'_>, id: SlotId, config: &Arc<SlotConfig>) -> Option<Self> {
+        let since = match config.copy(env.me) {
+            Some(copy) => copy.since,
+            None if config.primary == Some(env.me) => config.epoch,
+            None => return None,
+        };
+        let mut slot = Self {
+            id,
+            config: Arc::clone(config),
+            position: Position::EMPTY,
+            applied: 0,
+            records: Records::default(),
+            role: Role::Copy(Copy::new(since, Content::Whole)),
+        };
+        if config.primary == Some(env.me) {
+            // Whoever held it before is dead, or was never able to serve without this node.
+            slot.begin(env);
+        } else {
+            env.effects.push_back(Effect::Hold(id, Part::Copy));
+        }
+        Some(slot)
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(&self.role, Role::Primary(primary) if primary.is_serving())
+    }
+
+    pub(super) const fn position(&self) -> Position {
+        self.position
+    }
+
+    pub(super) fn is_whole(&self) -> bool {
+        match &self.role {
+            Role::Primary(_) => true,
+            Role::Copy(copy) => copy.content == Content::Whole,
+        }
+    }
+
+    /// The topology has changed who holds the slot.
+    pub(super) fn adopt(&mut self, env: &mut Env<'_>, config: &Arc<SlotConfig>) -> Hold {
+        self.config = Arc::clone(config);
+        let is_mine = config.primary == Some(env.me);
+        match &mut self.role {
+            Role::Primary(primary) if is_mine && primary.epoch == config.epoch => {
+                primary.adopt(env, config);
+                Hold::Held
+            }
+            Role::Primary(_) => self.depose(env),
+            Role::Copy(copy) if is_mine => {
+                copy.take_over(env, config);
+                self.settle(env)
+            }
+            Role::Copy(_) => self.follow(env),
+        }
+    }
+
+    /// A link is ready to be used.
+    pub(super) fn link_ready(&mut self, env: &mut Env<'_>) {
+        if let Role::Primary(primary) = &mut self.role {
+            primary.open(env);
+        }
+    }
+
+    pub(super) fn link_down(&mut self, env: &mut Env<'_>, peer: NodeId) -> Hold {
+        match &mut self.role {
+            Role::Primary(primary) => primary.link_down(env, peer),
+            Role::Copy(copy) if copy.source.is_some_and(|(source, _)| source == peer) => {
+                copy.source = None;
+                if copy.content != Content::Whole {
+                    copy.content = Content::Part;
+                }
+            }
+            Role::Copy(_) => {}
+        }
+        self.settle(env)
+    }
+
+    /// What to do with a request.
+    pub(super) fn request(&mut self, env: &mut Env<'_>, asked: &Asked) -> Verdict {
+        let moved = self.moved();
+        let is_held = match &mut self.role {
+            Role::Copy(copy) => copy.hold(env, *asked),
+            Role::Primary(primary) if primary.stage == Stage::Opening => primary.hold(env, *asked),
+            Role::Primary(primary) => {
+                // A proxy that knows a newer owner must not be served by an older one.
+                if primary.is_serving() && asked.epoch <= primary.epoch {
+                    return self.known(asked);
+                }
+                false
+            }
+        };
+        if is_held {
+            return Verdict::Held;
+        }
+        env.fences.refused(asked);
+        Verdict::Moved(moved)
+    }
+
+    /// A request was executed.
+    pub(super) fn executed(&mut self, env: &mut Env<'_>, asked: &Asked, executed: Executed) {
+        let Executed { key, mut changes, outcome } = executed;
+        let Some(last) = changes.pop() else {
+            if let Role::Primary(primary) = &mut self.role {
+                primary.wait_to_read(*asked, key, env.now);
+            }
+            self.settle(env);
+            return;
+        };
+        let version = last.version;
+        self.append(env, changes);
+        let id = asked.id;
+        let record = Record { id, version, outcome: Arc::clone(&outcome) };
+        self.records.add(record, env.settings.records_per_slot_max);
+        self.append_one(env, last, Some((id, outcome)));
+        if let Role::Primary(primary) = &mut self.role {
+            primary.wait_for(*asked, version);
+        }
+        self.settle(env);
+    }
+
+    /// The store has changed by itself.
+    pub(super) fn changed(&mut self, env: &mut Env<'_>, changes: Vec<Change>) -> Hold {
+        self.append(env, changes);
+        self.settle(env)
+    }
+
+    /// The store has the entries up to this version.
+    pub(super) fn applied(&mut self, env: &mut Env<'_>, version: u64) {
+        self.applied = self.applied.max(version);
+        let Role::Copy(copy) = &self.role else { return };
+        if let Some((source, epoch)) = copy.source {
+            env.send_slot(source, self.id, SlotMessage::Ack { epoch, version });
+        }
+        self.finish_copy(env);
+    }
+
+    /// The store has a chunk of the copy.
+    pub(super) fn copied(&self, env: &mut Env<'_>) {
+        let Role::Copy(copy) = &self.role else { return };
+        if let (Some((source, epoch)), Content::Receiving { .. }) = (copy.source, copy.content) {
+            let version = self.applied;
+            env.send_slot(source, self.id, SlotMessage::CopyTaken { epoch, version });
+        }
+    }
+
+    pub(super) fn chunk_read(
+        &mut self,
+        env: &mut Env<'_>,
+        to: NodeId,
+        (items, is_last): (Arc<[u8]>, bool),
+    ) {
+        let Role::Primary(primary) = &mut self.role else { return };
+        let end = is_last.then(|| {
+            let (records, forgotten) = self.records.snapshot();
+            SlotMessage::CopyEnds { epoch: primary.epoch, records, forgotten }
+        });
+        primary.chunk_read(env, to, items, end);
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        env: &mut Env<'_>,
+        from: NodeId,
+        message: SlotMessage,
+    ) -> Hold {
+        match message {
+            SlotMessage::Open { epoch } => return self.open(env, (from, epoch)),
+            SlotMessage::Opened { epoch, since, position } => {
+                if let Some(primary) = self.primary_of(epoch) {
+                    primary.opened(env, (from, since), position);
+                }
+            }
+            SlotMessage::Ack { epoch, version } => {
+                if let Some(primary) = self.primary_of(epoch) {
+                    primary.acked(env, from, version);
+                }
+            }
+            SlotMessage::CopyTaken { epoch, version } => {
+                if let Some(primary) = self.primary_of(epoch) {
+                    primary.copy_taken(env, from, version);
+                }
+            }
+            SlotMessage::Consent { epoch, position } => {
+                let is_there = position == self.position;
+                if let Role::Copy(copy) = &mut self.role {
+                    copy.consented(epoch, is_there);
+                }
+            }
+            SlotMessage::Entries { epoch, after, entries } => {
+                if self.is_source((from, epoch)) {
+                    self.take_entries(env, after, entries);
+                }
+            }
+            SlotMessage::CopyBegins { epoch, at } => {
+                if self.is_source((from, epoch)) {
+                    self.begin_copy(env, at);
+                }
+            }
+            SlotMessage::CopyItems { epoch, items } => {
+                if self.is_source((from, epoch)) && self.is_receiving() {
+                    env.effects.push_back(Effect::Copy(self.id, items));
+                }
+            }
+            SlotMessage::CopyEnds { epoch, records, forgotten } => {
+                if self.is_source((from, epoch)) && self.is_receiving() {
+                    self.end_copy(env, Records::of(records, forgotten));
+                }
+            }
+        }
+        self.settle(env)
+    }
+
+    pub(super) fn tick(&mut self, env: &mut Env<'_>) -> Hold {
+        match &mut self.role {
+            Role::Primary(primary) => primary.settle(env),
+            Role::Copy(copy) if copy.may_serve(env.now) => self.begin(env),
+            Role::Copy(_) => {}
+        }
+        self.settle(env)
+    }
+
+    pub(super) fn report(&self, env: &mut Env<'_>) {
+        match &self.role {
+            Role::Primary(primary) => primary.report(env),
+            Role::Copy(copy) => {
+                if let (Some(takeover), true) = (&copy.takeover, copy.content != Content::Whole) {
+                    let report = Report::Incomplete(self.id, takeover.epoch);
+                    env.effects.push_back(Effect::Report(report));
+                }
+            }
+        }
+    }
+
+    /// Carries on with what came to an end by the last event.
+    fn settle(&mut self, env: &mut Env<'_>) -> Hold {
+        match &mut self.role {
+            Role::Copy(copy) if copy.may_serve(env.now) => {
+                self.begin(env);
+                Hold::Held
+            }
+            Role::Copy(_) => Hold::Held,
+            Role::Primary(primary) => {
+                primary.settle(env);
+                let Stage::Leaving { to, epoch, until } = primary.stage else {
+                    return Hold::Held;
+                };
+                if primary.has_finished(env) {
+                    let position = primary.head();
+                    env.send_slot(to, self.id, SlotMessage::Consent { epoch, position });
+                } else if env.now < until {
+                    return Hold::Held;
+                }
+                self.step_down(env)
+            }
+        }
+    }
+
+    fn moved(&self) -> Moved {
+        Moved { epoch: self.config.epoch, primary: self.config.primary }
+    }
+
+    /// Serves a request, of which a retry may have been executed before.
+    fn known(&mut self, asked: &Asked) -> Verdict {
+        if !asked.is_retry {
+            return Verdict::Execute;
+        }
+        match self.records.find(asked.id, asked.seen) {
+            Earlier::Not => Verdict::Execute,
+            Earlier::Unknown => Verdict::Unknown,
+            Earlier::Executed(version, outcome) => {
+                if let Role::Primary(primary) = &mut self.role {
+                    primary.wait_for(*asked, version);
+                }
+                Verdict::Recorded(outcome)
+            }
+        }
+    }
+
+    fn primary_of(&mut self, epoch: Epoch) -> Option<&mut Primary> {
+        match &mut self.role {
+            Role::Primary(primary) if primary.epoch == epoch => Some(primary),
+            _ => None,
+        }
+    }
+
+    fn is_source(&self, source: (NodeId, Epoch)) -> bool {
+        matches!(&self.role, Role::Copy(copy) if copy.source == Some(source))
+    }
+
+    fn is_receiving(&self) -> bool {
+        matches!(&self.role, Role::Copy(copy) if matches!(copy.content, Content::Receiving { .. }))
+    }
+
+    fn append(&mut self, env: &mut Env<'_>, changes: Vec<Change>) {
+        for change in changes {
+            self.append_one(env, change, None);
+        }
+    }
+
+    fn append_one(
+        &mut self,
+        env: &mut Env<'_>,
+        change: Change,
+        request: Option<(RequestId, Arc<[u8]>)>,
+    ) {
+        let Role::Primary(primary) = &mut self.role else { return };
+        let position = Position { epoch: primary.epoch, version: change.version };
+        let entry = Arc::new(Entry { position, change: change.bytes, request });
+        primary.append(env, &entry, change.key);
+        (self.position, self.applied) = (position, position.version);
+    }
+
+    /// Becomes the primary.
+    fn begin(&mut self, env: &mut Env<'_>) {
+        let mut primary = Primary::new(self.id, &self.config, self.position);
+        if let Role::Copy(copy) = &mut self.role
+            && let Some(takeover) = copy.takeover.take()
+        {
+            primary.take_held(takeover.held);
+        }
+        // No version is ever used twice, not even after the slot was lost.
+        let version = self.position.version.max(self.config.epoch.number() << 32);
+        env.effects.push_back(Effect::Hold(self.id, Part::Primary { version }));
+        primary.open(env);
+        primary.settle(env);
+        self.role = Role::Primary(primary);
+    }
+
+    /// Another node, or this one anew, is to be the primary.
+    fn depose(&mut self, env: &mut Env<'_>) -> Hold {
+        let Role::Primary(primary) = &mut self.role else { return Hold::Held };
+        match self.config.primary {
+            Some(to) if to != env.me && primary.is_serving() => {
+                let epoch = self.config.epoch;
+                if env.settings.is_canary(Canary::ServeAfterHandover) {
+                    let position = primary.head();
+                    env.send_slot(to, self.id, SlotMessage::Consent { epoch, position });
+                    return Hold::Held;
+                }
+                let until = env.now + 2 * env.lease_wait();
+                primary.stage = Stage::Leaving { to, epoch, until };
+                self.settle(env)
+            }
+            _ => self.step_down(env),
+        }
+    }
+
+    /// Is no primary any more: a copy, or nothing.
+    fn step_down(&mut self, env: &mut Env<'_>) -> Hold {
+        let moved = self.moved();
+        if let Role::Primary(primary) = &mut self.role {
+            primary.refuse_all(env, moved);
+        }
+        let since = match self.config.copy(env.me) {
+            Some(copy) => copy.since,
+            None if self.config.primary == Some(env.me) => self.config.epoch,
+            None => {
+                env.effects.push_back(Effect::Drop(self.id));
+                return Hold::Gone;
+            }
+        };
+        let mut copy = Copy::new(since, Content::Whole);
+        env.effects.push_back(Effect::Hold(self.id, Part::Copy));
+        if self.config.primary == Some(env.me) {
+            copy.take_over(env, &self.config);
+        }
+        self.role = Role::Copy(copy);
+        Hold::Held
+    }
+
+    /// Stays a copy, becomes one anew, or none.
+    fn follow(&mut self, env: &mut Env<'_>) -> Hold {
+        let moved = self.moved();
+        let Role::Copy(copy) = &mut self.role else { return Hold::Held };
+        copy.give_up_takeover(env, moved);
+        match self.config.copy(env.me) {
+            Some(config) if config.since == copy.since => Hold::Held,
+            Some(config) => {
+                let since = config.since;
+                self.forget(env, Copy::new(since, Content::Whole), Position::EMPTY);
+                Hold::Held
+            }
+            None => {
+                env.effects.push_back(Effect::Drop(self.id));
+                Hold::Gone
+            }
+        }
+    }
+
+    fn forget(&mut self, env: &mut Env<'_>, copy: Copy, at: Position) {
+        env.effects.push_back(Effect::Drop(self.id));
+        env.effects.push_back(Effect::Hold(self.id, Part::Copy));
+        (self.position, self.applied) = (at, at.version);
+        self.records = Records::default();
+        self.role = Role::Copy(copy);
+    }
+
+    /// A primary asks where this copy is.
+    fn open(&mut self, env: &mut Env<'_>, (from, epoch): (NodeId, Epoch)) -> Hold {
+        if self.config.primary != Some(from) || self.config.epoch != epoch {
+            env.tell_topology(from);
+            return Hold::Held;
+        }
+        if matches!(self.role, Role::Primary(_)) && self.step_down(env) == Hold::Gone {
+            return Hold::Gone;
+        }
+        let Role::Copy(copy) = &mut self.role else { return Hold::Held };
+        if copy.content != Content::Whole {
+            copy.content = Content::Part;
+        }
+        copy.source = Some((from, epoch));
+        let (since, position) = (copy.since, copy.position(self.position));
+        let opened = SlotMessage::Opened { epoch, since, position };
+        env.send_slot(from, self.id, opened);
+        Hold::Held
+    }
+
+    fn take_entries(&mut self, env: &mut Env<'_>, after: Position, mut entries: Vec<Arc<Entry>>) {
+        let Role::Copy(copy) = &self.role else { return };
+        if copy.content == Content::Part {
+            return;
+        }
+        if after != self.position {
+            // Some of them came before.
+            let known = entries.iter().position(|entry| entry.position == self.position);
+            match known {
+                Some(index) => drop(entries.drain(..=index)),
+                None => return,
+            }
+        }
+        for entry in &entries {
+            if let Some((id, outcome)) = &entry.request {
+                let (id, version, outcome) = (*id, entry.position.version, Arc::clone(outcome));
+                let record = Record { id, version, outcome };
+                self.records.add(record, env.settings.records_per_slot_max);
+            }
+        }
+        if let Some(last) = entries.last() {
+            self.position = last.position;
+            env.effects.push_back(Effect::Apply(self.id, entries));
+        }
+    }
+
+    fn begin_copy(&mut self, env: &mut Env<'_>, at: Position) {
+        let Role::Copy(copy) = &self.role else { return };
+        let (since, source) = (copy.since, copy.source);
+        let content = Content::Receiving { is_ended: false };
+        self.forget(env, Copy { source, ..Copy::new(since, content) }, at);
+    }
+
+    fn end_copy(&mut self, env: &mut Env<'_>, mut records: Records) {
+        // Requests of entries since the begin are among them, as they came before the end.
+        core::mem::swap(&mut self.records, &mut records);
+        if let Role::Copy(copy) = &mut self.role {
+            copy.content = Content::Receiving { is_ended: true };
+        }
+        self.finish_copy(env);
+    }
+
+    /// The copy is whole when its end has come and the store has all before it.
+    fn finish_copy(&mut self, env: &mut Env<'_>) {
+        if self.applied < self.position.version {
+            return;
+        }
+        if let Role::Copy(copy) = &mut self.role
+            && copy.content == (Content::Receiving { is_ended: true })
+        {
+            copy.content = Content::Whole;
+            if let Some((source, epoch)) = copy.source {
+                let version = self.applied;
+                env.send_slot(source, self.id, SlotMessage::CopyTaken { epoch, version });
+            }
+        }
+    }
+}
