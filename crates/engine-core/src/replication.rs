@@ -15,6 +15,9 @@ mod primary;
 mod records;
 mod slot;
 
+#[cfg(test)]
+mod tests;
+
 pub use effect::{
     Asked, Canary, Change, Effect, Executed, Moved, Part, ProxyLink, ReplicationSettings, Ticket,
     Verdict,

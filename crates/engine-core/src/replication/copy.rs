@@ -14,8 +14,11 @@ use super::message::Position;
 pub(super) struct Copy {
     /// Since when it is one.
     pub(super) since: Epoch,
-    /// Whose frames it takes, and the slot's epoch of these: the primary that opened it last.
+    /// Whose frames it takes, and the slot's epoch of these: the primary that opened it last;
+    /// `None` without a link to it.
     pub(super) source: Option<(NodeId, Epoch)>,
+    /// The slot's epoch of the primary that opened it last: no earlier one is listened to.
+    pub(super) opened: Epoch,
     pub(super) content: Content,
     pub(super) takeover: Option<Takeover>,
 }
@@ -47,7 +50,7 @@ pub(super) struct Takeover {
 
 impl Copy {
     pub(super) const fn new(since: Epoch, content: Content) -> Self {
-        Self { since, source: None, content, takeover: None }
+        Self { since, source: None, opened: Epoch::ZERO, content, takeover: None }
     }
 
     /// The slot is to be this node's.
@@ -84,6 +87,13 @@ impl Copy {
         {
             takeover.is_consented |= is_there;
         }
+    }
+
+    /// Whether it listens to a primary that opens it: the topology's, or, until that has begun, the
+    /// one before, which may have something to finish.
+    pub(super) fn listens_to(&self, (from, epoch): (NodeId, Epoch), config: &SlotConfig) -> bool {
+        let is_present = config.primary == Some(from) && config.epoch == epoch;
+        epoch >= self.opened && (is_present || epoch < config.epoch)
     }
 
     /// What it tells a primary that opens it.

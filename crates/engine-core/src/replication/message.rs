@@ -90,6 +90,11 @@ pub enum SlotMessage {
         /// Where it is; `None` where it has a part of a slot only.
         position: Option<Position>,
     },
+    /// To a primary that opens a copy: there is a later primary, and it has begun.
+    Deposed {
+        /// The slot's epoch of the later one.
+        epoch: Epoch,
+    },
     /// Primary to copy.
     Entries {
         /// See the type.

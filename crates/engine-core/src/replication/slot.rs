@@ -1,8 +1,10 @@
 //! A slot as one node holds it: its place in the history, and the node's part in it.
 
+mod stream;
+
 use std::sync::Arc;
 
-use memtide_topology::{Epoch, NodeId, RequestId, SlotConfig, SlotId};
+use memtide_topology::{NodeId, RequestId, SlotConfig, SlotId};
 
 use super::Canary;
 use super::copy::{Content, Copy};
@@ -80,7 +82,7 @@ impl Slot {
 
     /// The topology has changed who holds the slot.
     pub(super) fn adopt(&mut self, env: &mut Env<'_>, config: &Arc<SlotConfig>) -> Hold {
-        self.config = Arc::clone(config);
+        let before = core::mem::replace(&mut self.config, Arc::clone(config));
         let is_mine = config.primary == Some(env.me);
         match &mut self.role {
             Role::Primary(primary) if is_mine && primary.epoch == config.epoch => {
@@ -90,6 +92,8 @@ impl Slot {
             Role::Primary(_) => self.depose(env),
             Role::Copy(copy) if is_mine => {
                 copy.take_over(env, config);
+                // The sooner it knows, the sooner it consents.
+                before.primary.into_iter().for_each(|old| env.tell_topology(old));
                 self.settle(env)
             }
             Role::Copy(_) => self.follow(env),
@@ -126,7 +130,9 @@ impl Slot {
             Role::Primary(primary) => {
                 // A proxy that knows a newer owner must not be served by an older one.
                 if primary.is_serving() && asked.epoch <= primary.epoch {
-                    return self.known(asked);
+                    let verdict = self.known(asked);
+                    self.settle(env);
+                    return verdict;
                 }
                 false
             }
@@ -163,92 +169,6 @@ impl Slot {
     /// The store has changed by itself.
     pub(super) fn changed(&mut self, env: &mut Env<'_>, changes: Vec<Change>) -> Hold {
         self.append(env, changes);
-        self.settle(env)
-    }
-
-    /// The store has the entries up to this version.
-    pub(super) fn applied(&mut self, env: &mut Env<'_>, version: u64) {
-        self.applied = self.applied.max(version);
-        let Role::Copy(copy) = &self.role else { return };
-        if let Some((source, epoch)) = copy.source {
-            env.send_slot(source, self.id, SlotMessage::Ack { epoch, version });
-        }
-        self.finish_copy(env);
-    }
-
-    /// The store has a chunk of the copy.
-    pub(super) fn copied(&self, env: &mut Env<'_>) {
-        let Role::Copy(copy) = &self.role else { return };
-        if let (Some((source, epoch)), Content::Receiving { .. }) = (copy.source, copy.content) {
-            let version = self.applied;
-            env.send_slot(source, self.id, SlotMessage::CopyTaken { epoch, version });
-        }
-    }
-
-    pub(super) fn chunk_read(
-        &mut self,
-        env: &mut Env<'_>,
-        to: NodeId,
-        (items, is_last): (Arc<[u8]>, bool),
-    ) {
-        let Role::Primary(primary) = &mut self.role else { return };
-        let end = is_last.then(|| {
-            let (records, forgotten) = self.records.snapshot();
-            SlotMessage::CopyEnds { epoch: primary.epoch, records, forgotten }
-        });
-        primary.chunk_read(env, to, items, end);
-    }
-
-    pub(super) fn receive(
-        &mut self,
-        env: &mut Env<'_>,
-        from: NodeId,
-        message: SlotMessage,
-    ) -> Hold {
-        match message {
-            SlotMessage::Open { epoch } => return self.open(env, (from, epoch)),
-            SlotMessage::Opened { epoch, since, position } => {
-                if let Some(primary) = self.primary_of(epoch) {
-                    primary.opened(env, (from, since), position);
-                }
-            }
-            SlotMessage::Ack { epoch, version } => {
-                if let Some(primary) = self.primary_of(epoch) {
-                    primary.acked(env, from, version);
-                }
-            }
-            SlotMessage::CopyTaken { epoch, version } => {
-                if let Some(primary) = self.primary_of(epoch) {
-                    primary.copy_taken(env, from, version);
-                }
-            }
-            SlotMessage::Consent { epoch, position } => {
-                let is_there = position == self.position;
-                if let Role::Copy(copy) = &mut self.role {
-                    copy.consented(epoch, is_there);
-                }
-            }
-            SlotMessage::Entries { epoch, after, entries } => {
-                if self.is_source((from, epoch)) {
-                    self.take_entries(env, after, entries);
-                }
-            }
-            SlotMessage::CopyBegins { epoch, at } => {
-                if self.is_source((from, epoch)) {
-                    self.begin_copy(env, at);
-                }
-            }
-            SlotMessage::CopyItems { epoch, items } => {
-                if self.is_source((from, epoch)) && self.is_receiving() {
-                    env.effects.push_back(Effect::Copy(self.id, items));
-                }
-            }
-            SlotMessage::CopyEnds { epoch, records, forgotten } => {
-                if self.is_source((from, epoch)) && self.is_receiving() {
-                    self.end_copy(env, Records::of(records, forgotten));
-                }
-            }
-        }
         self.settle(env)
     }
 
@@ -316,21 +236,6 @@ impl Slot {
                 Verdict::Recorded(outcome)
             }
         }
-    }
-
-    fn primary_of(&mut self, epoch: Epoch) -> Option<&mut Primary> {
-        match &mut self.role {
-            Role::Primary(primary) if primary.epoch == epoch => Some(primary),
-            _ => None,
-        }
-    }
-
-    fn is_source(&self, source: (NodeId, Epoch)) -> bool {
-        matches!(&self.role, Role::Copy(copy) if copy.source == Some(source))
-    }
-
-    fn is_receiving(&self) -> bool {
-        matches!(&self.role, Role::Copy(copy) if matches!(copy.content, Content::Receiving { .. }))
     }
 
     fn append(&mut self, env: &mut Env<'_>, changes: Vec<Change>) {
@@ -425,92 +330,6 @@ impl Slot {
             None => {
                 env.effects.push_back(Effect::Drop(self.id));
                 Hold::Gone
-            }
-        }
-    }
-
-    fn forget(&mut self, env: &mut Env<'_>, copy: Copy, at: Position) {
-        env.effects.push_back(Effect::Drop(self.id));
-        env.effects.push_back(Effect::Hold(self.id, Part::Copy));
-        (self.position, self.applied) = (at, at.version);
-        self.records = Records::default();
-        self.role = Role::Copy(copy);
-    }
-
-    /// A primary asks where this copy is.
-    fn open(&mut self, env: &mut Env<'_>, (from, epoch): (NodeId, Epoch)) -> Hold {
-        if self.config.primary != Some(from) || self.config.epoch != epoch {
-            env.tell_topology(from);
-            return Hold::Held;
-        }
-        if matches!(self.role, Role::Primary(_)) && self.step_down(env) == Hold::Gone {
-            return Hold::Gone;
-        }
-        let Role::Copy(copy) = &mut self.role else { return Hold::Held };
-        if copy.content != Content::Whole {
-            copy.content = Content::Part;
-        }
-        copy.source = Some((from, epoch));
-        let (since, position) = (copy.since, copy.position(self.position));
-        let opened = SlotMessage::Opened { epoch, since, position };
-        env.send_slot(from, self.id, opened);
-        Hold::Held
-    }
-
-    fn take_entries(&mut self, env: &mut Env<'_>, after: Position, mut entries: Vec<Arc<Entry>>) {
-        let Role::Copy(copy) = &self.role else { return };
-        if copy.content == Content::Part {
-            return;
-        }
-        if after != self.position {
-            // Some of them came before.
-            let known = entries.iter().position(|entry| entry.position == self.position);
-            match known {
-                Some(index) => drop(entries.drain(..=index)),
-                None => return,
-            }
-        }
-        for entry in &entries {
-            if let Some((id, outcome)) = &entry.request {
-                let (id, version, outcome) = (*id, entry.position.version, Arc::clone(outcome));
-                let record = Record { id, version, outcome };
-                self.records.add(record, env.settings.records_per_slot_max);
-            }
-        }
-        if let Some(last) = entries.last() {
-            self.position = last.position;
-            env.effects.push_back(Effect::Apply(self.id, entries));
-        }
-    }
-
-    fn begin_copy(&mut self, env: &mut Env<'_>, at: Position) {
-        let Role::Copy(copy) = &self.role else { return };
-        let (since, source) = (copy.since, copy.source);
-        let content = Content::Receiving { is_ended: false };
-        self.forget(env, Copy { source, ..Copy::new(since, content) }, at);
-    }
-
-    fn end_copy(&mut self, env: &mut Env<'_>, mut records: Records) {
-        // Requests of entries since the begin are among them, as they came before the end.
-        core::mem::swap(&mut self.records, &mut records);
-        if let Role::Copy(copy) = &mut self.role {
-            copy.content = Content::Receiving { is_ended: true };
-        }
-        self.finish_copy(env);
-    }
-
-    /// The copy is whole when its end has come and the store has all before it.
-    fn finish_copy(&mut self, env: &mut Env<'_>) {
-        if self.applied < self.position.version {
-            return;
-        }
-        if let Role::Copy(copy) = &mut self.role
-            && copy.content == (Content::Receiving { is_ended: true })
-        {
-            copy.content = Content::Whole;
-            if let Some((source, epoch)) = copy.source {
-                let version = self.applied;
-                env.send_slot(source, self.id, SlotMessage::CopyTaken { epoch, version });
             }
         }
     }
