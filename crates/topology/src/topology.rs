@@ -129,15 +129,3 @@ impl TopologyParts {
         Self { epoch: Epoch::ZERO, cache, seed, replicas_wanted, nodes, slots }
     }
 }
-
-impl Topology {
-    #[doc(hidden)]
-    #[must_use]
-    pub fn for_tests(epoch: Epoch, slots: impl IntoIterator<Item = (SlotId, SlotConfig)>) -> Self {
-        let mut topology = Self { epoch, ..Self::empty() };
-        for (slot, config) in slots {
-            topology.slots[usize::from(slot.number())] = Arc::new(config);
-        }
-        topology
-    }
-}

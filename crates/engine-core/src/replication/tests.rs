@@ -4,7 +4,9 @@ mod site;
 
 use core::time::Duration;
 
-use memtide_topology::{CopyConfig, Epoch, NodeId, RequestId, SlotConfig, Topology};
+use memtide_topology::{
+    CopyConfig, Epoch, NodeId, NodeInfo, RequestId, SlotConfig, Topology, Zone,
+};
 
 use super::*;
 use site::{Ask, Heard, LEASE, Site, node, settings, slot};
@@ -22,7 +24,20 @@ fn topology(epoch: u64, of: u64, primary: u64, copies: &[(u64, u64, bool)]) -> T
         primary: Some(node(primary)),
         copies: copies.collect(),
     };
-    Topology::for_tests(Epoch::new(epoch), [(slot(), config)])
+    let mut parts = Topology::empty().into_parts();
+    parts.epoch = Epoch::new(epoch);
+    parts.nodes = (1..=3).map(|number| (node(number), info(number))).collect();
+    parts.slots[usize::from(slot().number())] = config.into();
+    Topology::from_parts(parts).unwrap()
+}
+
+fn info(number: u64) -> NodeInfo {
+    NodeInfo {
+        address: format!("node-{number}:11300"),
+        zone: Zone::new("a").unwrap(),
+        memory_max: 1 << 30,
+        is_draining: false,
+    }
 }
 
 fn name(epoch: u64, number: u64, since: u64) -> CopyName {
