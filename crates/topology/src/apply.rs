@@ -170,7 +170,10 @@ fn set_primary(
     }
     let before = config.primary.replace(primary);
     config.epoch = epoch;
-    let Some(before) = before else { return Ok(()) };
+    let Some(before) = before else {
+        config.born = epoch;
+        return Ok(());
+    };
     if !copy_mut(slot, config, primary)?.is_in_sync {
         return Err(Refusal::NotInSync(slot, primary));
     }

@@ -15,7 +15,7 @@
 //! ```
 //! Ids ascend, and each is written as what it is above the one before. Where slot epochs and `since`
 //! are within 2^21 of the topology's, 1,000 nodes with addresses of 41 bytes and 16,384 slots with
-//! two replicas, none alike, take less than 400,000 bytes; ten nodes with one replica, 150,000.
+//! two replicas, none alike, take less than 450,000 bytes; ten nodes with one replica, 170,000.
 //! Nothing takes more than [`ENCODED_BYTES_MAX`].
 //!
 //! Decoding allocates at most 32 bytes for each byte of the input and 1 MiB for the slots, takes

@@ -59,6 +59,9 @@ pub enum SlotFault {
     /// `copies <= COPIES_MAX`.
     #[error("has {0} copies; the most is {COPIES_MAX}")]
     CopiesMax(usize),
+    /// `born <= slot epoch`.
+    #[error("was born in epoch {0}, which is above its own")]
+    BornAhead(Epoch),
     /// `slot epoch <= topology epoch`.
     #[error("has epoch {0}, which is above the topology's")]
     EpochAhead(Epoch),
@@ -111,6 +114,9 @@ impl TopologyParts {
         }
         if let Some(pair) = config.copies.windows(2).find(|pair| pair[0].node >= pair[1].node) {
             return Err(SlotFault::CopyOrder(pair[1].node));
+        }
+        if config.born > config.epoch {
+            return Err(SlotFault::BornAhead(config.born));
         }
         if config.epoch > self.epoch {
             return Err(SlotFault::EpochAhead(config.epoch));

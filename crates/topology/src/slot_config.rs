@@ -11,6 +11,8 @@ use crate::{Epoch, NodeId};
 pub struct SlotConfig {
     /// When its primary took over: what fences the frames of earlier primaries.
     pub epoch: Epoch,
+    /// The epoch in which its content began, empty: what a node has of it from before was given up.
+    pub born: Epoch,
     /// Who answers for it; `None` while no copy of it lives.
     pub primary: Option<NodeId>,
     /// The others that hold it or are to hold it, by node.

@@ -165,7 +165,8 @@ fn wrong_parts_are_no_topology() {
     let of = |primary: Option<u64>, epoch, copies: &[CopyConfig]| {
         let mut parts = fleet().into_parts();
         let (primary, epoch) = (primary.map(node), Epoch::new(epoch));
-        parts.slots[9] = Arc::new(SlotConfig { epoch, primary, copies: copies.to_vec() });
+        parts.slots[9] =
+            Arc::new(SlotConfig { epoch, born: epoch, primary, copies: copies.to_vec() });
         match Topology::from_parts(parts) {
             Err(InvalidTopology::Slot { slot, fault }) if slot.number() == 9 => fault,
             other => panic!("{other:?}"),

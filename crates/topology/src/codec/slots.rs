@@ -79,6 +79,7 @@ fn put_config(
     to: Epoch,
 ) {
     put_number(out, to.number().wrapping_sub(config.epoch.number()));
+    put_number(out, config.epoch.number().wrapping_sub(config.born.number()));
     put_count(out, config.primary.map_or(0, |primary| holders[&primary] + 1));
     put_count(out, config.copies.len());
     for copy in &config.copies {
@@ -93,6 +94,7 @@ fn take_config(
     to: Epoch,
 ) -> Result<SlotConfig, DecodeError> {
     let epoch = take_epoch(reader, to)?;
+    let born = take_epoch(reader, epoch)?;
     let primary = reader.count(holders.len(), "primary")?;
     let primary = primary.checked_sub(1).map(|index| holders[index]);
     let mut copies = Vec::new();
@@ -104,7 +106,7 @@ fn take_config(
         let since = take_epoch(reader, to)?;
         copies.push(CopyConfig { node, since, is_in_sync: number % 2 == 1 });
     }
-    Ok(SlotConfig { epoch, primary, copies })
+    Ok(SlotConfig { epoch, born, primary, copies })
 }
 
 fn take_epoch(reader: &mut Reader<'_>, to: Epoch) -> Result<Epoch, DecodeError> {

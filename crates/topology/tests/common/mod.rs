@@ -128,5 +128,5 @@ fn random_config(random: &mut Random, parts: &TopologyParts) -> Arc<SlotConfig> 
         copies.push(CopyConfig { node, since, is_in_sync: random.one_in(2) });
     }
     copies.sort_by_key(|copy| copy.node);
-    Arc::new(SlotConfig { epoch, primary: Some(primary), copies })
+    Arc::new(SlotConfig { epoch, born: epoch, primary: Some(primary), copies })
 }
