@@ -10,7 +10,7 @@
 //! count of new nodes: id, length and address, zone's index, memory_max, 1 if draining
 //! count of holders, their ids
 //! count of runs: slots skipped, slots alike less one, index of their config in order of first use and,
-//!   where it is new: to epoch - slot epoch, 1 + primary's index among the holders or 0,
+//!   where it is new: to epoch - slot epoch, slot epoch - born, 1 + primary's index among the holders or 0,
 //!   count of copies: 2 * holder's index + 1 if in sync, to epoch - since
 //! ```
 //! Ids ascend, and each is written as what it is above the one before. Where slot epochs and `since`
