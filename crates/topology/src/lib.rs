@@ -11,10 +11,12 @@ mod cache;
 mod codec;
 mod diff;
 mod ecpu;
+mod failover;
 mod hash;
 mod ids;
 mod invalid;
 mod limits;
+mod placement;
 mod request;
 mod slot;
 mod slot_config;
@@ -25,12 +27,14 @@ pub use cache::CacheId;
 pub use codec::DecodeError;
 pub use diff::{Diff, PatchError};
 pub use ecpu::EcpuUnits;
+pub use failover::Failover;
 pub use hash::{HashSeed, KeyHash};
 pub use ids::{Epoch, NodeId, Zone};
 pub use invalid::{InvalidTopology, SlotFault};
 pub use limits::{
     ADDRESS_BYTES_MAX, CACHE_NAME_BYTES_MAX, COPIES_MAX, ENCODED_BYTES_MAX, NODES_MAX, REPLICAS_MAX,
 };
+pub use placement::{Pace, Target, Wanted};
 pub use request::{Answer, Request, RequestId};
 pub use slot::{SLOTS, SlotId};
 pub use slot_config::{CopyConfig, SlotConfig};

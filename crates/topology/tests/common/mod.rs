@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(dead_code, reason = "each suite uses its part")]
 
+pub mod fleet;
+
 use memtide_topology::{
     CacheId, Change, CopyConfig, Epoch, HashSeed, NodeId, NodeInfo, Previous, SLOTS, SlotConfig,
     SlotId, Topology, TopologyParts, Update, Zone,
