@@ -51,4 +51,19 @@ impl Topology {
     pub fn slot(&self, slot: SlotId) -> &Arc<SlotConfig> {
         &self.slots[usize::from(slot.number())]
     }
+
+    /// One of these nodes and owners, for tests of other crates; nobody owns the other slots.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn for_tests(
+        epoch: Epoch,
+        nodes: BTreeMap<NodeId, NodeInfo>,
+        owned: impl IntoIterator<Item = (SlotId, SlotConfig)>,
+    ) -> Self {
+        let mut topology = Self { epoch, nodes, ..Self::empty() };
+        for (slot, config) in owned {
+            topology.slots[usize::from(slot.number())] = Arc::new(config);
+        }
+        topology
+    }
 }
