@@ -9,7 +9,8 @@ use crate::rig::{A, B, Rig, X, Y, moved, settings, topology};
 #[test]
 fn too_many_requests_are_refused_at_once() {
     let mut rig = Rig::new(Settings { outstanding_max: 2, ..settings() }, &[A]);
-    (rig.write("w1"), rig.submit(Kind::ReadAnyCopy, Y, "r2"));
+    rig.write("w1");
+    rig.submit(Kind::ReadAnyCopy, Y, "r2");
     assert_eq!(rig.write("w3"), "w3=overloaded");
     assert_eq!(rig.submit(Kind::ReadAnyCopy, Y, "r4"), "r4=overloaded");
     assert_eq!(rig.submit_to(A, "f5"), "f5=overloaded");
@@ -21,7 +22,8 @@ fn too_many_requests_are_refused_at_once() {
 fn a_slot_without_a_primary_takes_only_its_share() {
     let mut rig = Rig::new(Settings { queued_per_slot_max: 2, ..settings() }, &[A, B]);
     rig.adopt(topology(2, &[(X, 1, None, &[]), (Y, 1, Some(A), &[])]));
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     assert_eq!(rig.write("w3"), "w3=overloaded");
     assert_eq!(rig.submit(Kind::Mutation, Y, "y"), "y>A/1");
     assert_eq!(rig.adopt(topology(3, &[(X, 3, Some(B), &[])])), "w1>B/1 w2>B/1");
@@ -66,7 +68,8 @@ fn news_end_a_pause() {
 #[test]
 fn a_topology_that_says_nothing_new_of_the_slot_does_not_end_its_pause() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.read("r"), rig.answer(A, "r", moved(1, Some(A))));
+    rig.read("r");
+    rig.answer(A, "r", moved(1, Some(A)));
     assert_eq!(rig.adopt(topology(2, &[(X, 1, Some(A), &[B])])), "");
     assert_eq!(rig.wait(1), "r>A/2");
 }
@@ -74,7 +77,8 @@ fn a_topology_that_says_nothing_new_of_the_slot_does_not_end_its_pause() {
 #[test]
 fn nothing_is_sent_whose_deadline_has_come() {
     let mut rig = Rig::new(settings(), &[]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     rig.now += Duration::from_millis(4_000);
     rig.write("w3");
     rig.now += Duration::from_millis(1_000);

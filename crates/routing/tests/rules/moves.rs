@@ -80,7 +80,8 @@ fn a_node_that_is_not_connected_is_waited_for() {
 #[test]
 fn requests_of_a_lost_link_are_sent_again_as_retries() {
     let mut rig = Rig::new(settings(), &[A]);
-    (rig.write("w1"), rig.read("r2"));
+    rig.write("w1");
+    rig.read("r2");
     assert_eq!(rig.down(A), "");
     assert_eq!(rig.up(A), "", "not before the pause is over");
     assert_eq!(rig.wait(1), "w1>A/2? r2>A/2");
@@ -98,7 +99,8 @@ fn a_link_that_comes_up_again_is_another_one() {
 #[test]
 fn at_a_change_of_the_topology_the_old_primary_may_first_answer_what_it_has() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     assert_eq!(rig.adopt(topology(2, &[(X, 2, Some(B), &[])])), "");
     assert_eq!(rig.write("w3"), "", "may not overtake the others");
     assert_eq!(rig.done(A, "w2"), "w2=ok");
@@ -108,7 +110,8 @@ fn at_a_change_of_the_topology_the_old_primary_may_first_answer_what_it_has() {
 #[test]
 fn an_old_primary_that_refuses_ends_the_wait_for_it() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     rig.adopt(topology(2, &[(X, 2, Some(B), &[])]));
     assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "w1>B/2? w2>B/2?");
 }
@@ -116,7 +119,8 @@ fn an_old_primary_that_refuses_ends_the_wait_for_it() {
 #[test]
 fn an_old_primary_that_is_silent_is_not_waited_for_longer_than_the_grace() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.adopt(topology(2, &[(X, 2, Some(B), &[])])));
+    rig.write("w1");
+    rig.adopt(topology(2, &[(X, 2, Some(B), &[])]));
     assert_eq!(rig.wait(199), "");
     assert_eq!(rig.wait(1), "w1>B/2?");
     assert_eq!(rig.done(A, "w1"), "w1=ok", "it was executed there, so B has it, too");

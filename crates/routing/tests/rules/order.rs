@@ -7,7 +7,10 @@ use crate::rig::{A, B, Rig, X, Y, moved, settings, topology};
 #[test]
 fn all_that_is_unanswered_is_sent_again_in_order_in_the_next_round() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.read("r2"), rig.write("w3"), rig.write("w4"));
+    rig.write("w1");
+    rig.read("r2");
+    rig.write("w3");
+    rig.write("w4");
     assert_eq!(rig.submit(Kind::Mutation, Y, "y"), "y>A/1");
     assert_eq!(rig.done(A, "r2"), "r2=ok");
     assert_eq!(rig.answer(A, "w3", moved(2, Some(B))), "want w1>B/2? w3>B/2? w4>B/2?");
@@ -18,7 +21,8 @@ fn all_that_is_unanswered_is_sent_again_in_order_in_the_next_round() {
 #[test]
 fn what_is_submitted_while_a_path_waits_comes_behind() {
     let mut rig = Rig::new(settings(), &[A]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     rig.down(A);
     assert_eq!((rig.write("w3"), rig.read("r4")), (String::new(), String::new()));
     rig.wait(5);
@@ -28,7 +32,9 @@ fn what_is_submitted_while_a_path_waits_comes_behind() {
 #[test]
 fn a_refusal_of_an_earlier_round_begins_no_other() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"), rig.write("w3"));
+    rig.write("w1");
+    rig.write("w2");
+    rig.write("w3");
     rig.answer(A, "w1", moved(2, Some(B)));
     assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want");
     assert_eq!(rig.answer(A, "w3", moved(2, Some(B))), "want");
@@ -39,7 +45,8 @@ fn a_refusal_of_an_earlier_round_begins_no_other() {
 #[test]
 fn an_outcome_of_an_earlier_round_counts_and_that_of_the_later_try_is_not_told_again() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2?");
     assert_eq!(rig.done(A, "w1"), "w1=ok");
     assert_eq!(rig.done(B, "w1"), "");
@@ -50,7 +57,8 @@ fn an_outcome_of_an_earlier_round_counts_and_that_of_the_later_try_is_not_told_a
 #[test]
 fn no_request_goes_over_a_link_that_owes_an_answer_for_it() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     assert_eq!(rig.answer(A, "w1", moved(2, Some(B))), "want w1>B/2? w2>B/2?");
     rig.adopt(topology(2, &[(X, 2, Some(B), &[])]));
     assert_eq!(rig.answer(B, "w1", moved(3, Some(A))), "want", "A owes an answer for w2");
@@ -75,7 +83,8 @@ fn a_round_is_never_used_again_after_its_refusal() {
 #[test]
 fn a_read_of_any_copy_and_a_request_to_a_node_are_outside_of_the_order() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.adopt(topology(2, &[(X, 2, Some(B), &[])])));
+    rig.write("w1");
+    rig.adopt(topology(2, &[(X, 2, Some(B), &[])]));
     assert_eq!(rig.write("w2"), "");
     assert_eq!(rig.submit(Kind::ReadAnyCopy, X, "r3"), "r3>B/0");
     assert_eq!(rig.submit_to(B, "f4"), "f4>B/0");

@@ -14,7 +14,8 @@ fn a_mutation_keeps_its_id_and_what_was_seen_before_its_first_try() {
     let mut rig = Rig::new(settings(), &[A, B]);
     rig.write("w1");
     rig.done_at(A, "w1", 40);
-    (rig.write("w2"), rig.read("r3"));
+    rig.write("w2");
+    rig.read("r3");
     assert_eq!(rig.last("w2").seen, 40);
     let id = rig.id("w2");
     rig.done_at(A, "r3", 50);
@@ -27,7 +28,9 @@ fn a_mutation_keeps_its_id_and_what_was_seen_before_its_first_try() {
 #[test]
 fn what_was_seen_is_that_of_the_first_try_not_of_the_submission() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.adopt(topology(2, &[(X, 2, Some(B), &[])])), rig.write("w2"));
+    rig.write("w1");
+    rig.adopt(topology(2, &[(X, 2, Some(B), &[])]));
+    rig.write("w2");
     assert_eq!(rig.done_at(A, "w1", 7), "w1=ok w2>B/2");
     assert_eq!(rig.last("w2").seen, 7);
 }
@@ -35,8 +38,11 @@ fn what_was_seen_is_that_of_the_first_try_not_of_the_submission() {
 #[test]
 fn an_older_version_does_not_lower_what_was_seen() {
     let mut rig = Rig::new(settings(), &[A]);
-    (rig.write("w1"), rig.write("w2"));
-    (rig.done_at(A, "w2", 9), rig.done_at(A, "w1", 8), rig.write("w3"));
+    rig.write("w1");
+    rig.write("w2");
+    rig.done_at(A, "w2", 9);
+    rig.done_at(A, "w1", 8);
+    rig.write("w3");
     assert_eq!(rig.last("w3").seen, 9);
 }
 
@@ -45,14 +51,18 @@ fn an_older_version_does_not_lower_what_was_seen() {
 #[test]
 fn a_proven_refusal_makes_no_retry() {
     let mut rig = Rig::new(with_proof(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"), rig.write("w3"));
+    rig.write("w1");
+    rig.write("w2");
+    rig.write("w3");
     assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2 w3>B/2");
 }
 
 #[test]
 fn after_a_lost_try_a_proven_refusal_of_another_does_not_help() {
     let mut rig = Rig::new(with_proof(), &[A]);
-    (rig.write("w1"), rig.down(A), rig.up(A));
+    rig.write("w1");
+    rig.down(A);
+    rig.up(A);
     assert_eq!(rig.wait(1), "w1>A/2?");
     assert_eq!(rig.answer(A, "w1", moved(1, Some(A))), "");
     assert_eq!(rig.wait(2), "w1>A/3?");
@@ -61,7 +71,8 @@ fn after_a_lost_try_a_proven_refusal_of_another_does_not_help() {
 #[test]
 fn a_late_proof_makes_the_next_try_none() {
     let mut rig = Rig::new(with_proof(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2");
     rig.answer(A, "w1", moved(2, Some(B)));
     assert_eq!(rig.answer(B, "w2", moved(3, Some(A))), "want w1>A/3? w2>A/3");
@@ -109,7 +120,10 @@ fn the_end_at_the_deadline_says_what_is_known() {
 #[test]
 fn a_fate_that_is_forgotten_is_told_at_once_and_holds_up_nobody() {
     let mut rig = Rig::new(settings(), &[A]);
-    (rig.write("w1"), rig.write("w2"), rig.down(A), rig.up(A));
+    rig.write("w1");
+    rig.write("w2");
+    rig.down(A);
+    rig.up(A);
     assert_eq!(rig.wait(1), "w1>A/2? w2>A/2?");
     assert_eq!(rig.answer(A, "w1", Answer::Unknown), "w1=unknown");
     assert_eq!(rig.done(A, "w2"), "w2=ok");
@@ -118,7 +132,8 @@ fn a_fate_that_is_forgotten_is_told_at_once_and_holds_up_nobody() {
 #[test]
 fn a_fate_that_is_forgotten_may_still_be_told_by_an_earlier_try() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2?");
     assert_eq!(rig.answer(B, "w1", Answer::Unknown), "");
     assert_eq!(rig.done(A, "w1"), "w1=ok");
@@ -127,7 +142,8 @@ fn a_fate_that_is_forgotten_may_still_be_told_by_an_earlier_try() {
 #[test]
 fn a_fate_that_is_forgotten_is_not_tried_again_behind_others() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     rig.answer(A, "w2", moved(2, Some(B)));
     assert_eq!(rig.answer(B, "w1", Answer::Unknown), "");
     rig.down(B);
@@ -139,7 +155,8 @@ fn a_fate_that_is_forgotten_is_not_tried_again_behind_others() {
 #[test]
 fn a_lost_link_ends_the_hope_for_an_earlier_try() {
     let mut rig = Rig::new(settings(), &[A, B]);
-    (rig.write("w1"), rig.write("w2"));
+    rig.write("w1");
+    rig.write("w2");
     rig.answer(A, "w2", moved(2, Some(B)));
     rig.answer(B, "w1", Answer::Unknown);
     assert_eq!(rig.down(A), "w1=unknown");
