@@ -3,6 +3,7 @@
 //! Pure: no clock, socket, thread, random source or environment. [`Router`] is the machine, and its
 //! documentation the way in.
 
+mod answers;
 mod effect;
 mod links;
 mod lone;

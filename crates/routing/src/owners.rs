@@ -57,21 +57,14 @@ impl Owners {
         is_news
     }
 
-    /// Takes a newer topology, and gives the slots that may have another owner now; `None` where
-    /// it is not newer.
-    pub fn adopt(&mut self, topology: Arc<Topology>) -> Option<Vec<SlotId>> {
-        if topology.epoch() <= self.topology.epoch() {
-            return None;
+    /// Takes a topology; `false` where it is not newer.
+    pub fn adopt(&mut self, topology: Arc<Topology>) -> bool {
+        let is_newer = topology.epoch() > self.topology.epoch();
+        if is_newer {
+            self.hints.retain(|_, hint| hint.epoch > topology.epoch());
+            self.topology = topology;
         }
-        let before = core::mem::replace(&mut self.topology, topology);
-        let hinted = core::mem::take(&mut self.hints);
-        let is_changed = |slot: &SlotId| {
-            !Arc::ptr_eq(before.slot(*slot), self.topology.slot(*slot)) || hinted.contains_key(slot)
-        };
-        let changed = SlotId::all().filter(is_changed).collect();
-        let epoch = self.topology.epoch();
-        self.hints = hinted.into_iter().filter(|(_, hint)| hint.epoch > epoch).collect();
-        Some(changed)
+        is_newer
     }
 
     /// The connected copy to read from: in the own zone, or else any that is in sync, or else

@@ -6,7 +6,7 @@ use memtide_topology::{Answer, NodeId, RequestId, SLOTS, SlotId, Topology};
 
 use crate::effect::{Effect, Kind, Refused, Submission};
 use crate::links::{LinkId, Links};
-use crate::owners::{Owner, Owners};
+use crate::owners::Owners;
 use crate::path::{Path, Trouble};
 use crate::requests::{Outstanding, Requests, Role, direct};
 use crate::settings::{INDEX_BITS, Settings};
@@ -82,9 +82,9 @@ pub struct Router<C, O> {
     /// Of the paths that are not calm.
     pub(crate) troubles: BTreeMap<SlotId, Trouble>,
     pub(crate) wakes: Wakes,
-    effects: VecDeque<Effect<C, O>>,
+    pub(crate) effects: VecDeque<Effect<C, O>>,
     /// There is a [`Effect::WantTopology`] among the effects.
-    is_wanting: bool,
+    pub(crate) is_wanting: bool,
     /// When memory is given back if nothing is outstanding then.
     idle_at: Option<Duration>,
 }
@@ -183,25 +183,14 @@ impl<C: Clone, O> Router<C, O> {
         if !self.requests.get(index).is_tried_on(link) {
             return;
         }
-        match answer {
-            Answer::Done { outcome, version } => {
-                let outstanding = self.requests.get(index);
-                if outstanding.role != Role::Direct {
-                    let path = &mut self.paths[usize::from(outstanding.slot.number())];
-                    path.seen = path.seen.max(version);
-                }
-                self.finish(index, Ok(outcome));
-            }
-            Answer::Moved { epoch, primary } => self.moved(index, link, Owner { epoch, primary }),
-            Answer::Unknown => self.unknown(index, link),
-        }
+        self.take_answer(index, link, answer);
     }
 
     /// Takes a topology, unless it has one that is as new.
     pub fn adopt(&mut self, now: Duration, topology: Arc<Topology>) {
         self.enter(now);
-        if let Some(changed) = self.owners.adopt(topology) {
-            for slot in changed {
+        if self.owners.adopt(topology) {
+            for slot in SlotId::all() {
                 self.owner_changed(slot);
             }
             self.advance_all();
@@ -342,59 +331,6 @@ impl<C: Clone, O> Router<C, O> {
         if self.requests.is_bloated() {
             self.idle_at = Some(self.now.saturating_add(self.settings.patience));
         }
-    }
-
-    /// Takes what a node said about a slot.
-    fn learn(&mut self, slot: SlotId, said: Owner) {
-        if self.owners.is_behind(slot, said) && !self.is_wanting {
-            self.is_wanting = true;
-            self.effects.push_back(Effect::WantTopology);
-        }
-        if self.owners.learn(slot, said) {
-            self.owner_changed(slot);
-        }
-    }
-
-    fn moved(&mut self, index: u32, link: LinkId, said: Owner) {
-        let slot = self.requests.get(index).slot;
-        if self.requests.get(index).role == Role::Direct {
-            return self.finish(index, Err(Refused::Unavailable));
-        }
-        self.learn(slot, said);
-        let outstanding = self.requests.get_mut(index);
-        if outstanding.current != Some(link) {
-            let earlier = outstanding.take_older(link);
-            let is_harmless = earlier.is_some_and(|earlier| earlier.is_harmless);
-            outstanding.is_lost |= !is_harmless && !self.settings.moved_is_proof;
-            if outstanding.role == Role::Forgotten {
-                self.settle(index);
-            }
-        } else if outstanding.is_ordered() {
-            self.end_round(slot, Some(index));
-        } else {
-            outstanding.current = None;
-            self.lone_refused(index);
-        }
-        self.advance(slot);
-    }
-
-    /// Whether an earlier try was executed is forgotten. What came behind it was executed, so it
-    /// must not be sent again.
-    fn unknown(&mut self, index: u32, link: LinkId) {
-        let outstanding = self.requests.get_mut(index);
-        let slot = outstanding.slot;
-        if !outstanding.is_mutation() {
-            let said = self.owners.owner(slot);
-            return self.moved(index, link, said);
-        }
-        outstanding.lose(link);
-        outstanding.is_lost = true;
-        if outstanding.is_ordered() {
-            self.unchain(slot, index);
-            self.requests.get_mut(index).forget();
-        }
-        self.settle(index);
-        self.advance(slot);
     }
 
     fn advance_all(&mut self) {
