@@ -128,19 +128,4 @@ impl TopologyParts {
         let nodes = BTreeMap::new();
         Self { epoch: Epoch::ZERO, cache, seed, replicas_wanted, nodes, slots }
     }
-
-    /// One of these nodes and owners, for tests of other crates; nobody owns the other slots.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn for_tests(
-        epoch: Epoch,
-        nodes: BTreeMap<NodeId, NodeInfo>,
-        owned: impl IntoIterator<Item = (SlotId, SlotConfig)>,
-    ) -> Self {
-        let mut topology = Self { epoch, nodes, ..Self::empty() };
-        for (slot, config) in owned {
-            topology.slots[usize::from(slot.number())] = Arc::new(config);
-        }
-        topology
-    }
 }

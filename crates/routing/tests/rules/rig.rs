@@ -37,13 +37,17 @@ pub fn topology(epoch: u64, slots: &[(u16, u64, Option<NodeId>, &[NodeId])]) -> 
         memory_max: 1,
         is_draining: false,
     };
-    let nodes = [A, B, C].map(|node| (node, info(node))).into();
-    let slots = slots.iter().map(|&(slot, since, primary, copies)| {
-        let copy = |&node| CopyConfig { node, since: Epoch::new(since), is_in_sync: true };
+    let mut parts = Topology::empty().into_parts();
+    parts.epoch = Epoch::new(epoch);
+    parts.nodes = [A, B, C].map(|node| (node, info(node))).into();
+    for &(slot, since, primary, copies) in slots {
+        let (epoch, born) = (Epoch::new(since), Epoch::ZERO);
+        let copy = |&node| CopyConfig { node, since: epoch, is_in_sync: true };
         let copies = copies.iter().map(copy).collect();
-        (SlotId::new(slot).unwrap(), SlotConfig { epoch: Epoch::new(since), primary, copies })
-    });
-    Arc::new(Topology::for_tests(Epoch::new(epoch), nodes, slots))
+        let config = SlotConfig { epoch, born, primary, copies };
+        parts.slots[usize::from(slot)] = Arc::new(config);
+    }
+    Arc::new(Topology::from_parts(parts).unwrap())
 }
 
 /// What a node that refuses says: its slot's epoch, and the primary it knows.

@@ -1,14 +1,13 @@
 //! What the manager changes, and what breaks.
 
 use core::time::Duration;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use memtide_topology::{CopyConfig, Epoch, SlotConfig, Topology};
 use rand::RngExt;
 
 use crate::node::Part;
-use crate::world::{Event, FAULTS_END, NODES, SLOTS, World, id_of, slot_of};
+use crate::world::{Event, FAULTS_END, NODES, SLOTS, World, id_of, info_of, slot_of};
 
 impl World {
     pub(super) fn fault(&mut self) {
@@ -44,14 +43,17 @@ impl World {
 
     pub(super) fn publish(&mut self) {
         let index = self.topologies.len();
-        let owned = self.owners.iter().enumerate().map(|(slot, &(epoch, primary))| {
-            let others = (0..NODES).filter(|node| Some(*node) != primary).map(id_of);
+        let mut parts = Topology::empty().into_parts();
+        parts.epoch = Epoch::new(index as u64);
+        parts.nodes = (0..NODES).map(|node| (id_of(node), info_of(node))).collect();
+        for (slot, &(epoch, primary)) in self.owners.iter().enumerate() {
+            let others = (0..NODES).filter(|node| primary.is_some_and(|primary| primary != *node));
             let copy = |node| CopyConfig { node, since: Epoch::ZERO, is_in_sync: true };
-            let (primary, copies) = (primary.map(id_of), others.map(copy).collect());
-            (slot_of(slot), SlotConfig { epoch, primary, copies })
-        });
-        let topology = Topology::for_tests(Epoch::new(index as u64), BTreeMap::new(), owned);
-        self.topologies.push(Arc::new(topology));
+            let (primary, copies) = (primary.map(id_of), others.map(id_of).map(copy).collect());
+            let config = SlotConfig { epoch, born: Epoch::ZERO, primary, copies };
+            parts.slots[usize::from(slot_of(slot).number())] = Arc::new(config);
+        }
+        self.topologies.push(Arc::new(Topology::from_parts(parts).unwrap()));
         for node in 0..NODES {
             let most = if self.chance(15) { 150 } else { 20 };
             self.later(most, Event::Adopt(node, index));

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use memtide_routing::{Effect, Kind, Router, Settings, Submission};
-use memtide_topology::{Answer, Epoch, NodeId, Request, RequestId, SlotId, Topology};
+use memtide_topology::{
+    Answer, Epoch, NodeId, NodeInfo, Request, RequestId, SlotId, Topology, Zone,
+};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
@@ -327,6 +329,11 @@ impl World {
 
 pub fn id_of(node: usize) -> NodeId {
     NodeId::new(node as u64)
+}
+
+pub fn info_of(node: usize) -> NodeInfo {
+    let (address, zone) = (format!("n{node}:1"), Zone::new("z").unwrap());
+    NodeInfo { address, zone, memory_max: 1, is_draining: false }
 }
 
 pub fn slot_of(slot: usize) -> SlotId {
