@@ -57,7 +57,12 @@ use crate::wakes::{Wake, Wakes};
 /// answer for it: the path waits for that, at the longest until the request's deadline.
 ///
 /// What this needs of the nodes: a request whose epoch is not that of the slot is refused, an
-/// older one too. It may have been under way for long, and been executed elsewhere meanwhile.
+/// older one too, as it may have been under way for long, and been executed elsewhere meanwhile.
+/// And who gives up something executed refuses what comes later in its round.
+///
+/// What it does not give: what leaves no trace, a read or a mutation that changed nothing, is
+/// executed anew when it is tried again, and may then see mutations from behind it whose earlier
+/// try was executed. Who needs the order of two such requests awaits the end of the first.
 ///
 /// [`Kind::ReadAnyCopy`] and [`submit_to`](Self::submit_to) are outside of the order. They carry
 /// round 0, which a node neither refuses because of another request nor remembers as refused.
