@@ -70,9 +70,13 @@ impl Rig {
     }
 
     pub fn submit(&mut self, kind: Kind, slot: u16, command: &'static str) -> String {
+        self.submit_unpolled(kind, slot, command);
+        self.log()
+    }
+
+    pub fn submit_unpolled(&mut self, kind: Kind, slot: u16, command: &'static str) {
         let (ticket, slot) = (self.name(command), SlotId::new(slot).unwrap());
         self.router.submit(self.now, Submission { ticket, slot, kind, command });
-        self.log()
     }
 
     pub fn write(&mut self, command: &'static str) -> String {
