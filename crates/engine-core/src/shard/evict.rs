@@ -78,8 +78,8 @@ impl Shard {
         if self.compact_step(env, now).is_some() {
             return true;
         }
-        self.sort_step(env, now);
-        let Some(id) = self.victim() else { return false };
+        let has_sorted = self.sort_step(env, now);
+        let Some(id) = self.victim() else { return has_sorted };
         let queue = self.segments.at(id).queue();
         self.empty(env, id, now, |_, header| fate(queue, header, pressure));
         self.grow_ghost(env);
@@ -113,12 +113,14 @@ impl Shard {
         Some(u64::from(used))
     }
 
-    /// Moves what is no copy any more out of one segment of copies.
-    pub(super) fn sort_step(&mut self, env: &Env, now: Now) {
+    /// Moves what is no copy any more out of one segment of copies; `false` when there is none.
+    pub(super) fn sort_step(&mut self, env: &Env, now: Now) -> bool {
         self.settle_promoted();
-        if let Some(id) = self.segments.oldest_mixed() {
+        let mixed = self.segments.oldest_mixed();
+        if let Some(id) = mixed {
             self.empty(env, id, now, |_, _| Fate::Stays(Queue::Main));
         }
+        mixed.is_some()
     }
 
     /// The segment that S3-FIFO empties next.
