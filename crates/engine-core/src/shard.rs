@@ -156,12 +156,17 @@ impl Shard {
     fn find_live(&mut self, env: &Env, key: &Key<'_>, now: Now) -> Option<Spot> {
         let spot = self.find(env, key)?;
         if spot.header.is_expired(now) {
-            if !self.roles.is_copy(spot.slot) {
-                self.remove(env, &spot, Removal::ExpiredOnLookup);
-            }
+            self.remove_expired(env, &spot);
             return None;
         }
         Some(spot)
+    }
+
+    #[cold]
+    fn remove_expired(&mut self, env: &Env, spot: &Spot) {
+        if !self.roles.is_copy(spot.slot) {
+            self.remove(env, spot, Removal::ExpiredOnLookup);
+        }
     }
 
     #[inline]
@@ -207,6 +212,7 @@ impl Shard {
     }
 
     /// Takes an item out of its table and marks it as dead.
+    #[inline]
     fn unlink(&mut self, env: &Env, spot: &Spot, why: Removal) {
         self.tables[spot.table].remove(spot.position);
         self.shrink_table(env, spot.table);

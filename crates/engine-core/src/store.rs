@@ -355,11 +355,22 @@ impl Cell {
     }
 }
 
+impl Locked<'_> {
+    /// What is of interest only where slots are journaled or copies.
+    #[inline(never)]
+    fn publish_replicated(&self) {
+        self.cell.evictable.store(self.shard.evictable(), Ordering::Relaxed);
+        self.cell.journal_bytes.store(self.shard.journal.len(), Ordering::Relaxed);
+    }
+}
+
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.cell.evictable.store(self.shard.evictable(), Ordering::Relaxed);
-        self.cell.journal_bytes.store(self.shard.journal.len(), Ordering::Relaxed);
+        self.cell.evictable.store(self.shard.charged, Ordering::Relaxed);
+        if self.shard.roles.is_used() {
+            self.publish_replicated();
+        }
         self.cell.next_scan.store(self.shard.next_scan(), Ordering::Relaxed);
         self.cell.is_sparse.store(self.shard.is_sparse(self.env), Ordering::Relaxed);
     }

@@ -1,7 +1,7 @@
 //! What a shard's slots are to this node: its own, or copies of what another node decides; and
 //! whose mutations are written to the journal.
 
-use super::{Env, Shard};
+use super::{Env, Shard, Spot};
 use crate::change::{Change, ItemState};
 use crate::item::{Header, mark};
 use crate::key::Key;
@@ -20,6 +20,8 @@ mod flag {
 #[derive(Debug)]
 pub(crate) struct Roles {
     flags: Box<[u8]>,
+    /// A slot is or was journaled or a copy: what follows is of use.
+    is_used: bool,
     /// Slots that are journaled.
     journaled: u32,
     /// Slots that are held as copies.
@@ -36,6 +38,7 @@ impl Roles {
     pub(crate) fn new(slots: usize) -> Self {
         Self {
             flags: vec![0; slots].into_boxed_slice(),
+            is_used: false,
             journaled: 0,
             copies: 0,
             copy_items: 0,
@@ -47,6 +50,12 @@ impl Roles {
     #[inline]
     pub(crate) fn is_copy(&self, slot: usize) -> bool {
         self.flags[slot] & flag::COPY != 0
+    }
+
+    /// Whether a slot is or was journaled or a copy.
+    #[inline]
+    pub(crate) fn is_used(&self) -> bool {
+        self.is_used
     }
 
     pub(crate) fn has_copies(&self) -> bool {
@@ -61,6 +70,7 @@ impl Roles {
     fn set(&mut self, slot: usize, flag: u8, is_set: bool) -> bool {
         let before = self.flags[slot];
         self.flags[slot] = if is_set { before | flag } else { before & !flag };
+        self.is_used |= is_set;
         self.flags[slot] != before
     }
 }
@@ -125,7 +135,6 @@ impl Shard {
     }
 
     /// Bytes that eviction may get at, roughly.
-    #[inline]
     pub(crate) fn evictable(&self) -> u64 {
         match self.has_own() {
             true => self.charged.saturating_sub(self.roles.copy_bytes),
@@ -160,14 +169,18 @@ impl Shard {
         }
     }
 
+    /// As [`Shard::advance_item`], apart from the code of lookups that change nothing.
+    #[inline(never)]
+    pub(super) fn advance_looked_up(&mut self, spot: &Spot) {
+        self.advance_item(spot.slot, (spot.segment, spot.offset));
+    }
+
     /// A mutation that removes the item of a key.
     #[inline]
     pub(super) fn advance_removed(&mut self, slot: usize, (id, offset): (SegmentId, usize)) {
         self.advance(slot);
-        if self.roles.journaled > 0 && self.roles.is_journaled(slot) {
-            let bytes = &self.segments.at(id).data[offset..];
-            let key = Header::read(bytes).key(bytes);
-            self.journal.push(slot, self.versions[slot], &Change::Removed { key });
+        if self.roles.journaled > 0 {
+            self.journal_removed(slot, (id, offset));
         }
     }
 
@@ -184,6 +197,15 @@ impl Shard {
         self.advance(slot);
         if self.roles.journaled > 0 && self.roles.is_journaled(slot) {
             self.journal.push(slot, self.versions[slot], &Change::Flushed);
+        }
+    }
+
+    #[inline(never)]
+    fn journal_removed(&mut self, slot: usize, (id, offset): (SegmentId, usize)) {
+        if self.roles.is_journaled(slot) {
+            let bytes = &self.segments.at(id).data[offset..];
+            let key = Header::read(bytes).key(bytes);
+            self.journal.push(slot, self.versions[slot], &Change::Removed { key });
         }
     }
 

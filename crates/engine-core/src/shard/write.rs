@@ -77,6 +77,7 @@ impl Shard {
     }
 
     /// Stores an item without counting a mutation. Changes nothing when it fails.
+    #[inline]
     pub(super) fn write(
         &mut self,
         call: &mut Call<'_>,
