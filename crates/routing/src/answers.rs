@@ -20,7 +20,9 @@ impl<C: Clone, O> Router<C, O> {
                 }
                 self.finish(index, Ok(outcome));
             }
-            Answer::Moved { epoch, primary } => self.moved(index, link, Owner { epoch, primary }),
+            Answer::Moved { epoch, primary, may_be_done } => {
+                self.moved(index, link, (Owner { epoch, primary }, may_be_done));
+            }
             Answer::Unknown => self.unknown(index, link),
         }
     }
@@ -36,7 +38,7 @@ impl<C: Clone, O> Router<C, O> {
         }
     }
 
-    fn moved(&mut self, index: u32, link: LinkId, said: Owner) {
+    fn moved(&mut self, index: u32, link: LinkId, (said, may_be_done): (Owner, bool)) {
         let slot = self.requests.get(index).slot;
         if self.requests.get(index).role == Role::Direct {
             return self.finish(index, Err(Refused::Unavailable));
@@ -46,12 +48,12 @@ impl<C: Clone, O> Router<C, O> {
         if outstanding.current != Some(link) {
             let earlier = outstanding.take_older(link);
             let is_harmless = earlier.is_some_and(|earlier| earlier.is_harmless);
-            outstanding.is_lost |= !is_harmless && !self.settings.moved_is_proof;
+            outstanding.is_lost |= !is_harmless && may_be_done;
             if outstanding.role == Role::Forgotten {
                 self.settle(index);
             }
         } else if outstanding.is_ordered() {
-            self.end_round(slot, Some(index));
+            self.end_round(slot, Some((index, may_be_done)));
         } else {
             outstanding.current = None;
             self.lone_refused(index);
@@ -66,7 +68,7 @@ impl<C: Clone, O> Router<C, O> {
         let slot = outstanding.slot;
         if !outstanding.is_mutation() {
             let said = self.owners.owner(slot);
-            return self.moved(index, link, said);
+            return self.moved(index, link, (said, true));
         }
         outstanding.lose(link);
         outstanding.is_lost = true;

@@ -52,7 +52,7 @@ use crate::wakes::{Wake, Wakes};
 /// its requests: then the node refuses all that come behind it in the round, and all that are
 /// unanswered are sent again, in order, in the next round. Mutations that may have been executed
 /// carry `is_retry` then, and the outcome of either try is good: who has executed it and not
-/// forgotten it answers the same. (Which these are: see `moved_is_proof` in [`Settings`].) An
+/// forgotten it answers the same. An
 /// answer does not name its round, so a request is not sent over a link that still owes an
 /// answer for it: the path waits for that, at the longest until the request's deadline.
 ///

@@ -52,7 +52,12 @@ pub fn topology(epoch: u64, slots: &[(u16, u64, Option<NodeId>, &[NodeId])]) -> 
 
 /// What a node that refuses says: its slot's epoch, and the primary it knows.
 pub fn moved(epoch: u64, primary: Option<NodeId>) -> Answer<&'static str> {
-    Answer::Moved { epoch: Epoch::new(epoch), primary }
+    Answer::Moved { epoch: Epoch::new(epoch), primary, may_be_done: true }
+}
+
+/// The same of one that has not executed it.
+pub fn refused(epoch: u64, primary: Option<NodeId>) -> Answer<&'static str> {
+    Answer::Moved { epoch: Epoch::new(epoch), primary, may_be_done: false }
 }
 
 impl Rig {
