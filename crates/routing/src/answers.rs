@@ -13,6 +13,12 @@ impl<C: Clone, O> Router<C, O> {
     pub(crate) fn take_answer(&mut self, index: u32, link: LinkId, answer: Answer<O>) {
         match answer {
             Answer::Done { outcome, version } => {
+                let outstanding = self.requests.get_mut(index);
+                if outstanding.is_mutation() && !outstanding.is_latest(link) {
+                    // A condition that was not met leaves no trace, so a later try may have done
+                    // what this one did not: only that one's outcome is true.
+                    return self.outdated(index, link);
+                }
                 let outstanding = self.requests.get(index);
                 if outstanding.role != Role::Direct {
                     let path = &mut self.paths[usize::from(outstanding.slot.number())];
@@ -25,6 +31,18 @@ impl<C: Clone, O> Router<C, O> {
             }
             Answer::Unknown => self.unknown(index, link),
         }
+    }
+
+    /// An earlier try was executed, and a later one may have been.
+    fn outdated(&mut self, index: u32, link: LinkId) {
+        let outstanding = self.requests.get_mut(index);
+        outstanding.lose(link);
+        outstanding.is_lost = true;
+        let slot = outstanding.slot;
+        if outstanding.role == Role::Forgotten {
+            self.settle(index);
+        }
+        self.advance(slot);
     }
 
     /// Takes what a node said about a slot.

@@ -51,8 +51,8 @@ use crate::wakes::{Wake, Wakes};
 /// Calm and open paths send at once; the others collect. A round ends when a node refuses one of
 /// its requests: then the node refuses all that come behind it in the round, and all that are
 /// unanswered are sent again, in order, in the next round. Mutations that may have been executed
-/// carry `is_retry` then, and the outcome of either try is good: who has executed it and not
-/// forgotten it answers the same. An
+/// carry `is_retry` then. Of several tries the outcome of the last counts: who has executed it and
+/// not forgotten it answers the same, but a condition that was not met leaves no trace. An
 /// answer does not name its round, so a request is not sent over a link that still owes an
 /// answer for it: the path waits for that, at the longest until the request's deadline.
 ///
