@@ -37,6 +37,11 @@ impl Owners {
         Owner { epoch: config.epoch, primary: config.primary }
     }
 
+    /// A version that the slot had, or was before, when its content began.
+    pub fn version_base(&self, slot: SlotId) -> u64 {
+        self.topology.slot(slot).born.version_base()
+    }
+
     /// Whether a node that says this of a slot knows a newer topology, or one in which the slot
     /// has lost its primary, which is no new epoch of the slot.
     pub fn is_behind(&self, slot: SlotId, said: Owner) -> bool {

@@ -306,7 +306,7 @@ impl<C: Clone, O> Router<C, O> {
         let outstanding = self.requests.get_mut(index);
         let path = &self.paths[usize::from(outstanding.slot.number())];
         if outstanding.epoch.is_none() {
-            outstanding.seen = path.seen;
+            outstanding.seen = path.seen.max(self.owners.version_base(outstanding.slot));
         }
         let epoch = self.owners.owner(outstanding.slot).epoch;
         outstanding.epoch = Some(epoch);

@@ -47,6 +47,13 @@ impl Epoch {
         self.0
     }
 
+    /// The version after which those of a slot begin whose primary took over in this epoch, unless
+    /// the slot has a higher one: so none is used twice, not even after the slot was lost.
+    #[must_use]
+    pub const fn version_base(self) -> u64 {
+        self.0.saturating_mul(1 << 32)
+    }
+
     /// The one after it.
     ///
     /// # Panics

@@ -57,7 +57,9 @@ impl Slot {
             role: Role::Copy(Copy::new(since, Content::Whole)),
         };
         if config.primary == Some(env.me) {
-            // Whoever held it before is dead, or was never able to serve without this node.
+            // Whoever held it before is dead, or was never able to serve without this node. What was
+            // executed by the dead is not remembered.
+            slot.records = Records::of(Vec::new(), config.born.version_base());
             slot.begin(env);
         } else {
             env.effects.push_back(Effect::Hold(id, Part::Copy));
@@ -283,8 +285,7 @@ impl Slot {
         {
             primary.take_held(takeover.held);
         }
-        // No version is ever used twice, not even after the slot was lost.
-        let version = self.position.version.max(self.config.epoch.number() << 32);
+        let version = self.position.version.max(self.config.epoch.version_base());
         env.effects.push_back(Effect::Hold(self.id, Part::Primary { version }));
         primary.open(env);
         primary.settle(env);
