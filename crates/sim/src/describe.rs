@@ -65,11 +65,13 @@ fn payload(payload: &Payload) -> String {
             command.key,
             command.action
         ),
-        Payload::Answer(id, Answer::Done { outcome, version }) => {
+        Payload::Answer((id, _), Answer::Done { outcome, version }) => {
             let reply = Reply::decode(outcome);
             format!("answer {}.{} at {version}: {reply:?}", id.client, id.number)
         }
-        Payload::Answer(id, other) => format!("answer {}.{}: {other:?}", id.client, id.number),
+        Payload::Answer((id, round), other) => {
+            format!("answer {}.{} of round {round}: {other:?}", id.client, id.number)
+        },
         Payload::Adopted(epoch) => format!("adopted {epoch}"),
         Payload::Report(report) => format!("{report:?}"),
         Payload::Topology(topology) => format!("topology {}", topology.epoch()),

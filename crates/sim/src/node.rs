@@ -8,7 +8,7 @@ use memtide_engine_core::replication::{
     Asked, Effect, Executed, Message, Moved, Outcome, Replication, ReplicationSettings,
     SlotMessage, Ticket, Verdict,
 };
-use memtide_topology::{Answer, Epoch, NodeId, Request, RequestId, SlotId, Topology};
+use memtide_topology::{Answer, Epoch, NodeId, Request, SlotId, Topology};
 
 use crate::checks::Checks;
 use crate::event::{Payload, Place};
@@ -285,8 +285,8 @@ impl Node {
 
     fn answer(&mut self, step: &mut Step<'_>, ticket: Ticket, answer: Answer<Outcome>) {
         if let Some(waiting) = self.requests.remove(&ticket) {
-            let id: RequestId = waiting.request.id;
-            step.out.push((waiting.proxy, Payload::Answer(id, answer)));
+            let name = (waiting.request.id, waiting.request.round);
+            step.out.push((waiting.proxy, Payload::Answer(name, answer)));
         }
     }
 

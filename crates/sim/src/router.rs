@@ -130,7 +130,7 @@ impl Router {
         &mut self,
         now: Duration,
         node: NodeId,
-        id: RequestId,
+        (id, round): (RequestId, u32),
         answer: Answer<Outcome>,
     ) {
         let found = self.slots.iter_mut().find_map(|(slot, lane)| {
@@ -139,6 +139,10 @@ impl Router {
         });
         let Some((slot, at)) = found else { return };
         let Some(lane) = self.slots.get_mut(&slot) else { return };
+        // What an earlier try found may be different from what the present one does.
+        if lane.round != round || lane.target != Some(node) {
+            return;
+        }
         match answer {
             Answer::Moved { epoch, .. } => {
                 if lane.target == Some(node) && lane.again_at.is_none_or(|at| at > now + BACKOFF) {

@@ -168,8 +168,16 @@ fn misses(world: &World, seed: u64) -> Option<String> {
         let evicted = world.evicted.get(&key).copied().unwrap_or(0);
         let known = u64::from(lost + evicted);
         if needed > known {
+            let operations = of_key(history, key);
+            let mut lines: Vec<String> = Vec::new();
+            let mut all = operations.operations().to_vec();
+            all.sort_by_key(|operation| operation.completed);
+            for Operation { invoked, completed, action, outcome, worker, .. } in all {
+                lines.push(format!("  {invoked}-{completed} worker {worker}: {action:?} -> {outcome:?}"));
+            }
             return Some(format!(
-                "I2: key {key} of {slot:?} went {needed} times, {known} of them with a reason"
+                "I2: key {key} of {slot:?} went {needed} times, {known} of them with a reason\n{}",
+                lines.join("\n")
             ));
         }
     }

@@ -152,9 +152,9 @@ impl World {
             (Place::Proxy(proxy), Payload::Topology(topology)) => {
                 self.with_proxy(proxy, |router, now| router.adopt(now, topology));
             }
-            (Place::Proxy(proxy), Payload::Answer(id, answer)) => {
+            (Place::Proxy(proxy), Payload::Answer(name, answer)) => {
                 if let Place::Node(node) = from {
-                    self.with_proxy(proxy, |router, now| router.answered(now, node, id, answer));
+                    self.with_proxy(proxy, |router, now| router.answered(now, node, name, answer));
                 }
             }
             _ => {}
@@ -233,7 +233,7 @@ impl World {
 
     /// Now and then, what has expired goes, and an item that has not.
     fn maintain(&mut self, id: NodeId) {
-        if !self.rng.percent(3) {
+        if self.is_closing || !self.rng.percent(3) {
             return;
         }
         let slots = &self.manager.stored.slots;
