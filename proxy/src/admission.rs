@@ -81,7 +81,7 @@ fn hand_on(
     let Ok(permit) = sender.try_reserve() else { return Some((transport, guest)) };
     match transport.detach() {
         Ok(detached) => {
-            core.counters.connections_moved.add(1);
+            core.counters.traffic.connections_moved.add(1);
             permit.send(Arrival::Moved(detached, guest));
         }
         Err(error) => lost(&guest, &error),
@@ -114,7 +114,7 @@ async fn admit(core: &Core, stream: TcpStream, guest: Guest) -> Option<(Transpor
 }
 
 fn refuse(core: &Core, peer: SocketAddr, why: &str) -> Option<(Transport, Guest)> {
-    core.counters.handshakes_failed.add(1);
+    core.counters.traffic.handshakes_failed.add(1);
     core.client_log.handshake_failed(peer, why);
     None
 }
@@ -130,7 +130,7 @@ async fn open(core: &Core, stream: TcpStream, peer: SocketAddr) -> io::Result<Op
         Greeting::Tls => {}
         Greeting::Nothing => return Ok(None),
         Greeting::Plaintext(first) => {
-            core.counters.plaintext_connections.add(1);
+            core.counters.traffic.plaintext_connections.add(1);
             core.client_log.plaintext(peer);
             farewell::refuse_plaintext(transport, first).await;
             return Ok(None);
@@ -144,8 +144,8 @@ async fn open(core: &Core, stream: TcpStream, peer: SocketAddr) -> io::Result<Op
     let kind = handshake.await?;
     core.shared.spread.shook_hands(core.index);
     match kind {
-        Some(HandshakeKind::Resumed) => core.counters.handshakes_resumed.add(1),
-        _ => core.counters.handshakes_full.add(1),
+        Some(HandshakeKind::Resumed) => core.counters.traffic.handshakes_resumed.add(1),
+        _ => core.counters.traffic.handshakes_full.add(1),
     }
     Ok(Some(transport))
 }

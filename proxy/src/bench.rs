@@ -9,7 +9,9 @@ use memtide_topology::{EcpuUnits, HashSeed};
 use crate::config::ProxyConfig;
 use crate::counters::CoreCounters;
 use crate::execute::Executor;
-use crate::session::{Batch, Progress, Session};
+use memtide_execute::Executed;
+
+use crate::session::{Progress, Session};
 use crate::shared::Shared;
 
 const NOW_SECS: u32 = 1_800_000_000;
@@ -55,12 +57,12 @@ impl BareSession {
     pub fn serve(&mut self, commands: &[u8]) -> &[u8] {
         self.replies.clear();
         let counters = &self.shared.counters[0];
-        let mut batch = Batch::default();
+        let mut batch = Executed::default();
         let mut executor = Executor::new(&self.shared, counters, NOW_SECS, &mut batch);
         let done = self.session.advance(commands, &mut self.replies, &mut executor);
         assert_eq!(done, (commands.len(), Progress::NeedsMore { needed: 1 }), "whole commands");
-        counters.bytes_read.add(commands.len() as u64);
-        counters.bytes_written.add(self.replies.len() as u64);
+        counters.traffic.bytes_read.add(commands.len() as u64);
+        counters.traffic.bytes_written.add(self.replies.len() as u64);
         counters.read_latency.record(TOOK, batch.reads);
         counters.write_latency.record(TOOK, batch.writes);
         &self.replies

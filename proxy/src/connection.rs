@@ -9,7 +9,9 @@ use std::time::Instant;
 use crate::core::{Core, Scratch};
 use crate::limits;
 use crate::registry::{Kick, Registered};
-use crate::session::{Batch, Progress, Session};
+use memtide_execute::Executed;
+
+use crate::session::{Progress, Session};
 use crate::transport::{Received, Transport};
 
 /// Why a connection ended.
@@ -46,7 +48,7 @@ pub struct Connection {
     /// How many bytes `carry` must have before parsing can get further.
     needed: usize,
     /// The batch whose replies are not all sent.
-    batch: Option<(Instant, Batch)>,
+    batch: Option<(Instant, Executed)>,
     /// What to do when all is sent.
     ending: Option<End>,
     peer_is_done: bool,
@@ -218,7 +220,7 @@ impl Connection {
             }
         }
         let input = if is_carried { &self.carry } else { &scratch.plain };
-        let mut batch = Batch::default();
+        let mut batch = Executed::default();
         let now_secs = self.core.clock.unix_secs(started);
         let mut executor = self.core.executor(now_secs, &mut batch);
         let (consumed, progress) = self.session.advance(input, &mut scratch.replies, &mut executor);
@@ -235,8 +237,8 @@ impl Connection {
             }
         };
         self.keep_rest(is_carried, consumed, scratch);
-        self.core.counters.bytes_read.add(consumed as u64);
-        self.core.counters.bytes_written.add(scratch.replies.len() as u64);
+        self.core.counters.traffic.bytes_read.add(consumed as u64);
+        self.core.counters.traffic.bytes_written.add(scratch.replies.len() as u64);
         let queued = self.transport.queue(&scratch.replies);
         scratch.trim();
         self.batch = Some((started, batch));

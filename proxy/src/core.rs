@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use memtide_execute::Executed;
 use memtide_service::tls::Tls;
 use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
@@ -19,7 +20,6 @@ use crate::execute::Executor;
 use crate::limits;
 use crate::listener;
 use crate::registry::{Patience, Registry};
-use crate::session::Batch;
 use crate::shared::Shared;
 use crate::spread;
 
@@ -71,7 +71,7 @@ pub struct Core {
 
 impl Core {
     /// What executes a batch of commands at this second.
-    pub fn executor<'a>(&'a self, now_secs: u32, batch: &'a mut Batch) -> Executor<'a> {
+    pub fn executor<'a>(&'a self, now_secs: u32, batch: &'a mut Executed) -> Executor<'a> {
         Executor::new(&self.shared, &self.counters, now_secs, batch)
     }
 

@@ -1,34 +1,17 @@
 //! What is counted: per core, written by that core alone, summed when somebody reads.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use memtide_execute::{CommandCounters, CommandTotals, counters};
 use memtide_topology::EcpuUnits;
 
-/// A counter with one writer; any thread may read it.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds; to be called from the owning core only.
-    ///
-    /// A plain load and store instead of a locked add: with one writer nothing is lost.
-    pub fn add(&self, count: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
-    }
-
-    /// The count so far.
-    #[must_use]
-    pub fn load(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+pub use memtide_execute::Counter;
 
 impl CoreCounters {
     /// Charges a command, which is also what counts it.
     pub fn meter(&self, cost: EcpuUnits) {
-        self.commands.add(1);
-        self.ecpu_units.add(cost.units());
+        self.traffic.commands.add(1);
+        self.traffic.ecpu_units.add(cost.units());
     }
 }
 
@@ -77,100 +60,63 @@ impl LatencyTotals {
     }
 }
 
-macro_rules! counters {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// The counters of one core.
-        #[derive(Debug, Default)]
-        pub struct CoreCounters {
-            $($(#[$doc])* pub $name: Counter,)*
-            /// Successful reads: get, gets, gat, gats, mg; from the read of the command to the
-            /// write of its reply.
-            pub read_latency: Latency,
-            /// Successful writes: every other command on an item.
-            pub write_latency: Latency,
-        }
+/// The counters of one core.
+#[derive(Debug, Default)]
+pub struct CoreCounters {
+    /// Commands on items.
+    pub items: CommandCounters,
+    /// Connections and bytes.
+    pub traffic: TrafficCounters,
+    /// Successful reads: get, gets, gat, gats, mg; from the read of the command to the write of
+    /// its reply.
+    pub read_latency: Latency,
+    /// Successful writes: every other command on an item.
+    pub write_latency: Latency,
+}
 
-        /// The counters of all cores, summed.
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-        pub struct Totals {
-            $($(#[$doc])* pub $name: u64,)*
-            /// See [`CoreCounters::read_latency`].
-            pub read_latency: LatencyTotals,
-            /// See [`CoreCounters::write_latency`].
-            pub write_latency: LatencyTotals,
-        }
+/// The counters of all cores, summed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// See [`CoreCounters::items`].
+    pub items: CommandTotals,
+    /// See [`CoreCounters::traffic`].
+    pub traffic: TrafficTotals,
+    /// See [`CoreCounters::read_latency`].
+    pub read_latency: LatencyTotals,
+    /// See [`CoreCounters::write_latency`].
+    pub write_latency: LatencyTotals,
+}
 
-        impl Totals {
-            /// Sums the counters of these cores.
-            pub fn sum<'a>(cores: impl IntoIterator<Item = &'a CoreCounters>) -> Self {
-                let mut totals = Self::default();
-                for core in cores {
-                    $(totals.$name += core.$name.load();)*
-                    totals.read_latency.add(&core.read_latency);
-                    totals.write_latency.add(&core.write_latency);
-                }
-                totals
-            }
-
-            /// What came since `earlier`; latencies are left as they are.
-            #[must_use]
-            pub fn since(mut self, earlier: &Self) -> Self {
-                $(self.$name = self.$name.saturating_sub(earlier.$name);)*
-                self
-            }
+impl Totals {
+    /// Sums the counters of these cores.
+    pub fn sum<'a>(cores: impl IntoIterator<Item = &'a CoreCounters>) -> Self {
+        let mut totals = Self::default();
+        for core in cores {
+            totals.items.add(&core.items);
+            totals.traffic.add(&core.traffic);
+            totals.read_latency.add(&core.read_latency);
+            totals.write_latency.add(&core.write_latency);
         }
-    };
+        totals
+    }
+
+    /// What came since `earlier`; latencies are left as they are.
+    #[must_use]
+    pub fn since(self, earlier: &Self) -> Self {
+        let items = self.items.since(&earlier.items);
+        Self { items, traffic: self.traffic.since(&earlier.traffic), ..self }
+    }
 }
 
 counters! {
+    /// Connections and bytes, of one core.
+    pub struct TrafficCounters;
+    /// [`TrafficCounters`] of all cores.
+    pub struct TrafficTotals;
     /// Commands of every kind, refused ones included.
     commands,
     /// Metered work in 1/1024 ECPU.
     ecpu_units,
-    /// Keys asked for by get, gets and mg (memcached's `cmd_get`).
-    cmd_get,
-    /// Storage commands that were executed.
-    cmd_set,
-    /// touch, and keys of gat and gats.
-    cmd_touch,
-    /// flush_all.
-    cmd_flush,
-    /// Meta commands.
-    cmd_meta,
-    /// Keys found by get, gets and mg.
-    get_hits,
-    /// Keys not found.
-    get_misses,
-    /// Items touched.
-    touch_hits,
-    /// Items to touch that were not there.
-    touch_misses,
-    /// Items deleted.
-    delete_hits,
-    /// Items to delete that were not there.
-    delete_misses,
-    /// Counters incremented.
-    incr_hits,
-    /// Counters to increment that were not there.
-    incr_misses,
-    /// Counters decremented.
-    decr_hits,
-    /// Counters to decrement that were not there.
-    decr_misses,
-    /// Compare-and-swaps that stored.
-    cas_hits,
-    /// Compare-and-swaps on a key that was not there.
-    cas_misses,
-    /// Compare-and-swaps that met another CAS unique.
-    cas_badval,
-    /// Values refused as too large.
-    store_too_large,
-    /// Values refused for want of memory.
-    store_no_memory,
-    /// Replies of `ERROR` or `CLIENT_ERROR`.
-    client_errors,
-    /// Replies of `SERVER_ERROR`.
-    server_errors,
     /// Commands refused for the cache's ECPU limit.
     throttled_commands,
     /// Command bytes taken in, before TLS.
@@ -216,11 +162,13 @@ mod tests {
     #[test]
     fn totals_sum_the_cores_and_subtract_a_baseline() {
         let (a, b) = (CoreCounters::default(), CoreCounters::default());
-        a.cmd_get.add(2);
-        b.cmd_get.add(3);
+        a.traffic.commands.add(2);
+        b.items.cmd_get.add(3);
         let before = Totals::sum([&a, &b]);
-        assert_eq!(before.cmd_get, 5);
-        b.cmd_get.add(4);
-        assert_eq!(Totals::sum([&a, &b]).since(&before).cmd_get, 4);
+        assert_eq!((before.traffic.commands, before.items.cmd_get), (2, 3));
+        b.items.cmd_get.add(4);
+        a.traffic.commands.add(1);
+        let since = Totals::sum([&a, &b]).since(&before);
+        assert_eq!((since.traffic.commands, since.items.cmd_get), (1, 4));
     }
 }

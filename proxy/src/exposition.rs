@@ -32,7 +32,7 @@ fn usage(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFami
             "memtide_ecpu_units_total",
             "Work metered, in 1/1024 ECPU: an exact integer (CloudWatch: \
              ElastiCacheProcessingUnits, there in whole ECPUs).",
-            totals.ecpu_units,
+            totals.traffic.ecpu_units,
         ),
         counter(
             "memtide_metered_byte_seconds_total",
@@ -57,7 +57,7 @@ fn usage(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFami
         counter(
             "memtide_throttled_commands_total",
             "Commands refused for the ECPU limit (CloudWatch: ThrottledCmds).",
-            totals.throttled_commands,
+            totals.traffic.throttled_commands,
         ),
     ]
 }
@@ -115,16 +115,16 @@ fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
         counter(
             "memtide_connections_moved_total",
             "Connections that went on with another core.",
-            totals.connections_moved,
+            totals.traffic.connections_moved,
         ),
         counters(
             "memtide_connections_kicked_total",
             "Client connections that we closed, by reason.",
             &["reason"],
             [
-                (["idle"], totals.idle_kicks),
-                (["stalled"], totals.stall_kicks),
-                (["plaintext"], totals.plaintext_connections),
+                (["idle"], totals.traffic.idle_kicks),
+                (["stalled"], totals.traffic.stall_kicks),
+                (["plaintext"], totals.traffic.plaintext_connections),
             ],
         ),
         counters(
@@ -132,16 +132,16 @@ fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
             "TLS handshakes, by outcome.",
             &["outcome"],
             [
-                (["full"], totals.handshakes_full),
-                (["resumed"], totals.handshakes_resumed),
-                (["failed"], totals.handshakes_failed),
+                (["full"], totals.traffic.handshakes_full),
+                (["resumed"], totals.traffic.handshakes_resumed),
+                (["failed"], totals.traffic.handshakes_failed),
             ],
         ),
         counters(
             "memtide_network_bytes_total",
             "Command and reply bytes before TLS (CloudWatch: NetworkBytesIn, NetworkBytesOut).",
             &["direction"],
-            [(["in"], totals.bytes_read), (["out"], totals.bytes_written)],
+            [(["in"], totals.traffic.bytes_read), (["out"], totals.traffic.bytes_written)],
         ),
     ]
 }
@@ -151,13 +151,13 @@ fn commands(totals: &Totals) -> Vec<MetricFamily> {
         counter(
             "memtide_commands_total",
             "Commands of every kind, refused ones included (CloudWatch: TotalCmdsCount).",
-            totals.commands,
+            totals.traffic.commands,
         ),
         counters(
             "memtide_error_replies_total",
             "Error replies, by who is to blame.",
             &["blame"],
-            [(["client"], totals.client_errors), (["server"], totals.server_errors)],
+            [(["client"], totals.items.client_errors), (["server"], totals.items.server_errors)],
         ),
         counters(
             "memtide_item_commands_total",
@@ -172,21 +172,21 @@ fn commands(totals: &Totals) -> Vec<MetricFamily> {
 
 fn command_samples(totals: &Totals) -> [([&'static str; 2], u64); 15] {
     [
-        (["get", "hit"], totals.get_hits),
-        (["get", "miss"], totals.get_misses),
-        (["delete", "hit"], totals.delete_hits),
-        (["delete", "miss"], totals.delete_misses),
-        (["incr", "hit"], totals.incr_hits),
-        (["incr", "miss"], totals.incr_misses),
-        (["decr", "hit"], totals.decr_hits),
-        (["decr", "miss"], totals.decr_misses),
-        (["cas", "hit"], totals.cas_hits),
-        (["cas", "miss"], totals.cas_misses),
-        (["cas", "badval"], totals.cas_badval),
-        (["touch", "hit"], totals.touch_hits),
-        (["touch", "miss"], totals.touch_misses),
-        (["flush", "hit"], totals.cmd_flush),
-        (["set", "hit"], totals.cmd_set),
+        (["get", "hit"], totals.items.get_hits),
+        (["get", "miss"], totals.items.get_misses),
+        (["delete", "hit"], totals.items.delete_hits),
+        (["delete", "miss"], totals.items.delete_misses),
+        (["incr", "hit"], totals.items.incr_hits),
+        (["incr", "miss"], totals.items.incr_misses),
+        (["decr", "hit"], totals.items.decr_hits),
+        (["decr", "miss"], totals.items.decr_misses),
+        (["cas", "hit"], totals.items.cas_hits),
+        (["cas", "miss"], totals.items.cas_misses),
+        (["cas", "badval"], totals.items.cas_badval),
+        (["touch", "hit"], totals.items.touch_hits),
+        (["touch", "miss"], totals.items.touch_misses),
+        (["flush", "hit"], totals.items.cmd_flush),
+        (["set", "hit"], totals.items.cmd_set),
     ]
 }
 
@@ -251,17 +251,17 @@ fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Ve
         counter(
             "memcached_item_too_large_total",
             "Items refused for their size.",
-            totals.store_too_large,
+            totals.items.store_too_large,
         ),
         counter(
             "memcached_item_no_memory_total",
             "Items refused for want of room.",
-            totals.store_no_memory,
+            totals.items.store_no_memory,
         ),
         counter("memcached_connections_total", "Connections accepted.", accepted),
         counter("memcached_connections_rejected_total", "Connections refused.", rejected),
-        counter("memcached_read_bytes_total", "Bytes read.", totals.bytes_read),
-        counter("memcached_written_bytes_total", "Bytes written.", totals.bytes_written),
+        counter("memcached_read_bytes_total", "Bytes read.", totals.traffic.bytes_read),
+        counter("memcached_written_bytes_total", "Bytes written.", totals.traffic.bytes_written),
     ]
 }
 

@@ -37,11 +37,11 @@ pub async fn refuse_plaintext(transport: Transport, first: u8) {
 pub async fn part(core: &Core, peer: SocketAddr, end: End, mut transport: Transport) {
     match end {
         End::Kicked(Kick::Stall) => {
-            core.counters.stall_kicks.add(1);
+            core.counters.traffic.stall_kicks.add(1);
             core.client_log.stalled(peer);
         }
         End::Kicked(Kick::Idle) => {
-            core.counters.idle_kicks.add(1);
+            core.counters.traffic.idle_kicks.add(1);
             say_goodbye(transport).await;
         }
         End::Failed(error) if error.kind() == io::ErrorKind::InvalidData => {

@@ -17,7 +17,7 @@ pub const TLS_RECORD_BYTES_MAX: usize = 16 * 1024;
 
 /// Replies that wait for the socket before a connection stops executing commands. One more item
 /// may come on top.
-pub const OUTPUT_BYTES_HIGH: usize = 64 * 1024;
+pub use memtide_execute::OUTPUT_BYTES_HIGH;
 
 /// Commands that a connection executes before the others of its core have their turn: under a
 /// millisecond's worth. A multiget is one command, and its line is bounded.

@@ -13,19 +13,12 @@ use memtide_topology::EcpuUnits;
 use ahead::{AHEAD_MAX, Ahead, Planned};
 
 use crate::counters::CoreCounters;
-use crate::execute::{Executor, Retrieved};
+use memtide_execute::Retrieved;
+
+use crate::execute::Executor;
 use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_BYTES_HIGH};
 
 mod ahead;
-
-/// What a batch of commands did that is measured when its replies are sent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Batch {
-    /// Reads that succeeded.
-    pub reads: u64,
-    /// Writes that succeeded.
-    pub writes: u64,
-}
 
 /// Why [`Session::advance`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

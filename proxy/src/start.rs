@@ -115,7 +115,7 @@ impl Observer {
             items: store.items,
             evicted: store.evicted,
             data_bytes: store.bytes,
-            ecpu_units: self.0.totals().ecpu_units,
+            ecpu_units: self.0.totals().traffic.ecpu_units,
             metered_byte_seconds: self.0.metered_byte_seconds(),
             connections: self.0.connections_open() as u64,
         }

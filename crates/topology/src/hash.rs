@@ -35,6 +35,11 @@ impl HashSeed {
         Self(first, second)
     }
 
+    /// The two words, for those who keep or send the topology.
+    pub(crate) const fn words(self) -> (u64, u64) {
+        (self.0, self.1)
+    }
+
     /// Hashes a key.
     #[must_use]
     pub fn hash(self, key: &[u8]) -> KeyHash {

@@ -7,10 +7,12 @@ use crate::{Epoch, NodeId};
 ///    ^                      |
 ///    +----- diverged -------+
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SlotConfig {
     /// When its primary took over: what fences the frames of earlier primaries.
     pub epoch: Epoch,
+    /// The epoch in which its content began, empty: what a node has of it from before was given up.
+    pub born: Epoch,
     /// Who answers for it; `None` while no copy of it lives.
     pub primary: Option<NodeId>,
     /// The others that hold it or are to hold it, by node.
@@ -18,7 +20,7 @@ pub struct SlotConfig {
 }
 
 /// One node's part in a slot that another is the primary of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CopyConfig {
     /// Who.
     pub node: NodeId,
@@ -43,6 +45,17 @@ impl SlotConfig {
     /// The copies that are not yet complete.
     pub fn learners(&self) -> impl Iterator<Item = NodeId> + '_ {
         self.copies.iter().filter(|copy| !copy.is_in_sync).map(|copy| copy.node)
+    }
+
+    /// Those that have every acknowledged write: the primary, and the copies in sync.
+    pub fn complete(&self) -> impl Iterator<Item = NodeId> + '_ {
+        self.primary.into_iter().chain(self.in_sync())
+    }
+
+    /// Whether a node is its primary, or a copy.
+    #[must_use]
+    pub fn is_held_by(&self, node: NodeId) -> bool {
+        self.primary == Some(node) || self.copy(node).is_some()
     }
 
     /// All that hold it or are to hold it, the primary first.

@@ -1,15 +1,32 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Epoch, NodeId, SLOTS, SlotConfig, SlotId, Zone};
+use crate::{CacheId, Epoch, HashSeed, InvalidTopology, NodeId, SLOTS, SlotConfig, SlotId, Zone};
 
 /// The nodes and slot owners of one cache at one epoch.
+///
+/// It is always valid: see [`InvalidTopology`] for all that holds. It changes by
+/// [`Topology::apply`] at the configuration manager and by [`Topology::patch`] elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Topology {
-    epoch: Epoch,
-    nodes: BTreeMap<NodeId, NodeInfo>,
-    /// By slot; equal ones are mostly the same allocation.
-    slots: Vec<Arc<SlotConfig>>,
+    pub(crate) parts: TopologyParts,
+}
+
+/// All that a topology is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TopologyParts {
+    /// Its version.
+    pub epoch: Epoch,
+    /// Whose it is; never changes.
+    pub cache: CacheId,
+    /// What its keys are hashed with; never changes.
+    pub seed: HashSeed,
+    /// In-sync copies that each slot is to have beside its primary.
+    pub replicas_wanted: u8,
+    /// All nodes, by id.
+    pub nodes: BTreeMap<NodeId, NodeInfo>,
+    /// [`SLOTS`] of them, by slot; equal ones are mostly the same allocation.
+    pub slots: Vec<Arc<SlotConfig>>,
 }
 
 /// What is known of a node.
@@ -26,12 +43,39 @@ pub struct NodeInfo {
 }
 
 impl Topology {
-    /// Before the first node: nobody owns a slot.
+    /// Before the first node: nobody owns a slot. What a proxy or node has before it hears of the
+    /// first topology; that one may be of any cache.
     #[must_use]
     pub fn empty() -> Self {
-        let nobody = Arc::new(SlotConfig::default());
-        let slots = vec![nobody; usize::from(SLOTS)];
-        Self { epoch: Epoch::ZERO, nodes: BTreeMap::new(), slots }
+        let parts = TopologyParts::of_nobody(CacheId::default(), HashSeed::new(0, 0), 0);
+        Self { parts }
+    }
+
+    /// That of a new cache, in [`Epoch::ZERO`] and without nodes.
+    ///
+    /// # Errors
+    /// Where more than [`REPLICAS_MAX`](crate::REPLICAS_MAX) replicas are wanted.
+    pub fn new(
+        cache: CacheId,
+        seed: HashSeed,
+        replicas_wanted: u8,
+    ) -> Result<Self, InvalidTopology> {
+        Self::from_parts(TopologyParts::of_nobody(cache, seed, replicas_wanted))
+    }
+
+    /// That of these parts.
+    ///
+    /// # Errors
+    /// Where they do not fit together.
+    pub fn from_parts(parts: TopologyParts) -> Result<Self, InvalidTopology> {
+        parts.validate()?;
+        Ok(Self { parts })
+    }
+
+    /// What it is made of.
+    #[must_use]
+    pub fn into_parts(self) -> TopologyParts {
+        self.parts
     }
 
     /// The next one, for the simulator: with these nodes, and these owners of these slots.
@@ -52,30 +96,51 @@ impl Topology {
     /// Its version.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
-        self.epoch
+        self.parts.epoch
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn cache(&self) -> &CacheId {
+        &self.parts.cache
+    }
+
+    /// What the cache's keys are hashed with.
+    #[must_use]
+    pub const fn seed(&self) -> HashSeed {
+        self.parts.seed
+    }
+
+    /// In-sync copies that each slot is to have beside its primary.
+    #[must_use]
+    pub const fn replicas_wanted(&self) -> u8 {
+        self.parts.replicas_wanted
     }
 
     /// All nodes, by id.
     #[must_use]
     pub const fn nodes(&self) -> &BTreeMap<NodeId, NodeInfo> {
-        &self.nodes
+        &self.parts.nodes
     }
 
     /// Who holds a slot.
     #[must_use]
     pub fn slot(&self, slot: SlotId) -> &Arc<SlotConfig> {
-        &self.slots[usize::from(slot.number())]
+        &self.parts.slots[usize::from(slot.number())]
+    }
+
+    /// Every slot with who holds it, in order.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, &Arc<SlotConfig>)> {
+        SlotId::all().zip(&self.parts.slots)
     }
 }
 
-impl Topology {
-    #[doc(hidden)]
-    #[must_use]
-    pub fn for_tests(epoch: Epoch, slots: impl IntoIterator<Item = (SlotId, SlotConfig)>) -> Self {
-        let mut topology = Self { epoch, ..Self::empty() };
-        for (slot, config) in slots {
-            topology.slots[usize::from(slot.number())] = Arc::new(config);
-        }
-        topology
+impl TopologyParts {
+    /// No nodes, and slots without holders, in [`Epoch::ZERO`].
+    fn of_nobody(cache: CacheId, seed: HashSeed, replicas_wanted: u8) -> Self {
+        let nobody = Arc::new(SlotConfig::default());
+        let slots = vec![nobody; usize::from(SLOTS)];
+        let nodes = BTreeMap::new();
+        Self { epoch: Epoch::ZERO, cache, seed, replicas_wanted, nodes, slots }
     }
 }

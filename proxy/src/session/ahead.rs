@@ -97,7 +97,7 @@ impl<'a> Ahead<'a> {
 
 #[inline]
 fn plan<'a>(input: &'a [u8], executor: &Executor<'_>) -> Planned<'a> {
-    let step = parse(input, &executor.limits);
+    let step = parse(input, executor.limits());
     let hash = match &step {
         Step::Command { command, .. } => executor.hash(command),
         _ => None,

@@ -7,6 +7,8 @@ use std::time::Duration;
 use memtide_service::drain::Drain;
 use memtide_topology::HashSeed;
 
+use memtide_execute::Executed;
+
 use super::*;
 use crate::config::ProxyConfig;
 use crate::limits::READ_BYTES_MAX;
@@ -19,7 +21,7 @@ struct Bench {
     shared: Shared,
     session: Session,
     carry: Vec<u8>,
-    batch: Batch,
+    batch: Executed,
     /// Times that the session stopped to let others have their turn.
     turns: usize,
 }
@@ -44,7 +46,7 @@ impl Bench {
             shared,
             session: Session::default(),
             carry: Vec::new(),
-            batch: Batch::default(),
+            batch: Executed::default(),
             turns: 0,
         }
     }
@@ -74,7 +76,7 @@ impl Bench {
     }
 
     fn ecpu_units(&self) -> u64 {
-        self.shared.totals().ecpu_units
+        self.shared.totals().traffic.ecpu_units
     }
 }
 
@@ -206,7 +208,7 @@ fn a_pipeline_is_answered_and_billed_as_its_commands_one_by_one() {
         let replies: Vec<u8> = replies.collect();
         assert_eq!(text(&replies), text(&expected), "{group} at once");
         assert_eq!(bench.ecpu_units(), alone.ecpu_units(), "{group} at once");
-        assert_eq!(bench.shared.totals().commands, alone.shared.totals().commands);
+        assert_eq!(bench.shared.totals().traffic.commands, alone.shared.totals().traffic.commands);
     }
 }
 
@@ -266,7 +268,7 @@ fn a_value_that_never_came_whole_is_billed_for_what_came() {
     let counters = Arc::clone(&bench.shared.counters[0]);
     bench.session.abandon(&counters);
     assert_eq!(bench.ecpu_units(), (line.len() + reply.len() + 5000) as u64);
-    assert_eq!(bench.shared.totals().commands, 1);
+    assert_eq!(bench.shared.totals().traffic.commands, 1);
 }
 
 #[test]
@@ -286,7 +288,7 @@ fn a_multiget_that_its_client_leaves_is_billed_for_what_was_answered() {
     assert_eq!(step, (0, Progress::OutputFull));
     bench.session.abandon(&counters);
     assert_eq!(bench.ecpu_units() - before, (line.len() + out.len()) as u64);
-    assert_eq!(bench.shared.totals().commands, 2);
+    assert_eq!(bench.shared.totals().traffic.commands, 2);
 }
 
 #[test]

@@ -79,7 +79,7 @@ impl Site {
 
     fn moves(&self) -> u64 {
         assert!(Instant::now() < self.deadline, "nobody moves");
-        self.shared.totals().connections_moved
+        self.shared.totals().traffic.connections_moved
     }
 }
 

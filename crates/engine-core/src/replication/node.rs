@@ -95,6 +95,9 @@ impl Replication {
         for id in SlotId::all() {
             let (old, config) = (before.slot(id), topology.slot(id));
             if !Arc::ptr_eq(old, config) && old != config {
+                if old.born != config.born {
+                    self.with_slot(now, id, |slot, env| slot.give_up(env, config));
+                }
                 self.adopt_slot(now, id, config);
             }
         }

@@ -100,6 +100,17 @@ impl Slot {
         }
     }
 
+    /// What this node has of the slot was given up: it has begun anew, or will.
+    pub(super) fn give_up(&mut self, env: &mut Env<'_>, config: &SlotConfig) -> Hold {
+        let moved = Moved { epoch: config.epoch, primary: config.primary };
+        match &mut self.role {
+            Role::Primary(primary) => primary.refuse_all(env, moved),
+            Role::Copy(copy) => copy.give_up_takeover(env, moved),
+        }
+        env.effects.push_back(Effect::Drop(self.id));
+        Hold::Gone
+    }
+
     /// A link is ready to be used.
     pub(super) fn link_ready(&mut self, env: &mut Env<'_>) {
         if let Role::Primary(primary) = &mut self.role {

@@ -4,7 +4,9 @@ mod site;
 
 use core::time::Duration;
 
-use memtide_topology::{CopyConfig, Epoch, NodeId, RequestId, SlotConfig, Topology};
+use memtide_topology::{
+    CopyConfig, Epoch, NodeId, NodeInfo, RequestId, SlotConfig, Topology, Zone,
+};
 
 use super::*;
 use site::{Ask, Heard, LEASE, Site, node, settings, slot};
@@ -12,6 +14,15 @@ use site::{Ask, Heard, LEASE, Site, node, settings, slot};
 /// The slot at a topology of this epoch: its epoch, its primary, and its copies with their
 /// `since`, which are in sync where that is so marked.
 fn topology(epoch: u64, of: u64, primary: u64, copies: &[(u64, u64, bool)]) -> Topology {
+    topology_born((epoch, 1), of, primary, copies)
+}
+
+fn topology_born(
+    (epoch, born): (u64, u64),
+    of: u64,
+    primary: u64,
+    copies: &[(u64, u64, bool)],
+) -> Topology {
     let copies = copies.iter().map(|&(number, since, is_in_sync)| CopyConfig {
         node: node(number),
         since: Epoch::new(since),
@@ -19,10 +30,24 @@ fn topology(epoch: u64, of: u64, primary: u64, copies: &[(u64, u64, bool)]) -> T
     });
     let config = SlotConfig {
         epoch: Epoch::new(of),
+        born: Epoch::new(born),
         primary: Some(node(primary)),
         copies: copies.collect(),
     };
-    Topology::for_tests(Epoch::new(epoch), [(slot(), config)])
+    let mut parts = Topology::empty().into_parts();
+    parts.epoch = Epoch::new(epoch);
+    parts.nodes = (1..=3).map(|number| (node(number), info(number))).collect();
+    parts.slots[usize::from(slot().number())] = config.into();
+    Topology::from_parts(parts).unwrap()
+}
+
+fn info(number: u64) -> NodeInfo {
+    NodeInfo {
+        address: format!("node-{number}:11300"),
+        zone: Zone::new("a").unwrap(),
+        memory_max: 1 << 30,
+        is_draining: false,
+    }
 }
 
 fn name(epoch: u64, number: u64, since: u64) -> CopyName {
@@ -263,6 +288,23 @@ fn versions_are_never_used_twice() {
     let after = site.core(2).position(slot()).unwrap();
     assert_eq!((after.epoch, after.version), (Epoch::new(2), (2 << 32) + 1));
     assert!(after.version > before.version);
+}
+
+/// Every complete holder of it is known to be dead, but this node does not know what it lacks.
+#[test]
+fn a_slot_that_was_given_up_begins_empty_also_where_there_are_remains() {
+    let mut site = pair();
+    site.ask(1, 5, Ask::Incr);
+    site.settle();
+    let before = site.core(2).position(slot()).unwrap();
+    site.adopt(2, &topology_born((9, 9), 9, 2, &[]));
+    let asked = site.ask(2, 5, Ask::Incr);
+    assert_eq!(heard(&site, asked), number(1));
+    assert!(site.core(2).position(slot()).unwrap().version > before.version);
+    let waiting = site.ask(1, 5, Ask::Incr);
+    site.adopt(1, &topology_born((9, 9), 9, 2, &[]));
+    assert_eq!(heard(&site, waiting), moved(2));
+    assert!(site.nodes[&node(1)].items.is_empty());
 }
 
 /// Only who holds a slot is heard.

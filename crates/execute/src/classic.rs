@@ -8,8 +8,7 @@ use memtide_protocol::{
 };
 use memtide_topology::{EcpuUnits, KeyHash};
 
-use super::{Executor, key, status};
-use crate::limits::OUTPUT_BYTES_HIGH;
+use crate::executor::{ItemExecutor, OUTPUT_BYTES_HIGH, key, status};
 
 /// How far a get, gets, gat or gats has come.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,14 +53,14 @@ impl HashesAhead {
 
     /// The hash of `key`, which `rest` follows.
     #[inline]
-    fn next(&mut self, key: &[u8], rest: &Keys<'_>, executor: &Executor<'_>) -> KeyHash {
+    fn next(&mut self, key: &[u8], rest: &Keys<'_>, executor: &ItemExecutor<'_>) -> KeyHash {
         let hash = self.hashes.get_mut(self.at).and_then(Option::take);
         self.at += 1;
         hash.unwrap_or_else(|| self.look(key, rest, executor))
     }
 
-    fn look(&mut self, key: &[u8], rest: &Keys<'_>, executor: &Executor<'_>) -> KeyHash {
-        let seed = executor.shared.config.seed;
+    fn look(&mut self, key: &[u8], rest: &Keys<'_>, executor: &ItemExecutor<'_>) -> KeyHash {
+        let seed = executor.seed;
         let first = seed.hash(key);
         let mut hashes = [first; PREFETCH_MAX];
         let mut count = 1;
@@ -76,7 +75,7 @@ impl HashesAhead {
     }
 }
 
-impl Executor<'_> {
+impl ItemExecutor<'_> {
     /// Looks up the keys after `retrieved` and writes those found, until the output is full and
     /// there are more; `first` is the hash of the command's first key.
     pub fn retrieve(
@@ -105,7 +104,7 @@ impl Executor<'_> {
             }
         }
         encode::status(out, Status::End);
-        self.batch.reads += 1;
+        self.executed.reads += 1;
         retrieved.is_done = true;
         retrieved
     }
@@ -128,7 +127,7 @@ impl Executor<'_> {
     }
 
     /// memcached counts gat and mg T as touches, not as gets.
-    pub(super) fn count_lookup(&self, touches: bool, is_hit: bool) {
+    pub(crate) fn count_lookup(&self, touches: bool, is_hit: bool) {
         let counters = self.counters;
         let (command, outcome) = match (touches, is_hit) {
             (true, true) => (&counters.cmd_touch, &counters.touch_hits),
@@ -140,7 +139,7 @@ impl Executor<'_> {
         outcome.add(1);
     }
 
-    pub(super) fn put(
+    pub(crate) fn put(
         &mut self,
         command: &memtide_protocol::Store<'_>,
         hash: Option<KeyHash>,
@@ -181,7 +180,7 @@ impl Executor<'_> {
         status(command.noreply, reply, out);
     }
 
-    pub(super) fn count_put(&mut self, compares: bool, outcome: PutOutcome) {
+    pub(crate) fn count_put(&mut self, compares: bool, outcome: PutOutcome) {
         let counters = self.counters;
         match outcome {
             PutOutcome::TooLarge => return counters.store_too_large.add(1),
@@ -192,10 +191,10 @@ impl Executor<'_> {
             _ => {}
         }
         counters.cmd_set.add(1);
-        self.batch.writes += 1;
+        self.executed.writes += 1;
     }
 
-    pub(super) fn delete(
+    pub(crate) fn delete(
         &mut self,
         command: &Delete<'_>,
         hash: Option<KeyHash>,
@@ -216,17 +215,17 @@ impl Executor<'_> {
         status(command.noreply, reply, out);
     }
 
-    pub(super) fn count_delete(&mut self, outcome: DeleteOutcome) {
+    pub(crate) fn count_delete(&mut self, outcome: DeleteOutcome) {
         match outcome {
             DeleteOutcome::Deleted => self.counters.delete_hits.add(1),
             DeleteOutcome::NotFound => self.counters.delete_misses.add(1),
             DeleteOutcome::Exists => {}
             DeleteOutcome::OutOfMemory => return,
         }
-        self.batch.writes += 1;
+        self.executed.writes += 1;
     }
 
-    pub(super) fn arithmetic(
+    pub(crate) fn arithmetic(
         &mut self,
         command: &Arithmetic<'_>,
         hash: Option<KeyHash>,
@@ -256,7 +255,7 @@ impl Executor<'_> {
         }
     }
 
-    pub(super) fn count_arithmetic(&mut self, is_decrement: bool, outcome: ArithmeticOutcome) {
+    pub(crate) fn count_arithmetic(&mut self, is_decrement: bool, outcome: ArithmeticOutcome) {
         let counters = self.counters;
         match (outcome, is_decrement) {
             (ArithmeticOutcome::Done(_), false) => counters.incr_hits.add(1),
@@ -266,15 +265,15 @@ impl Executor<'_> {
             (ArithmeticOutcome::Exists, _) => {}
             _ => return,
         }
-        self.batch.writes += 1;
+        self.executed.writes += 1;
     }
 
-    pub(super) fn touch(&mut self, command: &Touch<'_>, hash: Option<KeyHash>, out: &mut Vec<u8>) {
+    pub(crate) fn touch(&mut self, command: &Touch<'_>, hash: Option<KeyHash>, out: &mut Vec<u8>) {
         let Some(key) = key(command.key, hash) else { return };
         let expiry: Expiry = self.expiry(command.exptime);
         let is_hit = self.store.touch(key, expiry, self.now);
         self.count_lookup(true, is_hit);
-        self.batch.writes += 1;
+        self.executed.writes += 1;
         status(command.noreply, if is_hit { Status::Touched } else { Status::NotFound }, out);
     }
 }

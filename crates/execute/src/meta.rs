@@ -9,7 +9,7 @@ use memtide_protocol::{
 
 use memtide_topology::KeyHash;
 
-use super::{Executor, key};
+use crate::executor::{ItemExecutor, key};
 
 /// Whether flag `first` stands before flag `second`; memcached works flags off in their order.
 fn comes_before(flags: FlagTokens<'_>, first: u8, second: u8) -> bool {
@@ -35,8 +35,8 @@ fn meta_key<'k>(
     Some(if sent.is_base64() { key.binary() } else { key })
 }
 
-impl Executor<'_> {
-    pub(super) fn meta_get(
+impl ItemExecutor<'_> {
+    pub(crate) fn meta_get(
         &mut self,
         command: &MetaGet<'_>,
         hash: Option<KeyHash>,
@@ -70,10 +70,10 @@ impl Executor<'_> {
         });
         self.count_lookup(touch.is_some(), is_hit);
         self.counters.cmd_meta.add(1);
-        self.batch.reads += 1;
+        self.executed.reads += 1;
     }
 
-    pub(super) fn meta_set(
+    pub(crate) fn meta_set(
         &mut self,
         command: &MetaSet<'_>,
         hash: Option<KeyHash>,
@@ -112,7 +112,7 @@ impl Executor<'_> {
         encode::meta_set(out, command, status, cas, value_len);
     }
 
-    pub(super) fn meta_delete(
+    pub(crate) fn meta_delete(
         &mut self,
         command: &MetaDelete<'_>,
         hash: Option<KeyHash>,
@@ -140,7 +140,7 @@ impl Executor<'_> {
         encode::meta_delete(out, command, status);
     }
 
-    pub(super) fn meta_arithmetic(
+    pub(crate) fn meta_arithmetic(
         &mut self,
         command: &MetaArithmetic<'_>,
         hash: Option<KeyHash>,

@@ -1,0 +1,203 @@
+//! Where slots belong, and how they get there.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod common;
+
+use common::fleet::*;
+use common::*;
+use memtide_topology::{Change, NodeId, Pace, SLOTS, Target, Topology};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+#[test]
+fn a_new_cache_is_held_by_its_second_update() {
+    let topology = of_zones(1, &["a", "b", "c"]);
+    let target = Target::of(&topology, &nobody());
+    let first = apply(&topology, target.next_changes(&topology, Pace::UNBOUNDED));
+    assert!(first.slots().all(|(_, config)| config.primary.is_some() && config.copies.len() == 1));
+    let second = catch_up(&first);
+    assert_eq!(target.remaining(&second).count(), 0);
+    assert_eq!(target.next_changes(&second, Pace::UNBOUNDED), []);
+}
+
+#[test]
+fn who_is_asked_twice_says_the_same() {
+    let topology = settled(&of_zones(1, &["a", "b", "c", "a"])).0;
+    let topology = apply(&topology, vec![add_node(9, "b", 2 * GIB)]);
+    let (one, two) = (Target::of(&topology, &nobody()), Target::of(&topology, &nobody()));
+    assert_eq!(one, two);
+    let pace = Pace { slots_max: 100, learners_max: 50 };
+    assert_eq!(one.next_changes(&topology, pace), two.next_changes(&topology, pace));
+}
+
+#[test]
+fn a_settled_fleet_stays_as_it_is() {
+    let topology = settled(&of_zones(2, &["a", "b", "c", "a", "b", "c", "c"])).0;
+    let target = Target::of(&topology, &nobody());
+    assert_eq!(target.remaining(&topology).count(), 0);
+}
+
+#[test]
+fn a_node_that_joins_gets_its_share_and_nothing_else_moves() {
+    for (replicas, zones) in [(0, 1), (1, 2), (1, 3), (2, 3)] {
+        for nodes in [3usize, 4, 10] {
+            let names = ["a", "b", "c"];
+            let zones: Vec<_> = (0..nodes).map(|at| names[at % zones]).collect();
+            let before = settled(&of_zones(replicas, &zones)).0;
+            for zone in zones.iter().collect::<BTreeSet<_>>() {
+                let joined = apply(&before, vec![add_node(99, zone, GIB)]);
+                let target = Target::of(&joined, &nobody());
+                let copied = copies_needed(&joined, &target);
+                let others: usize =
+                    copied.iter().filter(|(id, _)| **id != node(99)).map(|(_, count)| count).sum();
+                let most = (usize::from(SLOTS) * usize::from(replicas + 1)).div_ceil(nodes + 1);
+                let own = copied[&node(99)];
+                println!(
+                    "R={replicas} {nodes} nodes, {} zones, into {zone}: {own} of {most}, {others} others",
+                    zones.len().min(3)
+                );
+                assert!(own <= most * 2, "{own}");
+                assert!(others <= most / 10, "{others} others");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_new_zone_gets_a_copy_of_what_shares_one() {
+    let before = settled(&of_zones(1, &["a", "a", "a"])).0;
+    let joined = apply(&before, vec![add_node(9, "b", GIB)]);
+    let target = Target::of(&joined, &nobody());
+    let copied = copies_needed(&joined, &target);
+    assert_eq!(copied, BTreeMap::from([(node(9), usize::from(SLOTS))]));
+    assert_settled(&settled(&joined).0, &nobody());
+}
+
+#[test]
+fn a_draining_node_is_emptied_and_may_leave() {
+    for (replicas, zones) in [(0, vec!["a", "a", "a"]), (1, vec!["a", "b", "a", "b"])] {
+        let before = settled(&of_zones(replicas, &zones)).0;
+        let drain = Change::SetDraining { node: node(2), is_draining: true };
+        let after = settled(&apply(&before, vec![drain])).0;
+        assert_eq!(load(&after, node(2)), 0);
+        assert_settled(&after, &nobody());
+        apply(&after, vec![Change::RemoveNode { node: node(2) }]);
+    }
+}
+
+#[test]
+fn the_pace_is_kept() {
+    let topology = settled(&of_zones(1, &["a", "b"])).0;
+    let mut topology = apply(&topology, vec![add_node(9, "a", GIB)]);
+    let pace = Pace { slots_max: 1_000, learners_max: 300 };
+    for _ in 0..3 {
+        let target = Target::of(&topology, &nobody());
+        let next = apply(&topology, target.next_changes(&topology, pace));
+        let differs = next.slots().filter(|(at, config)| *config != topology.slot(*at)).count();
+        let learners: usize = next.slots().map(|(_, config)| config.learners().count()).sum();
+        assert!(differs <= 1_000 && learners <= 300, "{differs} slots, {learners} learners");
+        topology = next;
+    }
+    let learners: usize = topology.slots().map(|(_, config)| config.learners().count()).sum();
+    assert_eq!(learners, 300, "as much as may be is under way");
+}
+
+#[test]
+fn a_fleet_without_usable_nodes_is_left_alone() {
+    let topology = settled(&of_zones(1, &["a", "b"])).0;
+    let drain = |number| Change::SetDraining { node: node(number), is_draining: true };
+    let topology = apply(&topology, vec![drain(1), drain(2)]);
+    let target = Target::of(&topology, &nobody());
+    assert_eq!(target.next_changes(&topology, Pace::UNBOUNDED), []);
+    assert_eq!(Target::of(&new(1), &nobody()).next_changes(&new(1), Pace::UNBOUNDED), []);
+}
+
+#[test]
+fn a_thousand_nodes_are_placed() {
+    let zones: Vec<_> = (0..1_000).map(|at| ["a", "b", "c"][at % 3]).collect();
+    let (topology, rounds) = settled(&of_zones(2, &zones));
+    assert!(rounds <= 2, "{rounds} rounds");
+    assert_settled(&topology, &nobody());
+}
+
+fn copies_needed(topology: &Topology, target: &Target) -> BTreeMap<NodeId, usize> {
+    let mut needed = BTreeMap::new();
+    for (at, config) in topology.slots() {
+        for holder in target.slot(at).holders().filter(|holder| !config.is_held_by(*holder)) {
+            *needed.entry(holder).or_default() += 1;
+        }
+    }
+    needed
+}
+
+/// Something happens to a fleet; those that are killed have failed over and left.
+fn shake(random: &mut Random, topology: &Topology, next_id: &mut u64) -> Topology {
+    let nodes: Vec<NodeId> = topology.nodes().keys().copied().collect();
+    let any = (!nodes.is_empty()).then(|| nodes[random.below(nodes.len().max(1))]);
+    match (random.below(6), any) {
+        (0 | 1, _) | (_, None) => {
+            *next_id += 1;
+            apply(topology, vec![random_node(random, *next_id)])
+        }
+        (2, Some(node)) => {
+            apply(topology, vec![Change::SetDraining { node, is_draining: !random.one_in(3) }])
+        }
+        (3, Some(_)) => {
+            let replicas = u8::try_from(random.below(4)).unwrap();
+            apply(topology, vec![Change::SetReplicas { replicas }])
+        }
+        (_, Some(node)) => kill(topology, node),
+    }
+}
+
+fn random_node(random: &mut Random, number: u64) -> Change {
+    let zone = ["a", "b", "c", "d", "e"][random.below(5).min(random.below(5))];
+    add_node(number, zone, GIB << random.below(3))
+}
+
+fn random_fleet(random: &mut Random) -> Topology {
+    let replicas = u8::try_from(random.below(4)).unwrap();
+    let nodes = 1 + [random.below(4), random.below(30)][random.below(2)];
+    let nodes = (1..=nodes).map(|number| random_node(random, u64::try_from(number).unwrap()));
+    let nodes: Vec<_> = nodes.collect();
+    apply(&new(replicas), nodes)
+}
+
+proptest! {
+    #![proptest_config(cases(16))]
+
+    /// From anything, in a few rounds, without ever having fewer complete holders than before; and
+    /// what comes out has spread and balance.
+    #[test]
+    fn any_fleet_settles(seed: u64) {
+        let mut random = Random(seed);
+        let mut topology = random_fleet(&mut random);
+        let mut next_id = 100;
+        for _ in 0..4 {
+            // Things happen while slots are on their way.
+            for _ in 0..random.below(4) {
+                topology = step(&topology, Pace { slots_max: 5_000, learners_max: 3_000 });
+                topology = if random.one_in(2) { catch_up(&topology) } else { topology };
+                topology = shake(&mut random, &topology, &mut next_id);
+            }
+            topology = settled(&topology).0;
+            assert_settled(&topology, &nobody());
+        }
+    }
+
+    /// A target that is kept while the nodes stay is reached too, in four rounds.
+    #[test]
+    fn a_target_that_is_kept_is_reached(seed: u64) {
+        let mut random = Random(seed);
+        let mut topology = random_fleet(&mut random);
+        let mut next_id = 100;
+        for _ in 0..3 {
+            topology = shake(&mut random, &settled(&topology).0, &mut next_id);
+            let target = Target::of(&topology, &nobody());
+            for _ in 0..4 {
+                topology = catch_up(&apply(&topology, target.next_changes(&topology, Pace::UNBOUNDED)));
+            }
+            prop_assert_eq!(target.remaining(&topology).count(), 0);
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The node protocol: what proxies say to nodes and nodes to each other, as bytes.
+//!
+//! A connection begins with a [`Preface`] in each direction, whose form never changes; then come
+//! frames of the version that both know:
+//!
+//! ```text
+//! u32  length of what follows, at most the receiver's maximum
+//! u8   kind
+//!      body
+//! ```
+//!
+//! Numbers are little-endian. Pure: bytes in, values out; what a peer sends costs memory in
+//! proportion to what came, and never panics.
+
+mod error;
+mod frame;
+mod peer;
+mod preface;
+mod proxy;
+mod reader;
+#[cfg(test)]
+mod tests;
+
+pub use error::{PrefaceError, WireError};
+pub use frame::{FRAME_HEADER_LEN, Frame, frame_len};
+pub use peer::{decode_message, encode_message};
+pub use preface::{PREFACE_BYTES_MAX, Peer, Preface, VERSION_MAX, VERSION_MIN, agree};
+pub use proxy::{Ask, Reach, Reply, decode_ask, decode_reply, encode_ask, encode_reply};

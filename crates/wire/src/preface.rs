@@ -1,0 +1,122 @@
+use memtide_topology::{CacheId, NodeId};
+
+use crate::error::{PrefaceError, WireError};
+use crate::reader::Reader;
+
+/// The oldest version of the node protocol that this program speaks.
+pub const VERSION_MIN: u16 = 1;
+/// The newest one.
+pub const VERSION_MAX: u16 = 1;
+
+/// No preface is longer.
+pub const PREFACE_BYTES_MAX: usize = FIXED_LEN + u8::MAX as usize;
+
+const MAGIC: &[u8; 8] = b"memtide\n";
+const FIXED_LEN: usize = MAGIC.len() + 2 + 2 + 1 + 8 + 1;
+const ROLE_PROXY: u8 = 1;
+const ROLE_NODE: u8 = 2;
+
+/// How each side of a connection introduces itself. This form holds for all versions:
+///
+/// ```text
+/// 8 bytes  "memtide\n"
+/// u16      the oldest version that the sender knows
+/// u16      the newest
+/// u8       1 proxy, 2 node
+/// u64      the proxy core's client number, or the node's id
+/// u8       length of the cache's name, and the name
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preface {
+    /// The oldest version that the sender knows.
+    pub version_min: u16,
+    /// The newest version that the sender knows.
+    pub version_max: u16,
+    /// Who it is.
+    pub peer: Peer,
+    /// Of which cache.
+    pub cache: CacheId,
+}
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// A core of a proxy, with the client number of its request ids.
+    Proxy(u64),
+    /// A node.
+    Node(NodeId),
+}
+
+impl Preface {
+    /// Of this program.
+    #[must_use]
+    pub const fn new(peer: Peer, cache: CacheId) -> Self {
+        Self { version_min: VERSION_MIN, version_max: VERSION_MAX, peer, cache }
+    }
+
+    /// Appends it.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let (role, id) = match self.peer {
+            Peer::Proxy(client) => (ROLE_PROXY, client),
+            Peer::Node(node) => (ROLE_NODE, node.number()),
+        };
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&self.version_min.to_le_bytes());
+        out.extend_from_slice(&self.version_max.to_le_bytes());
+        out.push(role);
+        out.extend_from_slice(&id.to_le_bytes());
+        let name = self.cache.name();
+        out.push(u8::try_from(name.len()).expect("a cache's name is short"));
+        out.extend_from_slice(name.as_bytes());
+    }
+
+    /// Takes the preface at the start of `bytes`, once it is there whole; and its length.
+    ///
+    /// # Errors
+    /// As soon as what is there cannot become one. The versions are for [`agree`] to judge.
+    pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, PrefaceError> {
+        let magic = &bytes[..bytes.len().min(MAGIC.len())];
+        if !MAGIC.starts_with(magic) {
+            return Err(PrefaceError::Foreign);
+        }
+        let Some((fixed, rest)) = bytes.split_at_checked(FIXED_LEN) else { return Ok(None) };
+        let (peer, versions, name_len) = fixed_part(&fixed[MAGIC.len()..])?;
+        let Some(name) = rest.get(..name_len) else { return Ok(None) };
+        let name = core::str::from_utf8(name).map_err(|_| PrefaceError::Cache)?;
+        let cache = CacheId::new(name).ok_or(PrefaceError::Cache)?;
+        let (version_min, version_max) = versions;
+        let preface = Self { version_min, version_max, peer, cache };
+        Ok(Some((preface, FIXED_LEN + name_len)))
+    }
+}
+
+/// The version that both speak: the newest.
+///
+/// # Errors
+/// Where there is none.
+pub fn agree(theirs: &Preface) -> Result<u16, PrefaceError> {
+    let (theirs_min, theirs_max) = (theirs.version_min, theirs.version_max);
+    let newest = VERSION_MAX.min(theirs_max);
+    if newest < VERSION_MIN.max(theirs_min) {
+        return Err(PrefaceError::Version { theirs_min, theirs_max });
+    }
+    Ok(newest)
+}
+
+type Fixed = (Peer, (u16, u16), usize);
+
+fn fixed_part(bytes: &[u8]) -> Result<Fixed, PrefaceError> {
+    let read = || -> Result<(u16, u16, u8, u64, u8), WireError> {
+        let mut reader = Reader::new(bytes);
+        let versions = (reader.u16("versions")?, reader.u16("versions")?);
+        let (role, id) = (reader.u8("the role")?, reader.u64("the id")?);
+        Ok((versions.0, versions.1, role, id, reader.u8("the cache's name")?))
+    };
+    let (version_min, version_max, role, id, name_len) = read().expect("the caller has split it");
+    let peer = match role {
+        ROLE_PROXY => Peer::Proxy(id),
+        ROLE_NODE => Peer::Node(NodeId::new(id)),
+        other => return Err(PrefaceError::Role(other)),
+    };
+    Ok((peer, (version_min, version_max), usize::from(name_len)))
+}
