@@ -1,6 +1,7 @@
 //! Events in words, short enough to be read by the thousand.
 
 use memtide_engine_core::replication::{Entry, Message, Outcome, SlotMessage};
+use memtide_routing::Refused;
 use memtide_topology::{Answer, Request, SlotId, Topology};
 
 use crate::event::{Arrival, Event, Payload, Place};
@@ -29,10 +30,10 @@ pub fn sent(from: Place, to: Place, what: &Payload) -> String {
 }
 
 /// What a proxy answers a client.
-pub fn done(ticket: u64, outcome: Option<&Outcome>) -> String {
-    match outcome {
-        Some(outcome) => format!("    #{ticket} is answered: {:?}", Reply::decode(outcome)),
-        None => format!("    #{ticket} fails"),
+pub fn done(ticket: u64, result: &Result<Outcome, Refused>) -> String {
+    match result {
+        Ok(outcome) => format!("    #{ticket} is answered: {:?}", Reply::decode(outcome)),
+        Err(refused) => format!("    #{ticket} fails: {refused}"),
     }
 }
 
@@ -65,13 +66,11 @@ fn payload(payload: &Payload) -> String {
             command.key,
             command.action
         ),
-        Payload::Answer((id, _), Answer::Done { outcome, version }) => {
+        Payload::Answer(id, Answer::Done { outcome, version }) => {
             let reply = Reply::decode(outcome);
             format!("answer {}.{} at {version}: {reply:?}", id.client, id.number)
         }
-        Payload::Answer((id, round), other) => {
-            format!("answer {}.{} of round {round}: {other:?}", id.client, id.number)
-        },
+        Payload::Answer(id, other) => format!("answer {}.{}: {other:?}", id.client, id.number),
         Payload::Adopted(epoch) => format!("adopted {epoch}"),
         Payload::Report(report) => format!("{report:?}"),
         Payload::Topology(topology) => format!("topology {}", topology.epoch()),

@@ -49,8 +49,8 @@ pub enum Payload {
     Peer(Message),
     /// Proxy to node.
     Ask(Request<Command>),
-    /// Node to proxy; with the round of the try that it answers.
-    Answer((RequestId, u32), Answer<Outcome>),
+    /// Node to proxy.
+    Answer(RequestId, Answer<Outcome>),
     /// Node to the manager, and proxy to anyone: I am alive, and this is what I know.
     Adopted(Epoch),
     /// Node to the manager.

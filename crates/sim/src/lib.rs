@@ -6,7 +6,7 @@
 //! - `heap`, `event`, `trace`: what happens when, and what of it is written down.
 //! - `network`, `clock`: how messages get lost and late, and clocks wrong.
 //! - `node`, `store`, `item`: a node's process: the core, and a model of the store.
-//! - `router`, `workload`: proxies, and their clients.
+//! - `workload`: the clients of the proxies.
 //! - `manager`, `review`: who changes the topology, and how.
 //! - `plan`, `setup`, `chaos`, `world`: how large a fleet, and what is done to it.
 //! - `checks`, `run`: what must hold at every step, and at the end.
@@ -23,7 +23,6 @@ mod network;
 mod node;
 mod plan;
 mod review;
-mod router;
 mod run;
 mod setup;
 mod store;

@@ -30,8 +30,6 @@ pub struct Manager {
 pub struct Stored {
     pub topology: Arc<Topology>,
     pub slots: Vec<SlotId>,
-    /// Who ever had a part of a slot.
-    pub holders: BTreeMap<SlotId, BTreeSet<NodeId>>,
     /// How often a slot was given up for lost.
     pub lost: BTreeMap<SlotId, u32>,
 }
@@ -41,7 +39,6 @@ impl Manager {
         let stored = Stored {
             topology: Arc::new(Topology::empty()),
             slots,
-            holders: BTreeMap::new(),
             lost: BTreeMap::new(),
         };
         Self { stored, heard: BTreeMap::new(), began: 0, moves: Vec::new(), replicas, rng }
@@ -63,7 +60,7 @@ impl Manager {
     pub fn register(&mut self, node: NodeId, zone: &Zone) {
         let mut nodes = self.stored.topology.nodes().clone();
         let info = NodeInfo {
-            address: String::new(),
+            address: format!("{node}:1"),
             zone: zone.clone(),
             memory_max: 0,
             is_draining: false,
@@ -193,18 +190,22 @@ impl Stored {
         nodes: BTreeMap<NodeId, NodeInfo>,
         changed: impl IntoIterator<Item = (SlotId, SlotConfig)>,
     ) {
-        let changed: Vec<_> = changed.into_iter().collect();
-        for (slot, config) in &changed {
-            self.holders.entry(*slot).or_default().extend(config.holders());
+        let mut parts = Topology::clone(&self.topology).into_parts();
+        parts.epoch = parts.epoch.next();
+        parts.nodes = nodes;
+        for (slot, mut config) in changed {
+            config.copies.sort_by_key(|copy| copy.node);
+            parts.slots[usize::from(slot.number())] = Arc::new(config);
         }
-        self.topology = Arc::new(self.topology.next_for_simulation(nodes, changed));
+        let topology = Topology::from_parts(parts);
+        self.topology = Arc::new(topology.expect("the script makes valid topologies"));
     }
 
     /// Gives the slots their first owners.
     pub fn found(&mut self, owners: impl IntoIterator<Item = (SlotId, NodeId)>) {
         let epoch: Epoch = self.topology.epoch().next();
         let of = |(slot, owner)| {
-            (slot, SlotConfig { epoch, primary: Some(owner), copies: Vec::new() })
+            (slot, SlotConfig { epoch, born: epoch, primary: Some(owner), copies: Vec::new() })
         };
         let nodes = self.topology.nodes().clone();
         let changed: Vec<_> = owners.into_iter().map(of).collect();

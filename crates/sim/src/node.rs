@@ -285,8 +285,8 @@ impl Node {
 
     fn answer(&mut self, step: &mut Step<'_>, ticket: Ticket, answer: Answer<Outcome>) {
         if let Some(waiting) = self.requests.remove(&ticket) {
-            let name = (waiting.request.id, waiting.request.round);
-            step.out.push((waiting.proxy, Payload::Answer(name, answer)));
+            let id = waiting.request.id;
+            step.out.push((waiting.proxy, Payload::Answer(id, answer)));
         }
     }
 

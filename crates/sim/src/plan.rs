@@ -52,12 +52,13 @@ impl Plan {
             2..4 => Profile::Crashes,
             _ => Profile::All,
         };
+        let is_planned = profile == Profile::Planned;
         let lease = *rng.pick(&[300, 600, 1_000]);
         let settings = ReplicationSettings {
             lease: Duration::from_millis(lease),
             lease_margin: Duration::from_millis(lease / 10),
             beacon_interval: Duration::from_millis(lease / 5),
-            records_per_slot_max: *rng.pick(&[64, 64, 8]),
+            records_per_slot_max: if is_planned { 64 } else { *rng.pick(&[64, 64, 8]) },
             held_per_slot_max: *rng.pick(&[1024, 2]),
             ..ReplicationSettings::default()
         };

@@ -29,7 +29,7 @@ impl Review<'_> {
         let primary = config.primary?;
         if !self.alive.contains(&primary) {
             let next = self.fail_over(config, primary);
-            return next.map(|next| (next, false)).or_else(|| self.give_up(slot, config, primary));
+            return next.map(|next| (next, false)).or_else(|| self.give_up(config, primary));
         }
         let next = self
             .drop_silent(config)
@@ -61,27 +61,18 @@ impl Review<'_> {
         if self.is_sparing && !self.dead.contains(&silent) {
             copies.push(self.learner(silent));
         }
-        Some(SlotConfig { epoch: self.epoch, primary: Some(heir), copies })
+        Some(SlotConfig { epoch: self.epoch, born: config.born, primary: Some(heir), copies })
     }
 
-    /// Where all that had everything are dead, the slot begins anew, where nobody ever had it.
-    fn give_up(
-        &self,
-        slot: SlotId,
-        config: &SlotConfig,
-        primary: NodeId,
-    ) -> Option<(SlotConfig, bool)> {
+    /// Where all that had everything are dead, the slot begins anew.
+    fn give_up(&self, config: &SlotConfig, primary: NodeId) -> Option<(SlotConfig, bool)> {
         let mut holders = config.in_sync().chain([primary]);
         if !holders.all(|node| self.dead.contains(&node)) {
             return None;
         }
-        let held = self.stored.holders.get(&slot);
-        let mut fresh = self.alive.iter().copied().filter(|node| {
-            self.is_staying(*node) && held.is_none_or(|held| !held.contains(node))
-        });
-        let next =
-            SlotConfig { epoch: self.epoch, primary: Some(fresh.next()?), copies: Vec::new() };
-        Some((next, true))
+        let heir = self.alive.iter().copied().find(|node| self.is_staying(*node))?;
+        let (epoch, born) = (self.epoch, self.epoch);
+        Some((SlotConfig { epoch, born, primary: Some(heir), copies: Vec::new() }, true))
     }
 
     fn drop_silent(&self, config: &SlotConfig) -> Option<SlotConfig> {
@@ -103,7 +94,7 @@ impl Review<'_> {
         if self.is_sparing {
             copies.push(CopyConfig { node: primary, since: self.epoch, is_in_sync: true });
         }
-        Some(SlotConfig { epoch: self.epoch, primary: Some(heir), copies })
+        Some(SlotConfig { epoch: self.epoch, born: config.born, primary: Some(heir), copies })
     }
 
     fn add_learner(&self, config: &SlotConfig, primary: NodeId) -> Option<SlotConfig> {

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use memtide_engine_core::replication::ReplicationSettings;
+use memtide_routing::{Router, Settings};
 use memtide_testkit::Rng;
-use memtide_topology::{NodeId, SlotId, Zone};
+use memtide_topology::{Epoch, NodeId, SlotId, Zone};
 
 use crate::checks::Checks;
 use crate::clock::Clock;
@@ -14,7 +15,6 @@ use crate::manager::Manager;
 use crate::network::Network;
 use crate::node::Node;
 use crate::plan::{Plan, Profile};
-use crate::router::Router;
 use crate::trace::{Recording, Trace};
 use crate::workload::Workload;
 use crate::world::{Process, World};
@@ -55,7 +55,7 @@ impl World {
     fn begin(&mut self) {
         self.add_process(Place::Manager);
         for proxy in 0..self.plan.proxies {
-            self.proxies.insert(proxy, Router::new(u64::from(proxy) + 1));
+            self.proxies.insert(proxy, Router::new(u64::from(proxy) + 1, Settings::default()));
             self.add_process(Place::Proxy(proxy));
         }
         let nodes: Vec<NodeId> = (0..self.plan.nodes).map(|_| self.add_node()).collect();
@@ -87,7 +87,7 @@ impl World {
     pub fn add_process(&mut self, place: Place) {
         let clock = Clock::new(&mut self.rng);
         let others: Vec<Place> = self.processes.keys().copied().collect();
-        self.processes.insert(place, Process { clock, stopped: None });
+        self.processes.insert(place, Process { clock, stopped: None, adopted: Epoch::ZERO });
         for other in others {
             let is_linked = match (place, other) {
                 (Place::Manager, _) | (_, Place::Manager) => false,

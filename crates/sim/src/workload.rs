@@ -7,6 +7,7 @@ use memtide_loadtest::verify::{
     Action, COUNT_UNIT, COUNTER_BASE_SHIFT, COUNTER_START, History, NO_REPLY, Operation, Outcome,
     Token, Verb,
 };
+use memtide_routing::Refused;
 use memtide_testkit::Rng;
 use memtide_topology::SlotId;
 
@@ -45,8 +46,7 @@ struct Pending {
     ticket: u64,
     command: Command,
     invoked: Nanos,
-    /// `Some(None)` where it failed.
-    answer: Option<Option<Reply>>,
+    answer: Option<Result<Reply, Refused>>,
 }
 
 /// What a client asks.
@@ -106,11 +106,11 @@ impl Workload {
     }
 
     /// A request is answered; the client sees the answers in the order of its requests.
-    pub fn answer(&mut self, now: Nanos, ticket: u64, bytes: Option<&Bytes>, checks: &mut Checks) {
+    pub fn answer(&mut self, now: Nanos, ticket: u64, result: &Result<Bytes, Refused>, checks: &mut Checks) {
         let Some(client) = self.tickets.remove(&ticket) else {
             return checks.violated(|| format!("I5: request {ticket} was answered twice"));
         };
-        let reply = bytes.map(|bytes| Reply::decode(bytes));
+        let reply = result.as_ref().map(|bytes| Reply::decode(bytes)).map_err(|refused| *refused);
         let of_client = &mut self.clients[client];
         let waiting = of_client.under_way.iter_mut().find(|pending| pending.ticket == ticket);
         waiting.expect("it has a ticket").answer = Some(reply);
@@ -136,9 +136,16 @@ impl Workload {
     }
 
     fn see(&mut self, now: Nanos, client: usize, pending: &Pending) {
-        let Some(Some(reply)) = &pending.answer else {
-            self.failed.push(pending.invoked);
-            return self.record(client, pending, NO_REPLY, Outcome::NoReply);
+        let reply = match &pending.answer {
+            Some(Ok(reply)) => reply,
+            Some(Err(Refused::UnknownOutcome)) | None => {
+                self.failed.push(pending.invoked);
+                return self.record(client, pending, NO_REPLY, Outcome::NoReply);
+            }
+            Some(Err(_)) => {
+                self.failed.push(pending.invoked);
+                return self.record(client, pending, now, Outcome::Refused);
+            }
         };
         let key = pending.command.key;
         if reply.cas() != 0 {
@@ -150,7 +157,7 @@ impl Workload {
 
     fn record(&mut self, client: usize, pending: &Pending, completed: Nanos, outcome: Outcome) {
         let Command { key, action } = pending.command;
-        if outcome == Outcome::NoReply && action == Action::Get {
+        if matches!(outcome, Outcome::NoReply | Outcome::Refused) && action == Action::Get {
             return;
         }
         let worker = u32::try_from(client).expect("few clients");

@@ -3,8 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use memtide_routing::{Effect, Kind, Router, Submission};
+use memtide_engine_core::replication::Outcome;
 use memtide_testkit::Rng;
-use memtide_topology::{NodeId, SlotId, Topology, Zone};
+use memtide_topology::{Epoch, NodeId, SlotId, Topology, Zone};
 
 use crate::checks::Checks;
 use crate::clock::Clock;
@@ -14,12 +16,14 @@ use crate::manager::Manager;
 use crate::network::Network;
 use crate::node::{Node, Step};
 use crate::plan::Plan;
-use crate::router::{Do, Router};
+use crate::store::Command;
 use crate::trace::Trace;
 use crate::workload::Workload;
 
-/// Between two timers of a node, of a proxy and of the manager.
+/// Between two timers of a node and of the manager.
 const TICK: Nanos = 20 * MS;
+/// Between two timers of a proxy.
+const PROXY_TICK: Nanos = 5 * MS;
 
 /// A run.
 pub struct World {
@@ -28,7 +32,7 @@ pub struct World {
     pub network: Network,
     pub processes: BTreeMap<Place, Process>,
     pub nodes: BTreeMap<NodeId, Node>,
-    pub proxies: BTreeMap<u32, Router>,
+    pub proxies: BTreeMap<u32, Proxy>,
     pub manager: Manager,
     pub workload: Workload,
     pub checks: Checks,
@@ -46,11 +50,16 @@ pub struct World {
     pub is_closing: bool,
 }
 
+/// A proxy core's routing.
+pub type Proxy = Router<Command, Outcome>;
+
 /// A process, as the machine sees it.
 pub struct Process {
     pub clock: Clock,
     /// What waits for it to go on, while it is stopped.
     pub stopped: Option<Vec<Event>>,
+    /// The newest topology that a proxy has.
+    pub adopted: Epoch,
 }
 
 impl World {
@@ -150,11 +159,14 @@ impl World {
             }
             (Place::Node(id), payload) => self.receive_at_node((from, link), id, payload),
             (Place::Proxy(proxy), Payload::Topology(topology)) => {
+                if let Some(process) = self.processes.get_mut(&to) {
+                    process.adopted = process.adopted.max(topology.epoch());
+                }
                 self.with_proxy(proxy, |router, now| router.adopt(now, topology));
             }
-            (Place::Proxy(proxy), Payload::Answer(name, answer)) => {
+            (Place::Proxy(proxy), Payload::Answer(id, answer)) => {
                 if let Place::Node(node) = from {
-                    self.with_proxy(proxy, |router, now| router.answered(now, node, name, answer));
+                    self.with_proxy(proxy, |router, now| router.answered(now, node, id, answer));
                 }
             }
             _ => {}
@@ -209,7 +221,8 @@ impl World {
     }
 
     fn tick(&mut self, at: Place) {
-        self.heap.after(TICK, Event::Tick(at));
+        let tick = if matches!(at, Place::Proxy(_)) { PROXY_TICK } else { TICK };
+        self.heap.after(tick, Event::Tick(at));
         match at {
             Place::Node(id) => {
                 self.with_node(id, Node::tick);
@@ -219,7 +232,7 @@ impl World {
                     self.network.datagram(&mut self.heap, at, Place::Manager, payload);
                 }
             }
-            Place::Proxy(proxy) => self.with_proxy(proxy, Router::tick),
+            Place::Proxy(proxy) => self.with_proxy(proxy, Proxy::tick),
             Place::Manager => {
                 let now = self.heap.now();
                 let known = self.exits.iter().filter(|(from, _)| *from <= now);
@@ -303,7 +316,7 @@ impl World {
         }
     }
 
-    fn with_proxy(&mut self, proxy: u32, act: impl FnOnce(&mut Router, core::time::Duration)) {
+    fn with_proxy(&mut self, proxy: u32, act: impl FnOnce(&mut Proxy, core::time::Duration)) {
         let time = self.heap.now();
         let place = Place::Proxy(proxy);
         let Some(process) = self.processes.get(&place) else { return };
@@ -312,20 +325,20 @@ impl World {
         let mut wants_topology = false;
         while let Some(action) = router.poll() {
             match action {
-                Do::Send(node, request) => {
+                Effect::Send { node, request } => {
                     let (to, payload) = (Place::Node(node), Payload::Ask(request));
                     self.trace.line(time, || crate::describe::sent(place, to, &payload));
                     self.network.send(&mut self.heap, place, to, payload);
                 }
-                Do::Done(ticket, outcome) => {
-                    self.trace.line(time, || crate::describe::done(ticket, outcome.as_ref()));
-                    self.workload.answer(time, ticket, outcome.as_ref(), &mut self.checks);
+                Effect::Done { ticket, result } => {
+                    self.trace.line(time, || crate::describe::done(ticket, &result));
+                    self.workload.answer(time, ticket, &result, &mut self.checks);
                 }
-                Do::WantTopology => wants_topology = true,
+                Effect::WantTopology => wants_topology = true,
             }
         }
         if wants_topology {
-            let payload = Payload::Adopted(router.topology().epoch());
+            let payload = Payload::Adopted(process.adopted);
             let nodes: Vec<_> = self.nodes.keys().copied().collect();
             let any = Place::Node(*self.rng.pick(&nodes));
             self.network.send(&mut self.heap, place, any, payload.clone());
@@ -347,7 +360,9 @@ impl World {
             format!("client {client} asks #{} key {} {:?}", ask.ticket, command.key, command.action)
         });
         self.with_proxy(ask.proxy, |router, now| {
-            router.submit(now, ask.ticket, ask.slot, ask.command);
+            let kind = if ask.command.is_read() { Kind::Read } else { Kind::Mutation };
+            let (ticket, slot, command) = (ask.ticket, ask.slot, ask.command);
+            router.submit(now, Submission { ticket, slot, kind, command });
         });
     }
 

@@ -78,21 +78,6 @@ impl Topology {
         self.parts
     }
 
-    /// The next one, for the simulator: with these nodes, and these owners of these slots.
-    #[doc(hidden)]
-    #[must_use]
-    pub fn next_for_simulation(
-        &self,
-        nodes: BTreeMap<NodeId, NodeInfo>,
-        changed: impl IntoIterator<Item = (SlotId, SlotConfig)>,
-    ) -> Self {
-        let mut next = Self { epoch: self.epoch.next(), nodes, slots: self.slots.clone() };
-        for (slot, config) in changed {
-            next.slots[usize::from(slot.number())] = Arc::new(config);
-        }
-        next
-    }
-
     /// Its version.
     #[must_use]
     pub const fn epoch(&self) -> Epoch {
