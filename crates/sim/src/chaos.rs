@@ -43,8 +43,9 @@ impl World {
             30..45 => self.crash(),
             45..58 => self.pause(),
             58..70 => self.cut(),
-            70..90 => self.partition(),
-            90..95 => self.slow_down(),
+            70..80 => self.partition(),
+            80..92 => self.cut_off_primary(),
+            92..96 => self.slow_down(),
             _ => self.lose_manager(),
         }
     }
@@ -177,6 +178,24 @@ impl World {
             }
             if is_out {
                 self.block(one, other, length);
+            }
+        }
+    }
+
+    /// A primary that only proxies reach, of which some do not hear of a new one.
+    fn cut_off_primary(&mut self) {
+        let slot = *self.rng.pick(&self.manager.stored.slots);
+        let Some(primary) = self.manager.stored.topology.slot(slot).primary else { return };
+        let one = Place::Node(primary);
+        let length = (500 + self.rng.below(2_000) as Nanos) * MS;
+        self.tell(|| format!("{one} is cut off from all but proxies"));
+        let others: Vec<Place> = self.processes.keys().copied().collect();
+        for other in others.into_iter().filter(|other| *other != one) {
+            if !matches!(other, Place::Proxy(_)) {
+                self.block(other, one, length);
+                self.block(one, other, length);
+            } else if self.rng.percent(50) {
+                self.block(Place::Manager, other, length);
             }
         }
     }

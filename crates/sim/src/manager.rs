@@ -7,11 +7,9 @@ use memtide_engine_core::replication::{CopyName, Report};
 use memtide_testkit::Rng;
 use memtide_topology::{Epoch, NodeId, NodeInfo, SlotConfig, SlotId, Topology, Zone};
 
-use crate::heap::{Nanos, SECOND};
+use crate::heap::Nanos;
+use crate::plan::Plan;
 use crate::review::Review;
-
-/// After how long without a word a node is taken for dead.
-pub const SILENCE_MAX: Nanos = SECOND;
 
 /// The manager: [`Stored`] outlives it.
 pub struct Manager {
@@ -23,6 +21,7 @@ pub struct Manager {
     /// Moves of a slot to a node that an operator has asked for.
     moves: Vec<(SlotId, NodeId)>,
     replicas: usize,
+    silence_max: Nanos,
     rng: Rng,
 }
 
@@ -35,13 +34,15 @@ pub struct Stored {
 }
 
 impl Manager {
-    pub fn new(slots: Vec<SlotId>, replicas: usize, rng: Rng) -> Self {
+    pub fn new(slots: Vec<SlotId>, plan: &Plan, rng: Rng) -> Self {
         let stored = Stored {
             topology: Arc::new(Topology::empty()),
             slots,
             lost: BTreeMap::new(),
         };
-        Self { stored, heard: BTreeMap::new(), began: 0, moves: Vec::new(), replicas, rng }
+        let (replicas, silence_max) = (plan.replicas, plan.silence_max);
+        let (heard, moves) = (BTreeMap::new(), Vec::new());
+        Self { stored, heard, began: 0, moves, replicas, silence_max, rng }
     }
 
     /// The process is started anew.
@@ -164,7 +165,7 @@ impl Manager {
     fn alive(&self, now: Nanos, dead: &BTreeSet<NodeId>) -> BTreeSet<NodeId> {
         let is_alive = |node: &NodeId| {
             let heard = self.heard.get(node).copied().unwrap_or(0).max(self.began);
-            !dead.contains(node) && heard + SILENCE_MAX > now
+            !dead.contains(node) && heard + self.silence_max > now
         };
         self.stored.topology.nodes().keys().copied().filter(is_alive).collect()
     }

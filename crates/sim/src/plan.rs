@@ -43,6 +43,8 @@ pub struct Plan {
     pub fault_interval: Nanos,
     pub faults_until: Nanos,
     pub is_evicting: bool,
+    /// After how long without a word a node is taken for dead.
+    pub silence_max: Nanos,
 }
 
 impl Plan {
@@ -76,6 +78,7 @@ impl Plan {
             fault_interval: (100 + rng.below(1_400) as Nanos) * MS,
             faults_until: FAULTS_UNTIL,
             is_evicting: rng.percent(25),
+            silence_max: *rng.pick(&[150, 300, 1_000]) * MS,
         }
     }
 }

@@ -34,7 +34,7 @@ impl World {
             processes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             proxies: BTreeMap::new(),
-            manager: Manager::new(slots, plan.replicas, fork()),
+            manager: Manager::new(slots, &plan, fork()),
             workload: Workload::new(&clients, key_slots, fork()),
             checks: Checks::default(),
             trace: Trace::new(recording),
