@@ -168,7 +168,8 @@ impl World {
             2 => self.processes.keys().copied().filter(|place| place.node().is_some()).collect(),
             _ => vec![self.some_process()],
         };
-        let (is_in, is_out) = *self.rng.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+        let (is_in, is_out) =
+            *self.rng.pick(&[(true, true), (true, true), (true, false), (false, true)]);
         let longest = *self.rng.pick(&[200, 1_500, 5_000]);
         let length = self.rng.below(longest) as Nanos * MS;
         self.tell(|| format!("{one} is cut off {others:?}, in: {is_in}, out: {is_out}"));

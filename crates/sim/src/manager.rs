@@ -35,11 +35,7 @@ pub struct Stored {
 
 impl Manager {
     pub fn new(slots: Vec<SlotId>, plan: &Plan, rng: Rng) -> Self {
-        let stored = Stored {
-            topology: Arc::new(Topology::empty()),
-            slots,
-            lost: BTreeMap::new(),
-        };
+        let stored = Stored { topology: Arc::new(Topology::empty()), slots, lost: BTreeMap::new() };
         let (replicas, silence_max) = (plan.replicas, plan.silence_max);
         let (heard, moves) = (BTreeMap::new(), Vec::new());
         Self { stored, heard, began: 0, moves, replicas, silence_max, rng }
@@ -144,7 +140,8 @@ impl Manager {
             self.stored.commit(nodes, [(slot, config)]);
         }
         let topology = Arc::clone(&self.stored.topology);
-        self.moves.retain(|(slot, to)| topology.slot(*slot).primary != Some(*to) && alive.contains(to));
+        self.moves
+            .retain(|(slot, to)| topology.slot(*slot).primary != Some(*to) && alive.contains(to));
         self.leave(dead);
         before != self.stored.topology.epoch()
     }

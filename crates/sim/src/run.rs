@@ -86,7 +86,10 @@ fn recover(world: &mut World) -> Option<String> {
         if world.heap.now() >= bound {
             let slots = &world.manager.stored.slots;
             let topology = crate::describe::topology(&world.manager.stored.topology, slots);
-            return Some(format!("I8: not restored {} s after the faults: {topology}", RECOVERY_MAX / SECOND));
+            return Some(format!(
+                "I8: not restored {} s after the faults: {topology}",
+                RECOVERY_MAX / SECOND
+            ));
         }
         let next = world.heap.now() + 100 * MS;
         if let Some(violation) = until(world, next) {
@@ -112,7 +115,9 @@ fn is_served(world: &World) -> bool {
 /// When all has been well for a while, everything was answered, and copies are equal.
 fn calm(world: &World, calm_from: Nanos) -> Option<String> {
     if let Some(asked) = world.workload.oldest() {
-        return Some(format!("I8: a request of {asked} ns was not answered by {calm_from} and later"));
+        return Some(format!(
+            "I8: a request of {asked} ns was not answered by {calm_from} and later"
+        ));
     }
     if world.workload.failed.iter().any(|asked| *asked >= calm_from) {
         return Some("I8: a request failed when all was well".to_owned());
@@ -173,7 +178,9 @@ fn misses(world: &World, seed: u64) -> Option<String> {
             let mut all = operations.operations().to_vec();
             all.sort_by_key(|operation| operation.completed);
             for Operation { invoked, completed, action, outcome, worker, .. } in all {
-                lines.push(format!("  {invoked}-{completed} worker {worker}: {action:?} -> {outcome:?}"));
+                lines.push(format!(
+                    "  {invoked}-{completed} worker {worker}: {action:?} -> {outcome:?}"
+                ));
             }
             return Some(format!(
                 "I2: key {key} of {slot:?} went {needed} times, {known} of them with a reason\n{}",

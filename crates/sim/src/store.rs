@@ -55,14 +55,10 @@ struct Slot {
 
 impl Store {
     /// Executes a command; what it changed is as the copies get it.
-    pub fn execute(
-        &mut self,
-        slot: SlotId,
-        command: Command,
-        wall: Nanos,
-    ) -> (Reply, Vec<Change>) {
+    pub fn execute(&mut self, slot: SlotId, command: Command, wall: Nanos) -> (Reply, Vec<Change>) {
         let Command { key, action } = command;
-        let mut work = Work { slot: self.slots.entry(slot).or_default(), id: slot, changes: vec![] };
+        let mut work =
+            Work { slot: self.slots.entry(slot).or_default(), id: slot, changes: vec![] };
         if work.item(key).is_some_and(|item| item.is_expired(wall)) {
             work.remove(key);
         }
@@ -123,7 +119,8 @@ impl Store {
     /// The next items for a learner, and whether they are the last.
     pub fn read_chunk(&mut self, slot: SlotId, to: NodeId) -> (Arc<[u8]>, bool) {
         let Some(of_slot) = self.slots.get(&slot) else { return (Arc::from([]), true) };
-        let from = self.cursors.get(&(slot, to)).map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
+        let from =
+            self.cursors.get(&(slot, to)).map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
         let mut left = of_slot.items.range((from, Bound::Unbounded));
         let mut bytes = Vec::new();
         for (key, item) in left.by_ref().take(CHUNK_ITEMS) {
@@ -180,7 +177,9 @@ impl Work<'_> {
                 true => Reply::Done,
                 false => Reply::NotFound,
             },
-            Action::Store { verb, token, ttl } => self.store(key, verb, token, gone_from(ttl, wall)),
+            Action::Store { verb, token, ttl } => {
+                self.store(key, verb, token, gone_from(ttl, wall))
+            }
             Action::Cas { token, ttl, cas } => match self.compared(key, cas) {
                 Some(reply) => reply,
                 None => self.put(key, vec![token], gone_from(ttl, wall)),
@@ -243,8 +242,7 @@ impl Work<'_> {
     fn count(&mut self, key: u32, is_up: bool, delta: u64) -> Reply {
         let Some(Item { tokens, gone_from, .. }) = self.item(key) else { return Reply::NotFound };
         let (number, gone_from) = (tokens[0], *gone_from);
-        let number =
-            if is_up { number.wrapping_add(delta) } else { number.saturating_sub(delta) };
+        let number = if is_up { number.wrapping_add(delta) } else { number.saturating_sub(delta) };
         self.put(key, vec![number], gone_from);
         Reply::Number { number, cas: 0 }
     }

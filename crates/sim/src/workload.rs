@@ -106,7 +106,13 @@ impl Workload {
     }
 
     /// A request is answered; the client sees the answers in the order of its requests.
-    pub fn answer(&mut self, now: Nanos, ticket: u64, result: &Result<Bytes, Refused>, checks: &mut Checks) {
+    pub fn answer(
+        &mut self,
+        now: Nanos,
+        ticket: u64,
+        result: &Result<Bytes, Refused>,
+        checks: &mut Checks,
+    ) {
         let Some(client) = self.tickets.remove(&ticket) else {
             return checks.violated(|| format!("I5: request {ticket} was answered twice"));
         };

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use memtide_routing::{Effect, Kind, Router, Submission};
 use memtide_engine_core::replication::Outcome;
+use memtide_routing::{Effect, Kind, Router, Submission};
 use memtide_testkit::Rng;
 use memtide_topology::{Epoch, NodeId, SlotId, Topology, Zone};
 
@@ -84,15 +84,15 @@ impl World {
                 self.receive((from, Some(incarnation)), to, payload);
             }
             Event::Datagram { from, to, payload } => self.receive((from, None), to, payload),
-            Event::LinkUp { at, peer, incarnation } => {
-                if self.network.goes_up(at, peer, incarnation) {
-                    self.link_up(at, peer);
-                }
+            Event::LinkUp { at, peer, incarnation }
+                if self.network.goes_up(at, peer, incarnation) =>
+            {
+                self.link_up(at, peer);
             }
-            Event::LinkDown { at, peer, incarnation } => {
-                if self.network.goes_down(at, peer, incarnation) {
-                    self.link_down(at, peer, incarnation);
-                }
+            Event::LinkDown { at, peer, incarnation }
+                if self.network.goes_down(at, peer, incarnation) =>
+            {
+                self.link_down(at, peer, incarnation);
             }
             Event::Tick(at) => self.tick(at),
             _ => {}
@@ -111,10 +111,8 @@ impl World {
                     self.heap.after(100 * MS, Event::Connect(one, other));
                 }
             }
-            Event::Silence(one, other) => {
-                if self.network.is_silent(one, other) {
-                    self.network.cut(&mut self.heap, one, other);
-                }
+            Event::Silence(one, other) if self.network.is_silent(one, other) => {
+                self.network.cut(&mut self.heap, one, other);
             }
             Event::Resume(place) => self.resume(place),
             Event::Think(client) => self.think(client),
@@ -173,7 +171,12 @@ impl World {
         }
     }
 
-    fn receive_at_node(&mut self, (from, link): (Place, Option<u64>), id: NodeId, payload: Payload) {
+    fn receive_at_node(
+        &mut self,
+        (from, link): (Place, Option<u64>),
+        id: NodeId,
+        payload: Payload,
+    ) {
         match payload {
             Payload::Peer(message) => {
                 if let Place::Node(peer) = from {
@@ -232,7 +235,12 @@ impl World {
                     self.network.datagram(&mut self.heap, at, Place::Manager, payload);
                 }
             }
-            Place::Proxy(proxy) => self.with_proxy(proxy, Proxy::tick),
+            Place::Proxy(proxy) => {
+                self.with_proxy(proxy, Proxy::tick);
+                if self.rng.percent(2) {
+                    self.ask_topology(at);
+                }
+            }
             Place::Manager => {
                 let now = self.heap.now();
                 let known = self.exits.iter().filter(|(from, _)| *from <= now);
@@ -267,9 +275,7 @@ impl World {
     pub fn publish(&mut self) {
         let topology: &Arc<Topology> = &self.manager.stored.topology;
         let now = self.heap.now();
-        self.trace.line(now, || {
-            crate::describe::topology(topology, &self.manager.stored.slots)
-        });
+        self.trace.line(now, || crate::describe::topology(topology, &self.manager.stored.slots));
         for place in self.processes.keys().filter(|place| **place != Place::Manager) {
             let payload = Payload::Topology(Arc::clone(topology));
             self.network.datagram(&mut self.heap, Place::Manager, *place, payload);
@@ -338,12 +344,18 @@ impl World {
             }
         }
         if wants_topology {
-            let payload = Payload::Adopted(process.adopted);
-            let nodes: Vec<_> = self.nodes.keys().copied().collect();
-            let any = Place::Node(*self.rng.pick(&nodes));
-            self.network.send(&mut self.heap, place, any, payload.clone());
-            self.network.datagram(&mut self.heap, place, Place::Manager, payload);
+            self.ask_topology(place);
         }
+    }
+
+    /// A proxy asks the manager and a node what they know.
+    fn ask_topology(&mut self, place: Place) {
+        let Some(process) = self.processes.get(&place) else { return };
+        let payload = Payload::Adopted(process.adopted);
+        let nodes: Vec<_> = self.nodes.keys().copied().collect();
+        let any = Place::Node(*self.rng.pick(&nodes));
+        self.network.send(&mut self.heap, place, any, payload.clone());
+        self.network.datagram(&mut self.heap, place, Place::Manager, payload);
     }
 
     fn think(&mut self, client: u32) {
