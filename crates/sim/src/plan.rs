@@ -69,7 +69,7 @@ impl Plan {
             nodes: 3 + rng.below(4),
             zones: 2 + rng.below(2),
             proxies: 1 + u32::try_from(rng.below(3)).expect("few"),
-            clients_per_proxy: 1 + rng.below(2),
+            clients_per_proxy: 1 + rng.below(3),
             replicas: *rng.pick(&[0, 1, 1, 1, 2, 2]),
             slots: 1 + u16::try_from(rng.below(4)).expect("few"),
             keys: 5 + rng.below(8),

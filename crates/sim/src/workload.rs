@@ -38,6 +38,8 @@ struct Client {
     proxy: u32,
     under_way: VecDeque<Pending>,
     under_way_max: usize,
+    /// It reads only, so that no write that waits holds its replies up.
+    is_reader: bool,
     /// The CAS unique that it was told last, by key.
     uniques: BTreeMap<u32, u64>,
 }
@@ -64,6 +66,7 @@ impl Workload {
             proxy: *proxy,
             under_way: VecDeque::new(),
             under_way_max: 1 + rng.below(4),
+            is_reader: rng.percent(30),
             uniques: BTreeMap::new(),
         };
         Self {
@@ -172,6 +175,9 @@ impl Workload {
     }
 
     fn action(&mut self, client: usize, key: u32) -> Action {
+        if self.clients[client].is_reader {
+            return Action::Get;
+        }
         let is_counter = is_counter(key);
         let ttl = if self.rng.percent(4) { 1 + self.rng.below(3) } else { 0 };
         let ttl = u32::try_from(ttl).expect("a few seconds");
