@@ -53,7 +53,8 @@ impl Geometry {
 
     /// Bytes that an empty store takes, with shards of this size apart from their slots.
     pub(crate) fn fixed_bytes(&self, shard_bytes: usize) -> u64 {
-        let slots = alloc::charge(self.slots() * size_of::<u64>());
+        let roles = alloc::charge(self.slots());
+        let slots = roles + alloc::charge(self.slots() * size_of::<u64>());
         let tables = alloc::charge(self.tables * size_of::<Table>());
         let segments = alloc::charge(size_of::<Segment>());
         let shards = u64::from(self.shards);
@@ -81,6 +82,13 @@ impl Geometry {
     #[inline]
     pub(crate) fn slot_in_shard(&self, slot: SlotId) -> usize {
         usize::from(slot.number() >> self.shards.ilog2())
+    }
+
+    /// The slot at this place of a shard.
+    pub(crate) fn slot_at(&self, shard: usize, place: usize) -> SlotId {
+        let number = (place << self.shards.ilog2()) | shard;
+        let number = u16::try_from(number).ok().and_then(SlotId::new);
+        number.expect("a shard has slots of the store only")
     }
 
     /// Where the index of the key's shard has a key.

@@ -8,11 +8,13 @@
 
 mod alloc;
 mod budget;
+mod change;
 mod config;
 mod geometry;
 mod ghost;
 mod index;
 mod item;
+mod journal;
 mod key;
 mod limits;
 mod number;
@@ -29,12 +31,13 @@ mod tests;
 mod time;
 mod value;
 
+pub use change::{Change, ChangeError, ItemState};
 pub use config::StoreConfig;
 pub use key::Key;
 pub use limits::{ITEM_SIZE_MAX_DEFAULT, KEY_LEN_MAX, PREFETCH_MAX};
 pub use ops::{Arithmetic, Delete, Lookup, Put, PutMode, Recache, VivifyNumber};
 pub use outcome::{ArithmeticOutcome, DeleteOutcome, Found, Hit, Item, Number, PutOutcome};
 pub use stats::{Maintained, StoreStats};
-pub use store::{SlotCursor, Store};
+pub use store::{ApplyError, SlotCursor, Store};
 pub use time::{Expiry, Now};
 pub use value::Value;

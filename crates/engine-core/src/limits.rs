@@ -27,6 +27,13 @@ pub(crate) const SEGMENT_LEN_MAX: usize = 64 * 1024;
 /// Bytes of a segment, at least: what a store of a few MiB has.
 pub(crate) const SEGMENT_LEN_MIN: usize = 8 * 1024;
 
+/// Bytes of a shard's journal that wait to be taken, from which on nothing is evicted there for
+/// other shards or in the background: what goes with one segment is at most a tenth.
+pub(crate) const JOURNAL_BYTES_MAX: usize = 256 * 1024;
+
+/// Largest version that a slot may be given: as many mutations again are left.
+pub(crate) const VERSION_MAX: u64 = 1 << 63;
+
 /// Segments that a shard's share of memory makes, roughly: enough that a tenth of them, the
 /// small queue, is a queue.
 pub(crate) const SEGMENTS_PER_SHARD: u64 = 256;

@@ -41,12 +41,15 @@ impl SegmentId {
 }
 
 /// Which queue a segment is in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Queue {
     /// Items on probation: a tenth of the memory.
+    #[default]
     Small,
     /// Items that were accessed again.
     Main,
+    /// Items of slots that are held as copies; nothing is evicted from here.
+    Copies,
 }
 
 #[derive(Debug, Default)]
@@ -70,8 +73,10 @@ pub(crate) struct Segment {
     older: u32,
     /// Neighbour towards the queue's tail; next free number where the segment is free.
     newer: u32,
-    is_main: bool,
+    queue: Queue,
     pub(crate) is_extent: bool,
+    /// In the queue of copies: some of its items may be the node's own.
+    pub(crate) is_mixed: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -93,14 +98,16 @@ pub(crate) struct Segments {
     free_count: usize,
     small: Ends,
     main: Ends,
+    copies: Ends,
     /// Bytes of dead records in all segments.
     pub(crate) dead: u64,
 }
 
 impl Segments {
     pub(crate) fn new() -> Self {
-        let (small, main) = (Ends::default(), Ends::default());
-        Self { list: vec![Segment::default()], free: NONE, free_count: 0, small, main, dead: 0 }
+        let [small, main, copies] = [Ends::default(); 3];
+        let list = vec![Segment::default()];
+        Self { list, free: NONE, free_count: 0, small, main, copies, dead: 0 }
     }
 
     #[inline]
@@ -135,8 +142,34 @@ impl Segments {
         self.ends(queue).bytes
     }
 
+    /// Bytes charged for all queues.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.small.bytes + self.main.bytes + self.copies.bytes
+    }
+
     pub(crate) fn oldest(&self, queue: Queue) -> Option<SegmentId> {
         SegmentId::some(self.ends(queue).oldest)
+    }
+
+    /// Segments of a queue; counts them.
+    pub(crate) fn len_of(&self, queue: Queue) -> usize {
+        let oldest = self.oldest(queue);
+        core::iter::successors(oldest, |id| SegmentId::some(self.at(*id).newer)).count()
+    }
+
+    /// The oldest segment of the queue of copies, where some of its items may be the node's own.
+    pub(crate) fn oldest_mixed(&self) -> Option<SegmentId> {
+        // New ones and those that were emptied go to the tail, and are not mixed.
+        self.oldest(Queue::Copies).filter(|id| self.at(*id).is_mixed)
+    }
+
+    /// Segments are to be looked through for expired items at once, and those of copies for some
+    /// that are no copies.
+    pub(crate) fn scan_all(&mut self) {
+        for segment in self.list.iter_mut().filter(|segment| !segment.data.is_empty()) {
+            segment.scan_at = 0;
+            segment.is_mixed = segment.queue == Queue::Copies;
+        }
     }
 
     /// Whether records are appended to this segment.
@@ -182,6 +215,7 @@ impl Segments {
         let used = u32::try_from(used).expect("a segment is below 4 GiB");
         (segment.used, segment.live) = (used, used);
         (segment.items, segment.scan_at) = (items, scan_at);
+        segment.is_mixed = false;
         segment.records_at = segment.head_len;
     }
 
@@ -220,7 +254,7 @@ impl Segments {
             ends.oldest = id.0;
         }
         let segment = self.at_mut(id);
-        (segment.is_main, segment.older, segment.newer) = (queue == Queue::Main, older, NONE);
+        (segment.queue, segment.older, segment.newer) = (queue, older, NONE);
         if older != NONE {
             self.at_mut(SegmentId(older)).newer = id.0;
         }
@@ -250,6 +284,7 @@ impl Segments {
         match queue {
             Queue::Small => &self.small,
             Queue::Main => &self.main,
+            Queue::Copies => &self.copies,
         }
     }
 
@@ -257,13 +292,14 @@ impl Segments {
         match queue {
             Queue::Small => &mut self.small,
             Queue::Main => &mut self.main,
+            Queue::Copies => &mut self.copies,
         }
     }
 }
 
 impl Segment {
     pub(crate) fn queue(&self) -> Queue {
-        if self.is_main { Queue::Main } else { Queue::Small }
+        self.queue
     }
 
     /// Neither a record that starts here nor the rest of another is alive.

@@ -4,12 +4,15 @@
 //! out how much, and returns [`NoRoom`] before it has changed anything; the store then reserves
 //! or evicts with the lock released, and calls again.
 
+mod apply;
 mod arithmetic;
 mod delete;
+mod demand;
 mod evict;
 mod expire;
 mod lookup;
 mod put;
+mod roles;
 mod slots;
 mod write;
 
@@ -20,6 +23,7 @@ use crate::geometry::{Geometry, Home};
 use crate::ghost::Ghost;
 use crate::index::{Position, Table};
 use crate::item::{Extents, Header, mark};
+use crate::journal::Journal;
 use crate::key::Key;
 use crate::outcome::Item;
 use crate::segment::{SegmentId, Segments};
@@ -27,6 +31,7 @@ use crate::stats::Counts;
 use crate::time::Now;
 use crate::value::Value;
 use memtide_topology::HashSeed;
+use roles::Roles;
 
 /// What the shards of a store have in common.
 #[derive(Debug)]
@@ -51,6 +56,8 @@ pub(crate) struct Shard {
     pub(crate) tables: Box<[Table]>,
     /// By slot: mutations so far.
     pub(crate) versions: Box<[u64]>,
+    pub(crate) roles: Roles,
+    pub(crate) journal: Journal,
     pub(crate) segments: Segments,
     pub(crate) ghost: Ghost,
     pub(crate) counts: Counts,
@@ -81,6 +88,8 @@ enum Removal {
     ExpiredOnLookup,
     ExpiredInBackground,
     Evicted,
+    /// From a copy, as its primary has removed it.
+    ByPrimary,
 }
 
 impl Shard {
@@ -88,6 +97,8 @@ impl Shard {
         Self {
             tables: (0..geometry.tables).map(|_| Table::default()).collect(),
             versions: vec![0; geometry.slots()].into_boxed_slice(),
+            roles: Roles::new(geometry.slots()),
+            journal: Journal::default(),
             segments: Segments::new(),
             ghost: Ghost::default(),
             counts: Counts::default(),
@@ -97,17 +108,19 @@ impl Shard {
         }
     }
 
-    pub(crate) fn charged(&self) -> u64 {
-        self.charged
-    }
-
     pub(crate) fn next_scan(&self) -> u32 {
         self.next_scan
     }
 
     pub(crate) fn counts(&self) -> Counts {
         let index_bytes = self.tables.iter().map(Table::charge).sum();
-        Counts { index_bytes, ..self.counts }
+        Counts {
+            index_bytes,
+            copy_items: self.roles.copy_items,
+            copy_bytes: self.roles.copy_bytes,
+            journal_bytes: self.journal.len() as u64,
+            ..self.counts
+        }
     }
 
     /// Whether there is an item of this key.
@@ -138,15 +151,22 @@ impl Shard {
         Some(Spot { slot, table, position, segment, offset, header })
     }
 
-    /// The item of this key; an expired one is removed.
+    /// The item of this key; an expired one is removed, unless a copy has it.
     #[inline]
     fn find_live(&mut self, env: &Env, key: &Key<'_>, now: Now) -> Option<Spot> {
         let spot = self.find(env, key)?;
         if spot.header.is_expired(now) {
-            self.remove(env, &spot, Removal::ExpiredOnLookup);
+            self.remove_expired(env, &spot);
             return None;
         }
         Some(spot)
+    }
+
+    #[cold]
+    fn remove_expired(&mut self, env: &Env, spot: &Spot) {
+        if !self.roles.is_copy(spot.slot) {
+            self.remove(env, spot, Removal::ExpiredOnLookup);
+        }
     }
 
     #[inline]
@@ -185,16 +205,15 @@ impl Shard {
         }
     }
 
-    /// The next mutation of a slot.
-    fn advance(&mut self, slot: usize) -> u64 {
-        let version = &mut self.versions[slot];
-        *version += 1;
-        *version
-    }
-
     /// Removes an item: a mutation of its slot.
     fn remove(&mut self, env: &Env, spot: &Spot, why: Removal) {
-        self.advance(spot.slot);
+        self.advance_removed(spot.slot, (spot.segment, spot.offset));
+        self.unlink(env, spot, why);
+    }
+
+    /// Takes an item out of its table and marks it as dead.
+    #[inline]
+    fn unlink(&mut self, env: &Env, spot: &Spot, why: Removal) {
         self.tables[spot.table].remove(spot.position);
         self.shrink_table(env, spot.table);
         self.counts.removed(&spot.header, why);
@@ -274,6 +293,7 @@ impl Counts {
         self.items -= 1;
         match why {
             Removal::Deleted => self.deleted += 1,
+            Removal::ByPrimary => self.removed_by_primary += 1,
             Removal::Evicted => {
                 self.evicted += 1;
                 self.evicted_unfetched += is_unfetched;

@@ -1,6 +1,6 @@
 /// Counters and gauges of a store; names in quotes are those of memcached's `stats`.
 ///
-/// `items == total_items - replaced - deleted - evicted - expired - flushed` at any moment when
+/// `items == total_items - replaced - deleted - evicted - expired - flushed - removed_by_primary` at any moment when
 /// no call is under way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
@@ -36,6 +36,14 @@ pub struct StoreStats {
     pub expired_in_background: u64,
     /// Items removed by flush_all, a flushed or a dropped slot.
     pub flushed: u64,
+    /// Items of copies that their primary removed, for whatever reason.
+    pub removed_by_primary: u64,
+    /// Those of `items` that are in slots held as copies.
+    pub copy_items: u64,
+    /// Those of `bytes` that are in slots held as copies.
+    pub copy_bytes: u64,
+    /// Bytes in journals that nobody has taken yet. Not part of `memory_used`.
+    pub journal_bytes: u64,
     /// Commands refused for want of memory: "store_no_memory".
     pub out_of_memory: u64,
 }
@@ -57,6 +65,10 @@ pub(crate) struct Counts {
     pub(crate) expired_on_lookup: u64,
     pub(crate) expired_in_background: u64,
     pub(crate) flushed: u64,
+    pub(crate) removed_by_primary: u64,
+    pub(crate) copy_items: u64,
+    pub(crate) copy_bytes: u64,
+    pub(crate) journal_bytes: u64,
     pub(crate) out_of_memory: u64,
 }
 
@@ -76,6 +88,10 @@ impl StoreStats {
         self.expired_on_lookup += counts.expired_on_lookup;
         self.expired_in_background += counts.expired_in_background;
         self.flushed += counts.flushed;
+        self.removed_by_primary += counts.removed_by_primary;
+        self.copy_items += counts.copy_items;
+        self.copy_bytes += counts.copy_bytes;
+        self.journal_bytes += counts.journal_bytes;
         self.out_of_memory += counts.out_of_memory;
     }
 }

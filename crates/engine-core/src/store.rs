@@ -1,11 +1,17 @@
 mod prefetch;
+mod replicate;
+mod slots;
+
+pub use replicate::ApplyError;
+pub use slots::SlotCursor;
 
 use crate::budget::{Budget, NoRoom, Room};
 use crate::geometry::Geometry;
+use crate::limits::JOURNAL_BYTES_MAX;
 use crate::shard::{Call, Env, Pressure, Shard};
 use crate::{
-    Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Item, Key, Lookup,
-    Maintained, Now, Put, PutOutcome, StoreConfig, StoreStats,
+    Arithmetic, ArithmeticOutcome, Delete, DeleteOutcome, Expiry, Found, Key, Lookup, Maintained,
+    Now, Put, PutOutcome, StoreConfig, StoreStats,
 };
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use memtide_topology::SlotId;
@@ -28,8 +34,10 @@ pub struct Store {
 #[repr(align(128))]
 struct Cell {
     shard: Mutex<Shard>,
-    /// Bytes of the budget that the shard has.
-    charged: AtomicU64,
+    /// Bytes of the budget that the shard has, but for those of copies.
+    evictable: AtomicU64,
+    /// Bytes in the shard's journal.
+    journal_bytes: AtomicUsize,
     /// Second from which on there may be expired items to find.
     next_scan: AtomicU32,
     /// Collecting dead items would give much memory back.
@@ -41,14 +49,6 @@ struct Locked<'a> {
     env: &'a Env,
     cell: &'a Cell,
     shard: MutexGuard<'a, Shard>,
-}
-
-/// Where to go on listing a slot: see [`Store::slot_items`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SlotCursor {
-    slot: SlotId,
-    /// Tags of the slot that were listed.
-    from: u64,
 }
 
 /// Eviction steps for one call, until it gives up with out of memory: this many, and more for
@@ -152,11 +152,13 @@ impl Store {
         self.lock(&key).shard.touch(&self.env, &key, expiry, now)
     }
 
-    /// Removes all items; one mutation of every slot.
+    /// Removes all items; one mutation of every slot. Slots held as copies are left alone.
     pub fn flush_all(&self) {
         for cell in &self.cells {
-            let flushed = cell.lock(&self.env).shard.flush();
-            flushed.release(&self.env);
+            let flushed = cell.lock(&self.env).shard.flush(&self.env);
+            if let Some(flushed) = flushed {
+                flushed.release(&self.env);
+            }
         }
     }
 
@@ -177,7 +179,8 @@ impl Store {
             self.next_maintained.store((next + 1) % self.cells.len(), Ordering::Relaxed);
         }
         while !done.is_behind && self.env.budget.used() > self.env.budget.max() {
-            let evicted = self.most_charged().lock(&self.env).shard.shed(&self.env, now);
+            let Some(cell) = self.most_evictable() else { break };
+            let evicted = cell.lock(&self.env).shard.shed(&self.env, now);
             done.add(evicted, budget_bytes);
             if evicted.scanned_bytes == 0 {
                 break;
@@ -200,44 +203,6 @@ impl Store {
         stats
     }
 
-    /// Mutations of a slot so far: the position in its replication stream.
-    #[must_use]
-    pub fn slot_version(&self, slot: SlotId) -> u64 {
-        self.lock_slot(slot).shard.version(self.env.geometry.slot_in_shard(slot))
-    }
-
-    /// Lists items of a slot from `cursor` on, about `items_max` of them, and says where to go
-    /// on; `None` at the end.
-    ///
-    /// An item that is there during the whole listing is seen exactly once, whatever else
-    /// changes meanwhile. `with` runs under the lock of the slot's shard.
-    pub fn slot_items(
-        &self,
-        cursor: SlotCursor,
-        items_max: usize,
-        now: Now,
-        mut with: impl FnMut(Item<'_>),
-    ) -> Option<SlotCursor> {
-        let SlotCursor { slot, from } = cursor;
-        let number = self.env.geometry.slot_in_shard(slot);
-        let locked = self.lock_slot(slot);
-        let items_max = items_max.max(1);
-        let next = locked.shard.items_of((&self.env, now), (number, from), items_max, &mut with);
-        next.map(|from| SlotCursor { slot, from })
-    }
-
-    /// Removes all items of a slot; one mutation of it.
-    pub fn flush_slot(&self, slot: SlotId) {
-        let number = self.env.geometry.slot_in_shard(slot);
-        self.lock_slot(slot).shard.flush_slot(&self.env, number);
-    }
-
-    /// Forgets a slot: its items and its version.
-    pub fn drop_slot(&self, slot: SlotId) {
-        let number = self.env.geometry.slot_in_shard(slot);
-        self.lock_slot(slot).shard.drop_slot(&self.env, number);
-    }
-
     fn lookup_or_vivify<R>(
         &self,
         (key, op, expiry): (Key<'_>, &Lookup, Expiry),
@@ -247,6 +212,9 @@ impl Store {
         let mut with = Some(with);
         let mut show = |found: Found<'_>| with.take().map(|with| with(found));
         let done = self.with_room(key, now, |shard, call| {
+            if shard.is_copy(call.env, &key) {
+                return Ok(show(Found::Miss));
+            }
             // Another core may have stored it since the miss.
             if let Some(hit) = shard.lookup(call.env, &key, op, now) {
                 return Ok(show(Found::Hit(hit)));
@@ -266,6 +234,20 @@ impl Store {
         now: Now,
         mut run: impl FnMut(&mut Shard, &mut Call<'_>) -> Result<T, NoRoom>,
     ) -> Result<T, NoRoom> {
+        let done = self.try_with_room(key, now, &mut run);
+        if done.is_err() {
+            self.lock(&key).shard.count_out_of_memory();
+        }
+        done
+    }
+
+    /// As [`Store::with_room`], for what is no client's command.
+    fn try_with_room<T>(
+        &self,
+        key: Key<'_>,
+        now: Now,
+        run: &mut impl FnMut(&mut Shard, &mut Call<'_>) -> Result<T, NoRoom>,
+    ) -> Result<T, NoRoom> {
         let mut call = Call { env: &self.env, key, now, room: Room::default() };
         let mut step = 0;
         loop {
@@ -280,7 +262,6 @@ impl Store {
             let steps_max = self.eviction_steps_max(failed);
             if failed.bytes > self.env.budget.capacity() || step >= steps_max {
                 call.room.release(&self.env.budget);
-                self.lock(&key).shard.count_out_of_memory();
                 return Err(failed);
             }
             if !call.room.fill(&self.env.budget, failed.bytes) {
@@ -298,8 +279,9 @@ impl Store {
         let own = self.cell(key.slot());
         let share = self.env.budget.capacity() / self.cells.len() as u64;
         let slack = self.env.geometry.segment_len as u64;
-        let has_share = own.charged.load(Ordering::Relaxed) + slack >= share;
-        let victim = if has_share { own } else { self.most_charged() };
+        let has_share = own.evictable.load(Ordering::Relaxed) + slack >= share;
+        let most = if has_share { None } else { self.most_evictable() };
+        let victim = most.unwrap_or(own);
         victim.lock(&self.env).shard.evict_step(&self.env, now, pressure);
     }
 
@@ -312,7 +294,7 @@ impl Store {
     }
 
     fn maintain_shard(&self, cell: &Cell, (now, budget): (Now, u64), done: &mut Maintained) {
-        while !done.is_behind && cell.is_due(now) {
+        while !done.is_behind && cell.is_due(now) && !cell.is_backlogged() {
             let step = cell.lock(&self.env).shard.maintain(&self.env, now);
             done.add(step, budget);
             if step.scanned_bytes == 0 {
@@ -321,9 +303,10 @@ impl Store {
         }
     }
 
-    fn most_charged(&self) -> &Cell {
-        let most = self.cells.iter().max_by_key(|cell| cell.charged.load(Ordering::Relaxed));
-        most.expect("there is at least one shard")
+    /// The shard to evict from, among those whose journal has room for what goes.
+    fn most_evictable(&self) -> Option<&Cell> {
+        let ready = self.cells.iter().filter(|cell| !cell.is_backlogged());
+        ready.max_by_key(|cell| cell.evictable.load(Ordering::Relaxed))
     }
 
     #[inline]
@@ -342,22 +325,20 @@ impl Store {
     }
 }
 
-impl SlotCursor {
-    /// The start of a slot.
-    #[must_use]
-    pub const fn start(slot: SlotId) -> Self {
-        Self { slot, from: 0 }
-    }
-}
-
 impl Cell {
     fn new(geometry: &Geometry) -> Self {
         Self {
             shard: Mutex::new(Shard::new(geometry)),
-            charged: AtomicU64::new(0),
+            evictable: AtomicU64::new(0),
+            journal_bytes: AtomicUsize::new(0),
             next_scan: AtomicU32::new(u32::MAX),
             is_sparse: AtomicBool::new(false),
         }
+    }
+
+    /// Whether so much of its journal waits to be taken that no other work may add to it.
+    fn is_backlogged(&self) -> bool {
+        self.journal_bytes.load(Ordering::Relaxed) >= JOURNAL_BYTES_MAX
     }
 
     /// Whether there is background work.
@@ -374,10 +355,22 @@ impl Cell {
     }
 }
 
+impl Locked<'_> {
+    /// What is of interest only where slots are journaled or copies.
+    #[inline(never)]
+    fn publish_replicated(&self) {
+        self.cell.evictable.store(self.shard.evictable(), Ordering::Relaxed);
+        self.cell.journal_bytes.store(self.shard.journal.len(), Ordering::Relaxed);
+    }
+}
+
 impl Drop for Locked<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.cell.charged.store(self.shard.charged(), Ordering::Relaxed);
+        self.cell.evictable.store(self.shard.charged, Ordering::Relaxed);
+        if self.shard.roles.is_used() {
+            self.publish_replicated();
+        }
         self.cell.next_scan.store(self.shard.next_scan(), Ordering::Relaxed);
         self.cell.is_sparse.store(self.shard.is_sparse(self.env), Ordering::Relaxed);
     }

@@ -68,9 +68,10 @@ impl<C: Clone, O> Router<C, O> {
     }
 
     /// Ends the round: what was sent in it is to be sent again.
-    pub(crate) fn end_round(&mut self, slot: SlotId, refused: Option<u32>) {
+    pub(crate) fn end_round(&mut self, slot: SlotId, refused: Option<(u32, bool)>) {
         let number = usize::from(slot.number());
-        let is_proof = self.settings.moved_is_proof;
+        let is_proof = refused.is_some_and(|(_, may_be_done)| !may_be_done);
+        let refused = refused.map(|(index, _)| index);
         // Behind the one that was refused; with that one, nothing was executed from there on.
         let (mut is_behind, mut tried, mut len) = (false, None, 0);
         let mut next = self.paths[number].chain.head();

@@ -258,6 +258,12 @@ impl<C> Outstanding<C> {
         self.older.iter().any(|earlier| !earlier.is_harmless)
     }
 
+    /// Whether no try came after the one over this link.
+    pub fn is_latest(&self, link: LinkId) -> bool {
+        let latest = self.current.or_else(|| self.older.last().map(|latest| latest.link));
+        latest == Some(link)
+    }
+
     /// Takes it out of the order: it is not sent again.
     pub fn forget(&mut self) {
         if let Some(link) = self.current.take() {
@@ -278,7 +284,7 @@ impl<C> Outstanding<C> {
     /// Takes out the earlier try on a link.
     pub fn take_older(&mut self, link: LinkId) -> Option<Try> {
         let at = self.older.iter().position(|earlier| earlier.link == link)?;
-        Some(self.older.swap_remove(at))
+        Some(self.older.remove(at))
     }
 
     /// Whether an unanswered try went over this link.

@@ -51,13 +51,18 @@ use crate::wakes::{Wake, Wakes};
 /// Calm and open paths send at once; the others collect. A round ends when a node refuses one of
 /// its requests: then the node refuses all that come behind it in the round, and all that are
 /// unanswered are sent again, in order, in the next round. Mutations that may have been executed
-/// carry `is_retry` then, and the outcome of either try is good: who has executed it and not
-/// forgotten it answers the same. (Which these are: see `moved_is_proof` in [`Settings`].) An
+/// carry `is_retry` then. Of several tries the outcome of the last counts: who has executed it and
+/// not forgotten it answers the same, but a condition that was not met leaves no trace. An
 /// answer does not name its round, so a request is not sent over a link that still owes an
 /// answer for it: the path waits for that, at the longest until the request's deadline.
 ///
 /// What this needs of the nodes: a request whose epoch is not that of the slot is refused, an
-/// older one too. It may have been under way for long, and been executed elsewhere meanwhile.
+/// older one too, as it may have been under way for long, and been executed elsewhere meanwhile.
+/// And who gives up something executed refuses what comes later in its round.
+///
+/// What it does not give: what leaves no trace, a read or a mutation that changed nothing, is
+/// executed anew when it is tried again, and may then see mutations from behind it whose earlier
+/// try was executed. Who needs the order of two such requests awaits the end of the first.
 ///
 /// [`Kind::ReadAnyCopy`] and [`submit_to`](Self::submit_to) are outside of the order. They carry
 /// round 0, which a node neither refuses because of another request nor remembers as refused.
@@ -246,6 +251,14 @@ impl<C: Clone, O> Router<C, O> {
     /// Takes the time, and refuses what is past its deadline.
     fn enter(&mut self, now: Duration) {
         self.now = self.now.max(now);
+        let first = self.requests.first_due();
+        if first.is_some_and(|index| self.requests.get(index).deadline <= self.now) {
+            self.expire();
+        }
+    }
+
+    #[cold]
+    fn expire(&mut self) {
         let mut slots = Vec::new();
         while let Some(index) = self.requests.first_due() {
             let outstanding = self.requests.get(index);
@@ -342,5 +355,30 @@ impl<C: Clone, O> Router<C, O> {
         for index in indices {
             self.advance_lone(index);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_when_it_was_idle_for_long() {
+        let mut router = Router::<(), ()>::new(1, Settings::default());
+        let (start, node) = (Duration::ZERO, NodeId::new(1));
+        router.link_up(start, node);
+        for ticket in 0..1_000 {
+            router.submit_to(start, ticket, node, ());
+        }
+        while let Some(effect) = router.poll() {
+            if let Effect::Send { node, request } = effect {
+                let answer = Answer::Done { outcome: (), version: 0 };
+                router.answered(start, node, request.id, answer);
+            }
+        }
+        assert!(router.requests.is_bloated());
+        router.tick(router.next_timeout().unwrap());
+        assert!(!router.requests.is_bloated());
+        assert_eq!(router.next_timeout(), None);
     }
 }

@@ -21,11 +21,6 @@ pub struct Settings {
     pub outstanding_max: usize,
     /// Requests that may be unanswered in a slot to which nothing can be sent at the moment.
     pub queued_per_slot_max: usize,
-    /// Whether a node that answers [`Answer::Moved`] has surely not executed the request. If not,
-    /// each try after the first is a retry, and may find that the node forgot its fate.
-    ///
-    /// [`Answer::Moved`]: memtide_topology::Answer::Moved
-    pub moved_is_proof: bool,
     /// The zone of the proxy, whose copies are preferred; `None` where it has no name.
     pub zone: Option<Zone>,
 }
@@ -39,7 +34,6 @@ impl Default for Settings {
             pause_max: Duration::from_millis(64),
             outstanding_max: 65_536,
             queued_per_slot_max: 4_096,
-            moved_is_proof: false,
             zone: None,
         }
     }

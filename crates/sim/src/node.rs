@@ -279,8 +279,8 @@ impl Node {
     }
 
     fn moved(&mut self, step: &mut Step<'_>, ticket: Ticket, moved: Moved) {
-        let Moved { epoch, primary } = moved;
-        self.answer(step, ticket, Answer::Moved { epoch, primary });
+        let Moved { epoch, primary, may_be_done } = moved;
+        self.answer(step, ticket, Answer::Moved { epoch, primary, may_be_done });
     }
 
     fn answer(&mut self, step: &mut Step<'_>, ticket: Ticket, answer: Answer<Outcome>) {

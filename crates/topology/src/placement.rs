@@ -40,7 +40,8 @@ pub use steps::Pace;
 /// 4. Of what a node holds, it is the primary of its share, one slot in as many as each has
 ///    holders, within the same bounds.
 /// 5. As little as possible is copied: what is held stays where it is unless one of these rules moves
-///    it. A node that joins n others as large gets at most its share, rounded up, and nothing else moves.
+///    it. A node that joins n others as large gets at most its share, rounded up, and nothing else is
+///    copied; where zones differ in size, some slots fit it only by way of another node.
 ///
 /// A slot that is on its way somewhere gets there before it is moved anew; while many are, the shares
 /// may be missed, and are kept once they have arrived and the target is made again.

@@ -19,7 +19,8 @@ pub struct Request<C> {
     /// The slot's epoch that the proxy knows: a node that knows only an older one must not serve.
     pub epoch: Epoch,
     /// Grows by one each time that the proxy sends all its unanswered requests of the slot anew;
-    /// who refused one of a round refuses all of it that come later.
+    /// who refused one of a round refuses all of it that come later. 0 for requests whose order does
+    /// not matter.
     pub round: u32,
     /// The highest version of the slot that the proxy had seen before the first try.
     pub seen: u64,
@@ -39,12 +40,15 @@ pub enum Answer<O> {
         /// The slot's version then.
         version: u64,
     },
-    /// It was not done here: somebody else is the slot's primary, or will be.
+    /// Somebody else is the slot's primary, or will be.
     Moved {
         /// The slot's epoch that the node knows.
         epoch: Epoch,
         /// The primary that it knows.
         primary: Option<NodeId>,
+        /// It was executed here, and the next primary may have it or not. If not so, it was not
+        /// executed, and nothing of its round behind it.
+        may_be_done: bool,
     },
     /// Nobody knows any more whether an earlier try was executed.
     Unknown,

@@ -5,7 +5,7 @@ mod common;
 
 use common::fleet::*;
 use common::*;
-use memtide_topology::{Change, NodeId, Pace, SLOTS, Target, Topology};
+use memtide_topology::{Change, Failover, NodeId, Pace, Previous, SLOTS, SlotId, Target, Topology};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,26 +39,22 @@ fn a_settled_fleet_stays_as_it_is() {
 
 #[test]
 fn a_node_that_joins_gets_its_share_and_nothing_else_moves() {
-    for (replicas, zones) in [(0, 1), (1, 2), (1, 3), (2, 3)] {
-        for nodes in [3usize, 4, 10] {
-            let names = ["a", "b", "c"];
-            let zones: Vec<_> = (0..nodes).map(|at| names[at % zones]).collect();
-            let before = settled(&of_zones(replicas, &zones)).0;
-            for zone in zones.iter().collect::<BTreeSet<_>>() {
-                let joined = apply(&before, vec![add_node(99, zone, GIB)]);
-                let target = Target::of(&joined, &nobody());
-                let copied = copies_needed(&joined, &target);
-                let others: usize =
-                    copied.iter().filter(|(id, _)| **id != node(99)).map(|(_, count)| count).sum();
-                let most = (usize::from(SLOTS) * usize::from(replicas + 1)).div_ceil(nodes + 1);
-                let own = copied[&node(99)];
-                println!(
-                    "R={replicas} {nodes} nodes, {} zones, into {zone}: {own} of {most}, {others} others",
-                    zones.len().min(3)
-                );
-                assert!(own <= most * 2, "{own}");
-                assert!(others <= most / 10, "{others} others");
-            }
+    for (replicas, zones, nodes) in
+        [(0, 1, 3), (0, 3, 10), (1, 1, 4), (1, 2, 3), (1, 3, 4), (1, 3, 10), (2, 3, 9), (2, 3, 10)]
+    {
+        let is_even = nodes % zones == 0;
+        let zones: Vec<_> = (0..nodes).map(|at| ["a", "b", "c"][at % zones]).collect();
+        let before = settled(&of_zones(replicas, &zones)).0;
+        for zone in zones.iter().collect::<BTreeSet<_>>() {
+            let joined = apply(&before, vec![add_node(99, zone, GIB)]);
+            let copied = copies_needed(&joined, &Target::of(&joined, &nobody()));
+            let share = (usize::from(SLOTS) * usize::from(replicas + 1)).div_ceil(nodes + 1);
+            let case = format!("R={replicas}, {nodes} nodes, one more in {zone}: {copied:?}");
+            let own = copied[&node(99)];
+            assert!(own <= share, "{case}, of {share}");
+            // Where the zones differ, some slots only fit the new node by way of another.
+            let others = copied.values().sum::<usize>() - own;
+            assert!(others == 0 || !is_even && others * 20 < own, "{case}");
         }
     }
 }
@@ -120,6 +116,52 @@ fn a_thousand_nodes_are_placed() {
     assert_settled(&topology, &nobody());
 }
 
+#[test]
+fn a_node_that_is_down_gets_nothing_and_its_slots_wait_for_a_failover() {
+    let before = settled(&of_zones(1, &["a", "b", "c"])).0;
+    let down = BTreeSet::from([node(2)]);
+    let target = Target::of(&before, &down);
+    let is_its = |at: &SlotId| before.slot(*at).primary == Some(node(2));
+    assert!(target.remaining(&before).filter(is_its).count() > 5_000);
+    let next = apply(&before, target.next_changes(&before, Pace::UNBOUNDED));
+    assert!(SlotId::all().filter(is_its).all(|at| next.slot(at) == before.slot(at)));
+
+    let mut topology = apply(&next, Failover::of(&next, &down).changes);
+    for _ in 0..4 {
+        let target = Target::of(&topology, &down);
+        topology = catch_up(&apply(&topology, target.next_changes(&topology, Pace::UNBOUNDED)));
+    }
+    assert_settled(&topology, &down);
+}
+
+/// It drops what it can spare, and only that.
+#[test]
+fn a_slot_with_all_the_copies_that_may_be_still_moves() {
+    let crowd = of_zones(1, &["a"; 11]);
+    let mut changes = vec![set_primary(&[slot(7)], 1, Previous::Gone)];
+    changes.extend((2..=9).map(|copy| add_learner(&[slot(7)], copy)));
+    let drain = |number| Change::SetDraining { node: node(number), is_draining: true };
+    changes.extend((1..=9).map(drain));
+    let after = settled(&catch_up(&apply(&crowd, changes))).0;
+    assert_settled(&after, &nobody());
+}
+
+#[test]
+fn the_slots_that_are_nearest_to_loss_come_first() {
+    let before = settled(&of_zones(1, &["a", "b", "c"])).0;
+    let bare: Vec<SlotId> = (16_000..16_010).map(slot).collect();
+    let drops = bare.iter().flat_map(|at| {
+        let copies = before.slot(*at).copies.iter();
+        copies.map(|copy| Change::DropCopy { slots: vec![*at], node: copy.node })
+    });
+    let mut changes: Vec<_> = drops.collect();
+    changes.push(add_node(9, "a", GIB));
+    let before = apply(&before, changes);
+    let pace = Pace { slots_max: 10, learners_max: 10 };
+    let after = step(&before, pace);
+    assert!(bare.iter().all(|at| after.slot(*at).learners().count() == 1));
+}
+
 fn copies_needed(topology: &Topology, target: &Target) -> BTreeMap<NodeId, usize> {
     let mut needed = BTreeMap::new();
     for (at, config) in topology.slots() {
@@ -164,7 +206,7 @@ fn random_fleet(random: &mut Random) -> Topology {
 }
 
 proptest! {
-    #![proptest_config(cases(16))]
+    #![proptest_config(cases(8))]
 
     /// From anything, in a few rounds, without ever having fewer complete holders than before; and
     /// what comes out has spread and balance.

@@ -112,9 +112,10 @@ pub fn encode_reply(out: &mut Vec<u8>, reply: &Reply<'_>) {
             out.extend_from_slice(&version.to_le_bytes());
             out.extend_from_slice(outcome);
         }),
-        Answer::Moved { epoch, primary } => put_frame(out, MOVED, |out| {
+        Answer::Moved { epoch, primary, may_be_done } => put_frame(out, MOVED, |out| {
             out.extend_from_slice(&number);
             out.extend_from_slice(&epoch.number().to_le_bytes());
+            out.push(u8::from(may_be_done));
             out.push(u8::from(primary.is_some()));
             if let Some(primary) = primary {
                 out.extend_from_slice(&primary.number().to_le_bytes());
@@ -142,9 +143,10 @@ pub fn decode_reply<'a>(frame: &Frame<'a>) -> Result<Reply<'a>, WireError> {
         }
         MOVED => {
             let epoch = Epoch::new(reader.u64("an epoch")?);
+            let may_be_done = reader.flag("whether it may be done")?;
             let is_known = reader.flag("whether there is a primary")?;
             let primary = if is_known { Some(NodeId::new(reader.u64("a node")?)) } else { None };
-            Answer::Moved { epoch, primary }
+            Answer::Moved { epoch, primary, may_be_done }
         }
         _ => Answer::Unknown,
     };

@@ -74,10 +74,12 @@ fn message() -> impl Strategy<Value = Message> {
 }
 
 fn answer(outcome: &[u8]) -> impl Strategy<Value = Answer<&[u8]>> {
-    let moved = (epoch(), proptest::option::of(any::<u64>().prop_map(NodeId::new)));
+    let primary = proptest::option::of(any::<u64>().prop_map(NodeId::new));
+    let moved = (epoch(), primary, any::<bool>())
+        .prop_map(|(epoch, primary, may_be_done)| Answer::Moved { epoch, primary, may_be_done });
     prop_oneof![
         any::<u64>().prop_map(move |version| Answer::Done { outcome, version }),
-        moved.prop_map(|(epoch, primary)| Answer::Moved { epoch, primary }),
+        moved,
         Just(Answer::Unknown),
     ]
 }

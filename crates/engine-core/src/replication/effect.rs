@@ -1,7 +1,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use memtide_topology::{Epoch, KeyHash, NodeId, RequestId, SlotId};
+use memtide_topology::{Epoch, KeyHash, NodeId, RequestId, SlotConfig, SlotId};
 
 use super::message::{Entry, Message, Outcome, Report};
 
@@ -114,6 +114,15 @@ pub struct Moved {
     pub epoch: Epoch,
     /// Who.
     pub primary: Option<NodeId>,
+    /// The request was executed here, and is not committed: the next primary may have it.
+    pub may_be_done: bool,
+}
+
+impl Moved {
+    /// For a request that was not executed.
+    pub(super) fn of(config: &SlotConfig) -> Self {
+        Self { epoch: config.epoch, primary: config.primary, may_be_done: false }
+    }
 }
 
 /// A mutation of the store.
@@ -147,7 +156,7 @@ pub enum Effect {
     Release(Ticket),
     /// Hand the held request in again.
     Resume(Ticket),
-    /// Answer [`Answer::Moved`](memtide_topology::Answer::Moved), whatever its outcome was.
+    /// Answer [`Answer::Moved`](memtide_topology::Answer::Moved).
     Refuse(Ticket, Moved),
     /// Change the store, then call `applied`.
     Apply(SlotId, Vec<Arc<Entry>>),

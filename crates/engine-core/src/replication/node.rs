@@ -163,7 +163,7 @@ impl Replication {
     /// What to do with a proxy's request.
     pub fn request(&mut self, now: Duration, asked: &Asked) -> Verdict {
         let config = self.topology.slot(asked.slot);
-        let moved = Moved { epoch: config.epoch, primary: config.primary };
+        let moved = Moved::of(config);
         if self.fences.is_refused(asked) {
             return Verdict::Moved(moved);
         }

@@ -283,7 +283,7 @@ impl Primary {
     /// Refuses all that waits.
     pub(super) fn refuse_all(&mut self, env: &mut Env<'_>, moved: Moved) {
         for waiting in core::mem::take(&mut self.waiting) {
-            env.refuse(&waiting.asked, moved);
+            env.refuse(&waiting.asked, Moved { may_be_done: true, ..moved });
         }
         for asked in core::mem::take(&mut self.held) {
             env.refuse(&asked, moved);

@@ -89,7 +89,13 @@ impl Slot {
                 primary.adopt(env, config);
                 Hold::Held
             }
-            Role::Primary(_) => self.depose(env),
+            Role::Primary(_) => {
+                let hold = self.depose(env);
+                if env.settings.is_canary(Canary::ServeAfterHandover) {
+                    self.config = before;
+                }
+                hold
+            }
             Role::Copy(copy) if is_mine => {
                 copy.take_over(env, config);
                 // The sooner it knows, the sooner it consents.
@@ -102,7 +108,7 @@ impl Slot {
 
     /// What this node has of the slot was given up: it has begun anew, or will.
     pub(super) fn give_up(&mut self, env: &mut Env<'_>, config: &SlotConfig) -> Hold {
-        let moved = Moved { epoch: config.epoch, primary: config.primary };
+        let moved = Moved::of(config);
         match &mut self.role {
             Role::Primary(primary) => primary.refuse_all(env, moved),
             Role::Copy(copy) => copy.give_up_takeover(env, moved),
@@ -135,19 +141,20 @@ impl Slot {
     /// What to do with a request.
     pub(super) fn request(&mut self, env: &mut Env<'_>, asked: &Asked) -> Verdict {
         let moved = self.moved();
-        let is_held = match &mut self.role {
-            Role::Copy(copy) => copy.hold(env, *asked),
-            Role::Primary(primary) if primary.stage == Stage::Opening => primary.hold(env, *asked),
-            Role::Primary(primary) => {
-                // A proxy that knows a newer owner must not be served by an older one.
-                if primary.is_serving() && asked.epoch <= primary.epoch {
+        // A proxy that knows a newer owner must not be served by an older one; what was sent to an
+        // older one may have been executed by another since.
+        let is_held = asked.epoch == self.config.epoch
+            && match &mut self.role {
+                Role::Copy(copy) => copy.hold(env, *asked),
+                Role::Primary(primary) if primary.is_serving() => {
                     let verdict = self.known(asked);
                     self.settle(env);
                     return verdict;
                 }
-                false
-            }
-        };
+                Role::Primary(primary) => {
+                    primary.stage == Stage::Opening && primary.hold(env, *asked)
+                }
+            };
         if is_held {
             return Verdict::Held;
         }
@@ -229,7 +236,7 @@ impl Slot {
     }
 
     fn moved(&self) -> Moved {
-        Moved { epoch: self.config.epoch, primary: self.config.primary }
+        Moved::of(&self.config)
     }
 
     /// Serves a request, of which a retry may have been executed before.
@@ -332,10 +339,9 @@ impl Slot {
         let Role::Copy(copy) = &mut self.role else { return Hold::Held };
         copy.give_up_takeover(env, moved);
         match self.config.copy(env.me) {
-            Some(config) if config.since == copy.since => Hold::Held,
             Some(config) => {
-                let since = config.since;
-                self.forget(env, Copy::new(since, Content::Whole), Position::EMPTY);
+                // What it has may still be of use: its position says so.
+                copy.since = config.since;
                 Hold::Held
             }
             None => {

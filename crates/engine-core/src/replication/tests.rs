@@ -124,6 +124,7 @@ fn a_new_primary_waits_until_the_lease_of_the_old_one_is_over() {
     let asked = site.ask(2, 5, Ask::Incr);
     site.pass(LEASE);
     assert_eq!(heard(&site, asked), None, "the margin is not over");
+    site.epoch = Epoch::new(1);
     let read = site.ask(1, 6, Ask::Get);
     site.pass(settings().lease_margin);
     assert_eq!(heard(&site, asked), number(1));
@@ -156,12 +157,14 @@ fn a_handover_waits_for_nothing_but_what_is_under_way() {
 fn an_old_primary_that_has_not_heard_goes_on_until_it_has() {
     let mut site = pair();
     site.adopt(2, &topology(2, 2, 2, &[(1, 2, true)]));
+    site.epoch = Epoch::new(1);
     let write = site.ask(1, 5, Ask::Incr);
     site.deliver(1, 2);
     site.deliver(2, 1);
     let told = heard(&site, write);
     assert!(told == number(1) || told == moved(2), "{told:?}");
     site.pass(LEASE + settings().lease_margin);
+    site.epoch = Epoch::new(2);
     let read = site.ask(2, 5, Ask::Get);
     site.settle();
     assert_eq!(heard(&site, read), number(1));
@@ -232,7 +235,7 @@ fn a_retry_after_a_failover_is_not_executed_twice() {
     let mut site = pair();
     let id = |number| RequestId { client: 9, number };
     let seen = site.core(1).position(slot()).unwrap().version;
-    site.ask_as(1, 5, Ask::Incr, (id(1), 0, None));
+    site.ask_as(1, 5, Ask::Incr, (id(1), 1, None));
     site.deliver(1, 2);
     for peer in [2, 3] {
         site.cut(1, peer);
@@ -301,6 +304,7 @@ fn a_slot_that_was_given_up_begins_empty_also_where_there_are_remains() {
     let asked = site.ask(2, 5, Ask::Incr);
     assert_eq!(heard(&site, asked), number(1));
     assert!(site.core(2).position(slot()).unwrap().version > before.version);
+    site.epoch = Epoch::new(1);
     let waiting = site.ask(1, 5, Ask::Incr);
     site.adopt(1, &topology_born((9, 9), 9, 2, &[]));
     assert_eq!(heard(&site, waiting), moved(2));

@@ -34,7 +34,7 @@ impl Segments {
         let room = self.open_place(queue).map_or(0, |(_, _, room)| room);
         let starts_in_active = is_start(room, header);
         let rest = if starts_in_active { len.saturating_sub(room) } else { len };
-        let usual = geometry.new_segment_len(self.small.bytes + self.main.bytes);
+        let usual = geometry.new_segment_len(self.bytes());
         let new_len = if rest == 0 { 0 } else { usual.max(rest.next_power_of_two()) };
         let extents_bytes = header.extents.bytes as usize;
         let extent_len = geometry.extent_len(extents_bytes);

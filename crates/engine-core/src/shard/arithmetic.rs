@@ -74,8 +74,7 @@ impl Shard {
             header.cas = self.store(call, &new, Some(old))?;
             return Ok(header);
         }
-        let version = self.advance(old.slot);
-        header.cas = op.cas_override.unwrap_or(version);
+        header.cas = op.cas_override.unwrap_or(self.versions[old.slot] + 1);
         header.bump(call.now);
         self.write_header(old, &header);
         let padded = old.header.value_len as usize;
@@ -88,6 +87,7 @@ impl Shard {
             value[..digits.len()].copy_from_slice(digits);
             self.segments.write_value((old.segment, old.offset), &header, &value);
         }
+        self.advance_item(old.slot, (old.segment, old.offset));
         Ok(header)
     }
 

@@ -39,14 +39,14 @@ impl Shard {
 
     /// Marks an item stale and gives its token back, so that the next mg wins it.
     fn invalidate(&mut self, old: &Spot, op: &Delete) {
-        let version = self.advance(old.slot);
         let mut header = old.header;
-        header.cas = op.cas_override.unwrap_or(version);
+        header.cas = op.cas_override.unwrap_or(self.versions[old.slot] + 1);
         header.set(mark::STALE);
         header.clear(mark::TOKEN_SENT);
         if let Some(expiry) = op.touch {
             header.set_expiry(expiry);
         }
         self.write_header(old, &header);
+        self.advance_item(old.slot, (old.segment, old.offset));
     }
 }

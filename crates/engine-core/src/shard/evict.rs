@@ -7,6 +7,10 @@
 //! one access less. Items move by copying them to the active segment of the main queue; what does
 //! not fit there slides to the start of its own segment, which then becomes the active one. So
 //! moving needs no memory and cannot fail. Extents stay where they are.
+//!
+//! Items of slots that are held as copies have a queue of their own, from which nothing goes. They
+//! get there when they are stored or when their segment is emptied; items that are no copies any
+//! more get to the main queue likewise.
 
 use super::{Env, Removal, Shard, Spot};
 use crate::geometry::Home;
@@ -35,7 +39,7 @@ pub(crate) enum Pressure {
 }
 
 /// What becomes of a live item of a segment that is emptied.
-enum Fate {
+pub(super) enum Fate {
     Goes(Removal),
     /// Stays, in this queue.
     Stays(Queue),
@@ -47,9 +51,13 @@ struct Emptying {
     data: Box<[u8]>,
     /// Bytes in use; a record that crosses the segment's end ends here.
     used: usize,
+    /// The queue that it goes to if something stays in it.
+    queue: Queue,
     /// What is before here stays in this segment.
     kept_len: usize,
     kept_items: u32,
+    /// One of these is the node's own.
+    has_own: bool,
     scan_at: u32,
 }
 
@@ -58,7 +66,7 @@ impl Shard {
     /// dead, then what S3-FIFO would evict. `false` when the shard has nothing.
     ///
     /// Walks at most a few segments. It frees memory or makes room in an active segment; calling
-    /// it again and again ends with an empty shard.
+    /// it again and again ends with an empty shard, or one that has items of copies only.
     pub(crate) fn evict_step(&mut self, env: &Env, now: Now, pressure: Pressure) -> bool {
         let before = self.charged;
         if self.next_scan <= now.unix_secs() {
@@ -70,9 +78,10 @@ impl Shard {
         if self.compact_step(env, now).is_some() {
             return true;
         }
-        let Some(id) = self.victim() else { return false };
+        let has_sorted = self.sort_step(env, now);
+        let Some(id) = self.victim() else { return has_sorted };
         let queue = self.segments.at(id).queue();
-        self.empty(env, id, now, |header| fate(queue, header, pressure));
+        self.empty(env, id, now, |_, header| fate(queue, header, pressure));
         self.grow_ghost(env);
         true
     }
@@ -100,19 +109,37 @@ impl Shard {
     pub(super) fn compact_step(&mut self, env: &Env, now: Now) -> Option<u64> {
         let id = self.sparse_segment(env)?;
         let (queue, used) = (self.segments.at(id).queue(), self.segments.at(id).used);
-        self.empty(env, id, now, |_| Fate::Stays(queue));
+        self.empty(env, id, now, |_, _| Fate::Stays(queue));
         Some(u64::from(used))
+    }
+
+    /// Moves what is no copy any more out of one segment of copies; `false` when there is none.
+    pub(super) fn sort_step(&mut self, env: &Env, now: Now) -> bool {
+        self.settle_promoted();
+        let mixed = self.segments.oldest_mixed();
+        if let Some(id) = mixed {
+            self.empty(env, id, now, |_, _| Fate::Stays(Queue::Main));
+        }
+        mixed.is_some()
     }
 
     /// The segment that S3-FIFO empties next.
     fn victim(&self) -> Option<SegmentId> {
+        if !self.has_own() {
+            return None;
+        }
+        let [first, second] = self.victim_queues();
+        self.segments.oldest(first).or_else(|| self.segments.oldest(second))
+    }
+
+    /// The queues that S3-FIFO evicts from, that whose turn it is first.
+    pub(super) fn victim_queues(&self) -> [Queue; 2] {
         let small = self.segments.queue_bytes(Queue::Small);
         let all = small + self.segments.queue_bytes(Queue::Main);
-        let (first, second) = match small * SMALL_DIVISOR > all {
-            true => (Queue::Small, Queue::Main),
-            false => (Queue::Main, Queue::Small),
-        };
-        self.segments.oldest(first).or_else(|| self.segments.oldest(second))
+        match small * SMALL_DIVISOR > all {
+            true => [Queue::Small, Queue::Main],
+            false => [Queue::Main, Queue::Small],
+        }
     }
 
     /// The segment with the most dead bytes, where dead bytes are worth collecting.
@@ -127,55 +154,62 @@ impl Shard {
         sparse.max_by_key(|(_, segment)| segment.dead()).map(|(id, _)| id)
     }
 
-    /// Decides over every live item of a segment; frees the segment if none stays in it.
-    fn empty(
+    /// Decides over every live item of a segment by its slot and header; frees the segment if none
+    /// stays in it. Items of copies stay anyhow.
+    pub(super) fn empty(
         &mut self,
         env: &Env,
         id: SegmentId,
         now: Now,
-        mut decide: impl FnMut(&mut Header) -> Fate,
+        mut decide: impl FnMut(usize, &mut Header) -> Fate,
     ) {
         self.segments.seal(id);
         let segment = self.segments.at_mut(id);
         let (used, kept_len) = (segment.used as usize, segment.head_len as usize);
         let mut offset = segment.records_at as usize;
         // The rest of a record that starts elsewhere stays; it goes when that does.
-        let mut last_queue = if kept_len > 0 { Queue::Main } else { segment.queue() };
+        let queue = match segment.queue() {
+            Queue::Small if kept_len > 0 => Queue::Main,
+            queue => queue,
+        };
         let data = core::mem::take(&mut segment.data);
-        let (kept_items, scan_at) = (0, u32::MAX);
-        let mut emptying = Emptying { id, data, used, kept_len, kept_items, scan_at };
+        let mut emptying = Emptying {
+            id,
+            data,
+            used,
+            queue,
+            kept_len,
+            kept_items: 0,
+            has_own: false,
+            scan_at: u32::MAX,
+        };
         while offset < used {
             let bytes = &emptying.data[offset..];
             let mut header = Header::read(bytes);
             let len = header.record_len();
             if !header.has(mark::DEAD) {
-                let fate = match header.is_expired(now) {
-                    true => Fate::Goes(Removal::ExpiredInBackground),
-                    false => decide(&mut header),
+                let spot = self.spot(env, (&emptying, offset), &header);
+                let fate = match (self.roles.is_copy(spot.slot), header.is_expired(now)) {
+                    (true, _) => Fate::Stays(Queue::Copies),
+                    (false, true) => Fate::Goes(Removal::ExpiredInBackground),
+                    (false, false) => decide(spot.slot, &mut header),
                 };
+                let spot = Spot { header, ..spot };
                 match fate {
-                    Fate::Goes(why) => self.drop_item(env, (&emptying, offset), &header, why),
-                    Fate::Stays(queue) => {
-                        last_queue = queue;
-                        self.keep_item(env, (&mut emptying, offset), &header, queue);
-                    }
+                    Fate::Goes(why) => self.drop_item(env, &emptying, &spot, why),
+                    Fate::Stays(queue) => self.keep_item(env, &mut emptying, &spot, queue),
                 }
             }
             offset += len;
         }
-        self.finish(env, emptying, last_queue);
+        self.finish(env, emptying);
     }
 
     /// An item of the segment goes.
-    fn drop_item(
-        &mut self,
-        env: &Env,
-        (from, offset): (&Emptying, usize),
-        header: &Header,
-        why: Removal,
-    ) {
-        let spot = self.spot(env, (from, offset), header);
-        self.advance(spot.slot);
+    fn drop_item(&mut self, env: &Env, from: &Emptying, spot: &Spot, why: Removal) {
+        let Spot { offset, header, .. } = spot;
+        let key = header.key(&from.data[*offset..]);
+        self.advance_removed_key(spot.slot, key);
         self.tables[spot.table].remove(spot.position);
         self.shrink_table(env, spot.table);
         self.counts.removed(header, why);
@@ -185,22 +219,19 @@ impl Shard {
             self.kill_rest(env, from.id);
         }
         if why == Removal::Evicted && self.segments.at(from.id).queue() == Queue::Small {
-            self.ghost.insert(env.seed.hash(header.key(&from.data[offset..])));
+            self.ghost.insert(env.seed.hash(key));
         }
     }
 
     /// An item of the segment moves to the active segment of a queue, or to the segment's start.
-    fn keep_item(
-        &mut self,
-        env: &Env,
-        (from, offset): (&mut Emptying, usize),
-        header: &Header,
-        queue: Queue,
-    ) {
-        let spot = self.spot(env, (from, offset), header);
-        header.write(&mut from.data[offset..]);
+    fn keep_item(&mut self, env: &Env, from: &mut Emptying, spot: &Spot, queue: Queue) {
+        let header = &spot.header;
+        // Only an item of a copy may lie among those of copies.
+        let is_copy = self.roles.is_copy(spot.slot);
+        let queue = if queue == Queue::Copies && !is_copy { Queue::Main } else { queue };
+        header.write(&mut from.data[spot.offset..]);
         self.segments.move_extents((self.segments.at(from.id).queue(), queue), header);
-        let (offset, is_whole) = self.gather(env, (from, offset), header);
+        let (offset, is_whole) = self.gather(env, (from, spot.offset), header);
         let len = header.record_len();
         let loc = match self.segments.open_place(queue) {
             Some((to, at, room)) if is_whole && room >= len => {
@@ -214,6 +245,7 @@ impl Shard {
                 target.copy_from_slice(&from.data[offset..][..room]);
                 from.data.copy_within(offset + room..offset + len, 0);
                 from.kept_len = len - room;
+                from.queue = queue;
                 self.segments.append_part(to, header, (from.id, len - room));
                 env.geometry.loc(to, at)
             }
@@ -225,6 +257,10 @@ impl Shard {
                 }
                 from.kept_len += part;
                 from.kept_items += 1;
+                if !is_copy || !from.has_own {
+                    from.queue = queue;
+                }
+                from.has_own |= !is_copy;
                 if header.exptime != 0 {
                     from.scan_at = from.scan_at.min(header.exptime);
                 }
@@ -281,8 +317,8 @@ impl Shard {
     }
 
     /// Puts what is left of the segment back.
-    fn finish(&mut self, env: &Env, from: Emptying, queue: Queue) {
-        let Emptying { id, data, kept_len, kept_items, scan_at, .. } = from;
+    fn finish(&mut self, env: &Env, from: Emptying) {
+        let Emptying { id, data, queue, kept_len, kept_items, scan_at, .. } = from;
         self.segments.at_mut(id).data = data;
         self.segments.compacted(id, kept_items, kept_len, scan_at);
         if self.segments.at(id).is_unused() {
@@ -309,17 +345,17 @@ impl Shard {
 }
 
 /// S3-FIFO's decision over an item at the head of its queue.
-fn fate(queue: Queue, header: &mut Header, pressure: Pressure) -> Fate {
+pub(super) fn fate(queue: Queue, header: &mut Header, pressure: Pressure) -> Fate {
     let is_kept = match queue {
         Queue::Small => header.frequency >= PROMOTION_FREQUENCY,
-        Queue::Main => header.frequency > 0,
+        Queue::Main | Queue::Copies => header.frequency > 0,
     };
     if !is_kept || pressure == Pressure::Hard {
         return Fate::Goes(Removal::Evicted);
     }
     header.frequency = match queue {
         Queue::Small => 0,
-        Queue::Main => header.frequency - 1,
+        Queue::Main | Queue::Copies => header.frequency - 1,
     };
     Fate::Stays(Queue::Main)
 }
@@ -331,7 +367,7 @@ impl Shard {
         for from in [Queue::Main, Queue::Small] {
             if let Some(id) = self.segments.oldest(from) {
                 let to = if id.number() % 2 == 0 { Queue::Main } else { from };
-                self.empty(env, id, now, |_| Fate::Stays(to));
+                self.empty(env, id, now, |_, _| Fate::Stays(to));
             }
         }
     }

@@ -27,6 +27,7 @@ impl Shard {
         if self.next_scan > now.unix_secs() {
             return None;
         }
+        self.settle_promoted();
         let last = self.segments.last_number();
         for _ in 0..last {
             self.scan_number = if self.scan_number >= last { 1 } else { self.scan_number + 1 };
@@ -43,7 +44,7 @@ impl Shard {
         None
     }
 
-    /// Removes the expired items of a segment, and says when to look again.
+    /// Removes the expired items of a segment but those of copies, and says when to look again.
     fn expire_segment(&mut self, env: &Env, id: SegmentId, now: Now) {
         let used = self.segments.at(id).used as usize;
         let mut ends = Ends::default();
@@ -51,8 +52,10 @@ impl Shard {
         while offset < used {
             let bytes = &self.segments.at(id).data[offset..];
             let header = Header::read(bytes);
-            let is_live = !header.has(mark::DEAD);
-            if is_live && header.is_expired(now) {
+            let is_live = !header.has(mark::DEAD) && header.exptime != 0;
+            if is_live && self.is_of_copy(env, &header, bytes) {
+                // Its primary says when it goes.
+            } else if is_live && header.is_expired(now) {
                 let spot = self.spot_of(env, (id, offset), &header, bytes);
                 self.remove(env, &spot, Removal::ExpiredInBackground);
                 if self.segments.at(id).items == 0 {
@@ -60,7 +63,7 @@ impl Shard {
                     self.segments.at_mut(id).scan_at = u32::MAX;
                     return;
                 }
-            } else if is_live && header.exptime != 0 {
+            } else if is_live {
                 ends.add(header.exptime - now.unix_secs(), header.record_len());
             }
             offset += header.record_len();

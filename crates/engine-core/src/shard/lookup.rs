@@ -50,6 +50,11 @@ impl Shard {
         if op.takes_token {
             is_won |= header.has(mark::STALE) && !header.has(mark::TOKEN_SENT);
         }
+        let mut is_mutation = is_won || op.touch.is_some();
+        if is_mutation && self.roles.is_copy(spot.slot) {
+            // Its primary decides over expiry and tokens.
+            (header.exptime, is_won, is_mutation) = (before.exptime, false, false);
+        }
         if is_won {
             header.set(mark::TOKEN_SENT);
         }
@@ -58,8 +63,8 @@ impl Shard {
             header.bump(now);
         }
         self.write_header(&spot, &header);
-        if is_won || op.touch.is_some() {
-            self.advance(spot.slot);
+        if is_mutation {
+            self.advance_looked_up(&spot);
         }
         Some(Hit {
             item: self.view(spot.segment, spot.offset, &header, now),

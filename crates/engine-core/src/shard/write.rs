@@ -1,5 +1,6 @@
 use super::{Call, Shard, Spot};
 use crate::budget::NoRoom;
+use crate::geometry::Home;
 use crate::item::{Extents, Header, mark};
 use crate::segment::{Queue, SegmentId};
 
@@ -14,6 +15,15 @@ pub(super) struct NewItem<'a> {
     pub(super) marks: u8,
     /// CAS unique; `None` for the slot's version.
     pub(super) cas: Option<u64>,
+}
+
+/// Where an item was stored.
+pub(super) struct Written {
+    /// The slot's place in the shard.
+    pub(super) slot: usize,
+    pub(super) place: (SegmentId, usize),
+    /// CAS unique.
+    pub(super) cas: u64,
 }
 
 impl<'a> NewItem<'a> {
@@ -61,6 +71,19 @@ impl Shard {
         new: &NewItem<'_>,
         old: Option<&Spot>,
     ) -> Result<u64, NoRoom> {
+        let written = self.write(call, new, old)?;
+        self.advance_item(written.slot, written.place);
+        Ok(written.cas)
+    }
+
+    /// Stores an item without counting a mutation. Changes nothing when it fails.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        call: &mut Call<'_>,
+        new: &NewItem<'_>,
+        old: Option<&Spot>,
+    ) -> Result<Written, NoRoom> {
         let mut header = new.header(call, old);
         let home = call.env.geometry.home(call.key.hash());
         header.cas = new.cas.unwrap_or(self.versions[home.slot] + 1);
@@ -70,9 +93,10 @@ impl Shard {
         {
             header.extents = old.header.extents;
             self.overwrite(old, &header, new);
-            return Ok(header.cas);
+            let place = (old.segment, old.offset);
+            return Ok(Written { slot: home.slot, place, cas: header.cas });
         }
-        let (segment, offset) = self.place(call, home.table, &mut header, old)?;
+        let (segment, offset) = self.place(call, home, &mut header, old)?;
         let bytes = &mut self.segments.at_mut(segment).data[offset..];
         header.write(bytes);
         if header.has(mark::CLIENT_FLAGS) {
@@ -96,8 +120,7 @@ impl Shard {
         }
         self.counts.bytes += header.item_len();
         self.counts.total_items += 1;
-        self.advance(home.slot);
-        Ok(header.cas)
+        Ok(Written { slot: home.slot, place: (segment, offset), cas: header.cas })
     }
 
     /// Stores an item of the same length in the same bytes.
@@ -112,21 +135,22 @@ impl Shard {
         self.segments.write_value((old.segment, old.offset), header, new.value);
         self.counts.replaced += 1;
         self.counts.total_items += 1;
-        self.advance(old.slot);
     }
 
     /// Makes room for an item in a queue, and in the table where there is no `old`.
     fn place(
         &mut self,
         call: &mut Call<'_>,
-        table: usize,
+        Home { slot, table, .. }: Home,
         header: &mut Header,
         old: Option<&Spot>,
     ) -> Result<(SegmentId, usize), NoRoom> {
         // What takes the place of an item goes to the same queue, and what was evicted a short
         // while ago to the main queue.
-        let queue = match old {
-            Some(old) => self.segments.at(old.segment).queue(),
+        let queue = match old.map(|old| self.segments.at(old.segment).queue()) {
+            _ if self.roles.is_copy(slot) => Queue::Copies,
+            Some(Queue::Copies) => Queue::Main,
+            Some(queue) => queue,
             None if self.ghost.contains(call.key.hash()) => Queue::Main,
             None => Queue::Small,
         };

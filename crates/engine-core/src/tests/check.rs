@@ -2,7 +2,7 @@
 
 use crate::index::Tag;
 use crate::item::{Header, mark};
-use crate::segment::{self, Queue, SegmentId};
+use crate::segment::{self, Queue, Segment, SegmentId};
 use crate::shard::{Env, Shard};
 use crate::store::Store;
 use crate::time::Now;
@@ -14,11 +14,12 @@ impl Store {
         let mut charged = 0;
         self.each_shard(|env, shard| {
             shard.check(env);
-            charged += shard.charged();
+            charged += shard.charged;
         });
         let stats = self.stats();
         assert_eq!(stats.memory_used, self.fixed_bytes() + charged, "bytes used");
         let gone = stats.replaced + stats.deleted + stats.evicted + stats.expired + stats.flushed;
+        let gone = gone + stats.removed_by_primary;
         assert_eq!(stats.items + gone, stats.total_items, "items come and go: {stats:?}");
         assert_eq!(stats.expired, stats.expired_on_lookup + stats.expired_in_background);
     }
@@ -54,6 +55,7 @@ impl Shard {
         let (mut segments, mut bytes, mut dead) = (0, 0, 0);
         let (mut heads, mut extents) = (HashSet::new(), HashSet::new());
         let (mut extent_bytes, mut extents_len) = (0, 0);
+        let mut copies = (0, 0);
         for (id, segment) in self.segments.iter() {
             let mut live = segment.head_len as usize;
             let (mut items, mut offset) = (0, segment.records_at as usize);
@@ -66,8 +68,13 @@ impl Shard {
                     bytes += header.item_len();
                     let loc = env.geometry.loc(id, offset);
                     assert!(indexed.contains(&loc.bits()), "a live item is in the index");
-                    let is_soon = header.exptime != 0 && header.exptime < u32::MAX / 2;
-                    assert!(!is_soon || segment.scan_at < u32::MAX, "what expires is looked for");
+                    let is_copy = self.is_of_copy(env, &header, &segment.data[offset..]);
+                    copies.0 += u64::from(is_copy);
+                    copies.1 += if is_copy { header.item_len() } else { 0 };
+                    assert!(is_copy || self.may_be_own(segment), "it is found to be evicted");
+                    let is_soon = !is_copy && header.exptime != 0 && header.exptime < u32::MAX / 2;
+                    let is_due = segment.scan_at < u32::MAX || self.roles.has_promoted;
+                    assert!(!is_soon || is_due, "what expires is looked for");
                     if first_len < header.record_len() {
                         let next = self.segments.next_part(id).expect("its rest is somewhere");
                         let rest = header.record_len() - first_len;
@@ -93,14 +100,20 @@ impl Shard {
         for (id, segment) in self.segments.iter() {
             assert_eq!(segment.head_len > 0, heads.contains(&id.number()), "a head has an owner");
         }
+        assert_eq!(copies, (self.roles.copy_items, self.roles.copy_bytes), "of copies");
         assert_eq!(bytes, self.counts.bytes, "bytes of items");
         assert_eq!(dead, self.segments.dead, "bytes of dead items");
-        let both = [Queue::Small, Queue::Main];
-        let queued: u64 = both.iter().map(|queue| self.segments.check(*queue)).sum();
+        let queues = [Queue::Small, Queue::Main, Queue::Copies];
+        let queued: u64 = queues.iter().map(|queue| self.segments.check(*queue)).sum();
         assert_eq!(queued, segments, "every segment is in a queue");
         segments += extent_bytes;
-        let charged: u64 = both.iter().map(|queue| self.segments.queue_bytes(*queue)).sum();
+        let charged: u64 = queues.iter().map(|queue| self.segments.queue_bytes(*queue)).sum();
         assert_eq!(charged, segments, "bytes of the queues");
         assert_eq!(self.charged, tables + segments + self.ghost.charge(), "bytes charged");
+    }
+
+    /// Whether eviction looks for items that are no copies in this segment.
+    fn may_be_own(&self, segment: &Segment) -> bool {
+        segment.queue() != Queue::Copies || segment.is_mixed || self.roles.has_promoted
     }
 }

@@ -4,10 +4,10 @@
 //! proptest prints the failing sequence and keeps its seed under `proptest-regressions`.
 
 mod reference;
-mod strategy;
+pub(super) mod strategy;
 
 use super::SEED;
-use crate::{Found, Key, SlotCursor, Store, StoreConfig};
+use crate::{Found, Key, Now, SlotCursor, Store, StoreConfig};
 use memtide_topology::SlotId;
 use proptest::prelude::*;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -49,7 +49,7 @@ impl StateMachineTest for Machine {
     }
 
     fn apply(store: Store, reference: &Reference, op: Op) -> Store {
-        let seen = run(&store, reference, &op);
+        let seen = run(&store, reference.now(), &op);
         assert_eq!(seen, reference.seen, "{op:?}");
         store
     }
@@ -65,9 +65,8 @@ impl StateMachineTest for Machine {
     }
 }
 
-/// Runs an operation on the store, as the reference says it saw it.
-fn run(store: &Store, reference: &Reference, op: &Op) -> Seen {
-    let now = reference.now();
+/// Runs an operation on the store; says what a caller sees of it.
+pub(super) fn run(store: &Store, now: Now, op: &Op) -> Seen {
     let key_of = |key: &'static [u8]| Key::new(key, SEED.hash(key)).unwrap();
     match op {
         Op::Lookup(key, lookup) => store.lookup(key_of(key), lookup, now, |found| match found {
@@ -100,7 +99,7 @@ fn run(store: &Store, reference: &Reference, op: &Op) -> Seen {
             store.drop_slot(SlotId::of(SEED.hash(key)));
             Seen::Nothing
         }
-        Op::List(key, items_max) => Seen::List(list(store, reference, key, *items_max)),
+        Op::List(key, items_max) => Seen::List(list(store, now, key, *items_max)),
         Op::Move(steps) => {
             store.expire_all(now);
             (0..*steps).for_each(|_| store.move_items(now));
@@ -110,17 +109,12 @@ fn run(store: &Store, reference: &Reference, op: &Op) -> Seen {
 }
 
 /// Key, value and CAS unique of all items of the key's slot, in order.
-fn list(
-    store: &Store,
-    reference: &Reference,
-    key: &[u8],
-    items_max: usize,
-) -> Vec<(Vec<u8>, Vec<u8>, u64)> {
+fn list(store: &Store, now: Now, key: &[u8], items_max: usize) -> Vec<(Vec<u8>, Vec<u8>, u64)> {
     let mut items = vec![];
     let mut cursor = Some(SlotCursor::start(SlotId::of(SEED.hash(key))));
     while let Some(from) = cursor {
         let before = items.len();
-        cursor = store.slot_items(from, items_max, reference.now(), |item| {
+        cursor = store.slot_items(from, items_max, now, |item| {
             items.push((item.key.to_vec(), item.value.contiguous().into_owned(), item.cas));
         });
         assert!(cursor.is_none() || items.len() >= before, "a listing goes on");

@@ -103,10 +103,32 @@ fn the_next_timeout_is_the_earliest_deadline() {
 #[test]
 fn time_that_runs_backwards_changes_nothing() {
     let mut rig = Rig::new(settings(), &[A]);
+    let deadline = rig.now + settings().patience;
     rig.write("w1");
     rig.now -= Duration::from_secs(50);
     rig.write("w2");
-    rig.now += Duration::from_secs(50);
-    assert_eq!(rig.wait(4_999), "");
-    assert_eq!(rig.wait(1), "w1=unknown w2=unknown");
+    rig.done(A, "w1");
+    assert_eq!(rig.router.next_timeout(), Some(deadline));
+}
+
+#[test]
+fn the_end_of_one_request_lets_none_be_sent_that_ends_with_it() {
+    let mut rig = Rig::new(settings(), &[A, B]);
+    rig.write("w1");
+    rig.write("w2");
+    assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2?");
+    assert_eq!(rig.answer(B, "w1", moved(3, Some(A))), "want", "A owes an answer for w1");
+    assert_eq!(rig.wait(5_000), "w1=unknown w2=unknown");
+}
+
+#[test]
+fn what_has_ended_makes_room_in_its_slot() {
+    let mut rig = Rig::new(Settings { queued_per_slot_max: 2, ..settings() }, &[]);
+    rig.write("w1");
+    rig.wait(1_000);
+    rig.write("w2");
+    assert_eq!(rig.write("w3"), "w3=overloaded");
+    assert_eq!(rig.wait(4_000), "w1=no-copy");
+    assert_eq!(rig.write("w4"), "");
+    assert_eq!(rig.up(A), "w2>A/1 w4>A/1");
 }

@@ -1,6 +1,6 @@
 //! Where requests go when slots move, and links come and go.
 
-use memtide_routing::Settings;
+use memtide_routing::{Kind, Settings};
 use memtide_topology::Epoch;
 
 use crate::rig::{A, B, C, Rig, X, Y, moved, settings, topology};
@@ -16,6 +16,15 @@ fn a_request_goes_to_the_primary_with_its_epoch_and_ends_once() {
 }
 
 #[test]
+fn an_answer_of_a_node_that_was_not_asked_is_none() {
+    let mut rig = Rig::new(settings(), &[A, B]);
+    rig.write("w");
+    assert_eq!(rig.done(B, "w"), "");
+    assert_eq!(rig.answer(B, "w", moved(2, Some(B))), "");
+    assert_eq!(rig.done(A, "w"), "w=ok");
+}
+
+#[test]
 fn a_newer_hint_is_used_at_once_and_kept_for_later_requests() {
     let mut rig = Rig::new(settings(), &[A, B]);
     rig.write("w");
@@ -23,7 +32,7 @@ fn a_newer_hint_is_used_at_once_and_kept_for_later_requests() {
     assert_eq!(rig.last("w").epoch, Epoch::new(2));
     assert_eq!(rig.done(B, "w"), "w=ok");
     assert_eq!(rig.read("r"), "r>B/2");
-    assert_eq!(rig.submit(memtide_routing::Kind::Read, Y, "y"), "y>A/1", "only that slot");
+    assert_eq!(rig.submit(Kind::Read, Y, "y"), "y>A/1", "only that slot");
 }
 
 #[test]
@@ -89,6 +98,15 @@ fn requests_of_a_lost_link_are_sent_again_as_retries() {
 }
 
 #[test]
+fn what_was_to_be_sent_over_a_lost_link_is_not_sent_over_the_next() {
+    let mut rig = Rig::new(settings(), &[A]);
+    rig.submit_unpolled(Kind::Mutation, X, "w");
+    rig.router.link_down(rig.now, A);
+    assert_eq!(rig.up(A), "");
+    assert_eq!(rig.wait(1), "w>A/2?");
+}
+
+#[test]
 fn a_link_that_comes_up_again_is_another_one() {
     let mut rig = Rig::new(settings(), &[A]);
     rig.write("w");
@@ -123,8 +141,8 @@ fn an_old_primary_that_is_silent_is_not_waited_for_longer_than_the_grace() {
     rig.adopt(topology(2, &[(X, 2, Some(B), &[])]));
     assert_eq!(rig.wait(199), "");
     assert_eq!(rig.wait(1), "w1>B/2?");
-    assert_eq!(rig.done(A, "w1"), "w1=ok", "it was executed there, so B has it, too");
-    assert_eq!(rig.done(B, "w1"), "");
+    assert_eq!(rig.done(A, "w1"), "", "if it was executed there, B has it, too");
+    assert_eq!(rig.done(B, "w1"), "w1=ok");
 }
 
 #[test]

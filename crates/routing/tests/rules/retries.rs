@@ -3,11 +3,7 @@
 use memtide_routing::{Kind, Settings};
 use memtide_topology::Answer;
 
-use crate::rig::{A, B, Rig, X, moved, settings, topology};
-
-fn with_proof() -> Settings {
-    Settings { moved_is_proof: true, ..settings() }
-}
+use crate::rig::{A, B, Rig, X, moved, refused, settings, topology};
 
 #[test]
 fn a_mutation_keeps_its_id_and_what_was_seen_before_its_first_try() {
@@ -50,32 +46,32 @@ fn an_older_version_does_not_lower_what_was_seen() {
 /// in its round is a retry.
 #[test]
 fn a_proven_refusal_makes_no_retry() {
-    let mut rig = Rig::new(with_proof(), &[A, B]);
+    let mut rig = Rig::new(settings(), &[A, B]);
     rig.write("w1");
     rig.write("w2");
     rig.write("w3");
-    assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2 w3>B/2");
+    assert_eq!(rig.answer(A, "w2", refused(2, Some(B))), "want w1>B/2? w2>B/2 w3>B/2");
 }
 
 #[test]
 fn after_a_lost_try_a_proven_refusal_of_another_does_not_help() {
-    let mut rig = Rig::new(with_proof(), &[A]);
+    let mut rig = Rig::new(settings(), &[A]);
     rig.write("w1");
     rig.down(A);
     rig.up(A);
     assert_eq!(rig.wait(1), "w1>A/2?");
-    assert_eq!(rig.answer(A, "w1", moved(1, Some(A))), "");
+    assert_eq!(rig.answer(A, "w1", refused(1, Some(A))), "");
     assert_eq!(rig.wait(2), "w1>A/3?");
 }
 
 #[test]
 fn a_late_proof_makes_the_next_try_none() {
-    let mut rig = Rig::new(with_proof(), &[A, B]);
+    let mut rig = Rig::new(settings(), &[A, B]);
     rig.write("w1");
     rig.write("w2");
-    assert_eq!(rig.answer(A, "w2", moved(2, Some(B))), "want w1>B/2? w2>B/2");
-    rig.answer(A, "w1", moved(2, Some(B)));
-    assert_eq!(rig.answer(B, "w2", moved(3, Some(A))), "want w1>A/3? w2>A/3");
+    assert_eq!(rig.answer(A, "w2", refused(2, Some(B))), "want w1>B/2? w2>B/2");
+    rig.answer(A, "w1", refused(2, Some(B)));
+    assert_eq!(rig.answer(B, "w2", refused(3, Some(A))), "want w1>A/3? w2>A/3");
 }
 
 #[test]
@@ -89,7 +85,11 @@ fn the_end_at_the_deadline_says_what_is_known() {
         assert_eq!(rig.router.outstanding(), 0, "{what}");
     }
     let write = |rig: &mut Rig| drop(rig.write("w"));
-    let refused = |rig: &mut Rig| {
+    let sure = |rig: &mut Rig| {
+        rig.write("w");
+        rig.answer(A, "w", refused(1, Some(A)));
+    };
+    let given_up = |rig: &mut Rig| {
         rig.write("w");
         rig.answer(A, "w", moved(1, Some(A)));
     };
@@ -100,9 +100,9 @@ fn the_end_at_the_deadline_says_what_is_known() {
     let lost = |rig: &mut Rig| drop((rig.write("w"), rig.down(A)));
     let unconnected = |rig: &mut Rig| drop((rig.down(A), rig.write("w")));
     check("a mutation was sent", settings(), write, "w=unknown");
-    check("a mutation was refused", settings(), refused, "w=unknown");
-    check("it was surely refused", with_proof(), refused, "w=deadline");
-    check("its link was lost", with_proof(), lost, "w=unknown");
+    check("a mutation was given up", settings(), given_up, "w=unknown");
+    check("a mutation was refused", settings(), sure, "w=deadline");
+    check("its link was lost", settings(), lost, "w=unknown");
     check("there was no primary", settings(), orphaned, "w=no-copy");
     check("it was not connected", settings(), unconnected, "w=no-copy");
     check("a read was sent", settings(), |rig| drop(rig.read("r")), "r=deadline");

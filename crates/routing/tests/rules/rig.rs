@@ -52,7 +52,12 @@ pub fn topology(epoch: u64, slots: &[(u16, u64, Option<NodeId>, &[NodeId])]) -> 
 
 /// What a node that refuses says: its slot's epoch, and the primary it knows.
 pub fn moved(epoch: u64, primary: Option<NodeId>) -> Answer<&'static str> {
-    Answer::Moved { epoch: Epoch::new(epoch), primary }
+    Answer::Moved { epoch: Epoch::new(epoch), primary, may_be_done: true }
+}
+
+/// The same of one that has not executed it.
+pub fn refused(epoch: u64, primary: Option<NodeId>) -> Answer<&'static str> {
+    Answer::Moved { epoch: Epoch::new(epoch), primary, may_be_done: false }
 }
 
 impl Rig {
@@ -70,9 +75,13 @@ impl Rig {
     }
 
     pub fn submit(&mut self, kind: Kind, slot: u16, command: &'static str) -> String {
+        self.submit_unpolled(kind, slot, command);
+        self.log()
+    }
+
+    pub fn submit_unpolled(&mut self, kind: Kind, slot: u16, command: &'static str) {
         let (ticket, slot) = (self.name(command), SlotId::new(slot).unwrap());
         self.router.submit(self.now, Submission { ticket, slot, kind, command });
-        self.log()
     }
 
     pub fn write(&mut self, command: &'static str) -> String {

@@ -12,22 +12,22 @@ use world::World;
 
 const SEEDS: u64 = 100;
 
-/// Nodes that answer `Moved` also for what they executed and could not commit.
+/// Nodes that say of what they executed and could not commit that it may be done.
 #[test]
 fn every_ticket_ends_once_in_order_and_nothing_is_executed_twice() {
     run(false);
 }
 
-/// Nodes that answer `Moved` only for what they have not executed, and nothing for the rest.
+/// Nodes that say nothing of it.
 #[test]
-fn the_same_holds_where_a_refusal_is_a_proof() {
+fn the_same_holds_where_nodes_are_silent_of_what_they_give_up() {
     run(true);
 }
 
-fn run(is_proof: bool) {
+fn run(is_silent: bool) {
     let (mut ok, mut refused) = (0, 0);
     for seed in 0..SEEDS {
-        let run = || World::new(seed, is_proof).run();
+        let run = || World::new(seed, is_silent).run();
         let tally = catch_unwind(run).unwrap_or_else(|_| panic!("with seed {seed}"));
         (ok, refused) = (ok + tally.0, refused + tally.1);
     }

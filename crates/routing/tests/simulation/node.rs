@@ -88,21 +88,21 @@ impl Part {
         }
     }
 
-    /// Stops serving: what waits is refused, or left without an answer where that would be no
-    /// proof that it was not executed; what is held is refused.
-    pub fn step_down(&mut self, is_proof: bool) -> Vec<(u64, RequestId)> {
+    /// Stops serving: what waits is given up, with an answer or without; what is held is refused.
+    /// Says which may be done.
+    pub fn step_down(&mut self, is_silent: bool) -> Vec<(u64, RequestId, bool)> {
         self.serving = None;
         self.is_cut = false;
         let mut refused = Vec::new();
         for waiting in core::mem::take(&mut self.waiting) {
             self.fence(waiting.link, waiting.round);
-            if !is_proof {
-                refused.push((waiting.link, waiting.id));
+            if !is_silent {
+                refused.push((waiting.link, waiting.id, true));
             }
         }
         for (link, request) in core::mem::take(&mut self.held) {
             self.fence(link, request.round);
-            refused.push((link, request.id));
+            refused.push((link, request.id, false));
         }
         refused
     }
@@ -159,7 +159,7 @@ impl Part {
 
     fn refuse(&mut self, link: u64, request: &Request<Command>) -> Reply {
         self.fence(link, request.round);
-        Reply::Now(Answer::Moved { epoch: self.epoch, primary: self.primary })
+        Reply::Now(Answer::Moved { epoch: self.epoch, primary: self.primary, may_be_done: false })
     }
 
     fn fence(&mut self, link: u64, round: u32) {

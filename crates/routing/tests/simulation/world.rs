@@ -46,7 +46,7 @@ pub struct Node {
 pub struct World {
     pub rng: Xoshiro256PlusPlus,
     pub now: Duration,
-    is_proof: bool,
+    is_silent: bool,
     settings: Settings,
     pub router: Router<Command, Outcome>,
     pub nodes: Vec<Node>,
@@ -65,14 +65,13 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(seed: u64, is_proof: bool) -> Self {
+    pub fn new(seed: u64, is_silent: bool) -> Self {
         let settings = Settings {
             patience: Duration::from_millis(300),
             grace: Duration::from_millis(20),
             pause_max: Duration::from_millis(16),
             outstanding_max: 200,
             queued_per_slot_max: 30,
-            moved_is_proof: is_proof,
             ..Settings::default()
         };
         let node = |_| Node {
@@ -84,7 +83,7 @@ impl World {
         Self {
             rng: Xoshiro256PlusPlus::seed_from_u64(seed),
             now: Duration::ZERO,
-            is_proof,
+            is_silent,
             router: Router::new(seed, settings.clone()),
             settings,
             nodes: (0..NODES).map(node).collect(),
@@ -278,9 +277,10 @@ impl World {
             }
             let part = &mut self.nodes[node].parts[slot];
             (part.epoch, part.primary) = (config.epoch, config.primary);
-            let moved = Answer::Moved { epoch: config.epoch, primary: config.primary };
+            let (epoch, primary) = (config.epoch, config.primary);
             if serving.is_some() || config.primary != Some(id_of(node)) {
-                for (link, id) in part.step_down(self.is_proof) {
+                for (link, id, may_be_done) in part.step_down(self.is_silent) {
+                    let moved = Answer::Moved { epoch, primary, may_be_done };
                     self.answer(node, link, id, moved);
                 }
             }

@@ -59,13 +59,14 @@ impl<'a> Assignment<'a> {
     }
 
     /// Leaves a slot only those of its holders that may stay: first who is about to join, as what it
-    /// replaces is to go; then the least full.
+    /// replaces is to go; then the primary, so that who was handed a slot is not asked to give it back;
+    /// then the least full. Where that makes nodes too full, evening out chooses others of them.
     fn keep(&mut self, at: usize) {
         let mut present = self.slots[at].present.clone();
         present.sort_by_cached_key(|present| {
             let node = present.node;
             let fullness = fullness(self.load_of(node), self.fleet.nodes[node].share);
-            (!present.is_learner, fullness, !present.is_primary, node)
+            (!present.is_learner, !present.is_primary, fullness, node)
         });
         let slot = &mut self.slots[at];
         slot.holders.clear();

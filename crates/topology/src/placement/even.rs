@@ -109,16 +109,21 @@ fn path<S: Shares>(shares: &S, sources: &[usize], is_open: impl Fn(usize) -> boo
     let mut reached: Vec<Option<Move>> = vec![None; shares.nodes()];
     let mut queue: VecDeque<usize> = sources.iter().copied().collect();
     while let Some(from) = queue.pop_front() {
-        for slot in shares.slots(from) {
-            let next = |to: &usize| shares.may_move(slot, from, *to);
-            for to in unseen.extract_if(.., |to| next(to)) {
-                reached[to] = Some(Move { slot, from, to });
-                if is_open(to) {
-                    return back_from(to, &reached);
-                }
-                queue.push_back(to);
+        let mut next = Vec::new();
+        // The emptiest first, so that of those in reach it is the one that needs most.
+        unseen.retain(|&to| {
+            if next.last().is_some_and(|to| is_open(*to)) {
+                return true;
             }
+            let slot = shares.slots(from).find(|slot| shares.may_move(*slot, from, to));
+            reached[to] = slot.map(|slot| Move { slot, from, to });
+            next.extend(slot.map(|_| to));
+            slot.is_none()
+        });
+        if let Some(to) = next.last().filter(|to| is_open(**to)) {
+            return back_from(*to, &reached);
         }
+        queue.extend(next);
     }
     Vec::new()
 }

@@ -45,6 +45,8 @@ pub struct Site {
     links: BTreeMap<(NodeId, NodeId), VecDeque<Message>>,
     pub heard: BTreeMap<Ticket, Heard>,
     pub reports: Vec<Report>,
+    /// Of the slot, as the proxy knows it.
+    pub epoch: Epoch,
     next: u64,
 }
 
@@ -72,6 +74,7 @@ impl Site {
             links: BTreeMap::new(),
             heard: BTreeMap::new(),
             reports: Vec::new(),
+            epoch: Epoch::new(1),
             next: 0,
         };
         for a in 1..=count {
@@ -107,6 +110,7 @@ impl Site {
         let now = self.now;
         self.core(number).adopt(now, Arc::new(topology.clone()));
         self.carry_out(node(number));
+        self.epoch = topology.slot(slot()).epoch;
     }
 
     /// Delivers what is under way from one node to another.
@@ -149,7 +153,7 @@ impl Site {
     pub fn ask(&mut self, number: u64, key: u64, ask: Ask) -> Ticket {
         self.next += 1;
         let id = RequestId { client: 1, number: self.next };
-        self.ask_as(number, key, ask, (id, 0, None))
+        self.ask_as(number, key, ask, (id, 1, None))
     }
 
     /// A request of this id and round; with the version that was seen where it is a retry.
@@ -161,7 +165,7 @@ impl Site {
         (id, round, retry): (RequestId, u32, Option<u64>),
     ) -> Ticket {
         self.next += 1;
-        let epoch = Epoch::ZERO;
+        let epoch = self.epoch;
         let (ticket, is_retry, seen) = (self.next, retry.is_some(), retry.unwrap_or(0));
         let asked = Asked { ticket, link: 1, id, slot: slot(), epoch, round, seen, is_retry };
         self.hand_in(node(number), asked, (key, ask));

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap};
 
 /// What a caller sees of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Seen {
+pub(in crate::tests) enum Seen {
     Nothing,
     /// Everything of the hit as text, and the value.
     Hit(String, Vec<u8>),

@@ -5,11 +5,11 @@ use proptest::option;
 use proptest::prelude::*;
 use std::sync::LazyLock;
 
-pub(super) const START: u32 = 1_000_000;
+pub(in crate::tests) const START: u32 = 1_000_000;
 
 /// One step of a test.
 #[derive(Clone, Debug)]
-pub(super) enum Op {
+pub(in crate::tests) enum Op {
     Lookup(&'static [u8], Lookup),
     Put(PutOp),
     Arithmetic(&'static [u8], Arithmetic),
@@ -26,7 +26,7 @@ pub(super) enum Op {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct PutOp {
+pub(in crate::tests) struct PutOp {
     pub(super) key: &'static [u8],
     pub(super) is_binary: bool,
     pub(super) value: Content,
@@ -41,7 +41,7 @@ impl PutOp {
 
 /// A value by how it is made.
 #[derive(Clone, Debug)]
-pub(super) enum Content {
+pub(in crate::tests) enum Content {
     Text(&'static str),
     Long(u8, usize),
 }
@@ -67,7 +67,7 @@ static KEYS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     keys
 });
 
-pub(super) fn keys() -> impl Iterator<Item = &'static [u8]> {
+pub(in crate::tests) fn keys() -> impl Iterator<Item = &'static [u8]> {
     KEYS.iter().map(Vec::as_slice)
 }
 
@@ -187,7 +187,7 @@ fn delete() -> impl Strategy<Value = Delete> {
         )
 }
 
-pub(super) fn transitions() -> BoxedStrategy<Op> {
+pub(in crate::tests) fn transitions() -> BoxedStrategy<Op> {
     prop_oneof![
         20 => (key(), lookup()).prop_map(|(key, op)| Op::Lookup(key, op)),
         30 => put().prop_map(Op::Put),
