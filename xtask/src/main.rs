@@ -2,6 +2,7 @@
 
 mod bench_gates;
 mod bench_peers;
+mod sim;
 
 use std::process::ExitCode;
 
@@ -20,12 +21,14 @@ enum Chore {
     BenchGates(bench_gates::Arguments),
     /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
     BenchPeers(bench_peers::Arguments),
+    Sim(sim::Arguments),
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::BenchGates(arguments) => bench_gates::run(&arguments),
         Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
+        Chore::Sim(arguments) => sim::run(&arguments),
     };
     match result {
         Ok(code) => code,

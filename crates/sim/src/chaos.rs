@@ -1,0 +1,224 @@
+//! Faults, and what operators do.
+
+use memtide_topology::NodeId;
+
+use crate::event::{Event, Place};
+use crate::heap::{MS, Nanos};
+use crate::plan::Profile;
+use crate::world::World;
+
+/// A fault that has an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// Nothing passes from one to the other.
+    Blocked(Place, Place),
+    /// All to and from it takes longer.
+    Slow(Place),
+    /// The manager's process is not there.
+    NoManager,
+    /// There is a node too few.
+    MissingNode,
+}
+
+/// Nodes that there are at most.
+const NODES_MAX: usize = 8;
+
+impl World {
+    /// A fault begins, or an operator does something.
+    pub fn fault(&mut self) {
+        if self.is_quiet {
+            return;
+        }
+        let next = 1 + self.rng.below(2_000) as Nanos * self.plan.fault_interval / 1_000;
+        self.heap.after(next, Event::Fault);
+        let choices = match self.plan.profile {
+            Profile::Planned => 30,
+            Profile::Crashes => 45,
+            Profile::All => 100,
+        };
+        match self.rng.below(choices) {
+            0..8 => self.grow(),
+            8..12 => self.drain(),
+            12..30 => self.move_slot(),
+            30..45 => self.crash(),
+            45..58 => self.pause(),
+            58..70 => self.cut(),
+            70..80 => self.partition(),
+            80..92 => self.cut_off_primary(),
+            92..96 => self.slow_down(),
+            _ => self.lose_manager(),
+        }
+    }
+
+    pub fn end_fault(&mut self, fault: Fault) {
+        self.trace.line(self.heap.now(), || format!("over: {fault:?}"));
+        match fault {
+            Fault::Blocked(from, to) => self.network.unblock(&mut self.heap, from, to),
+            Fault::Slow(place) => self.network.slow_down(place, 0),
+            Fault::NoManager => self.manager_returns(),
+            Fault::MissingNode if self.has_manager() => drop(self.add_node()),
+            Fault::MissingNode => self.heap.after(200 * MS, Event::Over(fault)),
+        }
+    }
+
+    /// Ends all faults, and lets no more begin.
+    pub fn end_all_faults(&mut self) {
+        self.is_quiet = true;
+        self.tell(|| "all faults end".to_owned());
+        let places: Vec<Place> = self.processes.keys().copied().collect();
+        for place in &places {
+            self.network.slow_down(*place, 0);
+            for other in &places {
+                self.network.unblock(&mut self.heap, *place, *other);
+            }
+        }
+        self.manager_returns();
+        for place in places {
+            self.resume(place);
+        }
+        while self.nodes.len() < self.plan.replicas + 2 {
+            self.add_node();
+        }
+    }
+
+    fn manager_returns(&mut self) {
+        if !self.processes.contains_key(&Place::Manager) {
+            self.add_process(Place::Manager);
+            self.manager.restart(self.heap.now());
+        }
+    }
+
+    fn some_node(&mut self) -> NodeId {
+        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        *self.rng.pick(&nodes)
+    }
+
+    fn some_process(&mut self) -> Place {
+        let places: Vec<Place> = self.processes.keys().copied().collect();
+        *self.rng.pick(&places)
+    }
+
+    fn tell(&mut self, what: impl FnOnce() -> String) {
+        self.trace.line(self.heap.now(), what);
+    }
+
+    fn has_manager(&self) -> bool {
+        self.processes.get(&Place::Manager).is_some_and(|process| process.stopped.is_none())
+    }
+
+    fn grow(&mut self) {
+        if self.nodes.len() < NODES_MAX && self.has_manager() {
+            let node = self.add_node();
+            self.tell(|| format!("{node} is added"));
+        }
+    }
+
+    fn drain(&mut self) {
+        let staying = self.manager.stored.topology.nodes().values();
+        let staying = staying.filter(|info| !info.is_draining).count();
+        if staying > self.plan.replicas + 2 && self.has_manager() {
+            let node = self.some_node();
+            self.tell(|| format!("{node} is drained"));
+            self.manager.drain(node);
+            self.publish();
+        }
+    }
+
+    fn move_slot(&mut self) {
+        let slot = *self.rng.pick(&self.manager.stored.slots);
+        let to = self.some_node();
+        if self.has_manager() {
+            self.tell(|| format!("{slot:?} is to move to {to}"));
+            self.manager.move_slot(slot, to);
+        }
+    }
+
+    fn crash(&mut self) {
+        if self.nodes.len() < 3 {
+            return;
+        }
+        let node = self.some_node();
+        let seen = if self.rng.percent(80) { 300 } else { 4_000 };
+        let seen = self.rng.below(seen) as Nanos * MS;
+        self.remove_node(node, seen);
+        let delay = self.rng.below(2_000) as Nanos * MS;
+        self.heap.after(delay, Event::Over(Fault::MissingNode));
+    }
+
+    fn pause(&mut self) {
+        let place = self.some_process();
+        let pause = self.pause_length();
+        self.stop(place, pause);
+    }
+
+    fn cut(&mut self) {
+        let links = self.network.links();
+        if !links.is_empty() {
+            let (one, other) = *self.rng.pick(&links);
+            self.tell(|| format!("the link of {one} and {other} breaks"));
+            self.network.cut(&mut self.heap, one, other);
+        }
+    }
+
+    fn partition(&mut self) {
+        let one = Place::Node(self.some_node());
+        let others: Vec<Place> = match self.rng.below(4) {
+            0 => vec![Place::Manager],
+            1 => self.processes.keys().copied().collect(),
+            2 => self.processes.keys().copied().filter(|place| place.node().is_some()).collect(),
+            _ => vec![self.some_process()],
+        };
+        let (is_in, is_out) =
+            *self.rng.pick(&[(true, true), (true, true), (true, false), (false, true)]);
+        let longest = *self.rng.pick(&[200, 1_500, 5_000]);
+        let length = self.rng.below(longest) as Nanos * MS;
+        self.tell(|| format!("{one} is cut off {others:?}, in: {is_in}, out: {is_out}"));
+        for other in others.into_iter().filter(|other| *other != one) {
+            if is_in {
+                self.block(other, one, length);
+            }
+            if is_out {
+                self.block(one, other, length);
+            }
+        }
+    }
+
+    /// A primary that only proxies reach, of which some do not hear of a new one.
+    fn cut_off_primary(&mut self) {
+        let slot = *self.rng.pick(&self.manager.stored.slots);
+        let Some(primary) = self.manager.stored.topology.slot(slot).primary else { return };
+        let one = Place::Node(primary);
+        let length = (500 + self.rng.below(2_000) as Nanos) * MS;
+        self.tell(|| format!("{one} is cut off from all but proxies"));
+        let others: Vec<Place> = self.processes.keys().copied().collect();
+        for other in others.into_iter().filter(|other| *other != one) {
+            if !matches!(other, Place::Proxy(_)) {
+                self.block(other, one, length);
+                self.block(one, other, length);
+            } else if self.rng.percent(50) {
+                self.block(Place::Manager, other, length);
+            }
+        }
+    }
+
+    fn block(&mut self, from: Place, to: Place, length: Nanos) {
+        self.network.block(from, to);
+        self.heap.after(length, Event::Over(Fault::Blocked(from, to)));
+        let noticed = self.rng.below(2_000) as Nanos * MS;
+        self.heap.after(noticed, Event::Silence(from.min(to), from.max(to)));
+    }
+
+    fn slow_down(&mut self) {
+        let place = self.some_process();
+        let by = self.rng.below(300) as Nanos * MS;
+        self.network.slow_down(place, by);
+        self.heap.after(self.rng.below(3_000) as Nanos * MS, Event::Over(Fault::Slow(place)));
+    }
+
+    fn lose_manager(&mut self) {
+        if self.processes.remove(&Place::Manager).is_some() {
+            self.tell(|| "the manager is killed".to_owned());
+            self.heap.after(self.rng.below(6_000) as Nanos * MS, Event::Over(Fault::NoManager));
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Seeds of the simulator: many for their verdicts, or one for its trace.
+
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+use memtide_sim::{Canary, Options, Outcome, Recording, run as simulate};
+
+use crate::tell;
+
+/// Lines of the trace that a failed seed shows.
+const TAIL_LINES: usize = 60;
+
+/// Simulates a fleet with faults, one run for each seed, and checks what its clients saw
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The only seed
+    #[arg(long, conflicts_with = "seeds")]
+    seed: Option<u64>,
+    /// Prints what happened, line by line
+    #[arg(long, requires = "seed")]
+    trace: bool,
+    /// How many seeds
+    #[arg(long, default_value_t = 1_000)]
+    seeds: u64,
+    /// The first of them
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+    /// At how many of them at a time
+    #[arg(long, default_value = "2")]
+    threads: NonZeroUsize,
+    /// A bug on purpose, to see it found
+    #[arg(long)]
+    canary: Option<CanaryName>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum CanaryName {
+    AckEarly,
+    NoLeaseWait,
+    ServeAfterHandover,
+}
+
+/// Runs the chore; fails where a seed does.
+pub fn run(arguments: &Arguments) -> Result<ExitCode> {
+    let canary = arguments.canary.map(|canary| match canary {
+        CanaryName::AckEarly => Canary::AckEarly,
+        CanaryName::NoLeaseWait => Canary::NoLeaseWait,
+        CanaryName::ServeAfterHandover => Canary::ServeAfterHandover,
+    });
+    let is_clean = match arguments.seed {
+        Some(seed) => one(seed, canary, arguments.trace),
+        None => many(arguments, canary)?,
+    };
+    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+#[expect(clippy::print_stdout, reason = "the trace is what was asked for")]
+fn one(seed: u64, canary: Option<Canary>, is_traced: bool) -> bool {
+    let recording = if is_traced { Recording::All } else { Recording::Tail(TAIL_LINES) };
+    let outcome = simulate(seed, Options { recording, canary });
+    if is_traced || outcome.violation.is_some() {
+        outcome.trace.iter().for_each(|line| println!("{line}"));
+    }
+    let Outcome { trace_hash, operations, failed, lost, .. } = outcome;
+    println!(
+        "seed {seed}: {operations} operations, {failed} failed, {lost} slots given up, \
+         trace {trace_hash:016x}"
+    );
+    match &outcome.violation {
+        Some(violation) => println!("seed {seed} FAILED: {violation}"),
+        None => println!("seed {seed}: clean"),
+    }
+    outcome.violation.is_none()
+}
+
+fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
+    let Some(end) = arguments.from.checked_add(arguments.seeds) else {
+        bail!("seeds end at 2^64: begin with a smaller --from");
+    };
+    let next = AtomicU64::new(arguments.from);
+    let work = || {
+        let mut sums = (0, 0, 0, 0);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return sums;
+            }
+            let outcome = simulate(seed, Options { canary, ..Options::default() });
+            if let Some(violation) = &outcome.violation {
+                let first = violation.lines().next().unwrap_or_default();
+                tell(&format!("seed {seed} FAILED: {first}"));
+            }
+            sums.0 += u64::from(outcome.violation.is_some());
+            sums.1 += outcome.operations;
+            sums.2 += outcome.failed;
+            sums.3 += outcome.lost;
+        }
+    };
+    let sums: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..arguments.threads.get()).map(|_| scope.spawn(work)).collect();
+        let sums = threads.into_iter().map(|thread| thread.join());
+        sums.map(|sums| sums.expect("a run does not panic")).collect()
+    });
+    let bad: u64 = sums.iter().map(|sums| sums.0).sum();
+    tell(&format!(
+        "{} seeds, {bad} failed; {} operations, {} of them failed; {} slots given up",
+        arguments.seeds,
+        sums.iter().map(|sums| sums.1).sum::<usize>(),
+        sums.iter().map(|sums| sums.2).sum::<usize>(),
+        sums.iter().map(|sums| sums.3).sum::<u32>(),
+    ));
+    if bad > 0 {
+        tell("replay one with: cargo xtask sim --seed N --trace");
+    }
+    Ok(bad == 0)
+}
