@@ -1,5 +1,6 @@
 //! Seeds of the simulator: many for their verdicts, or one for its trace.
 
+use std::io::{BufWriter, ErrorKind, Write, stdout};
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,10 +21,10 @@ pub struct Arguments {
     #[arg(long, conflicts_with = "seeds")]
     seed: Option<u64>,
     /// Prints what happened, line by line
-    #[arg(long, requires = "seed")]
+    #[arg(long, requires = "seed", conflicts_with = "seeds")]
     trace: bool,
     /// How many seeds
-    #[arg(long, default_value_t = 1_000)]
+    #[arg(long, default_value_t = 100)]
     seeds: u64,
     /// The first of them
     #[arg(long, default_value_t = 1)]
@@ -51,29 +52,43 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         CanaryName::ServeAfterHandover => Canary::ServeAfterHandover,
     });
     let is_clean = match arguments.seed {
-        Some(seed) => one(seed, canary, arguments.trace),
+        Some(seed) => one(seed, canary, arguments.trace)?,
         None => many(arguments, canary)?,
     };
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-#[expect(clippy::print_stdout, reason = "the trace is what was asked for")]
-fn one(seed: u64, canary: Option<Canary>, is_traced: bool) -> bool {
+/// Whether the seed is clean, and also where nobody reads on to its end.
+fn one(seed: u64, canary: Option<Canary>, is_traced: bool) -> Result<bool> {
     let recording = if is_traced { Recording::All } else { Recording::Tail(TAIL_LINES) };
     let outcome = simulate(seed, Options { recording, canary });
-    if is_traced || outcome.violation.is_some() {
-        outcome.trace.iter().for_each(|line| println!("{line}"));
+    match print_outcome(&mut BufWriter::new(stdout().lock()), seed, (&outcome, is_traced)) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(outcome.violation.is_none()),
     }
-    let Outcome { trace_hash, operations, failed, lost, .. } = outcome;
-    println!(
+}
+
+fn print_outcome(
+    out: &mut impl Write,
+    seed: u64,
+    (outcome, is_traced): (&Outcome, bool),
+) -> std::io::Result<()> {
+    let Outcome { trace_hash, operations, failed, lost, violation, .. } = outcome;
+    if is_traced || violation.is_some() {
+        for line in &outcome.trace {
+            writeln!(out, "{line}")?;
+        }
+    }
+    writeln!(
+        out,
         "seed {seed}: {operations} operations, {failed} failed, {lost} slots given up, \
          trace {trace_hash:016x}"
-    );
-    match &outcome.violation {
-        Some(violation) => println!("seed {seed} FAILED: {violation}"),
-        None => println!("seed {seed}: clean"),
+    )?;
+    match violation {
+        Some(violation) => writeln!(out, "seed {seed} FAILED: {violation}")?,
+        None => writeln!(out, "seed {seed}: clean")?,
     }
-    outcome.violation.is_none()
+    out.flush()
 }
 
 fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
@@ -82,7 +97,7 @@ fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
     };
     let next = AtomicU64::new(arguments.from);
     let work = || {
-        let mut sums = (0, 0, 0, 0);
+        let mut sums = (0, 0, 0, 0, 0);
         loop {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= end {
@@ -97,6 +112,7 @@ fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
             sums.1 += outcome.operations;
             sums.2 += outcome.failed;
             sums.3 += outcome.lost;
+            sums.4 += outcome.undecided;
         }
     };
     let sums: Vec<_> = std::thread::scope(|scope| {
@@ -106,10 +122,11 @@ fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
     });
     let bad: u64 = sums.iter().map(|sums| sums.0).sum();
     tell(&format!(
-        "{} seeds, {bad} failed; {} operations, {} of them failed; {} slots given up",
+        "{} seeds, {bad} failed; {} operations, {} of them failed; {} keys undecided; {} slots given up",
         arguments.seeds,
         sums.iter().map(|sums| sums.1).sum::<usize>(),
         sums.iter().map(|sums| sums.2).sum::<usize>(),
+        sums.iter().map(|sums| sums.4).sum::<u64>(),
         sums.iter().map(|sums| sums.3).sum::<u32>(),
     ));
     if bad > 0 {

@@ -4,7 +4,7 @@ use memtide_topology::NodeId;
 
 use crate::event::{Event, Place};
 use crate::heap::{MS, Nanos};
-use crate::plan::Profile;
+use crate::plan::{Profile, SILENCE_NOTICED_MAX};
 use crate::world::World;
 
 /// A fault that has an end.
@@ -32,11 +32,12 @@ impl World {
         let next = 1 + self.rng.below(2_000) as Nanos * self.plan.fault_interval / 1_000;
         self.heap.after(next, Event::Fault);
         let choices = match self.plan.profile {
-            Profile::Planned => 30,
-            Profile::Crashes => 45,
-            Profile::All => 100,
+            Profile::Planned => 0..30,
+            Profile::Crashes => 0..45,
+            Profile::Deposed => 80..92,
+            Profile::All => 0..100,
         };
-        match self.rng.below(choices) {
+        match choices.start + self.rng.below(choices.len()) {
             0..8 => self.grow(),
             8..12 => self.drain(),
             12..30 => self.move_slot(),
@@ -183,7 +184,7 @@ impl World {
         }
     }
 
-    /// A primary that only proxies reach, of which some do not hear of a new one.
+    /// A primary that only proxies reach, of which some reach nobody else.
     fn cut_off_primary(&mut self) {
         let slot = *self.rng.pick(&self.manager.stored.slots);
         let Some(primary) = self.manager.stored.topology.slot(slot).primary else { return };
@@ -191,12 +192,14 @@ impl World {
         let length = (500 + self.rng.below(2_000) as Nanos) * MS;
         self.tell(|| format!("{one} is cut off from all but proxies"));
         let others: Vec<Place> = self.processes.keys().copied().collect();
-        for other in others.into_iter().filter(|other| *other != one) {
-            if !matches!(other, Place::Proxy(_)) {
-                self.block(other, one, length);
-                self.block(one, other, length);
-            } else if self.rng.percent(50) {
-                self.block(Place::Manager, other, length);
+        let (proxies, others): (Vec<_>, Vec<_>) =
+            others.into_iter().filter(|other| *other != one).partition(Place::is_proxy);
+        let mut cut_off = vec![one];
+        cut_off.extend(proxies.into_iter().filter(|_| self.rng.percent(50)));
+        for other in others {
+            for one in &cut_off {
+                self.block(other, *one, length);
+                self.block(*one, other, length);
             }
         }
     }
@@ -204,8 +207,12 @@ impl World {
     fn block(&mut self, from: Place, to: Place, length: Nanos) {
         self.network.block(from, to);
         self.heap.after(length, Event::Over(Fault::Blocked(from, to)));
-        let noticed = self.rng.below(2_000) as Nanos * MS;
+        let noticed = self.silence_noticed();
         self.heap.after(noticed, Event::Silence(from.min(to), from.max(to)));
+    }
+
+    fn silence_noticed(&mut self) -> Nanos {
+        self.rng.below(2_000) as Nanos * (SILENCE_NOTICED_MAX / 2_000)
     }
 
     fn slow_down(&mut self) {

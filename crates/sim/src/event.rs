@@ -22,6 +22,10 @@ impl Place {
         if let Self::Node(node) = self { Some(node) } else { None }
     }
 
+    pub const fn is_proxy(&self) -> bool {
+        matches!(self, Self::Proxy(_))
+    }
+
     /// A number of its own, for the hash of the trace.
     pub const fn number(self) -> u64 {
         match self {

@@ -11,6 +11,8 @@ use crate::heap::{MS, Nanos, SECOND};
 const FAULTS_UNTIL: Nanos = 12 * SECOND;
 /// Within which all is to be as it should again.
 pub const RECOVERY_MAX: Nanos = 8 * SECOND;
+/// The longest that a link is silent before that is noticed.
+pub const SILENCE_NOTICED_MAX: Nanos = 2 * SECOND;
 /// How long it is then watched.
 pub const CALM: Nanos = SECOND;
 
@@ -21,6 +23,8 @@ pub enum Profile {
     Planned,
     /// Processes end, and operators do what they do.
     Crashes,
+    /// Primaries are cut off from all but proxies, and all else is well.
+    Deposed,
     /// Everything.
     All,
 }
@@ -33,6 +37,8 @@ pub struct Plan {
     pub zones: usize,
     pub proxies: u32,
     pub clients_per_proxy: usize,
+    /// How many of a hundred clients only read.
+    pub readers_percent: usize,
     pub replicas: usize,
     pub slots: u16,
     pub keys: usize,
@@ -52,10 +58,12 @@ impl Plan {
         let profile = match rng.below(10) {
             0..2 => Profile::Planned,
             2..4 => Profile::Crashes,
+            4 => Profile::Deposed,
             _ => Profile::All,
         };
         let is_planned = profile == Profile::Planned;
-        let lease = *rng.pick(&[300, 600, 1_000]);
+        let is_deposed = profile == Profile::Deposed;
+        let lease = *rng.pick(if is_deposed { &[1_000] } else { &[300, 600, 1_000] });
         let settings = ReplicationSettings {
             lease: Duration::from_millis(lease),
             lease_margin: Duration::from_millis(lease / 10),
@@ -64,12 +72,13 @@ impl Plan {
             held_per_slot_max: *rng.pick(&[1024, 2]),
             ..ReplicationSettings::default()
         };
-        Self {
+        let plan = Self {
             profile,
             nodes: 3 + rng.below(4),
             zones: 2 + rng.below(2),
             proxies: 1 + u32::try_from(rng.below(3)).expect("few"),
             clients_per_proxy: 1 + rng.below(3),
+            readers_percent: 30,
             replicas: *rng.pick(&[0, 1, 1, 1, 2, 2]),
             slots: 1 + u16::try_from(rng.below(4)).expect("few"),
             keys: 5 + rng.below(8),
@@ -79,6 +88,25 @@ impl Plan {
             faults_until: FAULTS_UNTIL,
             is_evicting: rng.percent(25),
             silence_max: *rng.pick(&[150, 300, 1_000]) * MS,
+        };
+        if is_deposed { plan.of_deposed() } else { plan }
+    }
+
+    /// Many clients ask, some of the old primary, while its lease lasts.
+    fn of_deposed(self) -> Self {
+        Self {
+            proxies: 3,
+            clients_per_proxy: 3,
+            readers_percent: 60,
+            replicas: 1 + self.replicas / 2,
+            slots: 1,
+            keys: 40,
+            think: 5 * MS,
+            fault_interval: 2 * SECOND,
+            faults_until: FAULTS_UNTIL / 2,
+            is_evicting: false,
+            silence_max: 60 * MS,
+            ..self
         }
     }
 }

@@ -35,7 +35,7 @@ impl World {
             nodes: BTreeMap::new(),
             proxies: BTreeMap::new(),
             manager: Manager::new(slots, &plan, fork()),
-            workload: Workload::new(&clients, key_slots, fork()),
+            workload: Workload::new((&clients, plan.readers_percent), key_slots, fork()),
             checks: Checks::default(),
             trace: Trace::new(recording),
             rng: fork(),

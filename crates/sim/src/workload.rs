@@ -61,12 +61,16 @@ pub struct Ask {
 
 impl Workload {
     /// Clients by their proxies, and keys by their slots.
-    pub fn new(proxies: &[u32], slots: Vec<SlotId>, mut rng: Rng) -> Self {
+    pub fn new(
+        (proxies, readers_percent): (&[u32], usize),
+        slots: Vec<SlotId>,
+        mut rng: Rng,
+    ) -> Self {
         let client = |proxy: &u32| Client {
             proxy: *proxy,
             under_way: VecDeque::new(),
             under_way_max: 1 + rng.below(4),
-            is_reader: rng.percent(30),
+            is_reader: rng.percent(readers_percent),
             uniques: BTreeMap::new(),
         };
         Self {

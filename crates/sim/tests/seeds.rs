@@ -57,7 +57,7 @@ fn an_acknowledgement_before_the_copies_have_it_is_found() {
 
 #[test]
 fn a_promotion_without_waiting_out_the_lease_is_found() {
-    finds(Canary::NoLeaseWait, 150);
+    finds(Canary::NoLeaseWait, 300);
 }
 
 #[test]

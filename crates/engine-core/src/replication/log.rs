@@ -27,6 +27,10 @@ impl Log {
         Self { base, head: base, entries: VecDeque::new() }
     }
 
+    pub(super) const fn base(&self) -> Position {
+        self.base
+    }
+
     pub(super) const fn head(&self) -> Position {
         self.head
     }

@@ -255,7 +255,7 @@ impl Primary {
         }
         self.join(env);
         let Some(committed) = self.committed(env) else { return };
-        self.log.forget(committed);
+        self.log.forget(self.kept_by_nobody(committed));
         let lease_until = self.lease_until(env);
         let is_over = |waiting: &Waiting| {
             let is_covered = match (waiting.read_at, lease_until) {
@@ -316,7 +316,10 @@ impl Primary {
         }
         let head = self.log.head().version;
         for follower in &mut self.followers {
-            let is_new = !follower.is_required() && follower.state == State::Streaming;
+            // Should its link break, the log must go on where it is.
+            let is_near = follower.acked >= Some(self.log.base().version);
+            let is_streaming = follower.state == State::Streaming;
+            let is_new = !follower.is_required() && is_streaming && is_near;
             let until = follower.lease_until(env.links, env.settings.lease);
             if is_new && until > Some(env.now) {
                 follower.joined = Some(head);
@@ -333,6 +336,13 @@ impl Primary {
         }
         let mut required = self.followers.iter().filter(|follower| follower.is_required());
         required.try_fold(head, |least, follower| Some(least.min(follower.acked?)))
+    }
+
+    /// The version up to which no copy may need the log: not what is committed, and not what a
+    /// learner that may join at any moment has.
+    fn kept_by_nobody(&self, committed: u64) -> u64 {
+        let streaming = self.followers.iter().filter(|copy| copy.state == State::Streaming);
+        streaming.filter_map(|copy| copy.acked).fold(committed, u64::min)
     }
 
     fn lease_until(&self, env: &Env<'_>) -> Lease {

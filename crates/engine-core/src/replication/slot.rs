@@ -53,13 +53,12 @@ impl Slot {
             config: Arc::clone(config),
             position: Position::EMPTY,
             applied: 0,
-            records: Records::default(),
+            // What was executed before the slot was born, by nodes that are dead, is not remembered.
+            records: Records::of(Vec::new(), config.born.version_base()),
             role: Role::Copy(Copy::new(since, Content::Whole)),
         };
         if config.primary == Some(env.me) {
-            // Whoever held it before is dead, or was never able to serve without this node. What was
-            // executed by the dead is not remembered.
-            slot.records = Records::of(Vec::new(), config.born.version_base());
+            // Whoever held it before is dead, or was never able to serve without this node.
             slot.begin(env);
         } else {
             env.effects.push_back(Effect::Hold(id, Part::Copy));
