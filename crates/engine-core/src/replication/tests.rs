@@ -234,7 +234,7 @@ fn a_copy_with_another_history_is_reported_and_keeps_the_slot_from_serving() {
 fn a_retry_after_a_failover_is_not_executed_twice() {
     let mut site = pair();
     let id = |number| RequestId { client: 9, number };
-    let seen = site.core(1).position(slot()).unwrap().version;
+    let seen = Epoch::new(1).version_base();
     site.ask_as(1, 5, Ask::Incr, (id(1), 1, None));
     site.deliver(1, 2);
     for peer in [2, 3] {
@@ -246,6 +246,8 @@ fn a_retry_after_a_failover_is_not_executed_twice() {
     assert_eq!(heard(&site, retry), number(1));
     let first = site.ask_as(2, 5, Ask::Incr, (id(2), 1, Some(seen)));
     assert_eq!(heard(&site, first), number(2), "it had never come");
+    let unborn = site.ask_as(2, 5, Ask::Incr, (id(9), 1, Some(seen - 1)));
+    assert_eq!(heard(&site, unborn), Some(Heard::Unknown), "it may be from before the slot");
     for number in 3..=6 {
         site.ask_as(2, 6, Ask::Incr, (id(number), 1, None));
     }
