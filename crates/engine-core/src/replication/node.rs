@@ -153,7 +153,7 @@ impl Replication {
                 // Who has adopted a newer topology may be about to take over.
                 if adopted <= self.topology.epoch() {
                     self.links.granted(from, sent);
-                    self.each_slot(now, |slot, env| slot.tick(env));
+                    self.each_slot(now, |slot, env| slot.settle(env));
                 }
             }
             Message::Slot(slot, message) => self.receive_slot(now, from, (slot, message)),
@@ -235,7 +235,7 @@ impl Replication {
             }
         }
         self.each_slot(now, |slot, env| {
-            let hold = slot.tick(env);
+            let hold = slot.settle(env);
             if is_due && hold == Hold::Held {
                 slot.report(env);
             }

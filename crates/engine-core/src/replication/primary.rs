@@ -239,7 +239,7 @@ impl Primary {
         *under_way = under_way.saturating_sub(1);
         if *is_ended && *under_way == 0 {
             follower.state = State::Streaming;
-            follower.acked = Some(applied);
+            follower.acked = Some(applied.min(self.log.head().version));
             self.settle(env);
         } else {
             self.read_chunk(env, from);

@@ -191,15 +191,6 @@ impl Slot {
         self.settle(env)
     }
 
-    pub(super) fn tick(&mut self, env: &mut Env<'_>) -> Hold {
-        match &mut self.role {
-            Role::Primary(primary) => primary.settle(env),
-            Role::Copy(copy) if copy.may_serve(env.now) => self.begin(env),
-            Role::Copy(_) => {}
-        }
-        self.settle(env)
-    }
-
     pub(super) fn report(&self, env: &mut Env<'_>) {
         match &self.role {
             Role::Primary(primary) => primary.report(env),
@@ -212,8 +203,8 @@ impl Slot {
         }
     }
 
-    /// Carries on with what came to an end by the last event.
-    fn settle(&mut self, env: &mut Env<'_>) -> Hold {
+    /// Carries on with what came to an end by the last event, or with time.
+    pub(super) fn settle(&mut self, env: &mut Env<'_>) -> Hold {
         match &mut self.role {
             Role::Copy(copy) if copy.may_serve(env.now) => {
                 self.begin(env);

@@ -331,6 +331,11 @@ fn frames_of_others_change_nothing() {
     let now = site.now;
     site.core(2).receive(now, stranger, Message::Slot(slot(), forged));
     assert_eq!(site.core(2).poll(), None);
+    site.adopt(2, &topology(2, 2, 2, &[]));
+    let consent = SlotMessage::Consent { epoch: Epoch::new(2), position: after };
+    site.core(2).receive(now, stranger, Message::Slot(slot(), consent));
+    assert!(!site.core(2).is_serving(slot()), "only the old primary can consent");
+    site.epoch = Epoch::new(1);
     let old = SlotMessage::Ack { epoch: Epoch::new(1), version: u64::MAX };
     site.core(1).receive(now, node(2), Message::Slot(slot(), old));
     let write = site.ask(1, 5, Ask::Incr);

@@ -39,7 +39,9 @@ impl Slot {
             }
             SlotMessage::Consent { epoch, position } => {
                 let is_there = position == self.position;
-                if let Role::Copy(copy) = &mut self.role {
+                if let Role::Copy(copy) = &mut self.role
+                    && copy.source.is_some_and(|(source, _)| source == from)
+                {
                     copy.consented(epoch, is_there);
                 }
             }
@@ -171,12 +173,16 @@ impl Slot {
         let Role::Copy(copy) = &self.role else { return };
         let (since, source, opened) = (copy.since, copy.source, copy.opened);
         let content = Content::Receiving { is_ended: false };
-        self.forget(env, Copy { source, opened, ..Copy::new(since, content) }, at);
+        self.role = Role::Copy(Copy { source, opened, ..Copy::new(since, content) });
+        env.effects.push_back(Effect::Drop(self.id));
+        env.effects.push_back(Effect::Hold(self.id, Part::Copy));
+        (self.position, self.applied) = (at, at.version);
+        self.records = Records::default();
     }
 
-    fn end_copy(&mut self, env: &mut Env<'_>, mut records: Records) {
+    fn end_copy(&mut self, env: &mut Env<'_>, records: Records) {
         // Requests of entries since the begin are among them, as they came before the end.
-        core::mem::swap(&mut self.records, &mut records);
+        self.records = records;
         if let Role::Copy(copy) = &mut self.role {
             copy.content = Content::Receiving { is_ended: true };
         }
@@ -197,14 +203,6 @@ impl Slot {
                 env.send_slot(source, self.id, SlotMessage::CopyTaken { epoch, version });
             }
         }
-    }
-
-    pub(super) fn forget(&mut self, env: &mut Env<'_>, copy: Copy, at: Position) {
-        env.effects.push_back(Effect::Drop(self.id));
-        env.effects.push_back(Effect::Hold(self.id, Part::Copy));
-        (self.position, self.applied) = (at, at.version);
-        self.records = Records::default();
-        self.role = Role::Copy(copy);
     }
 
     fn primary_of(&mut self, epoch: Epoch) -> Option<&mut Primary> {
