@@ -12,8 +12,8 @@ use crate::wake::Wake;
 use crate::watch::Watch;
 use crate::wishes::Wishes;
 use crate::{
-    Effect, Event, Migration, NodeState, NodeView, Operation, Refused, Registration, Session,
-    Settings, Unwelcome,
+    Effect, Event, Migration, NodeView, Operation, Refused, Registration, Session, Settings,
+    Unwelcome,
 };
 
 /// See the crate.
@@ -177,7 +177,7 @@ impl Manager {
             }
             Operation::Forget(node) => {
                 self.check_known(node)?;
-                if matches!(self.members.state(node), NodeState::Up | NodeState::Unheard) {
+                if !self.members.state(node).is_down() {
                     return Err(Refused::NodeUp(node));
                 }
                 let event = self.members.dies(now, node);

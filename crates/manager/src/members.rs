@@ -226,7 +226,7 @@ impl Members {
             Some(Loss::Dead) => NodeState::Dead,
             Some(Loss::Silent) => NodeState::Silent,
             Some(Loss::Gone) => NodeState::Gone,
-            None if member.gone.is_some() => NodeState::Gone,
+            None if member.gone.is_some() => NodeState::Reconnecting,
             None if member.is_heard => NodeState::Up,
             None => NodeState::Unheard,
         }

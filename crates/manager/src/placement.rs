@@ -78,6 +78,11 @@ impl Placement {
         self.remaining
     }
 
+    /// Whether the target does not know of nodes that may hold slots by now.
+    pub(crate) const fn is_stale(&self) -> bool {
+        self.changed.is_some()
+    }
+
     /// What to change next.
     pub(crate) fn next_changes(
         &mut self,

@@ -1,9 +1,9 @@
 //! What the manager changes next.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use memtide_topology::{ApplyError, Change, Failover, NodeId, SlotId};
+use memtide_topology::{ApplyError, Change, Failover, NodeId, SlotId, Topology};
 
 use crate::draft::Draft;
 use crate::wake::Wake;
@@ -152,11 +152,14 @@ impl Manager {
         if self.members.is_waiting() {
             return;
         }
-        let away = self.members.away();
+        let mut away = self.members.away();
+        let is_new = |node: &&NodeId| !self.topology.nodes().contains_key(*node);
+        away.extend(draft.topology().nodes().keys().filter(is_new));
+        let is_any_away = away.len() > self.members.down().len();
         let time = (self.now, &mut self.progress.wake);
         let mut changes = self.placement.next_changes(time, draft.topology(), away, &self.settings);
-        let spared = self.watch.spare_sources(self.now, &mut changes, &self.settings);
-        spared.into_iter().for_each(|at| self.progress.wake.at(at));
+        let are_nodes_coming = is_any_away || self.placement.is_stale();
+        self.spare_copies(draft.topology(), &mut changes, are_nodes_coming);
         let result = draft.add(changes);
         self.check(result);
         let slots = self.placement.remaining();
@@ -167,5 +170,39 @@ impl Manager {
                 false => Event::MigrationEnded,
             });
         }
+    }
+
+    /// Takes out of changes that copies are dropped which are of use for a moment more: the source of
+    /// a handover, which has to consent; and a copy that is one too many only until nodes that
+    /// are coming may hold slots.
+    fn spare_copies(
+        &mut self,
+        topology: &Topology,
+        changes: &mut Vec<Change>,
+        are_nodes_coming: bool,
+    ) {
+        let complete_min = 1 + usize::from(topology.replicas_wanted());
+        let mut dropped: BTreeMap<SlotId, usize> = BTreeMap::new();
+        for change in changes.iter_mut() {
+            let Change::DropCopy { slots, node } = change else { continue };
+            slots.retain(|slot| {
+                let at = (self.now, *slot);
+                if let Some(until) = self.watch.spares_until(at, *node, &self.settings) {
+                    self.progress.wake.at(until);
+                    return false;
+                }
+                let config = topology.slot(*slot);
+                if !config.in_sync().any(|copy| copy == *node) {
+                    return true;
+                }
+                let dropped = dropped.entry(*slot).or_default();
+                let is_spare = config.complete().count() > complete_min + *dropped;
+                let goes = is_spare || !are_nodes_coming;
+                *dropped += usize::from(goes);
+                goes
+            });
+        }
+        changes
+            .retain(|change| !matches!(change, Change::DropCopy { slots, .. } if slots.is_empty()));
     }
 }

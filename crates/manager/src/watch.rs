@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use memtide_topology::{Change, Diff, Epoch, NodeId, SlotConfig, SlotId, Topology};
+use memtide_topology::{Diff, Epoch, NodeId, SlotConfig, SlotId, Topology};
 
 use crate::{Event, Migration, Settings};
 
@@ -104,29 +104,16 @@ impl Watch {
         &self.emptied
     }
 
-    /// Takes out of changes that sources of handovers are dropped which may not have consented
-    /// yet; says when the first may be.
-    pub(crate) fn spare_sources(
+    /// When the source of a handover may be dropped, if it may not have consented yet.
+    pub(crate) fn spares_until(
         &self,
-        now: Duration,
-        changes: &mut Vec<Change>,
+        (now, slot): (Duration, SlotId),
+        node: NodeId,
         settings: &Settings,
     ) -> Option<Duration> {
-        let mut first: Option<Duration> = None;
-        for change in changes.iter_mut() {
-            let Change::DropCopy { slots, node } = change else { continue };
-            slots.retain(|slot| match self.handed_over.get(slot) {
-                Some((at, source)) if source == node && *at + settings.handover_grace > now => {
-                    let until = *at + settings.handover_grace;
-                    first = Some(first.map_or(until, |first| first.min(until)));
-                    false
-                }
-                _ => true,
-            });
-        }
-        changes
-            .retain(|change| !matches!(change, Change::DropCopy { slots, .. } if slots.is_empty()));
-        first
+        let (at, _) = self.handed_over.get(&slot).filter(|(_, source)| *source == node)?;
+        let until = *at + settings.handover_grace;
+        (until > now).then_some(until)
     }
 
     /// The slots that are being copied.
