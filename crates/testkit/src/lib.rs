@@ -7,6 +7,7 @@
 //! - [`Client`] is a blocking client over TCP or TLS in which every read has a deadline.
 //! - [`Table`] is the black-box suite's language: what to send and what must come back, in text.
 //! - [`CommandStream`] makes seeded random commands, and [`Agreement`] compares two servers' replies.
+//! - [`Hosts`] are network namespaces with cables that can be pulled.
 //! - [`Recount`] meters recorded traffic a second time.
 //! - [`wait_until`] replaces every sleep.
 
@@ -16,6 +17,7 @@ mod case;
 mod client;
 mod command_stream;
 mod fleet;
+mod hosts;
 mod load;
 mod logs;
 mod memcached;
@@ -38,6 +40,7 @@ pub use case::{Case, Difference, Exchange, Table};
 pub use client::{Client, ClientError, Ending};
 pub use command_stream::{CommandStream, Unit};
 pub use fleet::{Fleet, FleetNode};
+pub use hosts::Hosts;
 pub use load::{Verdict, Verifying};
 pub use logs::Logs;
 pub use memcached::Memcached;
