@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -66,6 +67,22 @@ impl Fleet {
         &self.memtide
     }
 
+    /// The same, to wait for its end.
+    pub const fn memtide_mut(&mut self) -> &mut Memtide {
+        &mut self.memtide
+    }
+
+    /// Where further nodes can join.
+    ///
+    /// # Panics
+    /// Where the admin HTTP does not say.
+    #[must_use]
+    pub fn scaler_address(&self) -> SocketAddr {
+        let processes = self.json("/v1/processes");
+        let address = processes["scaler"].as_str().and_then(|address| address.parse().ok());
+        address.expect("the admin HTTP says where its scaler is")
+    }
+
     /// JSON of the admin HTTP.
     ///
     /// # Panics
@@ -111,7 +128,7 @@ impl Fleet {
     fn is_settled(&self, count: usize) -> bool {
         let nodes = self.json("/v1/nodes");
         let alive = nodes["nodes"].as_array().into_iter().flatten();
-        let alive = alive.filter(|node| node["state"] == "alive").count();
+        let alive = alive.filter(|node| node["state"] == "up").count();
         let migrations = self.json("/v1/migrations");
         alive == count && migrations["remaining"].as_u64() == Some(0)
     }
