@@ -95,9 +95,7 @@ fn children_end_with_their_parent() {
     assert!(nodes.iter().all(is_alive));
     fleet.memtide().signal(Signal::KILL);
     fleet.memtide_mut().wait_exit(PATIENCE);
-    wait_until("no node process is left", PATIENCE, || {
-        (!nodes.iter().any(is_alive)).then_some(())
-    });
+    wait_until("no node process is left", PATIENCE, || (!nodes.iter().any(is_alive)).then_some(()));
 }
 
 #[test]
