@@ -39,6 +39,7 @@ mod schema {
         missing_docs,
         unused_qualifications,
         clippy::all,
+        clippy::too_many_lines,
         clippy::allow_attributes_without_reason,
         reason = "generated; proto/control.proto has the comments"
     )]
