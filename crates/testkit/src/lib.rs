@@ -5,6 +5,7 @@
 //! - [`Client`] is a blocking client over TCP or TLS in which every read has a deadline.
 //! - [`Table`] is the black-box suite's language: what to send and what must come back, in text.
 //! - [`CommandStream`] makes seeded random commands, and [`Agreement`] compares two servers' replies.
+//! - [`Hosts`] are network namespaces with cables that can be pulled.
 //! - [`Recount`] meters recorded traffic a second time.
 //! - [`wait_until`] replaces every sleep.
 
@@ -13,6 +14,7 @@ mod agreement;
 mod case;
 mod client;
 mod command_stream;
+mod hosts;
 mod logs;
 mod memcached;
 mod memtide;
@@ -32,6 +34,7 @@ pub use agreement::{Agreement, Disagreement};
 pub use case::{Case, Difference, Exchange, Table};
 pub use client::{Client, ClientError, Ending};
 pub use command_stream::{CommandStream, Unit};
+pub use hosts::Hosts;
 pub use logs::Logs;
 pub use memcached::Memcached;
 pub use memtide::{Memtide, MemtideBuilder};
