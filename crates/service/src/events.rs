@@ -30,6 +30,10 @@ pub enum EventKind {
     CoreFailed,
     /// A core that gave none does again.
     CoreRecovered,
+    /// A node process of ours was started.
+    NodeStarted,
+    /// A node process of ours has ended, and is replaced.
+    NodeEnded,
     /// The process takes no clients any more, and answers what it has.
     DrainBegan,
     /// The drain took too long; connections were dropped.
