@@ -72,11 +72,12 @@ impl Served {
     #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
     fn usage(&self) -> CacheUsage {
         let usage = self.observer.usage();
+        let stored = usage.stored.expect("the node is embedded");
         CacheUsage {
-            items: usage.items,
-            data_storage_bytes: usage.data_bytes,
-            data_storage_metered_bytes: usage.data_bytes.max(self.config.data_storage_min),
-            data_storage_gb_hours: usage.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
+            items: stored.items,
+            data_storage_bytes: stored.data_bytes,
+            data_storage_metered_bytes: stored.data_bytes.max(self.config.data_storage_min),
+            data_storage_gb_hours: stored.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
             ecpus: usage.ecpu_units as f64 / 1024.0,
             connections: usage.connections,
         }

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use memtide_proxy::limits::REJECTIONS_MAX;
-use memtide_proxy::{Listeners, Proxy, ProxyConfig};
+use memtide_proxy::{Backend, EmbeddedBackend, Listeners, Proxy, ProxyConfig};
 use memtide_service::admin::{self, Endpoint};
 use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
@@ -161,15 +161,17 @@ fn proxy_config(config: &EndpointConfig) -> ProxyConfig {
     ProxyConfig {
         advertise: config.advertise.clone(),
         threads: config.threads,
-        memory_max: config.memory_max,
         item_size_max: config.item_size_max,
         connections_max: config.connections_max,
         idle_timeout: config.idle_timeout,
         handshake_timeout: config.handshake_timeout,
         handshakes_per_second_max: config.handshakes_per_second_max,
-        seed: random_seed(),
-        metered_bytes_min: config.data_storage_min,
         give_back_memory: crate::allocator::give_back,
+        backend: Backend::Embedded(EmbeddedBackend {
+            memory_max: config.memory_max,
+            seed: random_seed(),
+            metered_bytes_min: config.data_storage_min,
+        }),
     }
 }
 
