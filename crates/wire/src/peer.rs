@@ -16,6 +16,44 @@ const HELLO: u8 = 32;
 const TOPOLOGY: u8 = 33;
 const BEACON: u8 = 34;
 const BEACON_ACK: u8 = 35;
+const PRESSURE: u8 = 36;
+
+/// All that a node says to another.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NodeWords {
+    /// Of the replication.
+    Message(Message),
+    /// To the primary of slots that the sender has copies of: items of these are to be evicted, or
+    /// it will have no room.
+    Pressure {
+        /// So many bytes.
+        bytes: u64,
+    },
+}
+
+/// Appends what a node says to another.
+pub fn encode_words(out: &mut Vec<u8>, words: &NodeWords) {
+    match words {
+        NodeWords::Message(message) => encode_message(out, message),
+        NodeWords::Pressure { bytes } => {
+            put_frame(out, PRESSURE, |out| out.extend_from_slice(&bytes.to_le_bytes()));
+        }
+    }
+}
+
+/// Reads what a node says to another.
+///
+/// # Errors
+/// As [`decode_message`].
+pub fn decode_words(frame: &Frame<'_>) -> Result<NodeWords, WireError> {
+    if frame.kind != PRESSURE {
+        return decode_message(frame).map(NodeWords::Message);
+    }
+    let mut reader = Reader::new(frame.body);
+    let bytes = reader.u64("bytes")?;
+    reader.finish()?;
+    Ok(NodeWords::Pressure { bytes })
+}
 
 /// Appends a message to another node.
 pub fn encode_message(out: &mut Vec<u8>, message: &Message) {

@@ -20,11 +20,14 @@ struct Link {
     told: Epoch,
     /// When the newest beacon was sent whose answer counts.
     lease_from: Option<Duration>,
+    /// When the peer's last beacon came.
+    beacon_at: Option<Duration>,
 }
 
 impl Links {
     pub(super) fn up(&mut self, peer: NodeId) {
-        self.0.insert(peer, Link { adopted: None, told: Epoch::ZERO, lease_from: None });
+        let (adopted, told) = (None, Epoch::ZERO);
+        self.0.insert(peer, Link { adopted, told, lease_from: None, beacon_at: None });
     }
 
     pub(super) fn down(&mut self, peer: NodeId) -> bool {
@@ -53,6 +56,18 @@ impl Links {
     /// When the newest beacon was sent that this peer's promise not to take over starts from.
     pub(super) fn lease_from(&self, peer: NodeId) -> Option<Duration> {
         self.0.get(&peer)?.lease_from
+    }
+
+    /// The peer has asked for the lease.
+    pub(super) fn asked(&mut self, peer: NodeId, now: Duration) {
+        if let Some(link) = self.0.get_mut(&peer) {
+            link.beacon_at = Some(now);
+        }
+    }
+
+    /// When the peer asked for the lease last.
+    pub(super) fn beacon_at(&self, peer: NodeId) -> Option<Duration> {
+        self.0.get(&peer)?.beacon_at
     }
 
     pub(super) fn ready_peers(&self) -> Vec<NodeId> {

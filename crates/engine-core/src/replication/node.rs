@@ -86,6 +86,13 @@ impl Replication {
         slot.is_whole().then(|| slot.position())
     }
 
+    /// Whether what this node has of a slot is complete and at most a lease old: for readers who
+    /// take that instead of the newest.
+    pub fn may_read(&mut self, now: Duration, slot: SlotId) -> bool {
+        let (place, env) = self.at(now, slot);
+        place.as_ref().is_some_and(|slot| slot.may_read(&env))
+    }
+
     /// Takes a topology, unless it has a newer one.
     pub fn adopt(&mut self, now: Duration, topology: Arc<Topology>) {
         if topology.epoch() <= self.topology.epoch() {
@@ -133,7 +140,9 @@ impl Replication {
         match message {
             Message::Hello { adopted } => {
                 self.links.heard(from, adopted);
-                self.env(now).tell_topology(from);
+                let beacon = Message::Beacon { sent: now, adopted: self.topology.epoch() };
+                // After the topology, where the peer lacks that: the sooner the lease begins.
+                self.env(now).send(from, beacon);
                 self.each_slot(now, |slot, env| {
                     slot.link_ready(env);
                     Hold::Held
@@ -145,6 +154,7 @@ impl Replication {
             }
             Message::Beacon { sent, adopted } => {
                 self.links.heard(from, adopted);
+                self.links.asked(from, now);
                 let adopted = self.topology.epoch();
                 self.env(now).send(from, Message::BeaconAck { sent, adopted });
             }

@@ -78,6 +78,16 @@ impl Primary {
         self.stage == Stage::Serving
     }
 
+    /// Whether nobody else can have taken over.
+    pub(super) fn may_read(&self, env: &Env<'_>) -> bool {
+        let is_covered = match self.lease_until(env) {
+            Lease::None => false,
+            Lease::Until(until) => env.now < until,
+            Lease::NotNeeded => true,
+        };
+        self.is_serving() && is_covered
+    }
+
     /// Opens the copies that are connected.
     pub(super) fn open(&mut self, env: &mut Env<'_>) {
         let (slot, epoch) = (self.slot, self.epoch);

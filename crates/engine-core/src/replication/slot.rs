@@ -70,6 +70,18 @@ impl Slot {
         matches!(&self.role, Role::Primary(primary) if primary.is_serving())
     }
 
+    pub(super) fn may_read(&self, env: &Env<'_>) -> bool {
+        match &self.role {
+            Role::Primary(primary) => primary.may_read(env),
+            Role::Copy(copy) => {
+                let is_in_sync = self.config.copy(env.me).is_some_and(|copy| copy.is_in_sync);
+                let source = copy.source.filter(|_| copy.content == Content::Whole && is_in_sync);
+                let heard = source.and_then(|(source, _)| env.links.beacon_at(source));
+                heard.is_some_and(|at| env.now < at + env.settings.lease)
+            }
+        }
+    }
+
     pub(super) const fn position(&self) -> Position {
         self.position
     }

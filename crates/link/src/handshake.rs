@@ -1,0 +1,146 @@
+//! From a socket to a link: TLS, then a preface in each direction.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::sync::Arc;
+use std::task::Poll;
+
+use memtide_wire::{Preface, PrefaceError, agree};
+use rustix::net::sockopt;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
+use tokio::net::TcpStream;
+
+use crate::error::{LinkEnd, LinkError};
+use crate::limits::{HANDSHAKE_MAX, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
+use crate::transport::{Received, Transport};
+
+/// A connection whose ends know each other, before [`Link::run`].
+#[derive(Debug)]
+pub struct Link {
+    pub(crate) transport: Transport,
+    /// What came behind the preface.
+    pub(crate) plain: Vec<u8>,
+    peer: Preface,
+    version: u16,
+}
+
+/// Makes a link of a socket that was connected: shakes hands, checks that the peer's certificate
+/// has this name, introduces this side and hears who the peer is.
+///
+/// # Errors
+/// Where the peer is not who it should be, speaks no version that this side does, or takes longer
+/// than [`HANDSHAKE_MAX`].
+pub async fn connect(
+    stream: TcpStream,
+    tls: Arc<ClientConfig>,
+    expected: ServerName<'static>,
+    me: &Preface,
+) -> Result<Link, LinkError> {
+    let tls = ClientConnection::new(tls, expected).map_err(LinkError::Tls)?;
+    in_time(begin(Transport::new(stream, tls.into()), me)).await
+}
+
+/// Makes a link of a socket that was accepted. Whether the peer needs a certificate is for `tls` to
+/// say; whose it is, [`Link::peer_certificates`] tells.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn accept(
+    stream: TcpStream,
+    tls: Arc<ServerConfig>,
+    me: &Preface,
+) -> Result<Link, LinkError> {
+    let tls = ServerConnection::new(tls).map_err(LinkError::Tls)?;
+    in_time(begin(Transport::new(stream, tls.into()), me)).await
+}
+
+impl Link {
+    /// How the peer has introduced itself.
+    #[must_use]
+    pub const fn peer(&self) -> &Preface {
+        &self.peer
+    }
+
+    /// The version of the node protocol that both speak.
+    #[must_use]
+    pub const fn version(&self) -> u16 {
+        self.version
+    }
+
+    /// What the peer has proved to be; empty where it needed not.
+    #[must_use]
+    pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.transport.tls.peer_certificates().unwrap_or_default()
+    }
+}
+
+async fn in_time<T>(begin: impl Future<Output = Result<T, LinkError>>) -> Result<T, LinkError> {
+    tokio::time::timeout(HANDSHAKE_MAX, begin).await.unwrap_or(Err(LinkError::Slow))
+}
+
+async fn begin(mut transport: Transport, me: &Preface) -> Result<Link, LinkError> {
+    transport.set_options().map_err(LinkEnd::from)?;
+    let mut plain = Vec::new();
+    transport.shake_hands(&mut plain).await?;
+    let mut preface = Vec::new();
+    me.encode(&mut preface);
+    transport.queue(&preface).map_err(LinkEnd::from)?;
+    transport.flush().await?;
+    let peer = loop {
+        if let Some((peer, len)) = Preface::decode(&plain)? {
+            plain.drain(..len);
+            break peer;
+        }
+        transport.receive(&mut plain).await?;
+    };
+    match agree(&peer) {
+        Ok(version) => Ok(Link { transport, plain, peer, version }),
+        Err(error) => Err(transport.refuse(error).await),
+    }
+}
+
+impl Transport {
+    /// Small frames leave at once, and a host that vanished is noticed.
+    fn set_options(&self) -> io::Result<()> {
+        let stream = self.stream();
+        stream.set_nodelay(true)?;
+        sockopt::set_socket_keepalive(stream, true)?;
+        sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+        sockopt::set_tcp_keepintvl(stream, KEEPALIVE_INTERVAL)?;
+        let millis = u32::try_from(UNACKNOWLEDGED_MAX.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(stream, millis)?;
+        Ok(())
+    }
+
+    async fn shake_hands(&mut self, plain: &mut Vec<u8>) -> Result<(), LinkEnd> {
+        while self.tls.is_handshaking() {
+            self.flush().await?;
+            if let Err(error) = self.receive(plain).await {
+                // The alert; whether it arrives changes nothing.
+                let _ = poll_fn(|cx| Poll::Ready(self.poll_flush(cx).is_ready())).await;
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), LinkEnd> {
+        Ok(poll_fn(|cx| self.poll_flush(cx)).await?)
+    }
+
+    /// Reads once; an end is an error.
+    async fn receive(&mut self, plain: &mut Vec<u8>) -> Result<(), LinkEnd> {
+        let had = plain.len();
+        match poll_fn(|cx| self.poll_receive(cx, plain)).await? {
+            Received::Closed if plain.len() == had => Err(LinkEnd::Closed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Closes in an orderly way, so that the peer reads this side's preface and says why by itself.
+    async fn refuse(&mut self, error: PrefaceError) -> LinkError {
+        poll_fn(|cx| Poll::Ready(self.close(cx))).await;
+        LinkError::Preface(error)
+    }
+}
