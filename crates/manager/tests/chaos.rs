@@ -124,6 +124,7 @@ proptest! {
 
 /// The run that `MEMTIDE_TEST_SEED` names.
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a test is started by a developer")]
 fn the_named_seed_is_clean() {
     if let Ok(seed) = std::env::var("MEMTIDE_TEST_SEED") {
         live(seed.parse().unwrap());

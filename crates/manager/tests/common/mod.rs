@@ -62,6 +62,8 @@ pub struct Process {
     pub session: Option<Session>,
     /// Nothing that it says arrives.
     pub is_silent: bool,
+    /// It hears of no newer topology.
+    pub is_behind: bool,
     pub adopted: Epoch,
     pub refused: Option<Unwelcome>,
 }
@@ -140,6 +142,7 @@ impl Fleet {
             id: None,
             session: None,
             is_silent: false,
+            is_behind: false,
             adopted: Epoch::ZERO,
             refused: None,
         };
@@ -259,11 +262,14 @@ impl Fleet {
         if process.is_silent {
             return;
         }
-        let is_time = self.now.as_millis() / STEP.as_millis() % 8 == 0 || self.random.one_in(8);
+        let step = self.now.as_millis() / STEP.as_millis();
+        let is_time = step.is_multiple_of(8) || self.random.one_in(8);
         match (process.session, process.id) {
             (None, _) if is_time => self.connect(port),
             (Some(_), Some(id)) if is_time => {
-                process.adopted = process.adopted.max(self.stored.epoch());
+                if !process.is_behind {
+                    process.adopted = self.stored.epoch();
+                }
                 self.manager.beat(self.now, id, process.adopted);
                 self.carry_out();
             }
