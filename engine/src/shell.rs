@@ -136,7 +136,8 @@ impl Shell {
 
     /// A link to a node has ended.
     pub fn node_down(&self, peer: NodeId, serial: Serial) {
-        let is_last = self.lines.borrow().nodes.get(&peer).is_some_and(|(last, _)| *last == serial);
+        let is_last =
+            self.lines.borrow().nodes.get(&peer).is_some_and(|(last, _)| *last == serial);
         if is_last {
             self.lines.borrow_mut().nodes.remove(&peer);
             self.with_host(|host, at, out| host.node_down(at, peer, out));

@@ -52,7 +52,12 @@ impl Host {
     }
 
     /// Evicts items of slots that are this node's, about as many bytes from each shard.
-    fn evict_own(&mut self, at: Moment, bytes: u64, is_wanted: impl Fn(SlotId) -> bool) -> u64 {
+    fn evict_own(
+        &mut self,
+        at: Moment,
+        bytes: u64,
+        is_wanted: impl Fn(SlotId) -> bool,
+    ) -> u64 {
         let shards = self.store.shards();
         let topology = std::sync::Arc::clone(&self.topology);
         let me = self.me;
