@@ -1,6 +1,5 @@
 //! Between the node's data thread and its control stream.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -72,7 +71,6 @@ impl Talk {
 /// What it holds is lost with it, or has copies elsewhere.
 fn end(code: u8) -> ! {
     tracing::warn!("stopping at once");
-    drop(ExitCode::from(code));
     std::process::exit(i32::from(code))
 }
 
