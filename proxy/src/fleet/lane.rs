@@ -66,6 +66,7 @@ struct Part {
     asked_bytes: usize,
     started: Duration,
     bill: Option<Bill>,
+    bars: bool,
 }
 
 #[derive(Debug)]
@@ -196,7 +197,7 @@ impl Lane {
         self.asked_bytes += bytes;
         self.is_barred |= bars;
         let reply = Reply::Awaited;
-        self.parts.push_back(Part { reply, said, asked_bytes: bytes, started, bill });
+        self.parts.push_back(Part { reply, said, asked_bytes: bytes, started, bill, bars });
     }
 
     /// Takes a place for a reply that is known already: what `write` appends.
@@ -218,7 +219,8 @@ impl Lane {
         }
         let range = self.stash.put(buffers, write);
         let (reply, started) = (Reply::Here(range), *now);
-        self.parts.push_back(Part { reply, said, asked_bytes: 0, started, bill: Some(bill) });
+        let bill = Some(bill);
+        self.parts.push_back(Part { reply, said, asked_bytes: 0, started, bill, bars: false });
     }
 
     /// The data block of a refused command is over, or is not to come: these bytes of it came.
@@ -260,7 +262,6 @@ impl Lane {
         }
         let part = self.parts.pop_front().expect("it is the front");
         self.front = self.front.wrapping_add(1);
-        self.is_barred = false;
         surroundings.buffers.lend(&mut self.out);
         self.finish(&part, reply, surroundings);
         self.finish_waiting(surroundings);
@@ -339,6 +340,7 @@ impl Lane {
     ) {
         let counters = surroundings.counters;
         let said = part.said;
+        self.is_barred &= !part.bars;
         let before = self.out.len();
         if !self.current.is_failed {
             match reply {
