@@ -408,8 +408,10 @@ impl Stash {
         buffers.lend(&mut self.bytes);
         let start = self.bytes.len();
         write(&mut self.bytes);
-        self.wanted += self.bytes.len() - start;
-        start..self.bytes.len()
+        let end = self.bytes.len();
+        self.wanted += end - start;
+        // Nothing is at no place, since the bytes go when none is wanted.
+        if end > start { start..end } else { 0..0 }
     }
 
     fn drop(&mut self, bytes: usize, buffers: &mut Buffers) {

@@ -425,7 +425,7 @@ fn replies_are_the_same_in_any_order_of_answers() {
     let commands = pipeline();
     let mut alone = Bench::new();
     let expected: Vec<u8> = commands.iter().flat_map(|command| alone.send(command).0).collect();
-    for seed in 1..20_u64 {
+    for seed in 1..5_u64 {
         let mut random = seed;
         let mut next = |bound: usize| {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -450,7 +450,9 @@ fn replies_are_the_same_in_any_order_of_answers() {
                 break;
             }
             if stream.is_empty() {
-                (1..=3).for_each(|id| drop(rig.answer_all(id)));
+                for id in 1..=3 {
+                    rig.answer_all(id);
+                }
             }
         }
         assert_eq!(rig.replies(client), text(&expected), "seed {seed}");

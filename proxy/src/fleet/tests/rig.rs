@@ -217,10 +217,9 @@ impl Rig {
         };
         let replies = &mut client.replies;
         let before = replies.len();
-        let take = |lane: &mut crate::fleet::lane::Lane, around: &mut _| {
+        self.switch.with_lane(client.lane, |lane, around| {
             lane.take_out(around, |out| replies.extend_from_slice(out));
-        };
-        self.switch.with_lane(client.lane, take);
+        });
         let mut has_moved = client.replies.len() > before;
         if !client.carry.is_empty() && self.switch.has_room(client.lane) {
             let limits = Limits { item_bytes_max: ITEM_SIZE_MAX };
