@@ -16,12 +16,20 @@
 //!
 //! Pure: no clock, socket, thread, random source or environment.
 
+mod draft;
 mod effect;
+mod joins;
 mod manager;
+mod members;
 mod operation;
+mod placement;
 mod registration;
 mod settings;
+mod think;
 mod view;
+mod wake;
+mod watch;
+mod wishes;
 
 pub use effect::{Effect, Event, Loss};
 pub use manager::Manager;

@@ -18,6 +18,10 @@ pub struct Settings {
     pub gather_nodes: Duration,
     /// For how long reports gather before they are stored, unless something else is.
     pub gather_reports: Duration,
+    /// How long it waits after a commit that has failed.
+    pub retry_after: Duration,
+    /// Between two looks at the time, at most.
+    pub tick: Duration,
     /// A source that was handed over from stays a copy for this long: it has to consent first.
     pub handover_grace: Duration,
     /// How long a drained node that holds nothing stays in the topology, after it has adopted that:
@@ -45,6 +49,8 @@ impl Default for Settings {
             founding_grace: Duration::from_secs(5),
             gather_nodes: Duration::from_millis(200),
             gather_reports: Duration::from_millis(10),
+            retry_after: Duration::from_millis(50),
+            tick: Duration::from_millis(50),
             handover_grace: Duration::from_millis(300),
             linger: Duration::from_secs(2),
             probation: Duration::from_secs(1),

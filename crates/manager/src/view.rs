@@ -18,10 +18,12 @@ pub struct NodeView {
 }
 
 /// ```text
-/// unheard --registers--> up --stream ends--> gone --registers in time--> up
-///    |                   |  ^                 | not in time
-///    | silence_max       |  +--heard again--  v
-///    +---------------> silent <------------ down
+/// unheard --registers--> up --its stream ends--> reconnecting --gone_grace--> gone
+///    |                   | ^ ^                        |                        |
+///    | silence_max       | | +------- registers ------+-------- registers -----+
+///    v                   v |
+/// silent <--silence_max--+ +--heard again-- silent
+///
 /// any of them --its parent saw it exit, or an operator forgets it--> dead
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,21 +32,30 @@ pub enum NodeState {
     Unheard,
     /// It is heard of.
     Up,
-    /// Its control stream has ended, lately or long ago.
+    /// Its control stream has ended a moment ago.
+    Reconnecting,
+    /// Its control stream has ended: it is down.
     Gone,
-    /// Nothing was heard for too long.
+    /// Nothing was heard for too long: it is down.
     Silent,
-    /// Its process has ended.
+    /// Its process has ended: it is down for good.
     Dead,
 }
 
 impl NodeState {
+    /// Whether its slots fail over.
+    #[must_use]
+    pub const fn is_down(self) -> bool {
+        matches!(self, Self::Gone | Self::Silent | Self::Dead)
+    }
+
     /// Its name, for the admin API and metrics.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Unheard => "unheard",
             Self::Up => "up",
+            Self::Reconnecting => "reconnecting",
             Self::Gone => "gone",
             Self::Silent => "silent",
             Self::Dead => "dead",

@@ -11,11 +11,11 @@ use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
-use crate::settings::ServeConfig;
+use crate::settings::EndpointConfig;
 
 /// Where the admin HTTP has its answers from. No event is recorded yet.
 pub fn answers(
-    config: &ServeConfig,
+    config: &EndpointConfig,
     endpoint: &Endpoint,
     observer: Observer,
     tls: &Arc<Tls>,
@@ -32,7 +32,7 @@ pub fn answers(
 
 /// The cache, as the admin HTTP tells of it.
 struct Served {
-    config: ServeConfig,
+    config: EndpointConfig,
     endpoint: Endpoint,
     observer: Observer,
 }
@@ -40,7 +40,7 @@ struct Served {
 impl Cache for Served {
     fn describe(&self) -> CacheDescription {
         CacheDescription {
-            name: self.config.name.clone(),
+            name: self.config.common.name.clone(),
             status: CacheState::Available,
             engine: "memcached",
             engine_version: PROTOCOL_VERSION.to_owned(),

@@ -42,10 +42,12 @@ fn message(dir: &TempDir, result: Result<impl Sized, TlsError>) -> String {
     text.replace(&format!("{}/", dir.path().display()), "")
 }
 
-/// What came of a connection: the roles that acceptor and connector saw, or the first error.
-fn meet(connects: &FleetTls, accepts: &FleetTls, expected: Role) -> io::Result<Option<Role>> {
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    let address = listener.local_addr()?;
+/// What came of a connection: for who connects, and for who accepts with the role that it saw.
+struct Met(io::Result<()>, io::Result<Option<Role>>);
+
+fn meet(connects: &FleetTls, accepts: &FleetTls, expected: Role) -> Met {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
     let server = accepts.server();
     let accepting = thread::spawn(move || {
         let (tcp, _) = listener.accept()?;
@@ -58,12 +60,11 @@ fn meet(connects: &FleetTls, accepts: &FleetTls, expected: Role) -> io::Result<O
         Ok(FleetTls::role_of(stream.conn.peer_certificates().unwrap_or_default()))
     });
     let session = ClientConnection::new(connects.client(), expected.server_name()).unwrap();
-    let mut stream = StreamOwned::new(session, TcpStream::connect(address)?);
+    let mut stream = StreamOwned::new(session, TcpStream::connect(address).unwrap());
     let mut bytes = [0; 4];
     let asked = stream.write_all(b"mn\r\n").and_then(|()| stream.read_exact(&mut bytes));
     drop(stream);
-    let seen: io::Result<Option<Role>> = accepting.join().unwrap();
-    asked.and(seen)
+    Met(asked, accepting.join().unwrap())
 }
 
 #[test]
@@ -115,8 +116,9 @@ fn every_role_knows_every_other() {
     let load = |role| FleetTls::load(dir.path(), role).unwrap();
     for accepts in Role::ALL {
         for connects in Role::ALL {
-            let met = meet(&load(connects), &load(accepts), accepts);
-            assert_eq!(met.unwrap(), Some(connects), "{connects} to {accepts}");
+            let Met(asked, seen) = meet(&load(connects), &load(accepts), accepts);
+            asked.unwrap();
+            assert_eq!(seen.unwrap(), Some(connects), "{connects} to {accepts}");
         }
     }
 }
@@ -127,14 +129,32 @@ fn another_role_or_another_fleet_is_refused_by_either_side() {
     let node = FleetTls::load(dir.path(), Role::Node).unwrap();
     let proxy = FleetTls::load(dir.path(), Role::Proxy).unwrap();
     let foreign = FleetTls::load(other.path(), Role::Proxy).unwrap();
-    let refused = |connects, accepts, expected, why: &str| {
-        let error = meet(connects, accepts, expected).unwrap_err().to_string();
-        assert!(error.contains(why), "{error}, not {why}");
+    let has = |error: io::Error, why: &str| {
+        assert!(error.to_string().contains(why), "{error}, not {why}");
     };
-    refused(&proxy, &node, Role::Scaler, "not valid for name");
-    refused(&node, &foreign, Role::Proxy, "UnknownIssuer");
-    refused(&foreign, &node, Role::Node, "UnknownIssuer");
-    assert_eq!(meet(&proxy, &node, Role::Node).unwrap(), Some(Role::Proxy));
+    let Met(asked, seen) = meet(&proxy, &node, Role::Scaler);
+    has(asked.unwrap_err(), "not valid for name");
+    assert!(seen.is_err());
+    // Both CAs have one name, so that the signature is what differs.
+    let Met(asked, seen) = meet(&node, &foreign, Role::Proxy);
+    has(asked.unwrap_err(), "invalid peer certificate");
+    assert!(seen.is_err());
+    // One that trusts this fleet is refused all the same.
+    let mut careless = foreign;
+    careless.client = credulous(&careless, &dir);
+    let Met(asked, seen) = meet(&careless, &node, Role::Node);
+    has(seen.unwrap_err(), "invalid peer certificate");
+    assert!(asked.is_err());
+}
+
+/// The client of another fleet, that trusts the CA of this one too.
+fn credulous(foreign: &FleetTls, trusts: &TempDir) -> Arc<ClientConfig> {
+    let client = ClientConfig::builder_with_provider(server::provider())
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .with_root_certificates(Ca::read(trusts.path()).unwrap().roots)
+        .with_client_cert_resolver(Arc::clone(&foreign.own) as _);
+    Arc::new(client)
 }
 
 #[test]
@@ -148,8 +168,9 @@ fn a_peer_without_a_certificate_is_refused() {
         .with_root_certificates(Ca::read(dir.path()).unwrap().roots)
         .with_no_client_auth();
     proxy.client = Arc::new(nameless);
-    let error = meet(&proxy, &node, Role::Node).unwrap_err().to_string();
-    assert!(error.contains("CertificateRequired"), "{error}");
+    let Met(asked, seen) = meet(&proxy, &node, Role::Node);
+    let error = seen.unwrap_err().to_string();
+    assert!(asked.is_err() && error.contains("peer sent no certificates"), "{error}");
 }
 
 /// A pair for `names` by the CA of `dir`, valid in these years, in the place of the node's.

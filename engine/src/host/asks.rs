@@ -1,0 +1,298 @@
+//! What proxies ask.
+
+use std::sync::Arc;
+
+use memtide_engine_core::replication::{
+    Asked, Change, Effect, Executed, Outcome, ProxyLink, Ticket, Verdict,
+};
+use memtide_topology::{Answer, KeyHash, RequestId, SlotId};
+use memtide_wire::{Ask, Reach, Reply};
+
+use super::journals::{Changes, change};
+use super::{Host, Moment, Outlets};
+use crate::commands::{self, Kind, Runner};
+use crate::{limits, stats};
+
+/// A request that waits.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// To be executed.
+    Held {
+        asked: Asked,
+        hash: KeyHash,
+        command: Box<[u8]>,
+    },
+    /// Executed; what it is answered may be told once [`Effect::Release`] comes.
+    Done {
+        link: ProxyLink,
+        number: u64,
+        reply: Outcome,
+        /// Of the slot.
+        version: u64,
+    },
+}
+
+impl Waiting {
+    pub(super) fn link(&self) -> ProxyLink {
+        match self {
+            Self::Held { asked, .. } => asked.link,
+            Self::Done { link, .. } => *link,
+        }
+    }
+
+    pub(super) fn number(&self) -> u64 {
+        match self {
+            Self::Held { asked, .. } => asked.id.number,
+            Self::Done { number, .. } => *number,
+        }
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Held { command, .. } => command.len(),
+            Self::Done { reply, .. } => reply.len(),
+        }
+    }
+}
+
+/// Outcomes, of which most are the same few words.
+#[derive(Debug)]
+pub(super) struct Outcomes {
+    last: Outcome,
+    none: Outcome,
+}
+
+impl Default for Outcomes {
+    fn default() -> Self {
+        let none: Outcome = Arc::from([]);
+        Self { last: Arc::clone(&none), none }
+    }
+}
+
+impl Outcomes {
+    fn of(&mut self, reply: &[u8]) -> Outcome {
+        if *self.last != *reply {
+            self.last = Arc::from(reply);
+        }
+        Arc::clone(&self.last)
+    }
+}
+
+/// A request at the slot's primary.
+struct Pending<'a> {
+    asked: Asked,
+    hash: KeyHash,
+    command: &'a [u8],
+}
+
+impl Host {
+    /// Takes a request that came over a proxy's link; `client` is the number that the link's proxy
+    /// core has introduced itself with.
+    pub fn asked(
+        &mut self,
+        at: Moment,
+        (link, client): (ProxyLink, u64),
+        ask: &Ask<'_>,
+        out: &mut impl Outlets,
+    ) {
+        self.counters.requests.add(1);
+        match ask.reach {
+            Reach::Primary => self.ask_primary(at, (link, client), ask, out),
+            Reach::Copy => self.ask_copy(at, link, ask, out),
+            Reach::Node => self.ask_node(link, ask, out),
+        }
+        self.work(at, out);
+    }
+
+    /// Hands in a request that was held.
+    pub(super) fn hand_in_again(&mut self, at: Moment, ticket: Ticket, out: &mut impl Outlets) {
+        if let Some(Waiting::Held { asked, hash, command }) = self.take_waiting(ticket) {
+            self.hand_in(at, &Pending { asked, hash, command: &command }, out);
+        }
+    }
+
+    /// Tells the reply of a request that was executed.
+    pub(super) fn release(&mut self, ticket: Ticket, out: &mut impl Outlets) {
+        if let Some(Waiting::Done { link, number, reply, version }) = self.take_waiting(ticket) {
+            let answer = Answer::Done { outcome: &*reply, version };
+            out.to_proxy(link, &Reply { number, answer });
+        }
+    }
+
+    pub(super) fn take_waiting(&mut self, ticket: Ticket) -> Option<Waiting> {
+        let waiting = self.waiting.remove(&ticket)?;
+        self.waiting_bytes -= waiting.bytes();
+        Some(waiting)
+    }
+
+    fn wait(&mut self, ticket: Ticket, waiting: Waiting) {
+        self.waiting_bytes += waiting.bytes();
+        self.waiting.insert(ticket, waiting);
+    }
+
+    fn ask_primary(
+        &mut self,
+        at: Moment,
+        (link, client): (ProxyLink, u64),
+        ask: &Ask<'_>,
+        out: &mut impl Outlets,
+    ) {
+        let is_full = self.waiting.len() >= limits::WAITING_MAX
+            || self.waiting_bytes >= limits::WAITING_BYTES_MAX;
+        if is_full {
+            let answer = Answer::Done { outcome: commands::OVERLOADED, version: 0 };
+            return out.to_proxy(link, &Reply { number: ask.number, answer });
+        }
+        self.last_ticket += 1;
+        let asked = Asked {
+            ticket: self.last_ticket,
+            link,
+            id: RequestId { client, number: ask.number },
+            slot: SlotId::of(ask.hash),
+            epoch: ask.epoch,
+            round: ask.round,
+            seen: ask.seen,
+            is_retry: ask.is_retry,
+        };
+        self.hand_in(at, &Pending { asked, hash: ask.hash, command: ask.command }, out);
+    }
+
+    fn hand_in(&mut self, at: Moment, pending: &Pending<'_>, out: &mut impl Outlets) {
+        let Asked { ticket, link, id, slot, .. } = pending.asked;
+        // So that what the journal has afterwards is of this command.
+        self.take_records_of(at, self.store.shard_of(slot));
+        match self.replication.request(at.now, &pending.asked) {
+            Verdict::Execute => self.execute(at, pending, out),
+            Verdict::Held => {
+                let Pending { asked, hash, command } = *pending;
+                self.wait(ticket, Waiting::Held { asked, hash, command: command.into() });
+            }
+            Verdict::Recorded(reply) => {
+                let version = self.version(slot);
+                self.wait(ticket, Waiting::Done { link, number: id.number, reply, version });
+            }
+            Verdict::Moved(moved) => {
+                let (epoch, primary) = (moved.epoch, moved.primary);
+                let answer = Answer::Moved { epoch, primary, may_be_done: moved.may_be_done };
+                out.to_proxy(link, &Reply { number: id.number, answer });
+            }
+            Verdict::Unknown => {
+                out.to_proxy(link, &Reply { number: id.number, answer: Answer::Unknown });
+            }
+        }
+    }
+
+    fn execute(&mut self, at: Moment, pending: &Pending<'_>, out: &mut impl Outlets) {
+        let Pending { asked, hash, command } = *pending;
+        let mut reply = core::mem::take(&mut self.reply);
+        reply.clear();
+        let ran = self.runner(at).run((asked.slot, hash), command, &mut reply);
+        let (changes, others) = self.changes_of_command(asked.slot);
+        self.may_have_records |= ran.kind == Kind::MayEvict;
+        let outcome = match changes.is_empty() {
+            true => Arc::clone(&self.outcomes.none),
+            false => self.outcomes.of(&reply),
+        };
+        let is_read = changes.is_empty();
+        let executed = Executed { key: ran.key, changes, outcome: Arc::clone(&outcome) };
+        // The lease must cover a moment after the item was read.
+        self.replication.executed(out.now(), &asked, executed);
+        self.changed(at, others);
+        let version = self.version(asked.slot);
+        if !self.answer_at_once(at, &asked, (&reply, version), out) {
+            let reply = if is_read { Arc::from(&*reply) } else { outcome };
+            let (link, number) = (asked.link, asked.id.number);
+            self.wait(asked.ticket, Waiting::Done { link, number, reply, version });
+        }
+        reply.shrink_to(limits::REPLY_BYTES_KEPT);
+        self.reply = reply;
+    }
+
+    /// Carries out the effects of a command; says whether its answer was among them, which spares
+    /// the reply a copy.
+    fn answer_at_once(
+        &mut self,
+        at: Moment,
+        asked: &Asked,
+        (reply, version): (&[u8], u64),
+        out: &mut impl Outlets,
+    ) -> bool {
+        let mut is_answered = false;
+        while let Some(effect) = self.replication.poll() {
+            let answer = match effect {
+                Effect::Release(ticket) if ticket == asked.ticket => {
+                    Answer::Done { outcome: reply, version }
+                }
+                Effect::Refuse(ticket, moved) if ticket == asked.ticket => Answer::Moved {
+                    epoch: moved.epoch,
+                    primary: moved.primary,
+                    may_be_done: moved.may_be_done,
+                },
+                other => {
+                    self.carry_out(at, other, out);
+                    continue;
+                }
+            };
+            is_answered = true;
+            out.to_proxy(asked.link, &Reply { number: asked.id.number, answer });
+        }
+        is_answered
+    }
+
+    /// What a command changed in its slot, and what it evicted from others of the same shard.
+    fn changes_of_command(&self, slot: SlotId) -> (Vec<Change>, Changes) {
+        let seed = self.topology.seed();
+        let (mut changes, mut others) = (Vec::new(), Changes::new());
+        self.store.take_journal(self.store.shard_of(slot), |of, version, bytes| {
+            let change = change(seed, version, bytes);
+            match of == slot {
+                true => changes.push(change),
+                false => others.entry(of).or_default().push(change),
+            }
+        });
+        (changes, others)
+    }
+
+    /// Reads where this node has a complete copy that is not old.
+    fn ask_copy(&mut self, at: Moment, link: ProxyLink, ask: &Ask<'_>, out: &mut impl Outlets) {
+        let slot = SlotId::of(ask.hash);
+        let number = ask.number;
+        if !self.replication.may_read(at.now, slot) {
+            let config = self.topology.slot(slot);
+            let (epoch, primary) = (config.epoch, config.primary);
+            let answer = Answer::Moved { epoch, primary, may_be_done: false };
+            return out.to_proxy(link, &Reply { number, answer });
+        }
+        let mut reply = core::mem::take(&mut self.reply);
+        reply.clear();
+        self.runner(at).read((slot, ask.hash), ask.command, &mut reply);
+        // A primary may have removed what has expired.
+        self.take_records_of(at, self.store.shard_of(slot));
+        out.to_proxy(link, &Reply { number, answer: Answer::Done { outcome: &reply, version: 0 } });
+        self.reply = reply;
+    }
+
+    fn ask_node(&mut self, link: ProxyLink, ask: &Ask<'_>, out: &mut impl Outlets) {
+        let mut reply = Vec::new();
+        match ask.command {
+            b"stats\r\n" => stats::write(&self.store.stats(), &self.counters, &mut reply),
+            _ => reply.extend_from_slice(commands::NOT_OF_A_NODE),
+        }
+        let answer = Answer::Done { outcome: &*reply, version: 0 };
+        out.to_proxy(link, &Reply { number: ask.number, answer });
+    }
+
+    fn runner(&self, at: Moment) -> Runner<'_> {
+        Runner {
+            store: &self.store,
+            seed: self.topology.seed(),
+            limits: self.limits,
+            counters: &self.counters.items,
+            now: at.wall,
+        }
+    }
+
+    fn version(&self, slot: SlotId) -> u64 {
+        self.replication.position(slot).map_or(0, |position| position.version)
+    }
+}

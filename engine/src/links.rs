@@ -1,0 +1,133 @@
+//! Links: those that are accepted, and what comes over all.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memtide_link::{Bounds, Link, LinkEnd, Outbox};
+use memtide_topology::NodeId;
+use memtide_wire::{Peer, Preface};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::config::PeerRole;
+use crate::limits;
+use crate::shell::{Serial, Shell};
+
+/// Before a listener that failed (no descriptors left) is asked again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts links for ever.
+pub async fn accept_loop(shell: Rc<Shell>, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(limits::LINKS_MAX));
+    loop {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, from)) => {
+                tokio::task::spawn_local(welcome(Rc::clone(&shell), (stream, from), place));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "failed to accept a link");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Runs a link to a node until it ends.
+pub async fn serve_node(shell: &Rc<Shell>, link: Link, peer: NodeId) -> LinkEnd {
+    let outbox = Outbox::new(limits::NODE_QUEUED_BYTES_MAX);
+    let serial = shell.node_up(peer, &outbox);
+    let _line = NodeLine { shell: Rc::clone(shell), peer, serial };
+    let frame_bytes_max = limits::node_frame_bytes_max(shell.shared.config.item_size_max);
+    let bounds = Bounds { frame_bytes_max, unsent_bytes_max: usize::MAX };
+    tracing::info!(%peer, "link to a node begins");
+    let end = link.run(bounds, &outbox, |bytes| shell.take_words(peer, bytes)).await;
+    note_end(shell, &end, &peer);
+    end
+}
+
+/// Who a node is, at the begin of a link.
+pub fn preface(shell: &Shell) -> Preface {
+    Preface::new(Peer::Node(shell.me), shell.shared.config.cache.clone())
+}
+
+async fn welcome(
+    shell: Rc<Shell>,
+    (stream, from): (TcpStream, SocketAddr),
+    _place: OwnedSemaphorePermit,
+) {
+    let tls = Arc::clone(&shell.shared.config.tls.server);
+    match memtide_link::accept(stream, tls, &preface(&shell)).await {
+        Ok(link) => serve(&shell, link, from).await,
+        Err(error) => tracing::warn!(%from, %error, "a link is refused"),
+    }
+}
+
+async fn serve(shell: &Rc<Shell>, link: Link, from: SocketAddr) {
+    let config = &shell.shared.config;
+    if link.peer().cache != config.cache {
+        let (theirs, ours) = (&link.peer().cache, &config.cache);
+        tracing::warn!(%from, %theirs, %ours, "a link is refused: it is for another cache");
+        return;
+    }
+    let role = (config.tls.role_of)(link.peer_certificates());
+    match (link.peer().peer, role) {
+        (Peer::Proxy(client), Some(PeerRole::Proxy)) => serve_proxy(shell, link, client).await,
+        (Peer::Node(peer), Some(PeerRole::Node)) if peer != shell.me => {
+            serve_node(shell, link, peer).await;
+        }
+        (peer, role) => {
+            tracing::warn!(%from, ?peer, ?role, "a link is refused: its certificate is another's");
+        }
+    }
+}
+
+async fn serve_proxy(shell: &Rc<Shell>, link: Link, client: u64) {
+    let outbox = Outbox::new(limits::PROXY_QUEUED_BYTES_MAX);
+    let id = shell.proxy_up(client, &outbox);
+    let _line = ProxyLine { shell: Rc::clone(shell), client, id };
+    let frame_bytes_max = limits::ask_bytes_max(shell.shared.config.item_size_max);
+    let bounds = Bounds { frame_bytes_max, unsent_bytes_max: limits::PROXY_UNSENT_BYTES_MAX };
+    let take = |bytes: &[u8]| shell.take_asks((id, client), &outbox, bytes);
+    let end = link.run(bounds, &outbox, take).await;
+    note_end(shell, &end, &format_args!("proxy core {client:016x}"));
+}
+
+fn note_end(shell: &Shell, end: &LinkEnd, peer: &dyn std::fmt::Display) {
+    match end {
+        LinkEnd::Closed | LinkEnd::Ours => tracing::debug!(%peer, %end, "a link has ended"),
+        LinkEnd::Io(_) => tracing::info!(%peer, %end, "a link has ended"),
+        LinkEnd::Overflow(_) | LinkEnd::Wire(_) | LinkEnd::Tls(_) => {
+            shell.shared.counters.broken_links.add(1);
+            tracing::warn!(%peer, %end, "a link is broken off");
+        }
+    }
+}
+
+/// Takes a link back when its task ends, however that ends.
+struct NodeLine {
+    shell: Rc<Shell>,
+    peer: NodeId,
+    serial: Serial,
+}
+
+impl Drop for NodeLine {
+    fn drop(&mut self) {
+        self.shell.node_down(self.peer, self.serial);
+    }
+}
+
+/// The same of a proxy's.
+struct ProxyLine {
+    shell: Rc<Shell>,
+    client: u64,
+    id: u64,
+}
+
+impl Drop for ProxyLine {
+    fn drop(&mut self) {
+        self.shell.proxy_down(self.client, self.id);
+    }
+}

@@ -1,0 +1,75 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use memtide_engine_core::StoreStats;
+use memtide_execute::CommandTotals;
+use memtide_service::metrics::Source;
+use memtide_topology::{Epoch, NodeId};
+use prometheus::proto::MetricFamily;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::exposition;
+use crate::shared::Shared;
+
+/// What a node uses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Usage {
+    /// The store's numbers.
+    pub store: StoreStats,
+    /// Commands on items.
+    pub commands: CommandTotals,
+    /// Requests of proxies.
+    pub requests: u64,
+    /// CPU time of the process.
+    pub cpu: Duration,
+}
+
+/// Sees what a running node counts.
+#[derive(Clone, Debug)]
+pub struct Observer(Arc<Shared>);
+
+impl Observer {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    /// Its id, once the manager has given it one.
+    #[must_use]
+    pub fn id(&self) -> Option<NodeId> {
+        self.0.id.get().copied()
+    }
+
+    /// The newest topology that it has adopted.
+    #[must_use]
+    pub fn adopted(&self) -> Epoch {
+        Epoch::new(self.0.adopted.load())
+    }
+
+    /// How often the data thread's ticker has run: it does not count on while that thread is stuck.
+    #[must_use]
+    pub fn ticks(&self) -> u64 {
+        self.0.counters.ticks.load()
+    }
+
+    /// What the node uses now.
+    #[must_use]
+    pub fn usage(&self) -> Usage {
+        let mut commands = CommandTotals::default();
+        commands.add(&self.0.counters.items);
+        let store = self.0.store.get().map(|store| store.stats()).unwrap_or_default();
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        let nanos = u32::try_from(cpu.tv_nsec).unwrap_or_default();
+        Usage {
+            store,
+            commands,
+            requests: self.0.counters.requests.load(),
+            cpu: Duration::new(u64::try_from(cpu.tv_sec).unwrap_or_default(), nanos),
+        }
+    }
+}
+
+impl Source for Observer {
+    fn collect(&self) -> Vec<MetricFamily> {
+        exposition::families(self, &self.0.counters)
+    }
+}

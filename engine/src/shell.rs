@@ -1,0 +1,266 @@
+//! A node's data thread as its tasks see it: the host, and the links by which it is heard.
+
+use core::time::Duration;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use memtide_engine_core::replication::{ProxyLink, Report};
+use memtide_link::Outbox;
+use memtide_topology::{NodeId, Topology};
+use memtide_wire::{Frame, NodeWords, Reply, WireError, decode_ask, encode_reply, encode_words};
+use tokio::sync::{Notify, mpsc, watch};
+
+use crate::clock;
+use crate::feed::Word;
+use crate::host::{Host, Moment, Outlets};
+use crate::limits;
+use crate::shared::Shared;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Shell {
+    pub me: NodeId,
+    pub shared: Arc<Shared>,
+    host: RefCell<Host>,
+    lines: RefCell<Lines>,
+    words: mpsc::Sender<Word>,
+    /// There are chunks to be read.
+    pub copying: Notify,
+    /// Sends the epoch of each topology that was adopted.
+    pub changes: watch::Sender<u64>,
+    /// Nodes that this one is to dial.
+    pub wanted: RefCell<BTreeSet<NodeId>>,
+    /// Nodes that are being dialed, or linked so.
+    pub dialing: RefCell<BTreeSet<NodeId>>,
+    epoch: Cell<u64>,
+}
+
+/// The links.
+#[derive(Debug, Default)]
+struct Lines {
+    proxies: BTreeMap<ProxyLink, Outbox>,
+    /// By the client number of the proxy's core.
+    clients: BTreeMap<u64, ProxyLink>,
+    nodes: BTreeMap<NodeId, (Serial, Outbox)>,
+    last: u64,
+}
+
+/// Tells the links to one node apart.
+pub type Serial = u64;
+
+impl Shell {
+    /// Around a host that has not adopted a topology yet.
+    pub fn new(me: NodeId, shared: Arc<Shared>, host: Host, words: mpsc::Sender<Word>) -> Self {
+        Self {
+            me,
+            shared,
+            host: RefCell::new(host),
+            lines: RefCell::default(),
+            words,
+            copying: Notify::new(),
+            changes: watch::Sender::new(0),
+            wanted: RefCell::default(),
+            dialing: RefCell::default(),
+            epoch: Cell::new(0),
+        }
+    }
+
+    /// Takes a topology of the manager.
+    pub fn adopt(&self, topology: Arc<Topology>) {
+        self.with_host(|host, at, out| host.adopt(at, topology, out));
+    }
+
+    /// The newest topology.
+    pub fn topology(&self) -> Arc<Topology> {
+        Arc::clone(self.host.borrow().topology())
+    }
+
+    /// Whether any slot is this node's.
+    pub fn holds_slots(&self) -> bool {
+        self.host.borrow().holds_slots()
+    }
+
+    /// Says something to the manager; where it does not listen, it will not be missed.
+    pub fn tell_manager(&self, word: Word) {
+        let _ = self.words.try_send(word);
+    }
+
+    /// A link of a proxy's core begins. One from before ends: a first try that it may yet bring
+    /// must not come after its retry on this one.
+    pub fn proxy_up(&self, client: u64, outbox: &Outbox) -> ProxyLink {
+        let mut lines = self.lines.borrow_mut();
+        lines.last += 1;
+        let link = lines.last;
+        let before = lines.clients.insert(client, link);
+        lines.proxies.insert(link, outbox.clone());
+        if let Some(before) = before
+            && let Some(outbox) = lines.proxies.remove(&before)
+        {
+            outbox.close();
+            self.host.borrow_mut().proxy_gone(before);
+        }
+        self.shared.counters.proxy_links.add(1);
+        link
+    }
+
+    /// A link of a proxy's core has ended.
+    pub fn proxy_down(&self, client: u64, link: ProxyLink) {
+        let mut lines = self.lines.borrow_mut();
+        if lines.clients.get(&client) == Some(&link) {
+            lines.clients.remove(&client);
+        }
+        if lines.proxies.remove(&link).is_some() {
+            self.host.borrow_mut().proxy_gone(link);
+        }
+    }
+
+    /// A link to a node begins, and one from before ends.
+    pub fn node_up(&self, peer: NodeId, outbox: &Outbox) -> Serial {
+        let before = self.lines.borrow_mut().nodes.remove(&peer);
+        if let Some((_, before)) = before {
+            before.close();
+            self.with_host(|host, at, out| host.node_down(at, peer, out));
+        }
+        let serial = {
+            let mut lines = self.lines.borrow_mut();
+            lines.last += 1;
+            let serial = lines.last;
+            lines.nodes.insert(peer, (serial, outbox.clone()));
+            serial
+        };
+        self.shared.counters.node_links.add(1);
+        self.with_host(|host, at, out| host.node_up(at, peer, out));
+        serial
+    }
+
+    /// A link to a node has ended.
+    pub fn node_down(&self, peer: NodeId, serial: Serial) {
+        let is_last =
+            self.lines.borrow().nodes.get(&peer).is_some_and(|(last, _)| *last == serial);
+        if is_last {
+            self.lines.borrow_mut().nodes.remove(&peer);
+            self.with_host(|host, at, out| host.node_down(at, peer, out));
+        }
+    }
+
+    /// Takes requests of a proxy, until so many answers wait for it that it is to take some first;
+    /// returns the bytes of those taken.
+    ///
+    /// # Errors
+    /// With a frame that no proxy sends.
+    pub fn take_asks(
+        &self,
+        (link, client): (ProxyLink, u64),
+        outbox: &Outbox,
+        bytes: &[u8],
+    ) -> Result<usize, WireError> {
+        let frame_bytes_max = limits::ask_bytes_max(self.shared.config.item_size_max);
+        self.with_host(|host, at, out| {
+            let mut rest = bytes;
+            while outbox.queued_bytes() < limits::PROXY_UNSENT_BYTES_MAX
+                && let Some((frame, after)) = Frame::split(rest, frame_bytes_max)?
+            {
+                host.asked(at, (link, client), &decode_ask(&frame)?, out);
+                rest = after;
+            }
+            host.end_batch(at, out);
+            Ok(bytes.len() - rest.len())
+        })
+    }
+
+    /// Takes what a node says.
+    ///
+    /// # Errors
+    /// With a frame that no node sends.
+    pub fn take_words(&self, peer: NodeId, bytes: &[u8]) -> Result<usize, WireError> {
+        let frame_bytes_max = limits::node_frame_bytes_max(self.shared.config.item_size_max);
+        self.with_host(|host, at, out| {
+            let mut rest = bytes;
+            while let Some((frame, after)) = Frame::split(rest, frame_bytes_max)? {
+                host.hear(at, peer, &frame, out)?;
+                rest = after;
+            }
+            host.end_batch(at, out);
+            Ok(bytes.len() - rest.len())
+        })
+    }
+
+    /// Has the host handle something, and notices what came of it.
+    pub fn with_host<R>(&self, handle: impl FnOnce(&mut Host, Moment, &mut Mouth<'_>) -> R) -> R {
+        let lines = self.lines.borrow();
+        let mut host = self.host.borrow_mut();
+        let mut mouth = Mouth { lines: &lines, words: &self.words };
+        let done = handle(&mut host, clock::moment(), &mut mouth);
+        if host.is_copying() {
+            self.copying.notify_one();
+        }
+        let epoch = host.topology().epoch().number();
+        if epoch != self.epoch.replace(epoch) {
+            self.shared.adopted.add(epoch - self.shared.adopted.load());
+            *self.wanted.borrow_mut() = self.to_dial(host.topology());
+            self.changes.send_replace(epoch);
+        }
+        done
+    }
+
+    /// Sends what waits, and ends all links.
+    pub fn finish(&self) {
+        let lines = self.lines.borrow();
+        lines.proxies.values().for_each(Outbox::finish);
+        lines.nodes.values().for_each(|(_, outbox)| outbox.finish());
+    }
+
+    /// Whether a link is open.
+    pub fn is_linked(&self) -> bool {
+        let lines = self.lines.borrow();
+        !lines.proxies.is_empty() || !lines.nodes.is_empty()
+    }
+
+    /// Of two nodes with a slot in common the lower one dials.
+    fn to_dial(&self, topology: &Topology) -> BTreeSet<NodeId> {
+        let mut peers = BTreeSet::new();
+        let mut before = None;
+        for (_, slot) in topology.slots() {
+            let is_new = before.is_none_or(|before| !Arc::ptr_eq(before, slot));
+            if is_new && slot.is_held_by(self.me) {
+                peers.extend(slot.holders().filter(|peer| *peer > self.me));
+            }
+            before = Some(slot);
+        }
+        peers
+    }
+}
+
+/// Says what the host says.
+pub struct Mouth<'s> {
+    lines: &'s Lines,
+    words: &'s mpsc::Sender<Word>,
+}
+
+impl Outlets for Mouth<'_> {
+    fn now(&mut self) -> Duration {
+        clock::boottime()
+    }
+
+    fn to_node(&mut self, node: NodeId, words: &NodeWords) {
+        if let Some((_, outbox)) = self.lines.nodes.get(&node) {
+            outbox.push(|out| encode_words(out, words));
+        }
+    }
+
+    fn queued_bytes(&self, node: NodeId) -> Option<usize> {
+        self.lines.nodes.get(&node).map(|(_, outbox)| outbox.queued_bytes())
+    }
+
+    fn to_proxy(&mut self, link: ProxyLink, reply: &Reply<'_>) {
+        if let Some(outbox) = self.lines.proxies.get(&link) {
+            outbox.push(|out| encode_reply(out, reply));
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        // It is said again until it was heard.
+        let _ = self.words.try_send(Word::Report(report));
+    }
+}

@@ -1,0 +1,1 @@
+//! Nodes that replicate to each other.
