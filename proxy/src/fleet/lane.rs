@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use memtide_execute::Executed;
-use memtide_protocol::encode;
 use memtide_protocol::ErrorLine;
+use memtide_protocol::encode;
 use memtide_routing::Refused;
 use memtide_topology::EcpuUnits;
 

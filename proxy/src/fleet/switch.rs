@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use memtide_link::Outbox;
 use memtide_routing::{Effect, Kind, Refused, Router, Settings, Submission};
-use memtide_topology::{Answer, Epoch, HashSeed, KeyHash, NodeId, Request, RequestId, SlotId, Topology};
+use memtide_topology::{
+    Answer, Epoch, HashSeed, KeyHash, NodeId, Request, RequestId, SlotId, Topology,
+};
 use memtide_wire::{Ask as AskFrame, Frame, Reach, WireError, decode_reply, encode_ask};
 
 use super::ask::Ask;
@@ -230,8 +232,8 @@ impl Switch {
 
     /// When [`Switch::tick`] is to be called.
     pub fn next_timeout(&self) -> Option<Duration> {
-        let founded_by = (self.seed().is_none() && self.now < self.founded_by)
-            .then_some(self.founded_by);
+        let founded_by =
+            (self.seed().is_none() && self.now < self.founded_by).then_some(self.founded_by);
         [self.router.next_timeout(), founded_by].into_iter().flatten().min()
     }
 
@@ -333,11 +335,8 @@ impl Switch {
         let lane = self.lanes.places[id.0 as usize].lane.as_mut();
         let lane = lane.expect("its connection has not closed it");
         let before = lane.held_bytes();
-        let mut surroundings = Surroundings {
-            counters: &self.counters,
-            buffers: &mut self.buffers,
-            now: self.now,
-        };
+        let mut surroundings =
+            Surroundings { counters: &self.counters, buffers: &mut self.buffers, now: self.now };
         let done = work(lane, &mut surroundings);
         self.held_bytes = self.held_bytes + lane.held_bytes() - before;
         done

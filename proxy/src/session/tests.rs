@@ -358,7 +358,11 @@ fn stats_beside_a_reset_on_another_core_never_goes_below_zero() {
     std::thread::scope(|scope| {
         let resets = scope.spawn(|| {
             for _ in 0..rounds {
-                bench.shared.embedded().unwrap().store.put(key, &memtide_engine_core::Put::default(), now);
+                bench.shared.embedded().unwrap().store.put(
+                    key,
+                    &memtide_engine_core::Put::default(),
+                    now,
+                );
                 bench.shared.reset_stats();
             }
         });

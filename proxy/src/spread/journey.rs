@@ -15,9 +15,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::plan::Move;
-use crate::{Backend, EmbeddedBackend, ProxyConfig};
 use crate::shared::Shared;
 use crate::start::{Listeners, Proxy};
+use crate::{Backend, EmbeddedBackend, ProxyConfig};
 
 const CORES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,9 +12,8 @@ use rig::{Rig, SEED, topology};
 
 /// The number-th key whose slot belongs to the node, where three share the slots.
 fn key_of(node: u64, number: usize) -> String {
-    let is_of = |key: &String| {
-        u64::from(SlotId::of(SEED.hash(key.as_bytes())).number() % 3) + 1 == node
-    };
+    let is_of =
+        |key: &String| u64::from(SlotId::of(SEED.hash(key.as_bytes())).number() % 3) + 1 == node;
     (0..).map(|i| format!("k{i}")).filter(is_of).nth(number).unwrap()
 }
 
@@ -40,11 +39,16 @@ fn a_fleet_answers_and_bills_as_an_embedded_node_does() {
             [i.cmd_get, i.cmd_set, i.cmd_flush, i.cmd_meta, i.get_hits, i.get_misses, i.incr_hits]
         };
         assert_eq!(cached(&here.items), cached(&there.items));
-        let errors = |items: &memtide_execute::CommandTotals| (items.client_errors, items.server_errors);
+        let errors =
+            |items: &memtide_execute::CommandTotals| (items.client_errors, items.server_errors);
         assert_eq!(errors(&here.items), errors(&there.items));
         assert_eq!(here.items.store_too_large, there.items.store_too_large);
         let count = |latency: &crate::counters::LatencyTotals| latency.buckets.iter().sum::<u64>();
-        assert_eq!(count(&here.read_latency) + count(&here.write_latency), 0, "the rig sends nothing");
+        assert_eq!(
+            count(&here.read_latency) + count(&here.write_latency),
+            0,
+            "the rig sends nothing"
+        );
     }
 }
 
@@ -214,7 +218,10 @@ fn what_has_moved_is_asked_of_the_new_primary() {
     let fleet = rig.shared.totals().fleet;
     assert_eq!((fleet.moved, fleet.behind), (1, 1));
     rig.switch.adopt(rig.now, topology(2, &[1, 2, 3], &[2, 2, 3]));
-    assert_eq!(rig.ask(client, format!("get {key}\r\n").as_bytes()), format!("VALUE {key} 0 1\r\nx\r\nEND\r\n"));
+    assert_eq!(
+        rig.ask(client, format!("get {key}\r\n").as_bytes()),
+        format!("VALUE {key} 0 1\r\nx\r\nEND\r\n")
+    );
 }
 
 /// Many clients wait in line; none is refused.
@@ -269,7 +276,8 @@ fn a_client_that_does_not_read_is_not_read_either() {
         }
         let input = rig.clients[client].carry.clone();
         let (switch, now) = (&mut rig.switch, rig.now);
-        let desk = crate::fleet::session::Desk { switch, lane, limits, is_read_optimized: false, now };
+        let desk =
+            crate::fleet::session::Desk { switch, lane, limits, is_read_optimized: false, now };
         let mut desk = desk;
         let (done, _) = rig.clients[client].session.advance(&input, &mut desk);
         rig.clients[client].carry.drain(..done);
@@ -411,7 +419,8 @@ fn before_the_first_topology_commands_wait_and_are_refused_at_last() {
 
     let mut rig = Rig::unfounded(Settings::default());
     let client = rig.client();
-    let lines = b"set a 0 0 1\r\nx\r\nget a b\r\nset a 0 0 1 noreply\r\nx\r\nflush_all\r\nstats\r\nmn\r\n";
+    let lines =
+        b"set a 0 0 1\r\nx\r\nget a b\r\nset a 0 0 1 noreply\r\nx\r\nflush_all\r\nstats\r\nmn\r\n";
     assert_eq!(rig.ask(client, lines), "");
     rig.wait(6_000);
     rig.wait(6_000);
@@ -428,7 +437,9 @@ fn replies_are_the_same_in_any_order_of_answers() {
     for seed in 1..5_u64 {
         let mut random = seed;
         let mut next = |bound: usize| {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             usize::try_from(random >> 33).unwrap() % bound
         };
         let mut rig = Rig::new(3);

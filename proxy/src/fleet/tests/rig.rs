@@ -73,7 +73,12 @@ pub fn topology(epoch: u64, nodes: &[u64], primaries: &[u64]) -> Arc<Topology> {
     let primary = |slot: u16| NodeId::new(primaries[usize::from(slot) % primaries.len()]);
     let info = |id: u64| {
         let zone = Zone::new("a").unwrap();
-        NodeInfo { address: format!("127.0.0.1:{id}"), zone, memory_max: 64 << 20, is_draining: false }
+        NodeInfo {
+            address: format!("127.0.0.1:{id}"),
+            zone,
+            memory_max: 64 << 20,
+            is_draining: false,
+        }
     };
     let config = |slot| SlotConfig {
         epoch: Epoch::new(epoch),
