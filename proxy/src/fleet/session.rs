@@ -244,8 +244,7 @@ impl Desk<'_> {
             });
         };
         let (kind, reach) = route(command, self.is_read_optimized);
-        let said =
-            Said { tally: Tally::of(command), is_silent: command.noreply(), instead: None };
+        let said = Said { tally: Tally::of(command), is_silent: command.noreply(), instead: None };
         let bill = Bill { items: 1, bytes: bytes.len() as u64, is_open: false };
         self.ask(said, Some(bill), (hash, kind, reach), |out| out.extend_from_slice(bytes));
     }
