@@ -18,7 +18,7 @@ use memtide_topology::{CacheId, Epoch, HashSeed, SLOTS, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Supervising};
 use crate::failure::Failure;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
 use crate::supervisor::{Plan, Supervisor};
@@ -83,8 +83,8 @@ impl Prepared {
         config: &EndpointConfig,
         runtime: &Handle,
         events: &Events,
-    ) -> std::io::Result<Behind> {
-        Ok(match self {
+    ) -> std::io::Result<(Behind, Supervising)> {
+        let behind = match self {
             Self::Embedded => Behind::Embedded,
             Self::Joined { join, tls } => {
                 let control = ProxyControl::spawn(
@@ -108,11 +108,12 @@ impl Prepared {
                 let _in_runtime = runtime.enter();
                 let supervisor = Supervisor::start(plan)?;
                 let running = supervisor.running();
-                let supervising = runtime.spawn(supervisor.run());
-                let fleet = Box::new(Fleet { scaler, running, supervising });
-                Behind::Processes { fleet, tls }
+                let supervising = Supervising::by(runtime.spawn(supervisor.run()));
+                let fleet = Box::new(Fleet { scaler, running });
+                return Ok((Behind::Processes { fleet, tls }, supervising));
             }
-        })
+        };
+        Ok((behind, Supervising::default()))
     }
 }
 

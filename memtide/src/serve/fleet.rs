@@ -10,17 +10,29 @@ use tokio::task::JoinHandle;
 
 use crate::supervisor::Running;
 
-/// Ends with all its processes when dropped, as soon as its runtime turns or ends.
+/// What this process sees of them; [`Supervising`] has the processes.
 pub struct Fleet {
     pub scaler: Scaler,
     pub running: Running,
-    pub supervising: JoinHandle<()>,
 }
 
-impl Drop for Fleet {
-    fn drop(&mut self) {
-        // What the task owns are the processes.
-        self.supervising.abort();
+/// The task that owns the node processes, if there are any.
+#[derive(Default)]
+pub struct Supervising(Option<JoinHandle<()>>);
+
+impl Supervising {
+    /// This task has them.
+    pub const fn by(task: JoinHandle<()>) -> Self {
+        Self(Some(task))
+    }
+
+    /// Ends the processes, before anybody that they would miss.
+    pub async fn end(self) {
+        if let Some(task) = self.0 {
+            task.abort();
+            // It was, or it panicked and that was logged.
+            let _ = task.await;
+        }
     }
 }
 

@@ -72,7 +72,8 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
 
     let drain = Drain::new();
     let behind = prepared.start(&config, runtime.handle(), &events);
-    let behind = Arc::new(behind.map_err(crate::cannot_start)?);
+    let (behind, supervising) = behind.map_err(crate::cannot_start)?;
+    let behind = Arc::new(behind);
     let proxy = Proxy::start(proxy_config(&config, &behind), listeners, &tls, drain.watch())
         .map_err(crate::cannot_start)?;
     let served = Served {
@@ -98,6 +99,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
     let running = Running { drain, reloader, events, proxy };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
+    runtime.block_on(supervising.end());
     drop(admin);
     Ok(code)
 }
