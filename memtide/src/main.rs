@@ -1,12 +1,13 @@
 //! memtide: a self-hosted serverless Memcached in one program.
 //!
 //! `main` reads the command line and hands over: [`settings`] turns what was given into a
-//! configuration, [`serve`] runs an endpoint, [`supervisor`] the node processes of `serve`;
+//! configuration, [`serve`] runs an endpoint, [`engine`] a node, [`supervisor`] the node processes of `serve`;
 //! [`cache`] asks a running one, [`failure`] says what an exit code means.
 
 mod allocator;
 mod cache;
 mod cli;
+mod engine;
 mod failure;
 mod healthcheck;
 mod serve;
@@ -52,7 +53,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 
 fn run_role(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
     match role {
-        Role::Engine => Err(Failure::Environment(settings::load_engine(flags)?.advertise)),
+        Role::Engine => engine::run(&settings::load_engine(flags)?),
         Role::Scaler => Err(Failure::Environment(settings::load_scaler(flags)?.common.name)),
         role => serve::run(settings::load_endpoint(role, flags)?),
     }
@@ -69,4 +70,11 @@ fn check(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
     FleetTls::load(&common.fleet_tls, me).map_err(Failure::environment)?;
     welcome::print_configuration(&common);
     Ok(ExitCode::SUCCESS)
+}
+
+/// A number that the operating system made up.
+fn random() -> u64 {
+    // The key of a hash map of the standard library is one.
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0_u8)
 }

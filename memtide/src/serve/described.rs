@@ -11,30 +11,25 @@ use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
+use super::behind::Behind;
 use crate::settings::EndpointConfig;
 
-/// Where the admin HTTP has its answers from. No event is recorded yet.
-pub fn answers(
-    config: &EndpointConfig,
-    endpoint: &Endpoint,
-    observer: Observer,
-    tls: &Arc<Tls>,
-    drain: &Drain,
-) -> Answers {
+/// Where the admin HTTP has its answers from.
+pub fn answers(served: Served, tls: &Arc<Tls>, drain: &Drain, events: Events) -> Answers {
     let metrics = Registry::new();
     metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::clone(tls) as _);
-    metrics.register(Arc::new(observer.clone()));
-    let cache = Served { config: config.clone(), endpoint: endpoint.clone(), observer };
-    Answers { metrics, cache: Arc::new(cache), events: Events::new(), drain: drain.watch() }
+    metrics.register(Arc::new(served.observer.clone()));
+    Answers { metrics, cache: Arc::new(served), events, drain: drain.watch() }
 }
 
 /// The cache, as the admin HTTP tells of it.
-struct Served {
-    config: EndpointConfig,
-    endpoint: Endpoint,
-    observer: Observer,
+pub struct Served {
+    pub config: EndpointConfig,
+    pub endpoint: Endpoint,
+    pub observer: Observer,
+    pub behind: Arc<Behind>,
 }
 
 impl Cache for Served {
@@ -59,8 +54,8 @@ impl Cache for Served {
     }
 
     fn ready(&self) -> Result<(), String> {
-        // The admin port opens after both of the endpoint's do.
-        Ok(())
+        // The admin port opens after both of the endpoint's do; what is behind may take longer.
+        self.behind.ready()
     }
 
     fn healthy(&self) -> Result<(), String> {

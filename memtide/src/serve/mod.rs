@@ -1,5 +1,6 @@
 //! `memtide serve`: proxy, engine and admin HTTP in one process.
 
+mod behind;
 mod described;
 mod stop;
 mod watch;
@@ -9,10 +10,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use memtide_proxy::limits::REJECTIONS_MAX;
-use memtide_proxy::{Backend, EmbeddedBackend, Listeners, Proxy, ProxyConfig};
+use memtide_proxy::{Listeners, Proxy, ProxyConfig};
 use memtide_service::admin::{self, Endpoint};
 use memtide_service::drain::Drain;
-use memtide_service::events::EventKind;
+use memtide_service::events::{EventKind, Events};
 use memtide_service::listen::listen;
 use memtide_service::signals::Signals;
 use memtide_service::tls::{
@@ -20,8 +21,9 @@ use memtide_service::tls::{
     fleet::{self, FleetTls},
 };
 use memtide_service::{host, logging};
-use memtide_topology::HashSeed;
 
+use self::behind::Behind;
+use self::described::Served;
 use self::stop::Running;
 use crate::failure::Failure;
 use crate::settings::{Backend, EndpointConfig};
@@ -76,14 +78,23 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
     let tls = Arc::new(tls);
-    logging::install(config.common.log_format, &config.common.log_filter, "");
+    let events = Events::new();
+    let prepared = behind::prepare(&config, &events)?;
+    logging::install(config.common.log_format, &config.common.log_filter, prepared.log_role());
     log_start(&config, &tls, made);
 
     let drain = Drain::new();
-    let proxy = Proxy::start(proxy_config(&config), listeners, &tls, drain.watch())
+    let behind = prepared.start(&config, runtime.handle(), &events);
+    let behind = Arc::new(behind.map_err(cannot_start)?);
+    let proxy = Proxy::start(proxy_config(&config, &behind), listeners, &tls, drain.watch())
         .map_err(cannot_start)?;
-    let answers = described::answers(&config, &endpoint, proxy.observer(), &tls, &drain);
-    let events = answers.events.clone();
+    let served = Served {
+        config: config.clone(),
+        endpoint: endpoint.clone(),
+        observer: proxy.observer(),
+        behind: Arc::clone(&behind),
+    };
+    let answers = described::answers(served, &tls, &drain, events.clone());
     let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(cannot_start)?;
     let admin = admin::serve(admin_listener, answers).map_err(cannot_start)?;
 
@@ -157,7 +168,7 @@ fn port_of(listener: Option<&TcpListener>) -> Result<u16, Failure> {
     Ok(listener.local_addr().map_err(Failure::environment)?.port())
 }
 
-fn proxy_config(config: &EndpointConfig) -> ProxyConfig {
+fn proxy_config(config: &EndpointConfig, behind: &Behind) -> ProxyConfig {
     ProxyConfig {
         advertise: config.advertise.clone(),
         threads: config.threads,
@@ -167,16 +178,6 @@ fn proxy_config(config: &EndpointConfig) -> ProxyConfig {
         handshake_timeout: config.handshake_timeout,
         handshakes_per_second_max: config.handshakes_per_second_max,
         give_back_memory: crate::allocator::give_back,
-        backend: Backend::Embedded(EmbeddedBackend {
-            memory_max: config.memory_max,
-            seed: random_seed(),
-            metered_bytes_min: config.data_storage_min,
-        }),
+        backend: behind.backend(config),
     }
-}
-
-/// The seed that std's own hash maps get from the operating system: one process, one seed.
-fn random_seed() -> HashSeed {
-    use std::hash::{BuildHasher as _, RandomState};
-    HashSeed::new(RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8))
 }
