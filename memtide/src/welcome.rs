@@ -7,7 +7,7 @@ use std::path::Path;
 
 use memtide_service::admin::Endpoint;
 
-use crate::settings::ServeConfig;
+use crate::settings::{Common, EndpointConfig};
 
 /// Prints a text as it is. Nobody may be reading: that is no reason to end.
 pub fn print(text: &str) {
@@ -15,13 +15,32 @@ pub fn print(text: &str) {
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
+/// Prints a configuration that was checked.
+pub fn print_configuration(common: &Common) {
+    for warning in &common.warnings {
+        print(&format!("# warning: {warning}\n"));
+    }
+    print(&common.shown);
+}
+
+/// What to do with the certificates in `dir`.
+pub fn of_fleet_tls(dir: &Path) -> String {
+    format!(
+        "certificates of a fleet are in {}\n  \
+         every process needs ca.pem, and the .pem and .key of its role: scaler, node (memtide \
+         engine) or proxy\n  \
+         ca.key issues further ones: keep it here, or where nobody finds it\n",
+        dir.display()
+    )
+}
+
 /// Prints the endpoint, and lines that can be pasted.
-pub fn greet(config: &ServeConfig, endpoint: &Endpoint, admin: SocketAddr, ca: Option<&Path>) {
+pub fn greet(config: &EndpointConfig, endpoint: &Endpoint, admin: SocketAddr, ca: Option<&Path>) {
     print(&greeting(config, endpoint, admin, ca));
 }
 
 fn greeting(
-    config: &ServeConfig,
+    config: &EndpointConfig,
     endpoint: &Endpoint,
     admin: SocketAddr,
     ca: Option<&Path>,

@@ -51,7 +51,7 @@ fn what_memtide_was_told_exits_with_64() {
     };
     unlike(&["--prot", "1"], "memtide: unknown argument --prot; did you mean --port?");
     unlike(&["sevre"], "memtide: unknown subcommand sevre; did you mean serve?");
-    unlike(&["config"], "memtide: config: what to do with it?");
+    unlike(&["config"], "memtide: config: what to do? give one of: check");
     unlike(
         &["--port", "65536"],
         r#"memtide: --port: "65536": give a whole number from 0 to 65535"#,

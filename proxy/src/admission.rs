@@ -12,6 +12,7 @@ use tokio::sync::mpsc::WeakSender;
 use crate::connection::{Connection, End};
 use crate::core::Core;
 use crate::farewell;
+use crate::fleet;
 use crate::shared::Place;
 use crate::transport::{Detached, Greeting, Transport};
 
@@ -25,8 +26,19 @@ pub enum Arrival {
     Moved(Detached, Guest),
 }
 
+/// Which of the endpoint's ports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// 11211.
+    Primary,
+    /// 11212.
+    ReadOptimized,
+}
+
 /// Who a client is.
 pub struct Guest {
+    /// Where it came to.
+    pub port: Port,
     /// Where it comes from.
     pub peer: SocketAddr,
     /// Its place among the connections.
@@ -57,7 +69,14 @@ async fn serve(core: Rc<Core>, mut transport: Transport, mut guest: Guest) {
         let now = core.clock.age_secs(std::time::Instant::now());
         let registered = core.registry.register(now);
         let end;
-        (end, transport) = Connection::serve(transport, Rc::clone(&core), registered).await;
+        (end, transport) = match &core.fleet {
+            None => Connection::serve(transport, Rc::clone(&core), registered).await,
+            Some(fleet) => {
+                let way = (Rc::clone(&core), Rc::clone(fleet));
+                let is_read_optimized = guest.port == Port::ReadOptimized;
+                fleet::Connection::serve(transport, way, registered, is_read_optimized).await
+            }
+        };
         let End::Moves(to) = end else {
             return Box::pin(farewell::part(&core, guest.peer, end, transport)).await;
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use memtide_service::drain::Drain;
 use memtide_topology::{EcpuUnits, HashSeed};
 
-use crate::config::ProxyConfig;
+use crate::config::{Backend, EmbeddedBackend, ProxyConfig};
 use crate::counters::CoreCounters;
 use crate::execute::Executor;
 use memtide_execute::Executed;
@@ -35,15 +35,17 @@ impl BareSession {
         let config = ProxyConfig {
             advertise: "cache.test".into(),
             threads: 1,
-            memory_max: 64 << 20,
             item_size_max: 1 << 20,
             connections_max: 1,
             idle_timeout: None,
             handshake_timeout: Duration::from_secs(1),
             handshakes_per_second_max: None,
-            seed: HashSeed::new(0x1234, 0x5678),
-            metered_bytes_min: 0,
             give_back_memory: || {},
+            backend: Backend::Embedded(EmbeddedBackend {
+                memory_max: 64 << 20,
+                seed: HashSeed::new(0x1234, 0x5678),
+                metered_bytes_min: 0,
+            }),
         };
         let shared = Shared::new(config, Drain::new().watch());
         Self { shared, session: Session::default(), replies: Vec::with_capacity(64 << 10) }

@@ -1,6 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_topology::HashSeed;
+use memtide_topology::{HashSeed, Topology};
+use tokio::sync::watch;
 
 /// What [`crate::Proxy::start`] needs to know; resolved and checked by the program.
 #[derive(Clone, Debug)]
@@ -9,8 +11,6 @@ pub struct ProxyConfig {
     pub advertise: String,
     /// Cores to serve with, at least 1.
     pub threads: usize,
-    /// Items and their index, in bytes.
-    pub memory_max: u64,
     /// Largest item in bytes, as memcached counts it.
     pub item_size_max: u32,
     /// Most client connections at one time.
@@ -21,10 +21,40 @@ pub struct ProxyConfig {
     pub handshake_timeout: Duration,
     /// New handshakes a second over all cores; further ones wait. `None` is no limit.
     pub handshakes_per_second_max: Option<std::num::NonZeroU32>,
+    /// Has the allocator give freed memory back; called by every core once in a while.
+    pub give_back_memory: fn(),
+    /// Where the items are.
+    pub backend: Backend,
+}
+
+/// Where the items are.
+#[derive(Clone, Debug)]
+pub enum Backend {
+    /// In this process, called directly.
+    Embedded(EmbeddedBackend),
+    /// On nodes in processes of their own.
+    Fleet(FleetBackend),
+}
+
+/// The node inside the proxy.
+#[derive(Clone, Copy, Debug)]
+pub struct EmbeddedBackend {
+    /// Items and their index, in bytes.
+    pub memory_max: u64,
     /// The secret that places keys.
     pub seed: HashSeed,
     /// Data is metered as at least this many bytes.
     pub metered_bytes_min: u64,
-    /// Has the allocator give freed memory back; called by every core once in a while.
-    pub give_back_memory: fn(),
+}
+
+/// The way to the nodes of a fleet.
+#[derive(Clone, Debug)]
+pub struct FleetBackend {
+    /// Proves to nodes that this is a proxy, and accepts nodes alone.
+    pub tls: Arc<rustls::ClientConfig>,
+    /// The newest topology; that of nobody ([`Topology::empty`]) until the first is known. Who sends
+    /// here may go: the proxy then keeps what it has.
+    pub topologies: watch::Receiver<Arc<Topology>>,
+    /// How requests are routed, and the zone of this proxy.
+    pub settings: memtide_routing::Settings,
 }

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
+use crate::carry::Carry;
 use crate::core::{Core, Scratch};
 use crate::limits;
 use crate::registry::{Kick, Registered};
@@ -30,7 +31,8 @@ pub enum End {
 }
 
 /// What a connection comes to without waiting for its socket or a kick.
-enum Turn {
+pub enum Turn {
+    /// It is over.
     Ended(End),
     /// There may be more to do, and others are to be let first.
     Over,
@@ -42,11 +44,7 @@ pub struct Connection {
     session: Session,
     core: Rc<Core>,
     registered: Registered,
-    /// Bytes of an unfinished command, or that wait until the client has read its replies. Empty
-    /// while the connection idles, and then it owns no memory.
-    carry: Vec<u8>,
-    /// How many bytes `carry` must have before parsing can get further.
-    needed: usize,
+    carry: Carry,
     /// The batch whose replies are not all sent.
     batch: Option<(Instant, Executed)>,
     /// What to do when all is sent.
@@ -72,8 +70,7 @@ impl Connection {
             session: Session::default(),
             core,
             registered,
-            carry: Vec::new(),
-            needed: 0,
+            carry: Carry::default(),
             batch: None,
             ending: None,
             peer_is_done: false,
@@ -139,7 +136,7 @@ impl Connection {
                 return Ok(Poll::Ready(Turn::Over));
             }
             executions_left -= 1;
-            if self.carry.len() >= self.needed.max(1) {
+            if self.carry.is_ready() {
                 self.execute(scratch)?;
                 continue;
             }
@@ -211,20 +208,13 @@ impl Connection {
         self.registered.moved_bytes(self.core.clock.age_secs(started));
         self.core.shared.spread.saw(self.core.index, &mut self.seen_tick);
         self.has_served = true;
-        let is_carried = !self.carry.is_empty();
-        if is_carried {
-            take_in(&mut self.carry, &scratch.plain, self.needed);
-            scratch.plain.clear();
-            if self.carry.len() < self.needed {
-                return Ok(());
-            }
-        }
-        let input = if is_carried { &self.carry } else { &scratch.plain };
+        let Some(is_carried) = self.carry.merge(&mut scratch.plain) else { return Ok(()) };
+        let input = self.carry.input(is_carried, &scratch.plain);
         let mut batch = Executed::default();
         let now_secs = self.core.clock.unix_secs(started);
         let mut executor = self.core.executor(now_secs, &mut batch);
         let (consumed, progress) = self.session.advance(input, &mut scratch.replies, &mut executor);
-        self.needed = match progress {
+        let needed = match progress {
             Progress::NeedsMore { needed } => needed,
             Progress::OutputFull => 0,
             Progress::TurnOver => {
@@ -236,64 +226,13 @@ impl Connection {
                 0
             }
         };
-        self.keep_rest(is_carried, consumed, scratch);
+        self.carry.keep_rest((is_carried, consumed), needed, &mut scratch.plain);
+        debug_assert!(self.carry.len() <= self.core.carry_bytes_max() + limits::READ_BYTES_MAX);
         self.core.counters.traffic.bytes_read.add(consumed as u64);
         self.core.counters.traffic.bytes_written.add(scratch.replies.len() as u64);
         let queued = self.transport.queue(&scratch.replies);
         scratch.trim();
         self.batch = Some((started, batch));
         queued
-    }
-
-    fn keep_rest(&mut self, is_carried: bool, consumed: usize, scratch: &mut Scratch) {
-        if !is_carried {
-            let rest = &scratch.plain[consumed..];
-            if !rest.is_empty() {
-                take_in(&mut self.carry, rest, self.needed);
-            }
-            scratch.plain.clear();
-        } else if consumed == self.carry.len() {
-            self.carry = Vec::new();
-        } else {
-            self.carry.drain(..consumed);
-            // A large command must not leave its memory to a short rest behind it.
-            self.carry.shrink_to(limits::READ_BYTES_MAX);
-        }
-        debug_assert!(self.carry.len() <= self.core.carry_bytes_max() + limits::READ_BYTES_MAX);
-    }
-}
-
-/// Appends `bytes` to a command that is to be `needed` bytes long.
-///
-/// The capacity doubles up to that length and no further, instead of being there at once: a line
-/// that announces a large value must not take memory for what the client may never send.
-fn take_in(carry: &mut Vec<u8>, bytes: &[u8], needed: usize) {
-    let len = carry.len() + bytes.len();
-    if len > carry.capacity() {
-        let capacity = needed.min(2 * carry.capacity()).max(len);
-        carry.reserve_exact(capacity - carry.len());
-    }
-    carry.extend_from_slice(bytes);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_comes_with_the_bytes_and_not_with_their_announcement() {
-        let (line, needed) = (b"set k 0 0 1000000\r\n", 1_000_021);
-        let mut carry = Vec::new();
-        take_in(&mut carry, line, needed);
-        assert!(carry.capacity() < 1024, "{}", carry.capacity());
-        let (mut moves, mut capacity) = (0, carry.capacity());
-        while carry.len() < needed {
-            let missing = needed - carry.len();
-            take_in(&mut carry, &vec![b'x'; missing.min(4096)], needed);
-            moves += usize::from(carry.capacity() != capacity);
-            capacity = carry.capacity();
-        }
-        assert!(moves < 20, "{moves} moves");
-        assert_eq!(carry.capacity(), needed);
     }
 }

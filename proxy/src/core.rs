@@ -12,11 +12,13 @@ use memtide_service::tls::Tls;
 use tokio::runtime::{LocalOptions, LocalRuntime};
 use tokio::sync::mpsc;
 
-use crate::admission::{self, Arrival};
+use crate::admission::{self, Arrival, Port};
 use crate::client_log::ClientLog;
 use crate::clock::Clock;
 use crate::counters::CoreCounters;
+use crate::config::Backend;
 use crate::execute::Executor;
+use crate::fleet::{self, Fleet};
 use crate::limits;
 use crate::listener;
 use crate::registry::{Patience, Registry};
@@ -67,6 +69,8 @@ pub struct Core {
     pub client_log: ClientLog,
     /// The open connections.
     pub registry: Rc<Registry>,
+    /// The way to the nodes, where they are not in this process.
+    pub fleet: Option<Rc<Fleet>>,
 }
 
 impl Core {
@@ -96,7 +100,7 @@ pub struct Seat {
 /// The listening sockets, and the ways to the cores, which close with them.
 pub struct Doors {
     /// Both ports'.
-    pub listeners: Vec<std::net::TcpListener>,
+    pub listeners: Vec<(std::net::TcpListener, Port)>,
     /// By core.
     pub cores: Vec<mpsc::Sender<Arrival>>,
 }
@@ -131,8 +135,14 @@ fn build_runtime() -> io::Result<LocalRuntime> {
 async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, seat: Seat) {
     let Seat { index, incoming, peers, doors } = seat;
     shared.spread.started(index, tokio::runtime::Handle::current().metrics());
+    let backend = match &shared.config.backend {
+        Backend::Embedded(_) => None,
+        Backend::Fleet(backend) => Some(backend.clone()),
+    };
+    let fleet = backend.as_ref().map(|backend| Rc::new(Fleet::new(backend, &shared, index)));
     let core = Rc::new(Core {
         index,
+        fleet: fleet.clone(),
         peers,
         counters: Arc::clone(&shared.counters[index]),
         shared,
@@ -144,6 +154,10 @@ async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, seat: Seat) {
     });
     let mut helpers = tokio::task::JoinSet::new();
     helpers.spawn_local(tick(Rc::clone(&core)));
+    if let (Some(backend), Some(fleet)) = (backend, fleet) {
+        helpers.spawn_local(fleet::keep_time(Rc::clone(&fleet)));
+        helpers.spawn_local(fleet::follow(Rc::clone(&core), fleet, backend));
+    }
     if let Some(Doors { listeners, cores }) = doors {
         for listener in listeners {
             helpers.spawn_local(listener::accept_loop(listener, Rc::clone(&core), cores.clone()));

@@ -1,5 +1,6 @@
 //! What is counted: per core, written by that core alone, summed when somebody reads.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use memtide_execute::{CommandCounters, CommandTotals, counters};
@@ -67,6 +68,10 @@ pub struct CoreCounters {
     pub items: CommandCounters,
     /// Connections and bytes.
     pub traffic: TrafficCounters,
+    /// The way to the nodes of a fleet.
+    pub fleet: FleetCounters,
+    /// Requests to nodes of a fleet that are unanswered.
+    pub fleet_outstanding: Gauge,
     /// Successful reads: get, gets, gat, gats, mg; from the read of the command to the write of
     /// its reply.
     pub read_latency: Latency,
@@ -81,6 +86,10 @@ pub struct Totals {
     pub items: CommandTotals,
     /// See [`CoreCounters::traffic`].
     pub traffic: TrafficTotals,
+    /// See [`CoreCounters::fleet`].
+    pub fleet: FleetTotals,
+    /// See [`CoreCounters::fleet_outstanding`].
+    pub fleet_outstanding: u64,
     /// See [`CoreCounters::read_latency`].
     pub read_latency: LatencyTotals,
     /// See [`CoreCounters::write_latency`].
@@ -94,6 +103,8 @@ impl Totals {
         for core in cores {
             totals.items.add(&core.items);
             totals.traffic.add(&core.traffic);
+            totals.fleet.add(&core.fleet);
+            totals.fleet_outstanding += core.fleet_outstanding.load();
             totals.read_latency.add(&core.read_latency);
             totals.write_latency.add(&core.write_latency);
         }
@@ -137,6 +148,55 @@ counters! {
     idle_kicks,
     /// Connections closed for leaving their replies unread.
     stall_kicks,
+}
+
+counters! {
+    /// The way to the nodes of a fleet, of one core.
+    pub struct FleetCounters;
+    /// [`FleetCounters`] of all cores.
+    pub struct FleetTotals;
+    /// Requests on a key, on a slot to flush, or to a node.
+    asked,
+    /// Requests sent, each try counted.
+    sent,
+    /// Requests that a node has answered with an outcome.
+    done,
+    /// Requests refused because too many wait.
+    overloaded,
+    /// Requests refused because no node that may answer was reached in time.
+    no_copy,
+    /// Requests refused because no node has answered in time.
+    deadline,
+    /// Requests of which nobody can say whether they were done.
+    unknown,
+    /// Requests to a node that was not connected.
+    unavailable,
+    /// Answers of nodes that they are not the slot's primary.
+    moved,
+    /// Times that a node knew a newer topology.
+    behind,
+    /// Times that a connection waited for less to be under way.
+    waits,
+    /// Links made.
+    links,
+    /// Of these, ended.
+    links_lost,
+}
+
+/// A number with one writer that goes up and down; any thread may read it.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Sets it.
+    pub fn store(&self, number: u64) {
+        self.0.store(number, Ordering::Relaxed);
+    }
+
+    /// What it was set to last.
+    pub fn load(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]

@@ -17,17 +17,18 @@ pub struct Executor<'a> {
 }
 
 impl<'a> Executor<'a> {
-    /// For the connections of the core that owns `counters`.
+    /// For the connections of the core that owns `counters`, with an in-process node.
     pub fn new(
         shared: &'a Shared,
         counters: &'a CoreCounters,
         now_secs: u32,
         executed: &'a mut Executed,
     ) -> Self {
+        let node = shared.embedded().expect("who serves a fleet executes nothing");
         let items = ItemExecutor {
             limits: Limits { item_bytes_max: shared.config.item_size_max },
-            store: &shared.store,
-            seed: shared.config.seed,
+            store: &node.store,
+            seed: node.seed,
             counters: &counters.items,
             now: Now::from_unix_secs(now_secs),
             executed,

@@ -8,51 +8,35 @@ use memtide_engine_core::StoreStats;
 use memtide_service::metrics::{Bucketed, counter, counters, gauge, gauges, histograms};
 use prometheus::proto::MetricFamily;
 
-use crate::counters::{LATENCY_BOUNDS_US, LatencyTotals, Totals};
+use crate::counters::{FleetTotals, LATENCY_BOUNDS_US, LatencyTotals, Totals};
 use crate::shared::Shared;
 
-/// Everything that this proxy and its in-process node count, now.
+/// Everything that this proxy counts, and its in-process node where there is one, now.
 pub fn families(shared: &Shared) -> Vec<MetricFamily> {
-    let (totals, store) = (shared.totals(), shared.store.stats());
-    let parts = [
-        usage(shared, &totals, &store),
+    let totals = shared.totals();
+    let mut parts = vec![
+        usage(&totals),
         latency(&totals),
         connections(shared, &totals),
         commands(&totals),
-        items(&store),
-        exporter_gauges(shared, &store),
-        exporter_counters(shared, &totals, &store),
+        exporter_gauges(shared),
+        exporter_counters(shared, &totals),
     ];
+    // What is stored, the nodes of a fleet tell themselves.
+    match shared.embedded() {
+        Some(node) => parts.push(stored(shared, &node.store.stats())),
+        None => parts.push(fleet(shared, &totals)),
+    }
     parts.into_iter().flatten().collect()
 }
 
-fn usage(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFamily> {
+fn usage(totals: &Totals) -> Vec<MetricFamily> {
     vec![
         counter(
             "memtide_ecpu_units_total",
             "Work metered, in 1/1024 ECPU: an exact integer (CloudWatch: \
              ElastiCacheProcessingUnits, there in whole ECPUs).",
             totals.traffic.ecpu_units,
-        ),
-        counter(
-            "memtide_metered_byte_seconds_total",
-            "Data stored over time, the configured minimum included; 3600 * 2^30 are a GB-hour.",
-            shared.metered_byte_seconds(),
-        ),
-        bytes_gauge(
-            "memtide_cache_used_bytes",
-            "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
-            store.bytes,
-        ),
-        bytes_gauge(
-            "memtide_memory_used_bytes",
-            "Bytes taken from the allocator for items and their index; what the limit is of.",
-            store.memory_used,
-        ),
-        bytes_gauge(
-            "memtide_memory_limit_bytes",
-            "The limit of memtide_memory_used_bytes.",
-            store.memory_max,
         ),
         counter(
             "memtide_throttled_commands_total",
@@ -190,8 +174,29 @@ fn command_samples(totals: &Totals) -> [([&'static str; 2], u64); 15] {
     ]
 }
 
-fn items(store: &StoreStats) -> Vec<MetricFamily> {
+/// What the node in this process stores.
+fn stored(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
     vec![
+        counter(
+            "memtide_metered_byte_seconds_total",
+            "Data stored over time, the configured minimum included; 3600 * 2^30 are a GB-hour.",
+            shared.metered_byte_seconds(),
+        ),
+        bytes_gauge(
+            "memtide_cache_used_bytes",
+            "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
+            store.bytes,
+        ),
+        bytes_gauge(
+            "memtide_memory_used_bytes",
+            "Bytes taken from the allocator for items and their index; what the limit is of.",
+            store.memory_used,
+        ),
+        bytes_gauge(
+            "memtide_memory_limit_bytes",
+            "The limit of memtide_memory_used_bytes.",
+            store.memory_max,
+        ),
         gauge("memtide_items", "Items stored (CloudWatch: CurrItems).", as_double(store.items)),
         counter(
             "memtide_items_evicted_total",
@@ -203,16 +208,6 @@ fn items(store: &StoreStats) -> Vec<MetricFamily> {
             "Expired items removed (CloudWatch: Reclaimed).",
             store.expired,
         ),
-    ]
-}
-
-fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
-    let open = shared.connections_open() as u64;
-    let max = shared.config.connections_max as u64;
-    let accepts = u64::from(open < max);
-    let whole = |name, help, value| gauge(name, help, as_double(value));
-    vec![
-        whole("memcached_up", "Could the memcached server be reached.", 1),
         bytes_gauge("memcached_current_bytes", "Bytes used to store items.", store.bytes),
         bytes_gauge("memcached_limit_bytes", "Bytes allowed for storage.", store.memory_max),
         bytes_gauge(
@@ -220,7 +215,78 @@ fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
             "Bytes taken from the allocator for items and their index.",
             store.memory_used,
         ),
-        whole("memcached_current_items", "Items stored.", store.items),
+        gauge("memcached_current_items", "Items stored.", as_double(store.items)),
+        counter("memcached_items_total", "Items ever stored.", store.total_items),
+        counter("memcached_items_evicted_total", "Live items dropped for room.", store.evicted),
+        counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired),
+    ]
+}
+
+/// The way to the nodes.
+fn fleet(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
+    let FleetTotals { asked, sent, done, links, links_lost, .. } = totals.fleet;
+    let is_reached = shared.view().is_some_and(|view| view.check().is_ok());
+    let epoch = shared.view().map_or(0, |view| view.topology().epoch().number());
+    vec![
+        counters(
+            "memtide_fleet_requests_total",
+            "Requests to nodes, by what came of them; a command on several keys is one for each.",
+            &["outcome"],
+            [
+                (["done"], done),
+                (["overloaded"], totals.fleet.overloaded),
+                (["no_copy"], totals.fleet.no_copy),
+                (["no_answer"], totals.fleet.deadline),
+                (["unknown"], totals.fleet.unknown),
+                (["unavailable"], totals.fleet.unavailable),
+            ],
+        ),
+        counter(
+            "memtide_fleet_retries_total",
+            "Requests sent again, because a node refused or its link was lost.",
+            sent.saturating_sub(asked),
+        ),
+        counter(
+            "memtide_fleet_moved_total",
+            "Answers of nodes that they are not the slot's primary.",
+            totals.fleet.moved,
+        ),
+        counter(
+            "memtide_fleet_waits_total",
+            "Times that a connection waited for less to be under way.",
+            totals.fleet.waits,
+        ),
+        gauge(
+            "memtide_fleet_requests_outstanding",
+            "Requests to nodes that are unanswered.",
+            as_double(totals.fleet_outstanding),
+        ),
+        gauge(
+            "memtide_fleet_links",
+            "Links to nodes, over all cores.",
+            as_double(links.saturating_sub(links_lost)),
+        ),
+        counter("memtide_fleet_links_lost_total", "Links to nodes that ended.", links_lost),
+        gauge(
+            "memtide_fleet_reached",
+            "Whether every slot has a primary to which every core is linked.",
+            as_double(u64::from(is_reached)),
+        ),
+        gauge(
+            "memtide_fleet_topology_epoch",
+            "The topology that requests are routed by.",
+            as_double(epoch),
+        ),
+    ]
+}
+
+fn exporter_gauges(shared: &Shared) -> Vec<MetricFamily> {
+    let open = shared.connections_open() as u64;
+    let max = shared.config.connections_max as u64;
+    let accepts = u64::from(open < max);
+    let whole = |name, help, value| gauge(name, help, as_double(value));
+    vec![
+        whole("memcached_up", "Could the memcached server be reached.", 1),
         whole("memcached_current_connections", "Open connections.", open),
         whole("memcached_max_connections", "Most client connections.", max),
         whole("memcached_accepting_connections", "Whether connections are accepted.", accepts),
@@ -235,7 +301,7 @@ fn exporter_gauges(shared: &Shared, store: &StoreStats) -> Vec<MetricFamily> {
     ]
 }
 
-fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Vec<MetricFamily> {
+fn exporter_counters(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
     let accepted = shared.connections_total.load(Ordering::Relaxed);
     let rejected = shared.connections_rejected.load(Ordering::Relaxed);
     vec![
@@ -245,9 +311,6 @@ fn exporter_counters(shared: &Shared, totals: &Totals, store: &StoreStats) -> Ve
             &["command", "status"],
             command_samples(totals),
         ),
-        counter("memcached_items_total", "Items ever stored.", store.total_items),
-        counter("memcached_items_evicted_total", "Live items dropped for room.", store.evicted),
-        counter("memcached_items_reclaimed_total", "Expired items removed.", store.expired),
         counter(
             "memcached_item_too_large_total",
             "Items refused for their size.",

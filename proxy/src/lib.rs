@@ -1,13 +1,16 @@
-//! The proxy: TLS listeners, sessions, metering, and the in-process node behind them.
+//! The proxy: TLS listeners, sessions, metering, and behind them the in-process node, or the way to
+//! the nodes of a fleet.
 //!
 //! Life of a batch of commands: `listener` accepts a socket and `spread` picks a core; `admission`
 //! shakes hands; `connection` reads once, hands the plaintext to `session`, which parses, has
 //! `execute` run each command on the store, meters it and collects the replies; `transport`
-//! encrypts and writes them in one go.
+//! encrypts and writes them in one go. In a fleet a connection is one of `fleet`, which asks the
+//! nodes instead of executing.
 
 mod admission;
 #[doc(hidden)]
 pub mod bench;
+mod carry;
 mod client_log;
 mod clock;
 mod config;
@@ -17,6 +20,7 @@ mod counters;
 mod execute;
 mod exposition;
 mod farewell;
+mod fleet;
 pub mod limits;
 mod listener;
 mod registry;
@@ -27,8 +31,8 @@ mod start;
 mod stats;
 mod transport;
 
-pub use config::ProxyConfig;
-pub use start::{Listeners, Observer, Proxy, Usage};
+pub use config::{Backend, EmbeddedBackend, FleetBackend, ProxyConfig};
+pub use start::{Listeners, Observer, Proxy, Stored, Usage};
 
 /// What `version` and `stats` answer: the memcached release whose protocol is spoken. Clients that
 /// ask for a least version, such as Ruby's dalli 5 for 1.6.27, go by it.

@@ -70,6 +70,50 @@ pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 /// See [`KEEPALIVE_IDLE`].
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
+/// Requests of one connection to nodes of a fleet that are under way at a time.
+pub const ASKED_MAX: usize = 128;
+
+/// Bytes of their commands from which on the connection takes in no other. One command may come
+/// on top.
+pub const ASKED_BYTES_HIGH: usize = 256 * 1024;
+
+/// What their replies may come to, where they are as large as those before them; one may always be
+/// under way.
+pub const ASKED_REPLY_BYTES_MAX: usize = 1024 * 1024;
+
+/// Commands of one connection that wait for their turn to be answered.
+pub const PARTS_MAX: usize = 1024;
+
+/// Bytes of commands and replies that a core holds for its connections from which on none takes in
+/// another command.
+pub const CORE_BYTES_HIGH: usize = 256 * 1024 * 1024;
+
+/// Frames that wait for one node to take them; more ends the link.
+pub const LINK_QUEUE_BYTES_MAX: usize = 2 * CORE_BYTES_HIGH;
+
+/// Slots of one `flush_all` that are under way at a time.
+pub const FLUSH_SLOTS_MAX: usize = 512;
+
+/// Such commands of a core that are under way; others wait.
+pub const FLUSHES_MAX: usize = 4;
+
+/// Empty buffers that a core keeps for the replies of its connections.
+pub const BUFFERS_SPARE_MAX: usize = 16;
+
+/// How long a connection to a node may take to come about.
+pub const DIAL_MAX: Duration = Duration::from_secs(2);
+
+/// The pause before a node is dialled again; doubles up to [`DIAL_PAUSE_MAX`].
+pub const DIAL_PAUSE_MIN: Duration = Duration::from_millis(20);
+/// See [`DIAL_PAUSE_MIN`].
+pub const DIAL_PAUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Longest frame of a node: the reply with the largest item.
+#[must_use]
+pub const fn frame_bytes_max(item_size_max: u32) -> usize {
+    item_size_max as usize + LINE_AND_FRAMING_BYTES_MAX
+}
+
 /// Upper bound of the bytes that one connection's buffers hold, TLS record overhead aside.
 #[must_use]
 pub const fn connection_bytes_max(item_size_max: u32) -> usize {

@@ -11,14 +11,14 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use crate::admission::{Arrival, Guest};
+use crate::admission::{Arrival, Guest, Port};
 use crate::core::Core;
 use crate::limits;
 
 /// Accepts until the drain begins; the socket closes with the return. `core` is the one that calls,
 /// `cores` are the ways to all.
 pub async fn accept_loop(
-    listener: std::net::TcpListener,
+    (listener, port): (std::net::TcpListener, Port),
     core: Rc<Core>,
     cores: Vec<mpsc::Sender<Arrival>>,
 ) {
@@ -37,7 +37,7 @@ pub async fn accept_loop(
             () = &mut draining => return,
         };
         match accepted {
-            Ok((stream, peer)) => hand_over(&core, &cores, stream, peer).await,
+            Ok((stream, peer)) => hand_over(&core, &cores, stream, (peer, port)).await,
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 if let Admit::Log { suppressed } = errors.admit(Instant::now()) {
@@ -70,14 +70,14 @@ async fn hand_over(
     core: &Core,
     cores: &[mpsc::Sender<Arrival>],
     stream: TcpStream,
-    peer: SocketAddr,
+    (peer, port): (SocketAddr, Port),
 ) {
     core.shared.connections_total.fetch_add(1, Ordering::Relaxed);
     let Some(place) = core.shared.admit() else { return };
     let to = core.shared.spread.place();
     // A socket for both families sees IPv4 peers as mapped; people do not.
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let guest = Guest { peer, place };
+    let guest = Guest { port, peer, place };
     let arrival = if to == core.index {
         Arrival::Accepted(stream, guest)
     } else {

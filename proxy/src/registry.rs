@@ -42,6 +42,11 @@ impl Handle {
         self.kick.get()
     }
 
+    /// Whether it was asked to end, or is to end where it stays silent.
+    pub fn is_kicked(&self) -> bool {
+        self.kick.get() != Kick::None
+    }
+
     /// The connection has moved bytes at this second of its core: no reproach of silence stands. A
     /// drain does.
     pub fn moved_bytes(&self, now_secs: u64) {

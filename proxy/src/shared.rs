@@ -4,24 +4,26 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use memtide_engine_core::{Now, Store, StoreConfig, StoreStats};
 use memtide_protocol::encode;
 use memtide_service::drain::DrainWatch;
+use memtide_topology::HashSeed;
 
-use crate::config::ProxyConfig;
+use crate::config::{Backend, EmbeddedBackend, ProxyConfig};
 use crate::counters::{CoreCounters, Totals};
+use crate::fleet::View;
 use crate::limits;
 use crate::spread::Spread;
+use crate::stats::{self, Summary};
 
 /// See the module.
 pub struct Shared {
     /// As the program resolved it.
     pub config: ProxyConfig,
-    /// The in-process node.
-    pub store: Store,
+    nodes: Nodes,
     /// Whether to stop.
     pub drain: DrainWatch,
     /// One a core.
@@ -46,6 +48,22 @@ pub struct Shared {
     stats_baseline: Mutex<(Totals, StoreStats)>,
     /// Byte-seconds of stored data, metered.
     metered: Mutex<Metered>,
+}
+
+/// Where the items are.
+enum Nodes {
+    Embedded(Box<Embedded>),
+    Fleet(View),
+}
+
+/// The node in this process.
+pub struct Embedded {
+    /// Its items.
+    pub store: Store,
+    /// What places them.
+    pub seed: HashSeed,
+    /// Data is metered as at least so many bytes.
+    metered_bytes_min: u64,
 }
 
 /// The integral of the stored bytes over time.
@@ -91,13 +109,18 @@ impl Drop for Place {
 impl Shared {
     /// The state of a proxy that is about to start.
     pub fn new(config: ProxyConfig, drain: DrainWatch) -> Self {
-        let store = Store::new(StoreConfig {
-            item_size_max: config.item_size_max,
-            ..StoreConfig::new(config.memory_max, config.seed)
-        });
+        let nodes = match &config.backend {
+            &Backend::Embedded(EmbeddedBackend { memory_max, seed, metered_bytes_min }) => {
+                let store = StoreConfig::new(memory_max, seed);
+                let item_size_max = config.item_size_max;
+                let store = Store::new(StoreConfig { item_size_max, ..store });
+                Nodes::Embedded(Box::new(Embedded { store, seed, metered_bytes_min }))
+            }
+            Backend::Fleet(_) => Nodes::Fleet(View::new(config.threads)),
+        };
         let quota = |rate: NonZeroU32| RateLimiter::direct(Quota::per_second(rate));
         Self {
-            store,
+            nodes,
             drain,
             counters: (0..config.threads).map(|_| Arc::default()).collect(),
             spread: Spread::new(config.threads),
@@ -147,15 +170,40 @@ impl Shared {
         }
     }
 
+    /// The node in this process, where there is one.
+    pub fn embedded(&self) -> Option<&Embedded> {
+        match &self.nodes {
+            Nodes::Embedded(node) => Some(node),
+            Nodes::Fleet(_) => None,
+        }
+    }
+
+    /// What its store holds and has done; nothing where there is none.
+    pub fn store_stats(&self) -> StoreStats {
+        self.embedded().map(|node| node.store.stats()).unwrap_or_default()
+    }
+
+    /// What is seen of the fleet, where there is one.
+    pub fn view(&self) -> Option<&View> {
+        match &self.nodes {
+            Nodes::Embedded(_) => None,
+            Nodes::Fleet(view) => Some(view),
+        }
+    }
+
     /// A step of background expiry; `true` when there is more to do.
     pub fn maintain(&self, unix_secs: u32) -> bool {
         let now = Now::from_unix_secs(unix_secs);
-        self.store.maintain(now, limits::MAINTAIN_STEP_BYTES).is_behind
+        let maintain = |store: &Store| store.maintain(now, limits::MAINTAIN_STEP_BYTES).is_behind;
+        self.embedded().is_some_and(|node| maintain(&node.store))
     }
 
-    /// Samples the stored data; returns what is metered so far, in byte-milliseconds.
+    /// Samples the stored data; returns what is metered so far, in byte-milliseconds. The data of a
+    /// fleet is metered where its nodes report it.
     pub fn sample_data(&self) -> u128 {
-        let bytes = self.store.stats().bytes.max(self.config.metered_bytes_min);
+        let bytes = self.embedded().map_or(0, |node| {
+            node.store.stats().bytes.max(node.metered_bytes_min)
+        });
         let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
         metered.sample(bytes, Instant::now());
         metered.byte_millis
@@ -200,7 +248,7 @@ impl Shared {
 
     /// `stats reset`: later `stats` count from here. Metrics and metering are not touched.
     pub fn reset_stats(&self) {
-        let baseline = (self.totals(), self.store.stats());
+        let baseline = (self.totals(), self.store_stats());
         *self.stats_baseline.lock().unwrap_or_else(PoisonError::into_inner) = baseline;
     }
 
@@ -215,9 +263,25 @@ impl Shared {
         encode::config_cluster(out, 1, &self.config.advertise, "", port);
     }
 
-    /// The reply to `stats`.
+    /// The reply to `stats` with an in-process node.
     pub fn write_stats(&self, now_secs: u32, out: &mut Vec<u8>) {
-        crate::stats::write(self, now_secs, out);
+        // The baseline first: a reset in between must not be ahead of what is counted.
+        let (baseline, before) = self.stats_baseline();
+        let Totals { items, traffic, .. } = self.totals().since(&baseline);
+        let now = self.store_stats();
+        let summary = Summary::of_store(&items, &now, &before);
+        stats::write(self, now_secs, (&summary, &traffic), out);
+    }
+
+    /// The reply to `stats` with what the nodes of a fleet have told.
+    pub fn write_fleet_stats(&self, of_nodes: &Summary, out: &mut Vec<u8>) {
+        let baseline = self.stats_baseline().0;
+        let Totals { items, traffic, .. } = self.totals().since(&baseline);
+        let mut summary = of_nodes.clone();
+        summary.add_own(&items);
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now_secs = u32::try_from(unix.as_secs()).unwrap_or(u32::MAX);
+        stats::write(self, now_secs, (&summary, &traffic), out);
     }
 }
 

@@ -8,14 +8,17 @@ use std::thread::JoinHandle;
 use memtide_service::drain::DrainWatch;
 use memtide_service::metrics::Source;
 use memtide_service::tls::Tls;
+use memtide_topology::Topology;
 use prometheus::proto::MetricFamily;
 use tokio::sync::mpsc;
 
 use crate::config::ProxyConfig;
 use crate::core::{self, Doors, Seat};
 use crate::exposition;
+use crate::fleet::View;
 use crate::limits;
 use crate::shared::Shared;
+use crate::admission::Port;
 
 /// The sockets of both ports, bound before anything runs.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub struct Listeners {
     pub read_optimized: Vec<TcpListener>,
 }
 
-/// A running proxy with its in-process node.
+/// A running proxy, with its in-process node or its way to a fleet.
 #[derive(Debug)]
 pub struct Proxy {
     shared: Arc<Shared>,
@@ -52,7 +55,10 @@ impl Proxy {
         let channels = (0..shared.config.threads).map(|_| mpsc::channel(limits::HANDOFF_MAX));
         let (senders, receivers): (Vec<_>, Vec<_>) = channels.unzip();
         let peers: Vec<_> = senders.iter().map(mpsc::Sender::downgrade).collect();
-        let listeners = listeners.primary.into_iter().chain(listeners.read_optimized);
+        let of = |port| move |listener| (listener, port);
+        let primary = listeners.primary.into_iter().map(of(Port::Primary));
+        let read_optimized = listeners.read_optimized.into_iter().map(of(Port::ReadOptimized));
+        let listeners = primary.chain(read_optimized);
         let mut doors = Some(Doors { listeners: listeners.collect(), cores: senders });
         // The first core last: it accepts, and where another cannot start nobody may.
         let seats = receivers.into_iter().enumerate().rev().map(|(index, incoming)| {
@@ -85,21 +91,28 @@ impl Proxy {
     }
 }
 
-/// What a cache uses.
+/// What a cache uses, as far as this proxy sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
+    /// Metered work in 1/1024 ECPU, since the start.
+    pub ecpu_units: u64,
+    /// Open client connections.
+    pub connections: u64,
+    /// Of the node inside the proxy; `None` in a fleet, whose nodes report theirs to the scaler.
+    pub stored: Option<Stored>,
+}
+
+/// What a node stores.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
     /// Items stored.
     pub items: u64,
     /// Items evicted since the start.
     pub evicted: u64,
     /// Bytes of the items stored.
     pub data_bytes: u64,
-    /// Metered work in 1/1024 ECPU, since the start.
-    pub ecpu_units: u64,
     /// Metered data in byte-seconds, since the start.
     pub metered_byte_seconds: u64,
-    /// Open client connections.
-    pub connections: u64,
 }
 
 /// Sees what a running proxy counts.
@@ -110,15 +123,35 @@ impl Observer {
     /// What the cache uses now.
     #[must_use]
     pub fn usage(&self) -> Usage {
-        let store = self.0.store.stats();
+        let stored = self.0.embedded().map(|node| {
+            let store = node.store.stats();
+            Stored {
+                items: store.items,
+                evicted: store.evicted,
+                data_bytes: store.bytes,
+                metered_byte_seconds: self.0.metered_byte_seconds(),
+            }
+        });
         Usage {
-            items: store.items,
-            evicted: store.evicted,
-            data_bytes: store.bytes,
             ecpu_units: self.0.totals().traffic.ecpu_units,
-            metered_byte_seconds: self.0.metered_byte_seconds(),
             connections: self.0.connections_open() as u64,
+            stored,
         }
+    }
+
+    /// Whether every slot has a primary to which every core is linked, and so every request finds
+    /// its node. An embedded node is always there.
+    ///
+    /// # Errors
+    /// What is missing, as a fragment.
+    pub fn check_fleet(&self) -> Result<(), String> {
+        self.0.view().map_or(Ok(()), View::check)
+    }
+
+    /// The topology that this proxy goes by; `None` without a fleet.
+    #[must_use]
+    pub fn topology(&self) -> Option<Arc<Topology>> {
+        self.0.view().map(View::topology)
     }
 
     /// Whether every core has run its ticker lately: a core that has not is stuck or gone.

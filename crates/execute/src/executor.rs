@@ -106,7 +106,7 @@ impl ItemExecutor<'_> {
     }
 
     fn count_error(&self, error: ErrorLine) {
-        if is_ours(error) {
+        if error.is_ours() {
             self.counters.server_errors.add(1);
         } else {
             self.counters.client_errors.add(1);
@@ -125,12 +125,6 @@ impl ItemExecutor<'_> {
             Exptime::Absolute(secs) => Expiry::At(secs),
         }
     }
-}
-
-/// Whether the server is to blame for an error, not the client.
-const fn is_ours(error: ErrorLine) -> bool {
-    use ErrorLine::{ObjectTooLarge, OutOfMemory, OutOfMemoryStoring, Throttled};
-    matches!(error, ObjectTooLarge | OutOfMemory | OutOfMemoryStoring | Throttled)
 }
 
 /// `None` for a length that no parsed command's key has.

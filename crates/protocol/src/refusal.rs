@@ -54,11 +54,38 @@ pub enum ErrorLine {
     OutOfMemory,
     /// Over the cache's ECPU limit.
     Throttled,
+    /// Too many requests wait for their nodes; this one was not sent.
+    Overloaded,
+    /// No node that may answer was reached in time; nothing was done.
+    NoLiveCopy,
+    /// No node has answered in time; nothing was done.
+    NoAnswer,
+    /// Sent, and nobody can say whether it was done.
+    OutcomeUnknown,
+    /// A node that was to be asked is not connected.
+    NodeUnavailable,
     /// The connection is one too many.
     TooManyConnections,
 }
 
 impl ErrorLine {
+    /// Whether the server is to blame, not the client.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        matches!(
+            self,
+            Self::ObjectTooLarge
+                | Self::OutOfMemory
+                | Self::OutOfMemoryStoring
+                | Self::Throttled
+                | Self::Overloaded
+                | Self::NoLiveCopy
+                | Self::NoAnswer
+                | Self::OutcomeUnknown
+                | Self::NodeUnavailable
+        )
+    }
+
     /// The line without its `\r\n`. The wording is memcached's wherever memcached has the error,
     /// since clients match on it.
     #[must_use]
@@ -88,6 +115,11 @@ impl ErrorLine {
             Self::OutOfMemoryStoring => "SERVER_ERROR out of memory storing object",
             Self::OutOfMemory => "SERVER_ERROR out of memory",
             Self::Throttled => "SERVER_ERROR throttled: ECPU limit exceeded",
+            Self::Overloaded => "SERVER_ERROR overloaded: too many requests wait",
+            Self::NoLiveCopy => "SERVER_ERROR no live copy of the slot",
+            Self::NoAnswer => "SERVER_ERROR no answer in time, nothing was done",
+            Self::OutcomeUnknown => "SERVER_ERROR outcome unknown",
+            Self::NodeUnavailable => "SERVER_ERROR a node is not available",
             Self::TooManyConnections => "ERROR Too many open connections",
         }
     }

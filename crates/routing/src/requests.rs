@@ -108,6 +108,10 @@ impl<C> Requests<C> {
         }
     }
 
+    pub const fn client(&self) -> u64 {
+        self.client
+    }
+
     pub fn len(&self) -> usize {
         self.places.len() - self.free.len()
     }

@@ -239,6 +239,12 @@ impl<C: Clone, O> Router<C, O> {
         Some(effect)
     }
 
+    /// The client in the ids of the requests that are submitted from now on.
+    #[must_use]
+    pub const fn client(&self) -> u64 {
+        self.requests.client()
+    }
+
     /// Requests that are unanswered.
     #[must_use]
     pub fn outstanding(&self) -> usize {

@@ -30,10 +30,38 @@ pub enum EventKind {
     CoreFailed,
     /// A core that gave none does again.
     CoreRecovered,
+    /// A node process of ours was started.
+    NodeStarted,
+    /// A node process of ours has ended, and is replaced.
+    NodeEnded,
     /// The process takes no clients any more, and answers what it has.
     DrainBegan,
     /// The drain took too long; connections were dropped.
     DrainOverdue,
+    /// A node was added to the topology, is heard again, or is to stay after all.
+    NodeUp,
+    /// A node closed its control stream, is silent, or is known to be dead.
+    NodeLost,
+    /// A node is to give up its slots, or cannot though it wants to.
+    NodeDraining,
+    /// A node has left the topology.
+    NodeLeft,
+    /// Slots have got their first owners.
+    SlotsFounded,
+    /// Copies took over from primaries that are down.
+    SlotsFailedOver,
+    /// Slots wait for a node that is down, or do not any more.
+    SlotsUnserved,
+    /// Slots start empty, because nobody had them any more.
+    SlotsLost,
+    /// Slots are to be copied or moved, or all are where they belong.
+    Migration,
+    /// Something else about the topology.
+    TopologyChanged,
+    /// The topology could not be stored; it is tried again.
+    StoreFailed,
+    /// The topology can be stored again.
+    StoreRecovered,
 }
 
 /// Something that happened.

@@ -16,6 +16,9 @@ pub const ADMIN_REQUEST_BYTES_MAX: usize = 16 * 1024;
 /// reads slowly gives his place up. Each connection carries one request.
 pub const ADMIN_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// Admin HTTP: bytes of a request's body: the numbers of all slots, one by one.
+pub const ADMIN_BODY_BYTES_MAX: usize = 128 * 1024;
+
 /// Events that the admin HTTP can still tell of; the oldest gives way. One who asks
 /// once a second misses none unless a thousand happen in it.
 pub const EVENTS_MAX: usize = 1024;

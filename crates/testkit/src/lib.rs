@@ -2,9 +2,12 @@
 //!
 //! - [`Memtide`] and [`Memcached`] start a server on free ports, keep its log, and end it when
 //!   dropped.
+//! - [`Fleet`] starts one with node processes, and [`Verifying`] loads it meanwhile;
+//!   [`RoleProcess`] is a role of a fleet by itself.
 //! - [`Client`] is a blocking client over TCP or TLS in which every read has a deadline.
 //! - [`Table`] is the black-box suite's language: what to send and what must come back, in text.
 //! - [`CommandStream`] makes seeded random commands, and [`Agreement`] compares two servers' replies.
+//! - [`Hosts`] are network namespaces with cables that can be pulled.
 //! - [`Recount`] meters recorded traffic a second time.
 //! - [`wait_until`] replaces every sleep.
 
@@ -13,6 +16,9 @@ mod agreement;
 mod case;
 mod client;
 mod command_stream;
+mod fleet;
+mod hosts;
+mod load;
 mod logs;
 mod memcached;
 mod memtide;
@@ -22,6 +28,7 @@ mod pki;
 mod process;
 mod recount;
 mod rng;
+mod role;
 mod runner;
 mod tls;
 mod transport;
@@ -32,6 +39,9 @@ pub use agreement::{Agreement, Disagreement};
 pub use case::{Case, Difference, Exchange, Table};
 pub use client::{Client, ClientError, Ending};
 pub use command_stream::{CommandStream, Unit};
+pub use fleet::{Fleet, FleetNode};
+pub use hosts::Hosts;
+pub use load::{Verdict, Verifying};
 pub use logs::Logs;
 pub use memcached::Memcached;
 pub use memtide::{Memtide, MemtideBuilder};
@@ -41,6 +51,7 @@ pub use pki::{Authority, Identity};
 pub use process::{peak_rss_bytes, rss_bytes, signal};
 pub use recount::Recount;
 pub use rng::{Rng, seed_from_environment};
+pub use role::RoleProcess;
 pub use runner::{Delivery, Failure, Server, Side, run_table};
 pub use rustix::process::Signal;
 pub use rustls::{HandshakeKind, ProtocolVersion};

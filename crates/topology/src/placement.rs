@@ -47,6 +47,9 @@ pub use steps::Pace;
 /// may be missed, and are kept once they have arrived and the target is made again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
+    /// The slots that it is of, in ascending order.
+    ids: Vec<SlotId>,
+    /// By place among these.
     slots: Vec<Wanted>,
     down: BTreeSet<NodeId>,
 }
@@ -64,34 +67,70 @@ impl Target {
     /// How the slots of this topology should be held while these nodes are silent or dead.
     #[must_use]
     pub fn of(topology: &Topology, down: &BTreeSet<NodeId>) -> Self {
-        let fleet = Fleet::of(topology, down);
-        let mut assignment = Assignment::of(topology, &fleet);
+        Self::of_slots(topology, down, SlotId::all())
+    }
+
+    /// How some slots should be held, as if there were no others. They are in ascending order, none
+    /// twice.
+    #[must_use]
+    pub fn of_slots(
+        topology: &Topology,
+        down: &BTreeSet<NodeId>,
+        slots: impl IntoIterator<Item = SlotId>,
+    ) -> Self {
+        let ids: Vec<SlotId> = slots.into_iter().collect();
+        let fleet = Fleet::of(topology, down, ids.len());
+        let mut assignment = Assignment::of(topology, &fleet, &ids);
         assignment.fill();
         assignment.even_out();
-        let primaries = Primaries::of(topology, &assignment).even_out();
-        let slots = SlotId::all().map(|slot| {
-            let at = usize::from(slot.number());
-            let primary = primaries.get(at).copied().flatten();
-            let others = assignment.holders(at).iter().filter(|holder| Some(**holder) != primary);
+        let primaries = Primaries::of(topology, &assignment, &ids).even_out();
+        let slots = primaries.iter().enumerate().map(|(at, primary)| {
+            let others = assignment.holders(at).iter().filter(|holder| Some(**holder) != *primary);
             let mut copies: Vec<_> = others.map(|holder| fleet.nodes[*holder].id).collect();
             copies.sort_unstable();
             Wanted { primary: primary.map(|holder| fleet.nodes[holder].id), copies }
         });
-        Self { slots: slots.collect(), down: down.clone() }
+        let slots = slots.collect();
+        Self { ids, slots, down: down.clone() }
     }
 
-    /// How a slot should be held.
+    /// Wants a node as the primary of a slot that has one, for reasons of its own. It replaces another
+    /// holder where it is none: one of its zone, else one that does not have the slot yet, else the
+    /// primary. Nothing happens to slots that the target is not of.
+    pub fn pin(&mut self, topology: &Topology, slot: SlotId, node: NodeId) {
+        let Some(at) = self.place(slot) else { return };
+        let wanted = &self.slots[at];
+        let Some(primary) = wanted.primary else { return };
+        let zone = |node: NodeId| topology.nodes().get(&node).map(|info| &info.zone);
+        let config = topology.slot(slot);
+        let holders = || wanted.copies.iter().copied().chain([primary]);
+        let replaced = (holders().find(|holder| *holder == node))
+            .or_else(|| holders().find(|holder| zone(*holder) == zone(node)))
+            .or_else(|| holders().find(|holder| !config.is_held_by(*holder)))
+            .unwrap_or(primary);
+        let mut copies: Vec<NodeId> = holders().filter(|holder| *holder != replaced).collect();
+        copies.sort_unstable();
+        self.slots[at] = Wanted { primary: Some(node), copies };
+    }
+
+    /// How a slot should be held; `None` of one that it is not of.
     #[must_use]
-    pub fn slot(&self, slot: SlotId) -> &Wanted {
-        &self.slots[usize::from(slot.number())]
+    pub fn slot(&self, slot: SlotId) -> Option<&Wanted> {
+        self.place(slot).map(|at| &self.slots[at])
     }
 
-    /// The slots that are not yet held as they should be.
+    /// The slots that are not yet held as they should be, in order.
     pub fn remaining(&self, topology: &Topology) -> impl Iterator<Item = SlotId> {
-        topology
-            .slots()
-            .filter(|(slot, config)| !self.slot(*slot).is_met_by(config))
-            .map(|(at, _)| at)
+        let all = self.ids.iter().zip(&self.slots);
+        all.filter(|(slot, wanted)| !wanted.is_met_by(topology.slot(**slot))).map(|(slot, _)| *slot)
+    }
+
+    fn place(&self, slot: SlotId) -> Option<usize> {
+        let number = usize::from(slot.number());
+        if self.ids.get(number) == Some(&slot) {
+            return Some(number);
+        }
+        self.ids.binary_search(&slot).ok()
     }
 }
 

@@ -165,7 +165,9 @@ fn the_slots_that_are_nearest_to_loss_come_first() {
 fn copies_needed(topology: &Topology, target: &Target) -> BTreeMap<NodeId, usize> {
     let mut needed = BTreeMap::new();
     for (at, config) in topology.slots() {
-        for holder in target.slot(at).holders().filter(|holder| !config.is_held_by(*holder)) {
+        for holder in
+            target.slot(at).unwrap().holders().filter(|holder| !config.is_held_by(*holder))
+        {
             *needed.entry(holder).or_default() += 1;
         }
     }

@@ -11,11 +11,11 @@ use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
-use crate::settings::ServeConfig;
+use crate::settings::EndpointConfig;
 
 /// Where the admin HTTP has its answers from. No event is recorded yet.
 pub fn answers(
-    config: &ServeConfig,
+    config: &EndpointConfig,
     endpoint: &Endpoint,
     observer: Observer,
     tls: &Arc<Tls>,
@@ -32,7 +32,7 @@ pub fn answers(
 
 /// The cache, as the admin HTTP tells of it.
 struct Served {
-    config: ServeConfig,
+    config: EndpointConfig,
     endpoint: Endpoint,
     observer: Observer,
 }
@@ -40,7 +40,7 @@ struct Served {
 impl Cache for Served {
     fn describe(&self) -> CacheDescription {
         CacheDescription {
-            name: self.config.name.clone(),
+            name: self.config.common.name.clone(),
             status: CacheState::Available,
             engine: "memcached",
             engine_version: PROTOCOL_VERSION.to_owned(),
@@ -72,11 +72,12 @@ impl Served {
     #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
     fn usage(&self) -> CacheUsage {
         let usage = self.observer.usage();
+        let stored = usage.stored.expect("the node is embedded");
         CacheUsage {
-            items: usage.items,
-            data_storage_bytes: usage.data_bytes,
-            data_storage_metered_bytes: usage.data_bytes.max(self.config.data_storage_min),
-            data_storage_gb_hours: usage.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
+            items: stored.items,
+            data_storage_bytes: stored.data_bytes,
+            data_storage_metered_bytes: stored.data_bytes.max(self.config.data_storage_min),
+            data_storage_gb_hours: stored.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
             ecpus: usage.ecpu_units as f64 / 1024.0,
             connections: usage.connections,
         }

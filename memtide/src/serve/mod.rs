@@ -9,19 +9,22 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use memtide_proxy::limits::REJECTIONS_MAX;
-use memtide_proxy::{Listeners, Proxy, ProxyConfig};
+use memtide_proxy::{Backend, EmbeddedBackend, Listeners, Proxy, ProxyConfig};
 use memtide_service::admin::{self, Endpoint};
 use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
 use memtide_service::listen::listen;
 use memtide_service::signals::Signals;
-use memtide_service::tls::{self, Made, Tls};
+use memtide_service::tls::{
+    self, Made, Tls,
+    fleet::{self, FleetTls},
+};
 use memtide_service::{host, logging};
 use memtide_topology::HashSeed;
 
 use self::stop::Running;
 use crate::failure::Failure;
-use crate::settings::ServeConfig;
+use crate::settings::{Backend, EndpointConfig};
 use crate::welcome;
 
 /// Descriptors beside those of client connections: listeners, admin, files.
@@ -33,18 +36,19 @@ const DESCRIPTORS_PER_CORE: u64 = REJECTIONS_MAX as u64 + 8;
 const CONNECTIONS_DEFAULT_MIN: u64 = 256;
 
 /// Checks what can be checked without serving, and shows the configuration.
-pub fn check(mut config: ServeConfig) -> Result<ExitCode, Failure> {
+pub fn check(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     Tls::check(&config.tls).map_err(Failure::environment)?;
     hold_connections(&mut config)?;
-    for warning in &config.warnings {
-        welcome::print(&format!("# warning: {warning}\n"));
+    if matches!(config.backend, Backend::Joined(_)) {
+        FleetTls::load(&config.common.fleet_tls, fleet::Role::Proxy)
+            .map_err(Failure::environment)?;
     }
-    welcome::print(&config.shown);
+    welcome::print_configuration(&config.common);
     Ok(ExitCode::SUCCESS)
 }
 
 /// Serves until a signal ends it.
-pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
+pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     // Signals come first: one that comes during the start must drain, and a process with the id 1
     // would not get it at all.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -60,7 +64,7 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
         primary: listen_on("--port", config.port)?,
         read_optimized: listen_on("--read-port", config.read_port)?,
     };
-    let admin_listener = listen("--admin", &[config.admin.ip()], config.admin.port())
+    let admin_listener = listen("--admin", &[config.common.admin.ip()], config.common.admin.port())
         .map_err(Failure::environment)?
         .pop()
         .expect("one address gives one listener");
@@ -72,7 +76,7 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
     let tls = Arc::new(tls);
-    logging::install(config.log_format, &config.log_filter);
+    logging::install(config.common.log_format, &config.common.log_filter, "");
     log_start(&config, &tls, made);
 
     let drain = Drain::new();
@@ -94,7 +98,7 @@ pub fn run(mut config: ServeConfig) -> Result<ExitCode, Failure> {
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
     runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
     let running = Running { drain, reloader, events, proxy };
-    let code = runtime.block_on(stop::until_stopped(config.drain_timeout, signals, running));
+    let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
     drop(admin);
     Ok(code)
 }
@@ -108,7 +112,7 @@ fn cannot_start(error: std::io::Error) -> Failure {
     ))
 }
 
-fn log_start(config: &ServeConfig, tls: &Tls, made: Made) {
+fn log_start(config: &EndpointConfig, tls: &Tls, made: Made) {
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         memory_max_bytes = config.memory_max,
@@ -117,7 +121,7 @@ fn log_start(config: &ServeConfig, tls: &Tls, made: Made) {
         certificate_not_after = %tls.not_after(),
         "starting"
     );
-    for warning in &config.warnings {
+    for warning in &config.common.warnings {
         tracing::warn!("{warning}");
     }
     let ca = tls.ca_path().unwrap_or_default();
@@ -132,7 +136,7 @@ fn log_start(config: &ServeConfig, tls: &Tls, made: Made) {
 
 /// Sees to it that the process may open as many connections as it is to hold. A maximum that
 /// nobody asked for gives way to the limit of the host.
-fn hold_connections(config: &mut ServeConfig) -> Result<(), Failure> {
+fn hold_connections(config: &mut EndpointConfig) -> Result<(), Failure> {
     let beside = DESCRIPTORS_BESIDE + DESCRIPTORS_PER_CORE * config.threads as u64;
     let connections = config.connections_max as u64;
     let Err(error) = host::raise_descriptors(connections + beside) else { return Ok(()) };
@@ -144,7 +148,7 @@ fn hold_connections(config: &mut ServeConfig) -> Result<(), Failure> {
         )));
     }
     config.connections_max = usize::try_from(possible).unwrap_or(config.connections_max);
-    config.warnings.push(format!("at most {possible} client connections, because {error}"));
+    config.common.warnings.push(format!("at most {possible} client connections, because {error}"));
     Ok(())
 }
 
@@ -153,19 +157,21 @@ fn port_of(listener: Option<&TcpListener>) -> Result<u16, Failure> {
     Ok(listener.local_addr().map_err(Failure::environment)?.port())
 }
 
-fn proxy_config(config: &ServeConfig) -> ProxyConfig {
+fn proxy_config(config: &EndpointConfig) -> ProxyConfig {
     ProxyConfig {
         advertise: config.advertise.clone(),
         threads: config.threads,
-        memory_max: config.memory_max,
         item_size_max: config.item_size_max,
         connections_max: config.connections_max,
         idle_timeout: config.idle_timeout,
         handshake_timeout: config.handshake_timeout,
         handshakes_per_second_max: config.handshakes_per_second_max,
-        seed: random_seed(),
-        metered_bytes_min: config.data_storage_min,
         give_back_memory: crate::allocator::give_back,
+        backend: Backend::Embedded(EmbeddedBackend {
+            memory_max: config.memory_max,
+            seed: random_seed(),
+            metered_bytes_min: config.data_storage_min,
+        }),
     }
 }
 

@@ -19,7 +19,10 @@ pub async fn watch(observer: Observer, memory_max: u64, events: Events) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let look = Look { evicted: observer.usage().evicted, cores: observer.check_cores() };
+        let look = Look {
+            evicted: observer.usage().stored.map_or(0, |stored| stored.evicted),
+            cores: observer.check_cores(),
+        };
         for (kind, text) in watched.news(look, Instant::now()) {
             events.record(kind, text);
         }

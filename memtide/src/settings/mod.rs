@@ -1,52 +1,75 @@
 //! Everything that can be configured: the table, and where the values come from.
 
-mod resolve;
+mod apart;
+mod endpoint;
+mod fleet;
+mod read;
 mod show;
+mod table;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use memtide_service::config::{Given, Setting};
+use memtide_service::config::{Given, Schema};
 use memtide_service::host::{self, AllowedMemory};
 use memtide_service::limits::CONFIG_BYTES_MAX;
 
-pub use self::resolve::{ServeConfig, admin};
+pub use self::apart::{EngineConfig, Parent, ScalerConfig};
+pub use self::endpoint::EndpointConfig;
+pub use self::fleet::{Backend, Join, Processes};
+pub use self::read::{Common, admin};
 use crate::cli::Flags;
 use crate::failure::Failure;
 
-macro_rules! setting {
-    ($name:literal, $value:literal, $default:expr, $help:literal) => {
-        Setting { name: $name, value_name: $value, default: $default, help: $help }
-    };
+/// What a process of memtide is, as far as its settings go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// All in one: proxy and engine, or proxy, scaler and engine processes.
+    Serve,
+    /// Takes clients, for nodes elsewhere.
+    Proxy,
+    /// A node.
+    Engine,
+    /// Says who holds what.
+    Scaler,
+    /// `memtide cache`, which asks one of the others.
+    Cache,
 }
 
-/// All settings of `serve`, by flag name.
-#[rustfmt::skip]
-pub const SETTINGS: &[Setting] = &[
-    setting!("config", "FILE", None, "TOML file with any of these settings"),
-    setting!("name", "NAME", Some("default"), "The cache's name"),
-    setting!("bind", "ADDRESSES", None, "IP addresses to listen on, parted by commas; all where none is given"),
-    setting!("port", "PORT", Some("11211"), "Primary port (TLS); 0 takes a free one"),
-    setting!("read-port", "PORT", Some("11212"), "Read-optimized port (TLS); 0 takes a free one"),
-    setting!("admin", "ADDRESS:PORT", Some("127.0.0.1:9150"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/cache, /v1/events"),
-    setting!("advertise", "HOST", None, "Host name that clients are told; this host's where none is given"),
-    setting!("data-dir", "DIR", Some("memtide-data"), "Directory for what memtide makes itself, such as its certificates"),
-    setting!("tls-cert", "FILE", None, "PEM certificate chain of the server; made in the data directory where none is given"),
-    setting!("tls-key", "FILE", None, "PEM private key that belongs to it"),
-    setting!("tls-client-ca", "FILE", None, "PEM CAs; clients must then show a certificate that one of them issued"),
-    setting!("memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows"),
-    setting!("item-size-max", "SIZE", Some("1m"), "Largest item as memcached counts it"),
-    setting!("data-storage-min", "SIZE", Some("1g"), "Data is metered as at least this much"),
-    setting!("connections-max", "COUNT", Some("10000"), "Most client connections at one time"),
-    setting!("handshakes-per-second", "COUNT", Some("0"), "Most TLS handshakes a second, others wait; 0 is no limit"),
-    setting!("threads", "COUNT", None, "Most threads that serve; one a core where none is given"),
-    setting!("idle-timeout", "DURATION", Some("0"), "Close connections after this much silence; 0 never does"),
-    setting!("handshake-timeout", "DURATION", Some("10s"), "Longest TLS handshake"),
-    setting!("drain-timeout", "DURATION", Some("30s"), "Longest drain after SIGTERM"),
-    setting!("log-format", "FORMAT", Some("auto"), "text, json, or auto: text on a terminal"),
-    setting!("log-level", "FILTER", Some("info"), "error, warn, info, debug, trace, or a list such as info,memtide_proxy=debug"),
-];
+impl Role {
+    /// As the subcommand is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Serve => "serve",
+            Self::Proxy => "proxy",
+            Self::Engine => "engine",
+            Self::Scaler => "scaler",
+            Self::Cache => "cache",
+        }
+    }
+
+    /// What it is, in a line.
+    pub const fn about(self) -> &'static str {
+        match self {
+            Self::Serve => "All in one: proxy and engine in this process, or engines in their own",
+            Self::Proxy => "Take clients, for the nodes of a fleet",
+            Self::Engine => "Be a node of a fleet",
+            Self::Scaler => "Say who holds what in a fleet, and make up for nodes that are lost",
+            Self::Cache => "Look at and change a running cache",
+        }
+    }
+
+    /// Those that run until they are stopped.
+    pub fn run() -> impl Iterator<Item = Self> {
+        [Self::Serve, Self::Proxy, Self::Engine, Self::Scaler].into_iter()
+    }
+
+    /// The settings that it has.
+    pub const fn schema(self) -> Schema {
+        Schema { settings: table::SETTINGS, prefix: "MEMTIDE", role: self.name() }
+    }
+}
 
 /// What this host is, as far as a configuration depends on it.
 #[derive(Clone, Debug)]
@@ -63,15 +86,15 @@ impl Host {
     }
 }
 
-/// What was given for each setting, unread.
-pub fn gather(flags: &Flags) -> Result<Given, Failure> {
+/// What was given for each setting of a role, unread.
+pub fn gather(role: Role, flags: &Flags) -> Result<Given, Failure> {
     let environment =
         |name: &str| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
     let by_flag = flags.iter().find(|(name, _)| *name == "config").map(|(_, path)| path.clone());
     let path = by_flag.or_else(|| environment("MEMTIDE_CONFIG"));
     let text = path.as_deref().map(read_file).transpose()?;
     let file = path.as_deref().map(Path::new).zip(text.as_deref());
-    let given = Given::gather(SETTINGS, "MEMTIDE", flags, &environment, file)?;
+    let given = Given::gather(role.schema(), flags, &environment, file)?;
     if path.as_deref() != given.text("config") {
         let problem = "a configuration file cannot name another one; remove the line";
         return Err(given.complain("config", problem).into());
@@ -96,9 +119,19 @@ fn read_file(path: &str) -> Result<String, Failure> {
     })
 }
 
-/// Gathers and reads all settings.
-pub fn load(flags: &Flags) -> Result<ServeConfig, Failure> {
-    Ok(resolve::resolve(&gather(flags)?, &Host::this())?)
+/// The settings of `serve` or `proxy`, gathered and read.
+pub fn load_endpoint(role: Role, flags: &Flags) -> Result<EndpointConfig, Failure> {
+    Ok(endpoint::resolve(&gather(role, flags)?, &Host::this())?)
+}
+
+/// The settings of `engine`, gathered and read.
+pub fn load_engine(flags: &Flags) -> Result<EngineConfig, Failure> {
+    Ok(apart::resolve_engine(&gather(Role::Engine, flags)?, &Host::this())?)
+}
+
+/// The settings of `scaler`, gathered and read.
+pub fn load_scaler(flags: &Flags) -> Result<ScalerConfig, Failure> {
+    Ok(apart::resolve_scaler(&gather(Role::Scaler, flags)?)?)
 }
 
 #[cfg(test)]

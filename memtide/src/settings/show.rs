@@ -1,23 +1,22 @@
-use memtide_service::config::{Given, show_size};
+use memtide_service::config::{Given, Setting, show_size};
 use memtide_service::tls::Identity;
 
-use super::{Host, SETTINGS, ServeConfig};
+use super::read::Common;
+use super::{Backend, EndpointConfig, Host};
 
-/// The configuration as a TOML file that gives the same; what it comes to, and where each value was
-/// given, stand behind it. No setting is a secret: keys are named by their files.
-pub fn show(given: &Given, config: &ServeConfig, on: &Host) -> String {
+/// The configuration as a TOML file that gives the same; what it comes to by `meaning`, and where
+/// each value was given, stand behind it. No setting is a secret: keys are named by their files.
+pub fn show(given: &Given, meaning: impl Fn(&str) -> Option<String>) -> String {
     let mut text = String::new();
-    for setting in SETTINGS.iter().filter(|setting| setting.name != "config") {
+    let is_shown = |setting: &&Setting| setting.name != "config" && !setting.help.is_empty();
+    for setting in given.schema().of_role().filter(is_shown) {
         let key = setting.name.replace('-', "_");
         let value = match given.text(setting.name) {
             Some(value) => format!("{key} = {}", quoted(value)),
             None => format!("# {key}"),
         };
-        let notes: Vec<String> =
-            [meaning(setting.name, given, (config, on)), given.origin(setting.name)]
-                .into_iter()
-                .flatten()
-                .collect();
+        let notes = [meaning(setting.name), given.origin(setting.name)];
+        let notes: Vec<String> = notes.into_iter().flatten().collect();
         text.push_str(&value);
         if !notes.is_empty() {
             text.push_str("  # ");
@@ -28,11 +27,31 @@ pub fn show(given: &Given, config: &ServeConfig, on: &Host) -> String {
     text
 }
 
-/// What a value comes to on this host, where it does not say so itself.
-fn meaning(name: &str, given: &Given, (config, on): (&ServeConfig, &Host)) -> Option<String> {
+/// What a value of every role comes to, where it does not say so itself.
+pub fn of_common(name: &str, given: &Given, common: &Common) -> Option<String> {
+    match name {
+        "bind" if given.text(name).is_none_or(str::is_empty) => Some("all interfaces".to_owned()),
+        "fleet-tls" if given.text(name).is_none() => Some(common.fleet_tls.display().to_string()),
+        _ => None,
+    }
+}
+
+/// What a value of an endpoint comes to on this host, where it does not say so itself.
+pub fn of_endpoint(
+    name: &str,
+    given: &Given,
+    config: &EndpointConfig,
+    on: &Host,
+) -> Option<String> {
     let is_given = given.text(name).is_some();
     match name {
-        "bind" if config.bind.is_empty() => Some("all interfaces".to_owned()),
+        "fleet-tls" if config.backend == Backend::Embedded => None,
+        "nodes" => match &config.backend {
+            Backend::Processes(nodes) => {
+                Some(format!("{} of memory each", show_size(nodes.node_memory_max)))
+            }
+            _ => None,
+        },
         "advertise" => Some(config.advertise.clone()).filter(|_| !is_given),
         "tls-cert" | "tls-key" => match &config.tls.identity {
             Identity::Given { .. } => None,
@@ -55,7 +74,7 @@ fn meaning(name: &str, given: &Given, (config, on): (&ServeConfig, &Host)) -> Op
         "handshakes-per-second" if config.handshakes_per_second_max.is_none() => {
             Some("no limit".to_owned())
         }
-        _ => None,
+        _ => of_common(name, given, &config.common),
     }
 }
 

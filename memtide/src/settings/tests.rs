@@ -1,6 +1,8 @@
 use expect_test::{Expect, expect};
 use memtide_service::config::ConfigError;
 
+use memtide_topology::Zone;
+
 use super::*;
 
 fn host_of(gib: u64) -> Host {
@@ -8,10 +10,10 @@ fn host_of(gib: u64) -> Host {
     Host { memory: Some(memory), cores: 4, name: "box".to_owned() }
 }
 
-fn resolved(flags: &[(&'static str, &str)], file: &str) -> Result<ServeConfig, ConfigError> {
+fn resolved(flags: &[(&'static str, &str)], file: &str) -> Result<EndpointConfig, ConfigError> {
     let flags: Vec<_> = flags.iter().map(|&(name, value)| (name, value.to_owned())).collect();
     let file = Some((Path::new("memtide.toml"), file));
-    resolve::resolve(&Given::gather(SETTINGS, "MEMTIDE", &flags, &|_| None, file)?, &host_of(10))
+    endpoint::resolve(&Given::gather(Role::Serve.schema(), &flags, &|_| None, file)?, &host_of(10))
 }
 
 fn check(flags: &[(&'static str, &str)], expected: Expect) {
@@ -22,12 +24,12 @@ fn check(flags: &[(&'static str, &str)], expected: Expect) {
 fn the_defaults_are_those_of_the_documentation() {
     let config = resolved(&[], "").unwrap();
     assert_eq!((config.port, config.read_port), (11211, 11212));
-    assert_eq!(config.admin.to_string(), "127.0.0.1:9150");
+    assert_eq!(config.common.admin.to_string(), "127.0.0.1:9150");
     assert_eq!(config.item_size_max, 1 << 20);
     assert_eq!(config.idle_timeout, None);
     assert_eq!(config.memory_max, 6 << 30);
     assert_eq!((config.threads, config.advertise.as_str()), (4, "box"));
-    assert_eq!(config.warnings, [""; 0]);
+    assert_eq!(config.common.warnings, [""; 0]);
 }
 
 #[test]
@@ -75,7 +77,7 @@ fn an_amount_that_cannot_be_meant() {
     check(
         &[("memory", "16m"), ("item-size-max", "8m")],
         expect![[
-            r#"--item-size-max: "8m": more than an eighth of --memory; give less, or more memory"#
+            r#"--item-size-max: "8m": more than an eighth of a node's --memory; give less, or more memory"#
         ]],
     );
 }
@@ -133,18 +135,19 @@ fn a_number_or_a_word_that_cannot_be_meant() {
 fn a_share_of_too_little_is_explained() {
     let mut host = host_of(0);
     let given = |memory: &str| {
-        Given::gather(SETTINGS, "MEMTIDE", &[("memory", memory.to_owned())], &|_| None, None)
+        Given::gather(Role::Serve.schema(), &[("memory", memory.to_owned())], &|_| None, None)
             .unwrap()
     };
-    let line =
-        |memory: &str, host: &Host| resolve::resolve(&given(memory), host).unwrap_err().to_string();
+    let line = |memory: &str, host: &Host| {
+        endpoint::resolve(&given(memory), host).unwrap_err().to_string()
+    };
     host.memory =
         Some(AllowedMemory { bytes: 20 << 20, limited_by: "/sys/fs/cgroup/memory.max".to_owned() });
     expect![[r#"--memory: "60%": of 20 MiB (/sys/fs/cgroup/memory.max) is less than 16 MiB, too little for a cache; give more"#]].assert_eq(&line("60%", &host));
     host.memory = None;
     expect![[r#"--memory: "60%": this host does not say how much memory it has; give bytes"#]]
         .assert_eq(&line("60%", &host));
-    assert!(resolve::resolve(&given("64m"), &host).is_ok());
+    assert!(endpoint::resolve(&given("64m"), &host).is_ok());
 }
 
 #[test]
@@ -157,7 +160,7 @@ fn admin_may_share_a_port_on_another_address() {
 fn nearly_all_of_the_memory_is_a_warning() {
     let config = resolved(&[("memory", "95%")], "").unwrap();
     expect!["--memory 9.5 GiB leaves connections and the process itself little of 10 GiB (host)"]
-        .assert_eq(&config.warnings.join("\n"));
+        .assert_eq(&config.common.warnings.join("\n"));
 }
 
 #[test]
@@ -166,12 +169,16 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
     let config = resolved(&flags, "memory = \"1g\"\nthreads = 2").unwrap();
     expect![[r#"
         name = "default"
+        nodes = "embedded"
+        # zones
+        replicas = "0"
         bind = "127.0.0.1,::1"  # --bind
         port = "11211"
         read_port = "11212"
         admin = "127.0.0.1:9150"
         advertise = "[::1]"  # --advertise
         data_dir = "a \"b\"\\c"  # --data-dir
+        # fleet_tls
         # tls_cert  # made in a "b"\c/tls
         # tls_key  # made in a "b"\c/tls
         # tls_client_ca  # clients need no certificate
@@ -187,9 +194,156 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         log_format = "auto"
         log_level = "info"
     "#]]
-    .assert_eq(&config.shown);
-    let again = resolved(&[], &config.shown).unwrap();
+    .assert_eq(&config.common.shown);
+    let again = resolved(&[], &config.common.shown).unwrap();
     assert_eq!(again.bind, config.bind);
     assert_eq!((again.memory_max, again.tls), (config.memory_max, config.tls));
     assert_eq!((again.threads, again.advertise), (config.threads, config.advertise));
+}
+
+mod fleets {
+    use super::*;
+
+    const ADDRESS: (&str, &str) = ("join", "scaler.example:11213");
+
+    fn engine(flags: &[(&'static str, &str)]) -> Result<EngineConfig, ConfigError> {
+        let flags: Vec<_> = flags.iter().map(|&(name, value)| (name, value.to_owned())).collect();
+        let given = Given::gather(Role::Engine.schema(), &flags, &|_| None, None)?;
+        apart::resolve_engine(&given, &host_of(10))
+    }
+
+    fn check_engine(flags: &[(&'static str, &str)], expected: Expect) {
+        expected.assert_eq(&engine(flags).unwrap_err().to_string());
+    }
+
+    #[test]
+    fn nodes_of_serve_are_embedded_or_processes_over_zones() {
+        assert_eq!(resolved(&[], "").unwrap().backend, Backend::Embedded);
+        let flags = [("nodes", "processes=3"), ("zones", "a, b"), ("replicas", "1")];
+        let config = resolved(&flags, "memory = \"3g\"").unwrap();
+        let Backend::Processes(nodes) = &config.backend else { panic!("{:?}", config.backend) };
+        assert_eq!((nodes.count, nodes.replicas, nodes.node_memory_max), (3, Some(1), 1 << 30));
+        let zones: Vec<_> = nodes.zones.iter().map(Zone::name).collect();
+        assert_eq!(zones, ["a", "b"]);
+        assert_eq!(config.common.fleet_tls, Path::new("memtide-data/fleet/tls"));
+        assert!(config.common.shown.contains("nodes = \"processes=3\"  # 1 GiB of memory each;"));
+        assert!(resolved(&[("nodes", "processes=1000"), ("memory", "100%")], "").is_err());
+    }
+
+    #[test]
+    fn nodes_of_serve_that_cannot_be_meant() {
+        let wrong = |text: &str| {
+            format!("--nodes: \"{text}\": give embedded, or processes=N with N from 1 to 1000")
+        };
+        for text in ["processes=0", "processes=1001", "processes=", "3", "", "processes=-1"] {
+            assert_eq!(resolved(&[("nodes", text)], "").unwrap_err().to_string(), wrong(text));
+        }
+        check(
+            &[("zones", "a,b")],
+            expect![[r#"--zones: "a,b": the embedded node is one; give --nodes processes=N too"#]],
+        );
+        check(
+            &[("replicas", "1")],
+            expect![[r#"--replicas: "1": the embedded node is one; give --nodes processes=N too"#]],
+        );
+        let three = ("nodes", "processes=3");
+        check(
+            &[three, ("replicas", "3")],
+            expect![[
+                r#"--replicas: "3": 3 nodes hold at most 2 replicas; give less, or more --nodes"#
+            ]],
+        );
+        check(
+            &[three, ("replicas", "5")],
+            expect![[r#"--replicas: "5": give a whole number from 0 to 4"#]],
+        );
+        check(
+            &[three, ("zones", "a,b,c,d")],
+            expect![[
+                r#"--zones: "a,b,c,d": more zones than --nodes has processes, 3; give fewer"#
+            ]],
+        );
+        check(
+            &[three, ("zones", "a,b,a")],
+            expect![[r#"--zones: "a,b,a": a is named twice; name each zone once"#]],
+        );
+        check(
+            &[three, ("zones", "a b")],
+            expect![[r#"--zones: "a b": give 1 to 63 printable characters without spaces"#]],
+        );
+        check(
+            &[three, ("memory", "32m")],
+            expect![[
+                r#"--memory: "32m": 10.6 MiB for each of 3 nodes, and 16 MiB is the least; give more"#
+            ]],
+        );
+        check(
+            &[three, ("memory", "60m"), ("item-size-max", "3m")],
+            expect![[
+                r#"--item-size-max: "3m": more than an eighth of a node's --memory; give less, or more memory"#
+            ]],
+        );
+    }
+
+    #[test]
+    fn an_engine_joins_a_scaler_from_a_zone() {
+        let config = engine(&[ADDRESS, ("bind", "127.0.0.1"), ("parent", "12/34")]).unwrap();
+        assert_eq!(config.join.scalers, ["scaler.example:11213"]);
+        assert_eq!((config.port, config.advertise.as_str()), (11214, "127.0.0.1"));
+        assert_eq!(config.join.zone.as_ref().map(Zone::name), Some("default"));
+        assert_eq!(config.parent, Some(Parent { pid: 12, token: 34 }));
+        assert!(!config.common.shown.contains("parent"), "{}", config.common.shown);
+        assert_eq!(engine(&[ADDRESS]).unwrap().advertise, "box");
+        let both = engine(&[("join", "a:1, [::1]:2")]).unwrap();
+        assert_eq!(both.join.scalers, ["a:1", "[::1]:2"]);
+        check_engine(
+            &[],
+            expect![[
+                r#"--join: "": give the scaler to join, such as --join scaler.example:11213"#
+            ]],
+        );
+        check_engine(
+            &[("join", "scaler")],
+            expect![[
+                r#"--join: "scaler": scaler: give a host and a port, such as scaler.example:11213"#
+            ]],
+        );
+        check_engine(
+            &[("join", "::1:11213")],
+            expect![[
+                r#"--join: "::1:11213": ::1:11213: give a host and a port, such as scaler.example:11213"#
+            ]],
+        );
+        check_engine(&[ADDRESS, ("zone", "a,b")], expect![[r#"--zone: "a,b": give one zone"#]]);
+        check_engine(
+            &[ADDRESS, ("bind", "127.0.0.1,::1")],
+            expect![[r#"--bind: "127.0.0.1,::1": give one address, or none for all interfaces"#]],
+        );
+        check_engine(
+            &[ADDRESS, ("parent", "x")],
+            expect![[r#"--parent: "x": only memtide serve gives this; leave it out"#]],
+        );
+    }
+
+    #[test]
+    fn a_proxy_has_no_memory_and_a_scaler_no_clients() {
+        let flags = [(ADDRESS.0, ADDRESS.1.to_owned())];
+        let given = Given::gather(Role::Proxy.schema(), &flags, &|_| None, None).unwrap();
+        let proxy = endpoint::resolve(&given, &host_of(10)).unwrap();
+        let Backend::Joined(join) = &proxy.backend else { panic!("{:?}", proxy.backend) };
+        assert_eq!((join.zone.clone(), proxy.memory_max), (None, 0));
+        assert!(!proxy.common.shown.contains("memory"), "{}", proxy.common.shown);
+
+        let file = Some((Path::new("memtide.toml"), "threads = 2"));
+        let error = Given::gather(Role::Scaler.schema(), &[], &|_| None, file).unwrap_err();
+        expect![[
+            r#"memtide.toml:1: "threads" is for proxy and serve, not for scaler; remove the line"#
+        ]]
+        .assert_eq(&error.to_string());
+        let given = Given::gather(Role::Scaler.schema(), &[], &|_| None, None).unwrap();
+        let scaler = apart::resolve_scaler(&given).unwrap();
+        assert_eq!((scaler.port, scaler.replicas, scaler.nodes_min), (11213, None, 1));
+        assert_eq!(scaler.common.admin.port(), 9151);
+        assert_eq!(scaler.common.fleet_dir, Path::new("memtide-data/fleet"));
+    }
 }

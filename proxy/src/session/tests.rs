@@ -10,7 +10,7 @@ use memtide_topology::HashSeed;
 use memtide_execute::Executed;
 
 use super::*;
-use crate::config::ProxyConfig;
+use crate::config::{Backend, EmbeddedBackend, ProxyConfig};
 use crate::limits::READ_BYTES_MAX;
 use crate::shared::Shared;
 
@@ -31,15 +31,17 @@ impl Bench {
         let config = ProxyConfig {
             advertise: "cache.test".into(),
             threads: 1,
-            memory_max: 64 << 20,
             item_size_max: 1 << 20,
             connections_max: 1,
             idle_timeout: None,
             handshake_timeout: Duration::from_secs(1),
             handshakes_per_second_max: None,
-            seed: HashSeed::new(1, 2),
-            metered_bytes_min: 0,
             give_back_memory: || {},
+            backend: Backend::Embedded(EmbeddedBackend {
+                memory_max: 64 << 20,
+                seed: HashSeed::new(1, 2),
+                metered_bytes_min: 0,
+            }),
         };
         let shared = Shared::new(config, Drain::new().watch());
         Self {
@@ -349,14 +351,14 @@ fn a_turn_ends_after_so_many_commands_or_one_that_walks_the_store() {
 #[test]
 fn stats_beside_a_reset_on_another_core_never_goes_below_zero() {
     let bench = Bench::new();
-    let hash = |key: &[u8]| bench.shared.config.seed.hash(key);
+    let hash = |key: &[u8]| HashSeed::new(1, 2).hash(key);
     let key = memtide_engine_core::Key::new(b"k", hash(b"k")).unwrap();
     let now = memtide_engine_core::Now::from_unix_secs(NOW_SECS);
     let rounds = 300;
     std::thread::scope(|scope| {
         let resets = scope.spawn(|| {
             for _ in 0..rounds {
-                bench.shared.store.put(key, &memtide_engine_core::Put::default(), now);
+                bench.shared.embedded().unwrap().store.put(key, &memtide_engine_core::Put::default(), now);
                 bench.shared.reset_stats();
             }
         });

@@ -51,8 +51,8 @@ pub struct Arguments {
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     works: Vec<String>,
 
-    /// Servers, by name: memcached-tls, memcached-haproxy, memcached-stunnel, memtide; all where
-    /// none is given
+    /// Servers, by name: memcached-tls, memcached-haproxy, memcached-stunnel, memtide,
+    /// memtide-fleet, memtide-fleet-r1; all where none is given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     peers: Vec<String>,
 

@@ -21,14 +21,22 @@ pub enum Peer {
     MemcachedStunnel,
     /// memtide.
     Memtide,
+    /// memtide with one engine node in a process of its own: what the hop to a node costs.
+    Fleet,
+    /// memtide with two nodes in two zones, each slot on both: what a replica costs beside that.
+    FleetReplica,
     /// A server given by `--floor`: its program, and its flags.
     Floor(PathBuf, Vec<String>),
 }
 
 /// What memcached with its own TLS is called.
 pub const MEMCACHED_TLS: &str = "memcached-tls";
+/// What memcached behind haproxy is called.
+pub const MEMCACHED_HAPROXY: &str = "memcached-haproxy";
 /// What memtide is called.
 pub const MEMTIDE: &str = "memtide";
+/// What memtide with one engine node is called.
+pub const FLEET: &str = "memtide-fleet";
 /// What a server of `--floor` is called.
 pub const FLOOR: &str = "floor";
 
@@ -54,7 +62,14 @@ impl Running {
 /// # Errors
 /// A name that is none.
 pub fn chosen(names: &[String], floor: Option<&str>) -> anyhow::Result<Vec<Peer>> {
-    let known = [Peer::MemcachedTls, Peer::MemcachedHaproxy, Peer::MemcachedStunnel, Peer::Memtide];
+    let known = [
+        Peer::MemcachedTls,
+        Peer::MemcachedHaproxy,
+        Peer::MemcachedStunnel,
+        Peer::Memtide,
+        Peer::Fleet,
+        Peer::FleetReplica,
+    ];
     for name in names {
         if known.iter().all(|peer| peer.name() != name) {
             let known: Vec<_> = known.iter().map(Peer::name).collect();
@@ -77,11 +92,18 @@ impl Peer {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::MemcachedTls => MEMCACHED_TLS,
-            Self::MemcachedHaproxy => "memcached-haproxy",
+            Self::MemcachedHaproxy => MEMCACHED_HAPROXY,
             Self::MemcachedStunnel => "memcached-stunnel",
             Self::Memtide => MEMTIDE,
+            Self::Fleet => FLEET,
+            Self::FleetReplica => "memtide-fleet-r1",
             Self::Floor(..) => FLOOR,
         }
+    }
+
+    /// Whether it is the program of this repository.
+    pub const fn is_memtide(&self) -> bool {
+        matches!(self, Self::Memtide | Self::Fleet | Self::FleetReplica)
     }
 
     /// What must be installed for it.
@@ -90,7 +112,7 @@ impl Peer {
             Self::MemcachedTls => &[Package::Memcached],
             Self::MemcachedHaproxy => &[Package::Memcached, Package::Haproxy],
             Self::MemcachedStunnel => &[Package::Memcached, Package::Stunnel],
-            Self::Memtide | Self::Floor(..) => &[],
+            Self::Memtide | Self::Fleet | Self::FleetReplica | Self::Floor(..) => &[],
         }
     }
 
@@ -109,7 +131,11 @@ impl Peer {
             Self::MemcachedTls => starting.memcached_tls(),
             Self::MemcachedHaproxy => starting.behind_haproxy(),
             Self::MemcachedStunnel => starting.behind_stunnel(),
-            Self::Memtide => starting.memtide(),
+            Self::Memtide => starting.memtide(&[]),
+            Self::Fleet => starting.memtide(&["--nodes", "processes=1", "--replicas", "0"]),
+            Self::FleetReplica => {
+                starting.memtide(&["--nodes", "processes=2", "--zones", "a,b", "--replicas", "1"])
+            }
             Self::Floor(program, flags) => starting.floor(program, flags, work.value_bytes()),
         }
     }
@@ -167,7 +193,7 @@ impl Starting<'_> {
         Ok(self.running(port, [stunnel, memcached].into()))
     }
 
-    fn memtide(&self) -> anyhow::Result<Running> {
+    fn memtide(&self, fleet: &[&str]) -> anyhow::Result<Running> {
         let [port, read_port, admin] = free_ports()?;
         let mut command = bound(&self.site.memtide);
         for (name, _) in std::env::vars_os() {
@@ -177,11 +203,12 @@ impl Starting<'_> {
         }
         command
             .args(["serve", "--bind", "127.0.0.1", "--memory", "1g"])
+            .args(fleet)
             .args(["--port", &port.to_string(), "--read-port", &read_port.to_string()])
             .args(["--admin", &format!("127.0.0.1:{admin}")])
             .args(["--tls-cert", &self.site.shown("server.pem")])
             .args(["--tls-key", &self.site.shown("server.key")])
-            .args(["--data-dir", &self.site.shown("memtide-data")]);
+            .args(["--data-dir", &self.site.shown(&format!("{}-data", self.name))]);
         Ok(self.running(port, [self.process("memtide", &mut command, port)?].into()))
     }
 

@@ -38,7 +38,7 @@ impl Table {
             format!("{} {version}", package.name())
         });
         let mut versions: Vec<_> = versions.collect();
-        if peers.contains(&Peer::Memtide) {
+        if peers.iter().any(Peer::is_memtide) {
             versions.push(format!("memtide {}", env!("CARGO_PKG_VERSION")));
         }
         let machine = format!("{}; {}", machine(), versions.join(", "));

@@ -157,14 +157,15 @@ fn a_latency_that_no_run_has_believed_is_marked_and_the_reason_told() {
     let mut table = empty();
     table.add(work("tail"), of_rounds("p99_us", &[[100.0, 150.0, 1.0]], Some(LATE)));
     let told = lines_with(&table.markdown(false), &["memtide"]);
-    expect![[r"
+    expect![[r#"
         |  | memtide | - | - | - | - | - | 150\* | - |
         | tail | p50 us | memtide | - | - | - |
         | tail | p99 us | memtide | 150\* | 1.50\* | 150.00\* |
         | tail | p99.9 us | memtide | - | - | - |
         - tail, memcached-tls, memtide, floor: the latency of 1 of 1 runs is not believed: the generator fell behind
-        | load | memtide's | of | at most | aim | measured | target |
-    "]]
+        | tail | p99 us | memtide | memcached-tls | 1.00 | 0.80 | 1.500\* | **missed** |
+        | tail | p99.9 us | memtide | memcached-tls | 1.00 | 0.80 | - | not measured |
+    "#]]
     .assert_eq(&told);
 }
 
@@ -182,10 +183,11 @@ fn a_latency_is_of_the_believed_runs_where_there_are_some() {
     let mut table = empty();
     table.add(work("tail"), comparison(&THREE[..2], runs));
     let told = lines_with(&table.markdown(false), &["| p99 us | memtide", "- tail"]);
-    expect![[r"
+    expect![[r#"
         | tail | p99 us | memtide | 60 | 0.50 |
         - tail, memcached-tls, memtide: the latency of 1 of 3 runs is not believed and left out: the generator fell behind
-    "]]
+        | tail | p99 us | memtide | memcached-tls | 1.00 | 0.80 | 0.500 | met, and the aim |
+    "#]]
     .assert_eq(&told);
 }
 
@@ -195,20 +197,18 @@ fn targets_are_met_missed_or_not_measured() {
     table.add(work("mixed"), of_rounds(CPU, &[[10.0, 6.1, 5.0]], None));
     table.add(work("pipeline"), of_rounds(CPU, &[[10.0, 2.5, 1.7]], None));
     table.add(work("tail"), of_rounds("p99_us", &[[10.0, 8.0, 1.0]], Some(LATE)));
-    expect![[r"
-        | mixed | CPU us/request | memcached-tls | 0.60 | - | 0.610 | **missed** |
-        | mixed | CPU us/request | floor | 1.35 | 1.20 | 1.220 | met |
-        | pipeline | CPU us/request | memcached-tls | 0.25 | - | 0.250 | met |
-        | pipeline | CPU us/request | floor | 1.60 | 1.35 | 1.471 | met |
-        | set | CPU us/request | memcached-tls | 0.75 | - | - | not measured |
-        | set | CPU us/request | floor | 1.35 | 1.20 | - | not measured |
-        | tail | p99 us | memcached-tls | 1.00 | 0.80 | 0.800\* | met, and the aim |
-        | tail | p99.9 us | memcached-tls | 1.00 | 0.80 | - | not measured |
-        Of 20 targets 4 are met, 1 of them with their aim; 1 missed, 15 not measured.
-    "]]
+    expect![[r#"
+        | mixed | CPU us/request | memtide | memcached-tls | 0.60 | - | 0.610 | **missed** |
+        | mixed | CPU us/request | memtide | floor | 1.35 | 1.20 | 1.220 | met |
+        | pipeline | CPU us/request | memtide | memcached-tls | 0.25 | - | 0.250 | met |
+        | pipeline | CPU us/request | memtide | floor | 1.60 | 1.35 | 1.471 | met |
+        | tail | p99 us | memtide | memcached-tls | 1.00 | 0.80 | 0.800\* | met, and the aim |
+        | tail | p99.9 us | memtide | memcached-tls | 1.00 | 0.80 | - | not measured |
+        Of 6 targets 4 are met, 1 of them with their aim; 1 missed, 1 not measured.
+    "#]]
     .assert_eq(&lines_with(
         &targets::markdown(table.rows()),
-        &["| mixed", "| pipeline", "| set", "| tail", "Of 20"],
+        &["| mixed", "| pipeline", "| set", "| tail", "Of "],
     ));
 }
 

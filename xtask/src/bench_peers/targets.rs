@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use super::figures::Drawn;
 use super::measure::Measure;
-use super::peer::{FLOOR, MEMCACHED_TLS, MEMTIDE};
+use super::peer::{FLEET, FLOOR, MEMCACHED_HAPROXY, MEMCACHED_TLS, MEMTIDE};
 use super::table::Row;
 
 /// The most that memtide may take of what another server takes, within the same run.
@@ -16,6 +16,8 @@ pub struct Target {
     pub work: &'static str,
     /// What is measured.
     pub measure: Measure,
+    /// Which memtide.
+    pub own: &'static str,
     /// The other server.
     pub of: &'static str,
     /// The target.
@@ -25,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them, in the order of the loads.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 27] = [
     of_memcached("mixed", Measure::CpuPerRequest, 0.60, None),
     of_floor("mixed", Measure::CpuPerRequest, 1.35, 1.20),
     of_memcached("pipeline", Measure::CpuPerRequest, 0.25, None),
@@ -46,6 +48,13 @@ pub const TARGETS: [Target; 20] = [
     of_memcached("idle", Measure::IdleConnection, 0.70, Some(0.50)),
     of_memcached("tail", Measure::P99, 1.0, Some(0.80)),
     of_memcached("tail", Measure::P999, 1.0, Some(0.80)),
+    of_haproxy("mixed"),
+    of_haproxy("pipeline"),
+    of_haproxy("multiget"),
+    of_haproxy("get-4k"),
+    of_haproxy("get-100k"),
+    of_haproxy("set"),
+    of_haproxy("one"),
 ];
 
 const fn of_memcached(
@@ -54,11 +63,17 @@ const fn of_memcached(
     at_most: f64,
     aim: Option<f64>,
 ) -> Target {
-    Target { work, measure, of: MEMCACHED_TLS, at_most, aim }
+    Target { work, measure, own: MEMTIDE, of: MEMCACHED_TLS, at_most, aim }
 }
 
 const fn of_floor(work: &'static str, measure: Measure, at_most: f64, aim: f64) -> Target {
-    Target { work, measure, of: FLOOR, at_most, aim: Some(aim) }
+    Target { work, measure, own: MEMTIDE, of: FLOOR, at_most, aim: Some(aim) }
+}
+
+/// A proxy and a node in processes of their own, against what stands before memcached otherwise.
+const fn of_haproxy(work: &'static str) -> Target {
+    let (measure, own, of) = (Measure::CpuPerRequest, FLEET, MEMCACHED_HAPROXY);
+    Target { work, measure, own, of, at_most: 1.0, aim: None }
 }
 
 /// What a run says of a target.
@@ -71,9 +86,16 @@ enum Verdict {
 }
 
 impl Target {
+    /// Whether this load and these servers were compared.
+    fn is_of(&self, rows: &[Row]) -> bool {
+        rows.iter().filter(|row| row.work.name == self.work).any(|row| {
+            [self.own, self.of].iter().all(|name| row.comparison.index_of(name).is_some())
+        })
+    }
+
     fn measured(&self, rows: &[Row]) -> Option<Drawn> {
         let comparison = &rows.iter().find(|row| row.work.name == self.work)?.comparison;
-        let (own, other) = (comparison.index_of(MEMTIDE)?, comparison.index_of(self.of)?);
+        let (own, other) = (comparison.index_of(self.own)?, comparison.index_of(self.of)?);
         comparison.ratio(own, other, self.measure)
     }
 
@@ -87,12 +109,13 @@ impl Target {
     }
 }
 
-/// The targets as Markdown, and in one line how many are missed.
+/// The targets of the loads and servers that were compared as Markdown, and in one line how many
+/// are missed.
 pub fn markdown(rows: &[Row]) -> String {
     let mut out = String::from(
-        "| load | memtide's | of | at most | aim | measured | target |\n|---|---|---|--:|--:|--:|---|\n",
+        "| load | measure | server | of | at most | aim | measured | target |\n|---|---|---|---|--:|--:|--:|---|\n",
     );
-    for target in &TARGETS {
+    for target in TARGETS.iter().filter(|target| target.is_of(rows)) {
         let measured = target.measured(rows);
         let verdict = match target.verdict(measured) {
             Verdict::Aim => "met, and the aim",
@@ -104,9 +127,10 @@ pub fn markdown(rows: &[Row]) -> String {
         let told = measured.map_or("-".to_owned(), |it| star(format!("{:.3}", it.value), it));
         let _ = writeln!(
             out,
-            "| {} | {} | {} | {:.2} | {} | {told} | {verdict} |",
+            "| {} | {} | {} | {} | {:.2} | {} | {told} | {verdict} |",
             target.work,
             target.measure.name(),
+            target.own,
             target.of,
             target.at_most,
             target.aim.map_or("-".to_owned(), |aim| format!("{aim:.2}")),
@@ -118,12 +142,13 @@ pub fn markdown(rows: &[Row]) -> String {
 
 /// How many targets are met and missed.
 pub fn summary(rows: &[Row]) -> String {
-    let verdicts: Vec<_> = TARGETS.iter().map(|it| it.verdict(it.measured(rows))).collect();
+    let targets = TARGETS.iter().filter(|target| target.is_of(rows));
+    let verdicts: Vec<_> = targets.map(|it| it.verdict(it.measured(rows))).collect();
     let count = |of: Verdict| verdicts.iter().filter(|it| **it == of).count();
     let (aims, met) = (count(Verdict::Aim), count(Verdict::Met));
     format!(
         "Of {} targets {} are met, {aims} of them with their aim; {} missed, {} not measured.",
-        TARGETS.len(),
+        verdicts.len(),
         aims + met,
         count(Verdict::Missed),
         count(Verdict::NotMeasured),

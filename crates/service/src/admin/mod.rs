@@ -1,4 +1,5 @@
-//! Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `GET /v1/cache` and `GET /v1/events`.
+//! Admin HTTP: `/metrics`, `/healthz`, `/readyz`, `GET /v1/events`, `GET /v1/cache` where the process
+//! serves one, and what else its roles answer.
 //!
 //! It runs on a thread and a runtime of its own, so that neither a scrape nor a slow reader takes
 //! time from a core of the data path. Every connection carries one request and lives for at most
@@ -27,7 +28,7 @@ use tokio::{
 
 pub use self::{
     cache::{Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range},
-    routes::Answers,
+    routes::{Answers, Health, RoleAnswers, RoleRoutes},
 };
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_REQUEST_BYTES_MAX, ADMIN_REQUEST_TIME_MAX};
 
@@ -53,6 +54,30 @@ impl Drop for Admin {
 /// # Errors
 /// When the system refuses a thread or a runtime.
 pub fn serve(listener: TcpListener, answers: Answers) -> io::Result<Admin> {
+    serve_with(listener, answers, RoleRoutes::default())
+}
+
+/// As [`serve`], for a process that serves a cache and has other roles too.
+///
+/// # Errors
+/// When the system refuses a thread or a runtime.
+pub fn serve_with(
+    listener: TcpListener,
+    answers: Answers,
+    routes: RoleRoutes,
+) -> io::Result<Admin> {
+    start(listener, routes::cache_router(answers, routes))
+}
+
+/// As [`serve`], for a process that serves no cache itself.
+///
+/// # Errors
+/// When the system refuses a thread or a runtime.
+pub fn serve_role(listener: TcpListener, answers: RoleAnswers) -> io::Result<Admin> {
+    start(listener, routes::router(answers))
+}
+
+fn start(listener: TcpListener, router: axum::Router) -> io::Result<Admin> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
         let _in_runtime = runtime.enter();
@@ -62,7 +87,7 @@ pub fn serve(listener: TcpListener, answers: Answers) -> io::Result<Admin> {
     let run = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = accept(listener, answers) => {}
+                () = accept(listener, router) => {}
                 // The sender is only ever dropped.
                 _ = stopped => {}
             }
@@ -72,8 +97,7 @@ pub fn serve(listener: TcpListener, answers: Answers) -> io::Result<Admin> {
     Ok(Admin { stop: Some(stop), thread: Some(thread) })
 }
 
-async fn accept(listener: tokio::net::TcpListener, answers: Answers) {
-    let router = routes::router(answers);
+async fn accept(listener: tokio::net::TcpListener, router: axum::Router) {
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;

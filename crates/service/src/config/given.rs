@@ -12,8 +12,44 @@ pub struct Setting {
     pub value_name: &'static str,
     /// Where nothing is given; `None` has no value then.
     pub default: Option<&'static str>,
-    /// For the help.
+    /// For the help; empty for what programs give each other.
     pub help: &'static str,
+    /// The roles that have it; one name may stand in several lines, with other defaults.
+    pub roles: &'static [&'static str],
+}
+
+/// All that can be configured, as one role of the program sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Schema {
+    /// Those of every role.
+    pub settings: &'static [Setting],
+    /// Of variables: `MEMTIDE` where they are called `MEMTIDE_NAME`.
+    pub prefix: &'static str,
+    /// Whose they are read for.
+    pub role: &'static str,
+}
+
+impl Schema {
+    /// The settings of this role.
+    pub fn of_role(&self) -> impl Iterator<Item = &'static Setting> + use<> {
+        let role = self.role;
+        self.settings.iter().filter(move |setting| setting.roles.contains(&role))
+    }
+
+    /// The roles that have a setting of this name, as a list for people; `None` where none has.
+    #[must_use]
+    pub fn roles_of(&self, name: &str) -> Option<String> {
+        let named = self.settings.iter().filter(|setting| setting.name == name);
+        let mut roles: Vec<&str> = named.flat_map(|setting| setting.roles).copied().collect();
+        roles.sort_unstable();
+        roles.dedup();
+        let (last, first) = roles.split_last()?;
+        Some(if first.is_empty() {
+            (*last).to_owned()
+        } else {
+            format!("{} and {last}", first.join(", "))
+        })
+    }
 }
 
 /// Where a value comes from.
@@ -52,6 +88,20 @@ pub enum ConfigError {
         /// The key that may have been meant.
         nearest: Option<String>,
     },
+    /// A key of the file that other roles have.
+    #[error("{}:{line}: \"{key}\" is for {of}, not for {role}; remove the line", .file.display())]
+    OfOtherRoles {
+        /// The file.
+        file: PathBuf,
+        /// Its line, from 1.
+        line: usize,
+        /// The key.
+        key: String,
+        /// Who reads the file.
+        role: &'static str,
+        /// Who has such a setting.
+        of: String,
+    },
     /// The file is not TOML.
     #[error("{}:{line}: {problem}", .file.display())]
     Syntax {
@@ -77,36 +127,35 @@ pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// The values of all settings, as text.
 #[derive(Clone, Debug)]
 pub struct Given {
-    prefix: &'static str,
+    schema: Schema,
     values: HashMap<&'static str, (String, Origin)>,
 }
 
 impl Given {
-    /// Collects the values of `settings`. An empty variable of the environment gives none.
+    /// Collects the values of a role's settings. An empty variable of the environment gives none.
     ///
     /// # Errors
-    /// Where the file is no TOML, or has a key that is no setting or a value of no use.
+    /// Where the file is no TOML, or has a key that is no setting of the role or a value of no use.
     pub fn gather(
-        settings: &'static [Setting],
-        prefix: &'static str,
+        schema: Schema,
         flags: &[(&str, String)],
         environment: Environment<'_>,
         file: Option<(&Path, &str)>,
     ) -> Result<Self, ConfigError> {
-        let mut given = Self { prefix, values: HashMap::new() };
-        for setting in settings {
+        let mut given = Self { schema, values: HashMap::new() };
+        for setting in schema.of_role() {
             if let Some(default) = setting.default {
                 given.values.insert(setting.name, (default.to_owned(), Origin::Default));
             }
         }
         if let Some((path, text)) = file {
-            given.take_file(settings, path, text)?;
+            given.take_file(path, text)?;
         }
-        for setting in settings {
+        for setting in schema.of_role() {
             let flag = flags.iter().find(|(name, _)| *name == setting.name);
             let value = match flag {
                 Some((_, value)) => Some((value.clone(), Origin::Flag)),
-                None => environment(&variable(prefix, setting.name))
+                None => environment(&variable(schema.prefix, setting.name))
                     .filter(|value| !value.is_empty() && !is_service_link(value))
                     .map(|value| (value, Origin::Environment)),
             };
@@ -117,12 +166,7 @@ impl Given {
         Ok(given)
     }
 
-    fn take_file(
-        &mut self,
-        settings: &'static [Setting],
-        path: &Path,
-        text: &str,
-    ) -> Result<(), ConfigError> {
+    fn take_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
         let line_at = |offset: usize| text[..offset].matches('\n').count() + 1;
         let table = DeTable::parse(text).map_err(|error| ConfigError::Syntax {
             file: path.to_owned(),
@@ -134,13 +178,8 @@ impl Given {
         for (key, value) in entries {
             let line = line_at(key.span().start);
             let name = key.get_ref().replace('_', "-");
-            let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
-                return Err(ConfigError::UnknownKey {
-                    file: path.to_owned(),
-                    line,
-                    key: key.get_ref().escape_debug().to_string(),
-                    nearest: nearest(settings, &name),
-                });
+            let Some(setting) = self.schema.of_role().find(|setting| setting.name == name) else {
+                return Err(self.unknown_key((path, line), key.get_ref()));
             };
             let origin = Origin::File(path.to_owned(), line);
             let complain = |problem: &str| ConfigError::Value {
@@ -156,6 +195,24 @@ impl Given {
             self.values.insert(setting.name, (text, origin));
         }
         Ok(())
+    }
+
+    fn unknown_key(&self, (file, line): (&Path, usize), key: &str) -> ConfigError {
+        let name = key.replace('_', "-");
+        let (file, key) = (file.to_owned(), key.escape_debug().to_string());
+        match self.schema.roles_of(&name) {
+            Some(of) => ConfigError::OfOtherRoles { file, line, key, role: self.schema.role, of },
+            None => {
+                let nearest = nearest(self.schema.of_role(), &name);
+                ConfigError::UnknownKey { file, line, key, nearest }
+            }
+        }
+    }
+
+    /// The settings that this has values of, and whose they are.
+    #[must_use]
+    pub const fn schema(&self) -> &Schema {
+        &self.schema
     }
 
     /// A setting's text; `None` where it has neither value nor default.
@@ -204,7 +261,7 @@ impl Given {
     fn place(&self, name: &str, origin: &Origin) -> String {
         match origin {
             Origin::Flag | Origin::Default => format!("--{name}"),
-            Origin::Environment => variable(self.prefix, name),
+            Origin::Environment => variable(self.schema.prefix, name),
             Origin::File(path, line) => {
                 format!("{}:{line}: {}", path.display(), name.replace('-', "_"))
             }
@@ -222,8 +279,8 @@ fn variable(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", name.replace('-', "_").to_uppercase())
 }
 
-fn nearest(settings: &[Setting], name: &str) -> Option<String> {
-    let scored = settings.iter().map(|s| (strsim::jaro_winkler(s.name, name), s.name));
+fn nearest(settings: impl Iterator<Item = &'static Setting>, name: &str) -> Option<String> {
+    let scored = settings.map(|s| (strsim::jaro_winkler(s.name, name), s.name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.7).then(|| best.1.replace('-', "_"))
 }
@@ -250,14 +307,26 @@ mod tests {
     use super::*;
 
     const SETTINGS: &[Setting] = &[
-        Setting { name: "port", value_name: "PORT", default: Some("1"), help: "" },
-        Setting { name: "read-port", value_name: "PORT", default: Some("2"), help: "" },
-        Setting { name: "bind", value_name: "ADDRESS", default: None, help: "" },
+        setting("port", Some("1"), &["a"]),
+        setting("port", Some("7"), &["b"]),
+        setting("read-port", Some("2"), &["a"]),
+        setting("bind", None, &["a"]),
+        setting("join", None, &["b", "c"]),
     ];
+
+    const SCHEMA: Schema = Schema { settings: SETTINGS, prefix: "T", role: "a" };
+
+    const fn setting(
+        name: &'static str,
+        default: Option<&'static str>,
+        roles: &'static [&'static str],
+    ) -> Setting {
+        Setting { name, value_name: "", default, help: "", roles }
+    }
 
     fn gather(flags: &[(&str, String)], file: &str) -> Result<Given, ConfigError> {
         let environment = |name: &str| (name == "T_READ_PORT").then(|| "4".to_owned());
-        Given::gather(SETTINGS, "T", flags, &environment, Some((Path::new("t.toml"), file)))
+        Given::gather(SCHEMA, flags, &environment, Some((Path::new("t.toml"), file)))
     }
 
     #[test]
@@ -273,13 +342,25 @@ mod tests {
     }
 
     #[test]
+    fn a_role_has_its_own_settings_and_defaults() {
+        let other = Schema { role: "b", ..SCHEMA };
+        let file = Some((Path::new("t.toml"), "join = \"x\""));
+        let given = Given::gather(other, &[], &|_| None, file).unwrap();
+        assert_eq!((given.text("port"), given.text("join")), (Some("7"), Some("x")));
+        assert_eq!(given.text("read-port"), None);
+        let message = gather(&[], "join = 1").unwrap_err().to_string();
+        expect![[r#"t.toml:1: "join" is for b and c, not for a; remove the line"#]]
+            .assert_eq(&message);
+    }
+
+    #[test]
     fn a_service_link_and_an_empty_variable_are_no_settings() {
         let environment =
             |name: &str| (name == "T_PORT").then(|| "tcp://10.0.0.1:11211".to_owned());
-        let given = Given::gather(SETTINGS, "T", &[], &environment, None).unwrap();
+        let given = Given::gather(SCHEMA, &[], &environment, None).unwrap();
         assert_eq!((given.text("port"), given.origin("port")), (Some("1"), None));
         let empty = |name: &str| (name == "T_BIND").then(String::new);
-        let given = Given::gather(SETTINGS, "T", &[], &empty, None).unwrap();
+        let given = Given::gather(SCHEMA, &[], &empty, None).unwrap();
         assert_eq!(given.text("bind"), None, "as a compose file passes on what is not set");
     }
 

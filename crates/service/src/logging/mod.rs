@@ -1,12 +1,14 @@
 //! Logs: tracing to standard error, text on a terminal and JSON otherwise.
 
 mod limiter;
+mod marked;
 
 use std::{io::IsTerminal, panic, str::FromStr};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
 pub use self::limiter::{Admit, Limiter};
+use self::marked::Marked;
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -44,7 +46,8 @@ pub fn check_filter(directives: &str) -> Result<(), String> {
 /// Sends the events of this process to standard error from now on, and panics with them.
 ///
 /// `directives` must have passed [`check_filter`]. Call it once; a second call changes nothing.
-pub fn install(format: LogFormat, directives: &str) {
+/// Where `role` is not empty, each line says it: of a process whose lines stand among another's.
+pub fn install(format: LogFormat, directives: &str, role: &str) {
     let is_json = match format {
         LogFormat::Auto => !std::io::stderr().is_terminal(),
         LogFormat::Text => false,
@@ -54,9 +57,15 @@ pub fn install(format: LogFormat, directives: &str) {
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // Fails only where a subscriber is installed already, as in tests.
     let _ = if is_json {
-        builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init()
+        let json = fmt::format().json().flatten_event(true);
+        let lines = json.with_current_span(false).with_span_list(false);
+        let fields = fmt::format::JsonFields::new();
+        let marked = Marked::new(lines, role, is_json);
+        builder.fmt_fields(fields).event_format(marked).try_init()
     } else {
-        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+        let is_terminal = std::io::stderr().is_terminal();
+        let marked = Marked::new(fmt::format(), role, is_json);
+        builder.with_ansi(is_terminal).event_format(marked).try_init()
     };
     panic::set_hook(Box::new(log_panic));
 }

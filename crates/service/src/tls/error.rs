@@ -132,10 +132,26 @@ pub enum TlsError {
         /// The certificate.
         file: TlsFile,
     },
+    /// A certificate of a fleet that its CA did not issue.
+    #[error(
+        "{file}: not issued by the ca.pem beside it; put the files of one `memtide tls init` there"
+    )]
+    Foreign {
+        /// The certificate.
+        file: TlsFile,
+    },
+    /// A certificate of a fleet that is another role's.
+    #[error("{file}: not good for {name}; put the certificate of that role there")]
+    WrongRole {
+        /// The certificate.
+        file: TlsFile,
+        /// The name that it must have.
+        name: &'static str,
+    },
     /// Made material that can no longer be renewed.
     #[error(
         "{file}: must be made anew, and the ca.key that could do it is not there; remove this \
-         directory to have all of it made anew, and give clients the new ca.pem"
+         directory to have all of it made anew, and give the new ca.pem to all that trust the old"
     )]
     CannotRenew {
         /// The certificate.

@@ -10,29 +10,19 @@
 //! Each file is written beside its place and renamed into it, keys before certificates; what a
 //! crash leaves behind is a pair that does not match, which is made anew.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
-use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose,
-};
+use rcgen::ExtendedKeyUsagePurpose;
 use rustls::{
     RootCertStore,
     client::{WebPkiServerVerifier, danger::ServerCertVerifier, verify_server_name},
     pki_types::{ServerName, UnixTime},
     server::ParsedCertificate,
 };
-use x509_parser::prelude::ASN1Time;
 
 use super::{
     TlsError, TlsFile, UtcMinute,
+    issue::{self, DAY, Leaf, Pair, RENEW_DAYS, read_if_there},
     material::{self, Chain},
     server,
 };
@@ -40,20 +30,13 @@ use super::{
 pub(super) const CA_CERT: &str = "ca.pem";
 pub(super) const SERVER_CERT: &str = "server.pem";
 pub(super) const SERVER_KEY: &str = "server.key";
-const CA_KEY: &str = "ca.key";
-const LOCK: &str = ".lock";
+pub(super) const CA_KEY: &str = "ca.key";
+pub(super) const LOCK: &str = ".lock";
 
 /// The names that every made certificate is good for.
 pub const MADE_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-const DAY: i64 = 24 * 60 * 60;
-/// Clients hold `ca.pem` and nobody renews that behind their back.
-const CA_DAYS: i64 = 20 * 365;
 const SERVER_DAYS: i64 = 365;
-/// Long enough that a process which is started once a quarter renews in time.
-const RENEW_DAYS: i64 = 90;
-/// Certificates are valid from an hour ago, for clients whose clock is behind.
-const BACKDATE_SECONDS: i64 = 60 * 60;
 
 /// What [`super::Tls::open`] had to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +58,7 @@ pub(super) fn ensure(dir: &Path, names: &[String], now: UtcMinute) -> Result<Mad
     if missing(dir, names, now)? == Made::Nothing {
         return Ok(Made::Nothing);
     }
-    let _lock = lock(dir)?;
+    let _lock = issue::hold(&file(dir, LOCK))?;
     // Another process may have made them while this one waited.
     let missing = missing(dir, names, now)?;
     let names = sound_names(names);
@@ -84,8 +67,8 @@ pub(super) fn ensure(dir: &Path, names: &[String], now: UtcMinute) -> Result<Mad
         Made::Server => make_server(dir, &names, now)?,
         Made::All => {
             // Beside a new CA it would look like somebody else's.
-            remove(&file(dir, SERVER_CERT))?;
-            make_ca(dir, now)?;
+            issue::remove(&file(dir, SERVER_CERT))?;
+            issue::make_ca(&ca_files(dir), "memtide CA", now)?;
             make_server(dir, &names, now)?;
         }
     }
@@ -144,16 +127,6 @@ pub(super) fn missing(dir: &Path, names: &[String], now: UtcMinute) -> Result<Ma
     }
 }
 
-fn read_if_there(file: &TlsFile) -> Result<Option<Vec<u8>>, TlsError> {
-    match material::read(file) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(TlsError::Unreadable { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 fn is_pair(dir: &Path, cert_file: &TlsFile, chain: &Chain) -> Result<bool, TlsError> {
     let key_file = file(dir, SERVER_KEY);
     let Some(key) = read_if_there(&key_file)? else { return Ok(false) };
@@ -189,102 +162,19 @@ fn has_names(chain: &Chain, names: &[String]) -> bool {
     })
 }
 
-fn make_ca(dir: &Path, now: UtcMinute) -> Result<(), TlsError> {
-    let mut params = params(Vec::new(), now, now.unix() + CA_DAYS * DAY)?;
-    // The host and the day tell apart the CAs that an application may have been given.
-    let day = now.to_string();
-    let day = day.split(' ').next().unwrap_or_default();
-    params.distinguished_name = name(&format!("memtide CA of {} {day}", crate::host::name()));
-    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let key = key_pair()?;
-    let cert = params.self_signed(&key).map_err(crypto)?;
-    write(&file(dir, CA_KEY), key.serialize_pem().as_bytes(), 0o600)?;
-    write(&file(dir, CA_CERT), cert.pem().as_bytes(), 0o644)
-}
-
 fn make_server(dir: &Path, names: &[String], now: UtcMinute) -> Result<(), TlsError> {
-    let (ca_file, key_file) = (file(dir, CA_CERT), file(dir, CA_KEY));
-    let ca_pem = material::read(&ca_file)?;
-    let ca = material::chain(&ca_file, &ca_pem)?;
-    let ca_key = material::read(&key_file)?;
-    let bad_key = |reason: String| TlsError::BadKey { file: key_file.clone(), reason };
-    let ca_key = String::from_utf8(ca_key).map_err(|_| bad_key("not text".to_owned()))?;
-    let ca_key = KeyPair::from_pem(&ca_key).map_err(|error| bad_key(error.to_string()))?;
-    let issuer = Issuer::from_ca_cert_der(&ca.certs[0], ca_key).map_err(crypto)?;
-
-    let end = (now.unix() + SERVER_DAYS * DAY).min(ca.not_after.unix());
-    let mut params = params(names.to_vec(), now, end)?;
-    params.distinguished_name = name("memtide server");
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.use_authority_key_identifier_extension = true;
-    let key = key_pair()?;
-    let cert = params.signed_by(&key, &issuer).map_err(crypto)?;
-    write(&file(dir, SERVER_KEY), key.serialize_pem().as_bytes(), 0o600)?;
-    write(&file(dir, SERVER_CERT), cert.pem().as_bytes(), 0o644)
-}
-
-fn params(names: Vec<String>, now: UtcMinute, end: i64) -> Result<CertificateParams, TlsError> {
-    let time = |seconds| {
-        let time = ASN1Time::from_timestamp(seconds).map(|time| time.to_datetime());
-        time.map_err(|error| TlsError::Crypto(error.to_string()))
+    let leaf = Leaf {
+        common: "memtide server".to_owned(),
+        names: names.to_vec(),
+        usages: vec![ExtendedKeyUsagePurpose::ServerAuth],
+        days: SERVER_DAYS,
     };
-    let mut params = CertificateParams::new(names).map_err(crypto)?;
-    params.not_before = time(now.unix() - BACKDATE_SECONDS)?;
-    params.not_after = time(end)?;
-    Ok(params)
+    let to = Pair { cert: file(dir, SERVER_CERT), key: file(dir, SERVER_KEY) };
+    issue::make_leaf(&ca_files(dir), leaf, &to, now)
 }
 
-fn name(common: &str) -> DistinguishedName {
-    let mut name = DistinguishedName::new();
-    name.push(DnType::OrganizationName, "memtide");
-    name.push(DnType::CommonName, common);
-    name
-}
-
-/// ECDSA P-256: the cheapest signature that every TLS 1.2 client knows.
-fn key_pair() -> Result<KeyPair, TlsError> {
-    KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(crypto)
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
-fn crypto(error: rcgen::Error) -> TlsError {
-    TlsError::Crypto(error.to_string())
-}
-
-fn lock(dir: &Path) -> Result<File, TlsError> {
-    let lock = file(dir, LOCK);
-    let open = || {
-        fs::create_dir_all(dir)?;
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&lock.path)?;
-        file.lock()?;
-        Ok(file)
-    };
-    open().map_err(|source| TlsError::Unwritable { file: lock.clone(), source })
-}
-
-/// Puts `bytes` in place of `file` at once, so that no reader ever sees half of it.
-fn write(file: &TlsFile, bytes: &[u8], mode: u32) -> Result<(), TlsError> {
-    let new = file.path.with_added_extension("new");
-    // One that a crash left, perhaps with other permissions; the lock says that it is nobody's.
-    remove(&TlsFile { path: new.clone(), ..file.clone() })?;
-    let replace = || {
-        let mut out = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
-        out.write_all(bytes)?;
-        out.sync_all()?;
-        fs::rename(&new, &file.path)
-    };
-    replace().map_err(|source| TlsError::Unwritable { file: file.clone(), source })
-}
-
-fn remove(file: &TlsFile) -> Result<(), TlsError> {
-    match fs::remove_file(&file.path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => {
-            Err(TlsError::Unwritable { file: file.clone(), source })
-        }
-        _ => Ok(()),
-    }
+fn ca_files(dir: &Path) -> Pair {
+    Pair { cert: file(dir, CA_CERT), key: file(dir, CA_KEY) }
 }
 
 #[cfg(test)]

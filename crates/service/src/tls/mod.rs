@@ -15,6 +15,8 @@
 //! A new file that is broken, expired or not of a pair leaves the material in force as it is.
 
 mod error;
+pub mod fleet;
+mod issue;
 mod made;
 mod material;
 mod reload;

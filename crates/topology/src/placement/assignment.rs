@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::even::{Shares, even_out};
 use super::fleet::Fleet;
 use super::share::{band, fullness};
-use crate::{SLOTS, SlotConfig, Topology};
+use crate::{SlotConfig, SlotId, Topology};
 
 /// Who should hold each slot, as far as that is decided.
 pub(super) struct Assignment<'a> {
@@ -33,9 +33,9 @@ struct Present {
 
 impl<'a> Assignment<'a> {
     /// What is held and stays so.
-    pub(super) fn of(topology: &Topology, fleet: &'a Fleet) -> Self {
-        let slots: Vec<Slot> =
-            topology.slots().map(|(_, config)| Slot::of(config, fleet)).collect();
+    pub(super) fn of(topology: &Topology, fleet: &'a Fleet, ids: &[SlotId]) -> Self {
+        let slots = ids.iter().map(|id| Slot::of(topology.slot(*id), fleet));
+        let slots: Vec<Slot> = slots.collect();
         let held = vec![BTreeSet::new(); fleet.nodes.len()];
         let mut assignment = Self { fleet, slots, held, may_copy: false };
         for (at, slot) in assignment.slots.iter_mut().enumerate() {
@@ -44,7 +44,7 @@ impl<'a> Assignment<'a> {
                 assignment.held[holder].insert(at);
             }
         }
-        (0..usize::from(SLOTS)).for_each(|at| assignment.keep(at));
+        (0..ids.len()).for_each(|at| assignment.keep(at));
         assignment
     }
 
@@ -148,7 +148,7 @@ impl Shares for Assignment<'_> {
     }
 
     fn band(&self, node: usize) -> (usize, usize) {
-        band(self.share(node))
+        band(self.share(node), self.fleet.slots)
     }
 
     fn slots(&self, from: usize) -> impl Iterator<Item = usize> + '_ {

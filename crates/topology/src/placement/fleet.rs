@@ -1,13 +1,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::share::{ALL, divide};
+use super::share::{ONE, divide};
 use crate::{NodeId, Topology, Zone};
 
 /// The nodes that may hold slots, and what the zones and memories make of them.
 pub(super) struct Fleet {
     /// By id; elsewhere in this module a node is its place here.
     pub(super) nodes: Vec<Member>,
-    /// How many of them each slot is to have.
+    /// How many slots there are to be held.
+    pub(super) slots: usize,
+    /// How many of the nodes each slot is to have.
     pub(super) holders: usize,
     /// So many holders of each slot are in every zone that has as many nodes.
     level: usize,
@@ -24,7 +26,7 @@ pub(super) struct Member {
 }
 
 impl Fleet {
-    pub(super) fn of(topology: &Topology, down: &BTreeSet<NodeId>) -> Self {
+    pub(super) fn of(topology: &Topology, down: &BTreeSet<NodeId>, slots: usize) -> Self {
         let usable = topology.nodes().iter();
         let usable = usable.filter(|(id, node)| !node.is_draining && !down.contains(id));
         let mut zones: BTreeMap<&Zone, Vec<(NodeId, u128)>> = BTreeMap::new();
@@ -39,10 +41,11 @@ impl Fleet {
         let level = (1..=holders).take_while(|level| filled(&sizes, *level) <= holders).last();
         let level = level.unwrap_or(0);
         let zones_above = holders - filled(&sizes, level);
-        let mut fleet = Self { nodes: Vec::new(), holders, level, zones_above };
+        let mut fleet = Self { nodes: Vec::new(), slots, holders, level, zones_above };
+        let all = fleet.copies(1);
         for (zone, share) in fleet.zone_shares(&zones).into_iter().enumerate() {
             let weights: Vec<u128> = zones[zone].iter().map(|(_, weight)| *weight).collect();
-            let shares = divide(share, &weights, &vec![(0, ALL); weights.len()]);
+            let shares = divide(share, &weights, &vec![(0, all); weights.len()]);
             let members = zones[zone].iter().zip(shares);
             fleet.nodes.extend(members.map(|((id, _), share)| Member { id: *id, zone, share }));
         }
@@ -54,11 +57,17 @@ impl Fleet {
     fn zone_shares(&self, zones: &[Vec<(NodeId, u128)>]) -> Vec<u128> {
         let weight = |zone: &Vec<(NodeId, u128)>| zone.iter().map(|(_, weight)| weight).sum();
         let bounds = |zone: &Vec<(NodeId, u128)>| {
-            let least = slots(zone.len().min(self.level));
-            (least, if zone.len() > self.level { least + ALL } else { least })
+            let least = self.copies(zone.len().min(self.level));
+            let one_more = if zone.len() > self.level { self.copies(1) } else { 0 };
+            (least, least + one_more)
         };
         let weights: Vec<u128> = zones.iter().map(weight).collect();
-        divide(slots(self.holders), &weights, &zones.iter().map(bounds).collect::<Vec<_>>())
+        divide(self.copies(self.holders), &weights, &zones.iter().map(bounds).collect::<Vec<_>>())
+    }
+
+    /// So many copies of every slot, in units of 1/[`ONE`].
+    fn copies(&self, copies: usize) -> u128 {
+        ONE * u128::try_from(self.slots * copies).expect("a count of copies")
     }
 
     /// The place of a node that may hold slots.
@@ -78,11 +87,6 @@ impl Fleet {
         let above = holders.clone().filter(|at| count(self.nodes[*at].zone) > self.level).count();
         here < self.level || here == self.level && above / (self.level + 1) < self.zones_above
     }
-}
-
-/// So many copies of every slot, in units of 1/[`ONE`](super::share::ONE).
-fn slots(copies: usize) -> u128 {
-    ALL * u128::try_from(copies).expect("a count of copies")
 }
 
 /// Holders of a slot that have no more than `level` in any zone, at most.

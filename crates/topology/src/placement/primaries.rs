@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::assignment::Assignment;
 use super::even::{Shares, even_out};
 use super::share::{ONE, band, fullness};
-use crate::{SLOTS, Topology};
+use crate::{SlotId, Topology};
 
 /// Which of its holders is the primary of each slot.
 pub(super) struct Primaries<'a> {
@@ -16,17 +16,17 @@ pub(super) struct Primaries<'a> {
 
 impl<'a> Primaries<'a> {
     /// Those that are and may stay; of other slots, holders that have the fewest.
-    pub(super) fn of(topology: &Topology, assignment: &'a Assignment<'a>) -> Self {
+    pub(super) fn of(topology: &Topology, assignment: &'a Assignment<'a>, ids: &[SlotId]) -> Self {
         let fleet = assignment.fleet;
         let led = vec![BTreeSet::new(); fleet.nodes.len()];
         let mut this = Self { assignment, primaries: Vec::new(), led };
-        for (at, (_, config)) in topology.slots().enumerate() {
-            let primary = config.primary.and_then(|primary| fleet.place(primary));
+        for (at, id) in ids.iter().enumerate() {
+            let primary = topology.slot(*id).primary.and_then(|primary| fleet.place(primary));
             let primary = primary.filter(|primary| assignment.holders(at).contains(primary));
             this.primaries.push(primary);
             primary.into_iter().for_each(|primary| _ = this.led[primary].insert(at));
         }
-        for at in 0..usize::from(SLOTS) {
+        for at in 0..ids.len() {
             if this.primaries[at].is_none() {
                 let fullness = |node: &&usize| fullness(this.load(**node), this.share(**node));
                 let primary = assignment.holders(at).iter().min_by_key(fullness).copied();
@@ -59,7 +59,7 @@ impl Shares for Primaries<'_> {
     }
 
     fn band(&self, node: usize) -> (usize, usize) {
-        band(self.share(node))
+        band(self.share(node), self.assignment.fleet.slots)
     }
 
     fn slots(&self, from: usize) -> impl Iterator<Item = usize> + '_ {

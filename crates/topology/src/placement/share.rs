@@ -1,10 +1,5 @@
-use crate::SLOTS;
-
 /// A number of slots in 2^-32 slots, so that shares add up to within a slot for any fleet.
 pub(super) const ONE: u128 = 1 << 32;
-
-/// Slots of the whole cache.
-pub(super) const ALL: u128 = ONE * SLOTS as u128;
 
 /// Divides a total by weights, nobody getting less or more than its bounds; what bounds cut off
 /// goes to or comes from the others, by their weights.
@@ -42,9 +37,9 @@ pub(super) fn divide(total: u128, weights: &[u128], bounds: &[(u128, u128)]) -> 
 }
 
 /// The fewest and the most whole slots that count as a share: 2% less, rounded down, to 2% more,
-/// rounded up.
-pub(super) fn band(share: u128) -> (usize, usize) {
-    (whole(share * 49 / 50), whole((share * 51).div_ceil(50 * ONE) * ONE).min(usize::from(SLOTS)))
+/// rounded up, and at most each of the slots that there are.
+pub(super) fn band(share: u128, slots: usize) -> (usize, usize) {
+    (whole(share * 49 / 50), whole((share * 51).div_ceil(50 * ONE) * ONE).min(slots))
 }
 
 /// Whole slots of a share, rounded down.
@@ -75,10 +70,11 @@ mod tests {
 
     #[test]
     fn a_band_holds_its_share() {
-        assert_eq!(band(0), (0, 0));
-        assert_eq!(band(16 * ONE), (15, 17));
-        assert_eq!(band(1_000 * ONE), (980, 1_020));
-        assert_eq!(band(ALL), (16_056, 16_384));
-        assert_eq!(band(ONE / 2), (0, 1));
+        let slots = 16_384;
+        assert_eq!(band(0, slots), (0, 0));
+        assert_eq!(band(16 * ONE, slots), (15, 17));
+        assert_eq!(band(1_000 * ONE, slots), (980, 1_020));
+        assert_eq!(band(slots as u128 * ONE, slots), (16_056, 16_384));
+        assert_eq!(band(ONE / 2, slots), (0, 1));
     }
 }

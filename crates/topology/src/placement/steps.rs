@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::{Target, Wanted};
 use crate::limits::COPIES_MAX;
@@ -38,21 +39,26 @@ impl Target {
     pub fn next_changes(&self, topology: &Topology, pace: Pace) -> Vec<Change> {
         let is_fit =
             |node: &NodeId| topology.nodes().get(node).is_some_and(|node| !node.is_draining);
-        let remaining = self
-            .remaining(topology)
-            .filter(|slot| self.slot(*slot).holders().all(|node| is_fit(&node)));
-        let mut slots: Vec<SlotId> = remaining.collect();
-        slots.sort_by_cached_key(|slot| topology.slot(*slot).complete().count());
-        let learners = topology.slots().map(|(_, config)| config.learners().count()).sum();
+        let remaining = self.remaining(topology).filter_map(|slot| {
+            let wanted = self.slot(slot)?;
+            wanted.holders().all(|node| is_fit(&node)).then_some((slot, wanted))
+        });
+        let mut slots: Vec<(SlotId, &Wanted)> = remaining.collect();
+        slots.sort_by_cached_key(|(slot, _)| topology.slot(*slot).complete().count());
+        let is_led = |config: &&Arc<SlotConfig>| {
+            config.primary.is_some_and(|primary| !self.down.contains(&primary))
+        };
+        let configs = self.ids.iter().map(|slot| topology.slot(*slot)).filter(is_led);
+        let learners = configs.map(|config| config.learners().count()).sum();
         let learners_left = pace.learners_max.saturating_sub(learners);
         let mut steps = Steps { learners_left, ..Steps::default() };
-        for slot in slots {
+        for (slot, wanted) in slots {
             if steps.slots >= pace.slots_max {
                 break;
             }
             let config = topology.slot(slot);
             if config.primary.is_none_or(|primary| !self.down.contains(&primary)) {
-                steps.take(slot, config, self.slot(slot));
+                steps.take(slot, config, wanted);
             }
         }
         steps.into_changes()

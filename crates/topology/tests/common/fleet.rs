@@ -21,7 +21,7 @@ pub fn step(topology: &Topology, pace: Pace) -> Topology {
     let next = apply(topology, target.next_changes(topology, pace));
     for (at, config) in next.slots() {
         let before = topology.slot(at).complete().count();
-        let wanted = target.slot(at).holders().count();
+        let wanted = target.slot(at).unwrap().holders().count();
         assert!(config.complete().count() >= before.min(wanted), "{at:?} lost a complete holder");
     }
     next

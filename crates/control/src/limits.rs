@@ -1,0 +1,58 @@
+//! Every bound of a control stream.
+
+use core::time::Duration;
+
+use memtide_topology::{ADDRESS_BYTES_MAX, CACHE_NAME_BYTES_MAX, ENCODED_BYTES_MAX, SLOTS, Zone};
+
+/// Bytes of a message to a node or proxy: a topology of the most nodes, and its frame.
+pub const TOPOLOGY_MESSAGE_BYTES_MAX: usize = ENCODED_BYTES_MAX + 64;
+
+/// Reports in one message.
+pub const REPORTS_PER_MESSAGE_MAX: usize = 1_024;
+
+/// Bytes of a message to the scaler: a report has four numbers of at most 11 bytes with their
+/// tags, and 4 bytes of frames; a registration fits too.
+pub const REPORT_MESSAGE_BYTES_MAX: usize = REPORTS_PER_MESSAGE_MAX * 48 + 64;
+
+const _: () = assert!(
+    ADDRESS_BYTES_MAX + CACHE_NAME_BYTES_MAX + Zone::LEN_MAX + 64 < REPORT_MESSAGE_BYTES_MAX,
+    "a registration is one message"
+);
+
+/// Reports of a node that wait for the stream; further ones are dropped, and are said again by
+/// their node. One for each slot.
+pub const REPORTS_QUEUED_MAX: usize = SLOTS as usize;
+
+/// Bytes of the reason of a refusal; a longer one is cut.
+pub const REASON_BYTES_MAX: usize = 512;
+
+/// From the look-up of an endpoint's name to the end of the TLS and HTTP/2 handshakes.
+pub const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Before the second try to reach a scaler; doubled with each further one.
+pub const BACKOFF_MIN: Duration = Duration::from_millis(20);
+
+/// Most that is waited between two tries. Below the time for which a scaler that is started anew
+/// waits for the nodes that it knows.
+pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
+
+/// A proxy says this often what it routes by.
+pub const PROXY_BEAT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A connection from which nothing came for this long is asked for a sign of life.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// One that gives none for this long is dead.
+pub const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Connections that a scaler has open at once: every node and as many proxies.
+pub const CONNECTIONS_MAX: usize = 2_048;
+
+/// From accept to the first message, the handshakes included.
+pub const REGISTRATION_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Messages of all sessions that wait for the scaler's loop; whoever has one more waits.
+pub const INCOMING_QUEUED_MAX: usize = 1_024;
+
+/// Bytes that a peer may send before its reader has taken them, of a stream.
+pub const WINDOW_BYTES: u32 = 1 << 18;

@@ -1,0 +1,97 @@
+use std::sync::Arc;
+
+use memtide_engine_core::replication::Report;
+use memtide_topology::{CacheId, Epoch, NodeId, Topology, Zone};
+
+/// What the certificate of a peer says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// `node.memtide`.
+    Node,
+    /// `proxy.memtide`.
+    Proxy,
+}
+
+/// How a process asks to be a node of a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The cache; that of another one is refused.
+    pub cache: CacheId,
+    /// The id that this process was given before; `None` of a new one.
+    pub node: Option<NodeId>,
+    /// Its failure domain.
+    pub zone: Zone,
+    /// `host:port` of its node protocol, as others reach it.
+    pub address: String,
+    /// Bytes of items and index that it may hold.
+    pub memory_max: u64,
+    /// What whoever started the process knows it by.
+    pub parent_token: Option<u64>,
+    /// Random, and another one for each process: by it a scaler knows a registration again whose
+    /// answer was lost.
+    pub process: u64,
+}
+
+/// What a node hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FromScaler {
+    /// It is a node of the cache, by this id.
+    Welcome(NodeId),
+    /// A topology, newer than each before it.
+    Topology(Arc<Topology>),
+    /// This process cannot be a node of the cache, for good, and why. Nothing follows.
+    Refused(String),
+}
+
+/// What a node says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ToScaler {
+    /// It lives. Only the newest is sent, and none that was said while the scaler was away.
+    Beat {
+        /// The topology that it has adopted.
+        adopted: Epoch,
+        /// What it uses.
+        usage: NodeUsage,
+    },
+    /// A primary wants the topology to be changed. May be lost: it is said again until it has been.
+    Report(Report),
+    /// It was told to stop, and wants to give up its slots first.
+    Leaving,
+}
+
+/// What a node uses. Counters count from the start of its process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeUsage {
+    /// Bytes that items and index take from the allocator.
+    pub memory_used: u64,
+    /// Bytes that they may take.
+    pub memory_max: u64,
+    /// Items, those of copies included.
+    pub items: u64,
+    /// Bytes of items with their metadata, those of copies included.
+    pub data_bytes: u64,
+    /// Items that were evicted.
+    pub evicted: u64,
+    /// Items that had expired when they were removed.
+    pub expired: u64,
+    /// Keys that were asked for and found.
+    pub get_hits: u64,
+    /// Keys that were asked for and not found.
+    pub get_misses: u64,
+    /// Keys that were asked for.
+    pub cmd_get: u64,
+    /// Commands that store.
+    pub cmd_set: u64,
+    /// Requests of proxies.
+    pub requests: u64,
+    /// CPU time of the process in microseconds.
+    pub cpu_micros: u64,
+    /// Bytes that came over links.
+    pub bytes_in: u64,
+    /// Bytes that went over links.
+    pub bytes_out: u64,
+}
+
+/// A stream that a scaler has accepted; never used twice by one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);

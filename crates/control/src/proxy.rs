@@ -1,0 +1,170 @@
+use std::sync::Arc;
+
+use memtide_topology::{CacheId, Epoch, Topology};
+use rustls::ClientConfig;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{self, MissedTickBehavior};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming};
+
+use crate::hearing::{End, Heard, client, hear};
+use crate::limits::PROXY_BEAT_INTERVAL;
+use crate::reach::{Reach, Trouble};
+use crate::schema::{self, ScalerSays, proxy_says};
+use crate::topologies::Followed;
+use crate::transport::Connection;
+
+/// A proxy's side of the control stream; may be used from any thread. It ends when this is dropped,
+/// and the topologies stay what they were.
+#[derive(Debug)]
+pub struct ProxyControl {
+    topologies: watch::Receiver<Arc<Topology>>,
+    refused: watch::Receiver<Option<String>>,
+    trouble: Arc<Trouble>,
+    task: JoinHandle<()>,
+}
+
+/// What the task tells the others.
+struct Told {
+    cache: CacheId,
+    topologies: watch::Sender<Arc<Topology>>,
+    refused: watch::Sender<Option<String>>,
+}
+
+impl ProxyControl {
+    /// Follows the topologies of a cache from whichever of these scalers (`host:port`) answers, from a
+    /// task on `runtime`, and keeps at it for as long as it is not refused.
+    ///
+    /// `tls` is to verify that the peer is called [`crate::SCALER_NAME`], and shows the certificate of a
+    /// proxy. `seed` is another one for each process.
+    #[must_use]
+    pub fn spawn(
+        runtime: &Handle,
+        endpoints: Vec<String>,
+        tls: &ClientConfig,
+        cache: CacheId,
+        seed: u64,
+    ) -> Self {
+        let (to_topologies, topologies) = watch::channel(Arc::new(Topology::empty()));
+        let (to_refused, refused) = watch::channel(None);
+        let trouble = Arc::<Trouble>::default();
+        let reach = Reach::new(endpoints, tls, seed, Arc::clone(&trouble));
+        let told = Told { cache, topologies: to_topologies, refused: to_refused };
+        let task = runtime.spawn(run(told, reach));
+        Self { topologies, refused, trouble, task }
+    }
+
+    /// The newest topology; [`Topology::empty`] before the first.
+    #[must_use]
+    pub fn topologies(&self) -> watch::Receiver<Arc<Topology>> {
+        self.topologies.clone()
+    }
+
+    /// Ready once the scaler has refused this proxy for good, with the reason.
+    pub async fn refused(&self) -> String {
+        let mut refused = self.refused.clone();
+        let why = refused.wait_for(Option::is_some).await.ok().and_then(|why| why.clone());
+        match why {
+            Some(why) => why,
+            // The task ends without a word only where its runtime does.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Why there is no stream now, or `None` where there is one or none was tried.
+    #[must_use]
+    pub fn trouble(&self) -> Option<String> {
+        self.trouble.now()
+    }
+}
+
+impl Drop for ProxyControl {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn run(told: Told, mut reach: Reach) {
+    loop {
+        let connection = reach.connect().await;
+        match stream(&told, &connection, &mut reach).await {
+            End::Lost(why) => reach.failed(&why),
+            End::Refused(why) => {
+                told.refused.send_replace(Some(why));
+                return;
+            }
+        }
+    }
+}
+
+/// One stream from its registration to its end.
+async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End {
+    let (say, said) = mpsc::channel(1);
+    let mut heard = match open(connection, &say, said, &told.cache).await {
+        Ok(heard) => heard,
+        Err(status) => return status.into(),
+    };
+    let mut followed = Followed::new(told.cache.clone());
+    let mut beats = time::interval(PROXY_BEAT_INTERVAL);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let says = tokio::select! {
+            message = heard.message() => {
+                let message = match message {
+                    Ok(Some(message)) => message,
+                    Ok(None) => return End::Lost("it ended the stream".to_owned()),
+                    Err(status) => return status.into(),
+                };
+                match hear(&mut followed, message) {
+                    Heard::Topology(topology) => {
+                        reach.succeeded();
+                        told.topology(topology);
+                        continue;
+                    }
+                    Heard::Unfit => proxy_says::Says::SendWhole(schema::SendWhole {}),
+                    Heard::End(end) => return end,
+                    Heard::Welcome(_) | Heard::Nothing => continue,
+                }
+            }
+            _ = beats.tick() => {
+                let adopted = told.topologies.borrow().epoch().number();
+                proxy_says::Says::Beat(schema::ProxyBeat { adopted })
+            }
+        };
+        if say.send(message_of(says)).await.is_err() {
+            return End::Lost("the stream broke".to_owned());
+        }
+    }
+}
+
+impl Told {
+    /// Only newer ones: an endpoint that was away may have an older one.
+    fn topology(&self, topology: Arc<Topology>) {
+        self.topologies.send_if_modified(|now| {
+            let is_newer = now.epoch() < topology.epoch() || now.epoch() == Epoch::ZERO;
+            if is_newer {
+                *now = topology;
+            }
+            is_newer
+        });
+    }
+}
+
+async fn open(
+    connection: &Connection,
+    say: &mpsc::Sender<schema::ProxySays>,
+    said: mpsc::Receiver<schema::ProxySays>,
+    cache: &CacheId,
+) -> Result<Streaming<ScalerSays>, Status> {
+    let mut client = client(connection);
+    let first = schema::ProxyRegistration { cache: cache.name().to_owned() };
+    let first = message_of(proxy_says::Says::Registration(first));
+    say.try_send(first).expect("the channel has room for one");
+    Ok(client.proxy(ReceiverStream::new(said)).await?.into_inner())
+}
+
+fn message_of(says: proxy_says::Says) -> schema::ProxySays {
+    schema::ProxySays { says: Some(says) }
+}

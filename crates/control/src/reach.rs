@@ -1,0 +1,111 @@
+//! How a scaler is reached: endpoints in turn, with pauses that grow.
+
+use std::sync::Arc;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustls::ClientConfig;
+use tokio::time;
+
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX};
+use crate::transport::{ALPN, ConnectError, Connection};
+
+/// Where a scaler may be, and what became of the tries to reach it.
+#[derive(Debug)]
+pub struct Reach {
+    endpoints: Vec<String>,
+    tls: Arc<ClientConfig>,
+    /// The next endpoint to try.
+    next: usize,
+    /// The next pause, before its jitter.
+    backoff: Duration,
+    /// Whether the next try is the first of all, which comes without a pause.
+    is_first: bool,
+    rng: u64,
+    trouble: Arc<Trouble>,
+}
+
+/// Why there is no stream now, for those who ask.
+#[derive(Debug, Default)]
+pub struct Trouble(Mutex<Option<String>>);
+
+impl Reach {
+    /// `seed` is for the jitter, so that those who lost a scaler together do not come back together.
+    pub fn new(
+        endpoints: Vec<String>,
+        tls: &ClientConfig,
+        seed: u64,
+        trouble: Arc<Trouble>,
+    ) -> Self {
+        let mut tls = tls.clone();
+        tls.alpn_protocols = vec![ALPN.to_vec()];
+        let (next, backoff, is_first) = (0, BACKOFF_MIN, true);
+        Self { endpoints, tls: Arc::new(tls), next, backoff, is_first, rng: seed, trouble }
+    }
+
+    /// Tries until a scaler is there.
+    pub async fn connect(&mut self) -> Connection {
+        loop {
+            self.pause().await;
+            let Some(endpoint) = self.endpoints.get(self.next).cloned() else {
+                self.next = 0;
+                self.trouble.note("no endpoint of a scaler is given".to_owned());
+                continue;
+            };
+            let tls = Arc::clone(&self.tls);
+            let opened = time::timeout(CONNECT_TIME_MAX, Connection::open(&endpoint, tls)).await;
+            match opened.unwrap_or(Err(ConnectError::Late)) {
+                Ok(connection) => return connection,
+                Err(error) => self.failed(&error.to_string()),
+            }
+        }
+    }
+
+    /// The stream at this endpoint ended, or none was had: the next one's turn.
+    pub fn failed(&mut self, why: &str) {
+        if let Some(endpoint) = self.endpoints.get(self.next) {
+            self.trouble.note(format!("scaler at {endpoint}: {why}"));
+        }
+        self.next = (self.next + 1) % self.endpoints.len().max(1);
+    }
+
+    /// The scaler took this process in: another loss is a new one.
+    pub fn succeeded(&mut self) {
+        self.trouble.clear();
+        self.backoff = BACKOFF_MIN;
+    }
+
+    async fn pause(&mut self) {
+        if std::mem::take(&mut self.is_first) {
+            return;
+        }
+        // Half of it to all of it.
+        self.rng = self.rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        let jitter = u32::try_from(self.rng >> 48).unwrap_or(0);
+        let pause = self.backoff / 2 + self.backoff / 2 * jitter / (1 << 16);
+        self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
+        time::sleep(pause).await;
+    }
+}
+
+impl Trouble {
+    /// The last reason, while there is no stream.
+    pub fn now(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn note(&self, why: String) {
+        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.as_ref() != Some(&why) {
+            tracing::warn!("not connected to a scaler, trying again: {why}");
+            *now = Some(why);
+        }
+    }
+
+    fn clear(&self) {
+        let was = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if was.is_some() {
+            tracing::info!("connected to a scaler again");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+use std::net::SocketAddr;
+
+use memtide_engine_core::replication::Report;
+use memtide_topology::{Epoch, NodeId};
+use tokio::sync::mpsc;
+
+use crate::{NodeUsage, Registration, SessionId};
+
+/// What comes to the scaler's loop from all streams, each stream's in its order.
+#[derive(Debug)]
+pub enum Incoming {
+    /// A process of this cache asks to be a node. It gets topologies once it is welcome.
+    NodeCame {
+        /// To answer it; the stream ends when this is dropped.
+        session: Session,
+        /// What it says of itself.
+        registration: Registration,
+    },
+    /// A node lives.
+    NodeBeat {
+        /// Whose.
+        session: SessionId,
+        /// The topology that it has adopted.
+        adopted: Epoch,
+        /// What it uses.
+        usage: NodeUsage,
+    },
+    /// A node's slots want something.
+    NodeReports {
+        /// Whose.
+        session: SessionId,
+        /// What.
+        reports: Vec<Report>,
+    },
+    /// A node was told to stop.
+    NodeLeaving {
+        /// Whose.
+        session: SessionId,
+    },
+    /// A node's stream ended, or broke.
+    NodeLeft {
+        /// Whose.
+        session: SessionId,
+    },
+    /// A proxy lives and routes by this topology; the first comes with the stream.
+    ProxyBeat {
+        /// Whose.
+        session: SessionId,
+        /// From where.
+        peer: SocketAddr,
+        /// The topology that it has adopted.
+        adopted: Epoch,
+    },
+    /// A proxy's stream ended, or broke.
+    ProxyLeft {
+        /// Whose.
+        session: SessionId,
+    },
+}
+
+/// A node's stream, to answer its registration by. The stream ends when this is dropped.
+#[derive(Debug)]
+pub struct Session {
+    id: SessionId,
+    peer: SocketAddr,
+    orders: mpsc::UnboundedSender<Order>,
+}
+
+/// What the scaler's loop wants a stream to say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Welcome(NodeId),
+    Refuse(String),
+}
+
+impl Session {
+    pub(crate) fn new(id: SessionId, peer: SocketAddr) -> (Self, mpsc::UnboundedReceiver<Order>) {
+        let (orders, ordered) = mpsc::unbounded_channel();
+        (Self { id, peer, orders }, ordered)
+    }
+
+    /// Which stream it is.
+    #[must_use]
+    pub const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// From where it comes.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
+    /// The process is this node: the newest topology that has it must have been published before.
+    pub fn welcome(&self, node: NodeId) {
+        // A stream that has ended says so by itself.
+        let _ = self.orders.send(Order::Welcome(node));
+    }
+
+    /// The process cannot be a node of this cache, for good; ends the stream.
+    pub fn refuse(self, why: impl Into<String>) {
+        let _ = self.orders.send(Order::Refuse(why.into()));
+    }
+}

@@ -1,0 +1,256 @@
+//! A scaler's side of one stream.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use memtide_topology::{CacheId, Epoch, Topology};
+use tokio::sync::{mpsc, watch};
+use tokio::time;
+use tonic::{Status, Streaming};
+
+use crate::codec::{self, Malformed};
+use crate::limits::{REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX};
+use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says, scaler_says};
+use crate::session::Order;
+use crate::topologies::Encodings;
+use crate::{Incoming, NodeUsage, Registration, Session, SessionId};
+
+/// What all streams share.
+pub struct Talk {
+    pub cache: CacheId,
+    pub topologies: watch::Receiver<Arc<Topology>>,
+    pub encodings: Encodings,
+    pub incoming: mpsc::Sender<Incoming>,
+}
+
+/// Where a stream's messages go.
+pub type Say = mpsc::Sender<Result<ScalerSays, Status>>;
+
+/// A node's stream, from its registration to its end.
+pub async fn with_node(
+    talk: &Talk,
+    (id, peer): (SessionId, SocketAddr),
+    mut heard: Streaming<NodeSays>,
+    say: Say,
+) {
+    let registration = match first(heard.message()).await.and_then(node_registration) {
+        Ok(registration) => registration,
+        Err(status) => return refuse(&say, peer, status).await,
+    };
+    if let Err(status) = talk.check_cache(&registration.cache) {
+        return refuse(&say, peer, status).await;
+    }
+    let (session, orders) = Session::new(id, peer);
+    if talk.incoming.send(Incoming::NodeCame { session, registration }).await.is_err() {
+        return;
+    }
+    let pushes = Pushes::new(talk);
+    if let Err(status) = node_stream(talk, id, (&mut heard, &say), (orders, pushes)).await {
+        refuse(&say, peer, status).await;
+    }
+    // Where the loop is gone, nobody wants to know.
+    let _ = talk.incoming.send(Incoming::NodeLeft { session: id }).await;
+}
+
+/// A proxy's stream, from its registration to its end.
+pub async fn with_proxy(
+    talk: &Talk,
+    (id, peer): (SessionId, SocketAddr),
+    mut heard: Streaming<ProxySays>,
+    say: Say,
+) {
+    let registered = first(heard.message()).await.and_then(|message| match message.says {
+        Some(proxy_says::Says::Registration(it)) => {
+            CacheId::new(&it.cache).ok_or_else(|| malformed(Malformed::Cache))
+        }
+        _ => Err(malformed(Malformed::NoRegistration)),
+    });
+    if let Err(status) = registered.and_then(|cache| talk.check_cache(&cache)) {
+        return refuse(&say, peer, status).await;
+    }
+    let mut pushes = Pushes::new(talk);
+    pushes.is_welcome = true;
+    let mut came = Some(Epoch::ZERO);
+    loop {
+        if let Some(adopted) = came.take() {
+            let beat = Incoming::ProxyBeat { session: id, peer, adopted };
+            if talk.incoming.send(beat).await.is_err() {
+                return;
+            }
+        }
+        tokio::select! {
+            message = heard.message() => match message.ok().flatten().map(|it| it.says) {
+                None => break,
+                Some(Some(proxy_says::Says::Beat(it))) => came = Some(Epoch::new(it.adopted)),
+                Some(Some(proxy_says::Says::SendWhole(_))) => pushes.from = None,
+                Some(_) => {}
+            },
+            is_open = pushes.next(talk, &say) => if !is_open { break },
+        }
+    }
+    let _ = talk.incoming.send(Incoming::ProxyLeft { session: id }).await;
+}
+
+/// `Ok` where the stream ended or broke, or the loop let it go; `Err` where the node is to be told why.
+async fn node_stream(
+    talk: &Talk,
+    session: SessionId,
+    (heard, say): (&mut Streaming<NodeSays>, &Say),
+    (mut orders, mut pushes): (mpsc::UnboundedReceiver<Order>, Pushes),
+) -> Result<(), Status> {
+    let mut is_refused = false;
+    loop {
+        tokio::select! {
+            order = orders.recv(), if !is_refused => {
+                // Without a session nobody is interested in this node: it is to try again.
+                let order = order.ok_or_else(|| Status::unavailable("replaced or shut down"))?;
+                is_refused = pushes.order(order);
+            }
+            message = heard.message() => {
+                let Some(message) = message.ok().flatten() else { return Ok(()) };
+                match message.says {
+                    Some(node_says::Says::SendWhole(_)) => pushes.from = None,
+                    says => {
+                        let Some(incoming) = node_said(session, says).map_err(malformed)? else {
+                            continue;
+                        };
+                        if talk.incoming.send(incoming).await.is_err() {
+                            return Ok(());
+                        }
+                    }
+                }
+            }
+            is_open = pushes.next(talk, say) => {
+                if !is_open || is_refused && pushes.words.is_empty() {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+fn node_said(
+    session: SessionId,
+    says: Option<node_says::Says>,
+) -> Result<Option<Incoming>, Malformed> {
+    Ok(Some(match says {
+        Some(node_says::Says::Beat(it)) => {
+            let usage = it.usage.map(NodeUsage::from).unwrap_or_default();
+            Incoming::NodeBeat { session, adopted: Epoch::new(it.adopted), usage }
+        }
+        Some(node_says::Says::Reports(it)) => {
+            if it.reports.len() > REPORTS_PER_MESSAGE_MAX {
+                return Err(Malformed::ReportsMax);
+            }
+            let known = it.reports.iter().filter_map(|it| codec::report(it).transpose());
+            Incoming::NodeReports { session, reports: known.collect::<Result<_, _>>()? }
+        }
+        Some(node_says::Says::Leaving(_)) => Incoming::NodeLeaving { session },
+        Some(node_says::Says::Registration(_)) => return Err(Malformed::SecondRegistration),
+        // A newer node's, or none of the loop's.
+        Some(node_says::Says::SendWhole(_)) | None => return Ok(None),
+    }))
+}
+
+/// What is to go out on a stream: words in their order, and the newest topology after them.
+struct Pushes {
+    words: VecDeque<ScalerSays>,
+    topologies: watch::Receiver<Arc<Topology>>,
+    /// What the peer has been sent last; `None` where it is to get all.
+    from: Option<Arc<Topology>>,
+    /// Whether the peer gets topologies.
+    is_welcome: bool,
+}
+
+impl Pushes {
+    fn new(talk: &Talk) -> Self {
+        let topologies = talk.topologies.clone();
+        Self { words: VecDeque::new(), topologies, from: None, is_welcome: false }
+    }
+
+    /// Takes an order in; whether it is the last.
+    fn order(&mut self, order: Order) -> bool {
+        let (says, is_last) = match order {
+            Order::Welcome(node) => {
+                self.is_welcome = true;
+                (scaler_says::Says::Welcome(schema::Welcome { node: node.number() }), false)
+            }
+            Order::Refuse(mut why) => {
+                self.is_welcome = false;
+                why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
+                (scaler_says::Says::Refused(schema::Refused { why }), true)
+            }
+        };
+        self.words.push_back(ScalerSays { says: Some(says) });
+        is_last
+    }
+
+    /// Sends one message; waits until there is one and the stream has room for it. `false` where the
+    /// stream, or what it is fed from, has ended. Nothing is lost where the future is dropped.
+    async fn next(&mut self, talk: &Talk, say: &Say) -> bool {
+        while self.words.is_empty() && !self.has_topology() {
+            tokio::select! {
+                () = say.closed() => return false,
+                changed = self.topologies.changed(), if self.is_welcome => {
+                    if changed.is_err() {
+                        return false;
+                    }
+                }
+            }
+        }
+        let Ok(room) = say.reserve().await else { return false };
+        if let Some(word) = self.words.pop_front() {
+            room.send(Ok(word));
+            return true;
+        }
+        let topology = Arc::clone(&self.topologies.borrow_and_update());
+        let says = match &self.from {
+            None => scaler_says::Says::Whole(talk.encodings.whole(&topology)),
+            Some(from) => scaler_says::Says::Difference(talk.encodings.difference(from, &topology)),
+        };
+        self.from = Some(topology);
+        room.send(Ok(ScalerSays { says: Some(says) }));
+        true
+    }
+
+    /// Whether there is a topology that the peer has not been sent.
+    fn has_topology(&self) -> bool {
+        let newest = self.topologies.borrow().epoch();
+        self.is_welcome && self.from.as_ref().is_none_or(|from| from.epoch() < newest)
+    }
+}
+
+impl Talk {
+    fn check_cache(&self, theirs: &CacheId) -> Result<(), Status> {
+        if *theirs == self.cache {
+            return Ok(());
+        }
+        let why = format!("this scaler is of the cache {}, not {theirs}", self.cache);
+        Err(Status::failed_precondition(why))
+    }
+}
+
+fn node_registration(message: NodeSays) -> Result<Registration, Status> {
+    match message.says {
+        Some(node_says::Says::Registration(it)) => Registration::try_from(it).map_err(malformed),
+        _ => Err(malformed(Malformed::NoRegistration)),
+    }
+}
+
+/// The first message of a stream, within [`REGISTRATION_TIME_MAX`].
+async fn first<T>(message: impl Future<Output = Result<Option<T>, Status>>) -> Result<T, Status> {
+    let message = time::timeout(REGISTRATION_TIME_MAX, message).await;
+    let message = message.map_err(|_| Status::deadline_exceeded("no registration in time"))??;
+    message.ok_or_else(|| malformed(Malformed::NoRegistration))
+}
+
+fn malformed(error: Malformed) -> Status {
+    Status::invalid_argument(error.to_string())
+}
+
+async fn refuse(say: &Say, peer: SocketAddr, status: Status) {
+    tracing::warn!(%peer, "a control stream was refused: {}", status.message());
+    // Whoever has gone meanwhile need not know.
+    let _ = say.send(Err(status)).await;
+}

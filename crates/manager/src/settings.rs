@@ -1,0 +1,63 @@
+use core::time::Duration;
+
+use memtide_topology::{Pace, SlotId};
+
+/// How patient the manager is, and how much it does at a time.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A node of which nothing was heard for this long is silent, and its slots fail over.
+    pub silence_max: Duration,
+    /// A node whose control stream has ended has this long to register again before they do.
+    pub gone_grace: Duration,
+    /// Nodes that a cache without owners waits for before its slots are given out.
+    pub nodes_min: usize,
+    /// How long it waits for them at most, from the first.
+    pub founding_grace: Duration,
+    /// For how long changes of the nodes gather before slots are placed anew; a lost copy is replaced
+    /// at once.
+    pub gather_nodes: Duration,
+    /// For how long reports gather before they are stored, unless something else is.
+    pub gather_reports: Duration,
+    /// How long it waits after a commit that has failed.
+    pub retry_after: Duration,
+    /// Between two looks at the time, at most.
+    pub tick: Duration,
+    /// A source that was handed over from stays a copy for this long: it has to consent first.
+    pub handover_grace: Duration,
+    /// How long a drained node that holds nothing stays in the topology, after it has adopted that:
+    /// proxies that are behind are still sent on by it.
+    pub linger: Duration,
+    /// A node that comes back after it was lost gets no slots for this long; twice as long each time
+    /// that it is lost soon again, up to [`Settings::probation_max`].
+    pub probation: Duration,
+    /// The longest probation; who was up for longer than this is trusted again.
+    pub probation_max: Duration,
+    /// A silent node that holds nothing is taken out of the topology after this long.
+    pub forget_after: Duration,
+    /// How much is changed at a time to get slots where they belong.
+    pub pace: Pace,
+    /// The slots that are managed: all of them, but in simulations. In ascending order.
+    pub slots: Vec<SlotId>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            silence_max: Duration::from_millis(750),
+            gone_grace: Duration::from_millis(200),
+            nodes_min: 1,
+            founding_grace: Duration::from_secs(5),
+            gather_nodes: Duration::from_millis(200),
+            gather_reports: Duration::from_millis(10),
+            retry_after: Duration::from_millis(50),
+            tick: Duration::from_millis(50),
+            handover_grace: Duration::from_millis(300),
+            linger: Duration::from_secs(2),
+            probation: Duration::from_secs(1),
+            probation_max: Duration::from_secs(60),
+            forget_after: Duration::from_secs(600),
+            pace: Pace { slots_max: 256, learners_max: 256 },
+            slots: SlotId::all().collect(),
+        }
+    }
+}

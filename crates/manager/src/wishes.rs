@@ -1,0 +1,129 @@
+//! What nodes and operators have asked for, and is not stored yet.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use memtide_engine_core::replication::{CopyName, Report};
+use memtide_topology::{CaughtUp, Change, NodeId, SlotId, Topology};
+
+/// All of it is said as it should be, not as a step: what the topology shows is forgotten.
+#[derive(Debug, Default)]
+pub(crate) struct Wishes {
+    caught_up: BTreeSet<CaughtUp>,
+    /// Copies in sync that have another history, by slot and node.
+    diverged: BTreeMap<(SlotId, NodeId), CopyName>,
+    draining: BTreeMap<NodeId, bool>,
+    memory: BTreeMap<NodeId, u64>,
+    replicas: Option<u8>,
+}
+
+impl Wishes {
+    /// A node's report; `false` where it is out of date, or no wish.
+    pub(crate) fn report(&mut self, topology: &Topology, from: NodeId, report: Report) -> bool {
+        let is_primary = |slot: SlotId| topology.slot(slot).primary == Some(from);
+        match report {
+            Report::CaughtUp(slot, CopyName { epoch, node, since }) => {
+                let report = CaughtUp { slot, epoch, node, since };
+                is_primary(slot) && topology.is_current(&report) && self.caught_up.insert(report)
+            }
+            Report::Diverged(slot, name) => {
+                is_primary(slot)
+                    && is_in_sync(topology, slot, &name)
+                    && self.diverged.insert((slot, name.node), name).is_none()
+            }
+            Report::Incomplete(..) => false,
+        }
+    }
+
+    pub(crate) fn set_draining(&mut self, topology: &Topology, node: NodeId, is_draining: bool) {
+        self.draining.insert(node, is_draining);
+        self.forget_done(topology);
+    }
+
+    pub(crate) fn set_memory(&mut self, topology: &Topology, node: NodeId, memory_max: u64) {
+        self.memory.insert(node, memory_max);
+        self.forget_done(topology);
+    }
+
+    pub(crate) fn set_replicas(&mut self, topology: &Topology, replicas: u8) {
+        self.replicas = Some(replicas);
+        self.forget_done(topology);
+    }
+
+    /// Whether a node drains, or is to.
+    pub(crate) fn is_draining(&self, topology: &Topology, node: NodeId) -> bool {
+        let stored = topology.nodes().get(&node).is_some_and(|info| info.is_draining);
+        self.draining.get(&node).copied().unwrap_or(stored)
+    }
+
+    /// Forgets what the topology shows, and what no longer fits.
+    pub(crate) fn forget_done(&mut self, topology: &Topology) {
+        let nodes = topology.nodes();
+        self.caught_up.retain(|report| topology.is_current(report));
+        self.diverged.retain(|(slot, _), name| is_in_sync(topology, *slot, name));
+        self.draining.retain(|node, is_draining| {
+            nodes.get(node).is_some_and(|info| info.is_draining != *is_draining)
+        });
+        self.memory.retain(|node, memory_max| {
+            nodes.get(node).is_some_and(|info| info.memory_max != *memory_max)
+        });
+        self.replicas = self.replicas.filter(|replicas| *replicas != topology.replicas_wanted());
+    }
+
+    pub(crate) fn has_reports(&self) -> bool {
+        !self.caught_up.is_empty() || !self.diverged.is_empty()
+    }
+
+    pub(crate) fn has_orders(&self) -> bool {
+        !self.draining.is_empty() || !self.memory.is_empty() || self.replicas.is_some()
+    }
+
+    /// What the reports ask for.
+    pub(crate) fn of_reports(&self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        if !self.caught_up.is_empty() {
+            let reports = self.caught_up.iter().copied().collect();
+            changes.push(Change::MakeInSync { reports });
+        }
+        let mut diverged: BTreeMap<NodeId, Vec<SlotId>> = BTreeMap::new();
+        for (slot, node) in self.diverged.keys() {
+            diverged.entry(*node).or_default().push(*slot);
+        }
+        let learners = diverged.into_iter();
+        changes.extend(learners.map(|(node, slots)| Change::MakeLearner { slots, node }));
+        changes
+    }
+
+    /// What operators ask for, and nodes of themselves.
+    pub(crate) fn of_orders(&self) -> Vec<Change> {
+        let draining = self.draining.iter();
+        let draining =
+            draining.map(|(node, is)| Change::SetDraining { node: *node, is_draining: *is });
+        let memory = self.memory.iter();
+        let memory =
+            memory.map(|(node, memory)| Change::SetMemory { node: *node, memory_max: *memory });
+        let replicas = self.replicas.iter();
+        let replicas = replicas.map(|replicas| Change::SetReplicas { replicas: *replicas });
+        draining.chain(memory).chain(replicas).collect()
+    }
+
+    /// Gives up what does not fit.
+    pub(crate) fn drop_reports(&mut self) {
+        self.caught_up.clear();
+        self.diverged.clear();
+    }
+
+    /// Gives up what does not fit.
+    pub(crate) fn drop_orders(&mut self) {
+        self.draining.clear();
+        self.memory.clear();
+        self.replicas = None;
+    }
+}
+
+/// Whether a copy is what its primary said of it, and in sync.
+fn is_in_sync(topology: &Topology, slot: SlotId, name: &CopyName) -> bool {
+    let config = topology.slot(slot);
+    let copy = config.copy(name.node);
+    config.epoch == name.epoch
+        && copy.is_some_and(|copy| copy.is_in_sync && copy.since == name.since)
+}

@@ -1,0 +1,153 @@
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{Memtide, PATIENCE, signal, wait_until};
+
+/// A `memtide serve --nodes processes=N` whose node processes can be found and hurt.
+#[derive(Debug)]
+pub struct Fleet {
+    program: PathBuf,
+    memtide: Memtide,
+}
+
+/// A node process of a [`Fleet`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetNode {
+    /// Its name in the topology, `n3`.
+    pub node: String,
+    /// Its process.
+    pub pid: u32,
+    /// Where it is.
+    pub zone: String,
+}
+
+impl Fleet {
+    /// Starts `processes` nodes over `zones` (`a,b,c`), each slot with `replicas` copies beside its
+    /// primary, and waits until every slot has them.
+    ///
+    /// # Panics
+    /// With the log when it does not come up.
+    #[must_use]
+    pub fn start(program: impl AsRef<Path>, processes: usize, zones: &str, replicas: u8) -> Self {
+        Self::start_with(program, (processes, zones, replicas), &[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_with(
+        program: impl AsRef<Path>,
+        (processes, zones, replicas): (usize, &str, u8),
+        arguments: &[&str],
+    ) -> Self {
+        let program = program.as_ref().to_owned();
+        let memory = format!("{}m", 64 * processes);
+        let memtide = Memtide::builder(&program)
+            .args(["--nodes", &format!("processes={processes}"), "--zones", zones])
+            .args(["--replicas", &replicas.to_string(), "--memory", &memory])
+            .args(arguments)
+            .start();
+        let fleet = Self { program, memtide };
+        wait_until("the fleet is ready", PATIENCE, || {
+            (fleet.memtide.get("/readyz").status == 200).then_some(())
+        });
+        fleet.wait_settled(processes);
+        fleet
+    }
+
+    /// The process that clients connect to.
+    #[must_use]
+    pub const fn memtide(&self) -> &Memtide {
+        &self.memtide
+    }
+
+    /// The same, to wait for its end.
+    pub const fn memtide_mut(&mut self) -> &mut Memtide {
+        &mut self.memtide
+    }
+
+    /// Where further nodes can join.
+    ///
+    /// # Panics
+    /// Where the admin HTTP does not say.
+    #[must_use]
+    pub fn scaler_address(&self) -> SocketAddr {
+        let processes = self.json("/v1/processes");
+        let address = processes["scaler"].as_str().and_then(|address| address.parse().ok());
+        address.expect("the admin HTTP says where its scaler is")
+    }
+
+    /// JSON of the admin HTTP.
+    ///
+    /// # Panics
+    /// When it answers something else.
+    #[must_use]
+    pub fn json(&self, path: &str) -> Value {
+        let reply = self.memtide.get(path);
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        serde_json::from_str(&reply.body)
+            .unwrap_or_else(|error| panic!("{path}: {error}: {}", reply.body))
+    }
+
+    /// The node processes that run and have registered.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<FleetNode> {
+        let processes = self.json("/v1/processes");
+        let node = |process: &Value| {
+            Some(FleetNode {
+                node: process.get("node")?.as_str()?.to_owned(),
+                pid: process.get("pid")?.as_u64()?.try_into().ok()?,
+                zone: process.get("zone")?.as_str()?.to_owned(),
+            })
+        };
+        processes["processes"].as_array().into_iter().flatten().filter_map(node).collect()
+    }
+
+    /// Sends a signal to a node process.
+    pub fn signal(&self, node: &FleetNode, number: Signal) {
+        signal(node.pid, number);
+    }
+
+    /// Waits until `count` nodes live, every slot has all the copies that it shall have, in sync,
+    /// and nothing is left to be moved.
+    ///
+    /// # Panics
+    /// With what is still to be done, when it takes too long.
+    pub fn wait_settled(&self, count: usize) {
+        wait_until("every slot has its copies, where they belong", PATIENCE * 4, || {
+            self.is_settled(count).then_some(())
+        });
+    }
+
+    fn is_settled(&self, count: usize) -> bool {
+        let nodes = self.json("/v1/nodes");
+        let alive = nodes["nodes"].as_array().into_iter().flatten();
+        let alive = alive.filter(|node| node["state"] == "up").count();
+        let migrations = self.json("/v1/migrations");
+        alive == count && migrations["remaining"].as_u64() == Some(0)
+    }
+
+    /// `memtide cache` with these words, against this fleet; gives what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn cache(&self, words: &[&str]) -> String {
+        let output = Command::new(&self.program)
+            .arg("cache")
+            .args(words)
+            .args(["--admin", &self.memtide.admin_address().to_string()])
+            .env_clear()
+            .output()
+            .expect("the program must be there");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "memtide cache {words:?}: {text}{error}");
+        text
+    }
+}

@@ -1,0 +1,130 @@
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::process::Reaped;
+use crate::{Logs, Memtide, PATIENCE, signal};
+
+/// A `memtide loadtest --verify` that runs beside a test, until it is asked what it found.
+#[derive(Debug)]
+pub struct Verifying {
+    process: Reaped,
+    logs: Logs,
+    scratch: tempfile::TempDir,
+}
+
+/// What a load test found.
+#[derive(Debug)]
+pub struct Verdict {
+    /// What `--json` wrote.
+    pub json: Value,
+    /// The report for people.
+    pub text: String,
+}
+
+impl Verifying {
+    /// Loads both kinds of everything that `--verify` asks, with more `words` of the command line.
+    /// Gives it back once replies are checked.
+    ///
+    /// # Panics
+    /// With its words when it does not begin.
+    #[must_use]
+    pub fn start<S: AsRef<OsStr>>(
+        program: impl AsRef<Path>,
+        server: &Memtide,
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
+        let output = std::fs::File::create(scratch.path().join("report.txt"));
+        let mut command = Command::new(program.as_ref());
+        command
+            .args(["loadtest", "--verify", "--duration", "1h", "--warmup", "0", "--timeout", "30s"])
+            .args(["--endpoint", &format!("localhost:{}", server.address().port()), "--ca"])
+            .arg(server.ca_file())
+            .args(["--admin", &format!("http://{}", server.admin_address()), "--json"])
+            .arg(scratch.path().join("result.json"))
+            .args(words)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(output.expect("the scratch directory is ours"))
+            .stderr(Stdio::piped());
+        let child = command.spawn().expect("the program must be there");
+        let mut process = Reaped(child);
+        let logs = Logs::default();
+        logs.follow(process.0.stderr.take().expect("stderr is piped"));
+        let begun = logs.find(PATIENCE, |line| line.contains("measuring").then_some(()));
+        assert!(begun.is_some(), "the load does not begin:\n{}", logs.text());
+        Self { process, logs, scratch }
+    }
+
+    /// Ends it, and gives its verdict.
+    ///
+    /// # Panics
+    /// When it does not end, or has written nothing.
+    #[must_use]
+    pub fn finish(mut self) -> Verdict {
+        signal(self.process.0.id(), Signal::INT);
+        self.process.wait_exit(PATIENCE * 4);
+        let read = |name: &str| std::fs::read_to_string(self.scratch.path().join(name));
+        let text = read("report.txt").unwrap_or_default();
+        let json = read("result.json")
+            .unwrap_or_else(|_| panic!("no result from the load:\n{}\n{text}", self.logs.text()));
+        let json = serde_json::from_str(&json).expect("its result is JSON");
+        Verdict { json, text }
+    }
+}
+
+impl Verdict {
+    /// A whole number of the result, at this path: `totals/errors`.
+    ///
+    /// # Panics
+    /// Where there is none.
+    #[must_use]
+    #[track_caller]
+    pub fn count(&self, path: &str) -> u64 {
+        let count = self.json.pointer(&format!("/{path}")).and_then(Value::as_u64);
+        count.unwrap_or_else(|| panic!("no whole number at {path}: {:#}", self.json))
+    }
+
+    /// The longest that a reply took, in milliseconds.
+    ///
+    /// # Panics
+    /// Where nothing was answered.
+    #[must_use]
+    pub fn longest_ms(&self) -> f64 {
+        let latency = self.json.get("latency").or_else(|| self.json.get("untrusted_latency"));
+        let longest = latency.and_then(|latency| latency.get("max_us")?.as_f64());
+        longest.expect("a report has a latency") / 1000.0
+    }
+
+    /// Sure that no client noticed anything but slow replies: no connection broke, nothing was refused, nothing acknowledged
+    /// was lost, and each key's history is one that a single memcached could have.
+    ///
+    /// # Panics
+    /// With the report, where somebody noticed.
+    #[track_caller]
+    pub fn assert_unnoticed(&self) {
+        self.assert_consistent();
+        assert_eq!(self.count("totals/errors"), 0, "{}", self.text);
+        assert_eq!(self.count("verdict/misses/evictions_needed"), 0, "{}", self.text);
+    }
+
+    /// Sure that no connection broke and that the history is consistent; replies may be errors, and
+    /// items may be gone.
+    ///
+    /// # Panics
+    /// With the report, where that is not so.
+    #[track_caller]
+    pub fn assert_consistent(&self) {
+        let violations = self.json.pointer("/verdict/violation_counts").and_then(Value::as_array);
+        assert!(violations.is_some_and(Vec::is_empty), "{}", self.text);
+        assert_eq!(self.count("verdict/undecided_keys"), 0, "{}", self.text);
+        assert!(self.count("verdict/operations") > 100, "{}", self.text);
+        let troubles = self.json.get("troubles").and_then(Value::as_array);
+        assert!(troubles.is_some_and(Vec::is_empty), "{}", self.text);
+        assert_eq!(self.count("totals/lost"), 0, "{}", self.text);
+    }
+}

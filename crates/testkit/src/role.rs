@@ -1,0 +1,104 @@
+use std::ffi::OsStr;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::process::Reaped;
+use crate::{HttpReply, Logs, PATIENCE, http_get, signal};
+
+/// A role of a fleet in a process of its own: `memtide scaler`, `engine` or `proxy`. Ended when
+/// dropped.
+#[derive(Debug)]
+pub struct RoleProcess {
+    process: Reaped,
+    logs: Logs,
+    port: u16,
+    admin: SocketAddr,
+}
+
+impl RoleProcess {
+    /// Starts `memtide <role>` on loopback with more arguments, and waits until it listens.
+    ///
+    /// # Panics
+    /// With its log when it does not come up.
+    #[must_use]
+    pub fn start<S: AsRef<OsStr>>(
+        program: impl AsRef<Path>,
+        role: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let child = Command::new(program.as_ref())
+            .args([role, "--bind", "127.0.0.1", "--admin", "127.0.0.1:0"])
+            .args(["--log-format", "json"])
+            .args(arguments)
+            .env_clear()
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program must be there");
+        let mut process = Reaped(child);
+        let logs = Logs::default();
+        logs.follow(process.0.stderr.take().expect("stderr is piped"));
+        let (port, admin) = logs.find(PATIENCE, listening).unwrap_or_else(|| {
+            panic!("no `listening` event from memtide {role}:\n{}", logs.text())
+        });
+        Self { process, logs, port, admin }
+    }
+
+    /// Where it listens for its peers; of a proxy for clients.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The admin HTTP port.
+    #[must_use]
+    pub const fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// What it has logged.
+    #[must_use]
+    pub const fn logs(&self) -> &Logs {
+        &self.logs
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.0.id()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, number: Signal) {
+        signal(self.pid(), number);
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// When it does not end within `patience`.
+    pub fn wait_exit(&mut self, patience: Duration) -> ExitStatus {
+        self.process.wait_exit(patience)
+    }
+
+    /// A `GET` on the admin port.
+    #[must_use]
+    pub fn get(&self, path: &str) -> HttpReply {
+        http_get(self.admin, path)
+    }
+}
+
+/// The port and the admin address of a `listening` event.
+fn listening(line: &str) -> Option<(u16, SocketAddr)> {
+    let event: serde_json::Value = serde_json::from_str(line).ok()?;
+    if event.get("message")?.as_str()? != "listening" {
+        return None;
+    }
+    let port = event.get("port")?.as_u64()?.try_into().ok()?;
+    Some((port, event.get("admin")?.as_str()?.parse().ok()?))
+}

@@ -1,0 +1,79 @@
+//! One request to the admin HTTP.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::Agent;
+
+use crate::failure::Failure;
+
+/// Longest wait for the whole answer. A change is answered when it is written down.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// A topology of a thousand nodes is a tenth of it.
+const REPLY_BYTES_MAX: u64 = 64 << 20;
+
+/// What is asked.
+#[derive(Debug)]
+pub struct Ask {
+    pub method: Method,
+    pub path: String,
+    pub body: Option<Value>,
+}
+
+/// How.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+}
+
+/// Asks the admin HTTP at `address`, and gives its answer.
+///
+/// # Errors
+/// When nobody answers, or the answer is no.
+pub fn ask(address: SocketAddr, ask: &Ask) -> Result<String, Failure> {
+    let url = format!("http://{address}{}", ask.path);
+    let no_answer = |error: ureq::Error| {
+        Failure::Environment(format!(
+            "no answer from {url}: {error}; give --admin of a memtide serve or scaler that runs"
+        ))
+    };
+    let (status, text) = send(&url, ask).map_err(no_answer)?;
+    if (200..300).contains(&status) {
+        return Ok(text);
+    }
+    let reason = reason(&text);
+    Err(match status {
+        400..=499 => Failure::Configuration(reason),
+        _ => Failure::Environment(format!("{url}: {reason}")),
+    })
+}
+
+fn send(url: &str, ask: &Ask) -> Result<(u16, String), ureq::Error> {
+    let config = Agent::config_builder()
+        .timeout_global(Some(PATIENCE))
+        .http_status_as_error(false)
+        .proxy(None)
+        .build();
+    let agent = Agent::new_with_config(config);
+    let body = ask.body.as_ref().map(Value::to_string).unwrap_or_default();
+    let json = "application/json";
+    let mut response = match ask.method {
+        Method::Get => agent.get(url).call(),
+        Method::Post => agent.post(url).header("content-type", json).send(&body),
+        Method::Put => agent.put(url).header("content-type", json).send(&body),
+    }?;
+    let status = response.status().as_u16();
+    let text = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_string()?;
+    Ok((status, text))
+}
+
+/// What a refusal says, in one line.
+fn reason(text: &str) -> String {
+    let parsed: Option<Value> = serde_json::from_str(text).ok();
+    let told = parsed.as_ref().and_then(|value| value.get("error")?.as_str());
+    let line = told.unwrap_or(text).lines().next().unwrap_or_default().trim();
+    if line.is_empty() { "refused without a reason".to_owned() } else { line.to_owned() }
+}

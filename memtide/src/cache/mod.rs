@@ -1,0 +1,176 @@
+//! `memtide cache`: looks at and changes a running cache, by the admin HTTP of its scaler.
+
+mod ask;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use memtide_service::config::Given;
+use serde_json::json;
+
+use self::ask::{Ask, Method};
+use crate::failure::Failure;
+use crate::{settings, welcome};
+
+/// Look at and change a running cache
+#[derive(Args, Clone, Debug)]
+pub struct Arguments {
+    /// Print JSON as the admin HTTP gives it
+    #[arg(long, global = true)]
+    json: bool,
+
+    /// What to look at or to change
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum What {
+    /// Show who holds which slots
+    Topology,
+    /// Show the nodes: where they are, how they are, what they use
+    Nodes,
+    /// Show the slots that are on the move, and how far they are
+    Migrations,
+    /// Change a node
+    Node {
+        #[command(subcommand)]
+        change: NodeChange,
+    },
+    /// Change where slots are
+    Slots {
+        #[command(subcommand)]
+        change: SlotsChange,
+    },
+    /// Change how many copies each slot has beside its primary
+    Replicas {
+        /// How many
+        count: u8,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum NodeChange {
+    /// Move all slots away from a node; it leaves once it holds none
+    Drain {
+        /// Such as n3
+        node: Node,
+    },
+    /// Let a node that is being drained hold slots again
+    Undrain {
+        /// Such as n3
+        node: Node,
+    },
+    /// Tell that a node's process has ended for good; what only it held is lost
+    Forget {
+        /// Such as n3
+        node: Node,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum SlotsChange {
+    /// Make a node the primary of slots, with all that they hold
+    Move {
+        /// Such as 0-99,200
+        slots: Slots,
+        /// The node, such as n3
+        #[arg(long, value_name = "NODE")]
+        to: Node,
+    },
+}
+
+/// A node's name, `n3`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Node(String);
+
+impl std::str::FromStr for Node {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix('n').unwrap_or(text);
+        let number: u64 = number.parse().map_err(|_| "give a node such as n3".to_owned())?;
+        Ok(Self(format!("n{number}")))
+    }
+}
+
+/// Slots as the admin HTTP takes them, `0-99,200`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Slots(String);
+
+impl std::str::FromStr for Slots {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let last = memtide_topology::SLOTS - 1;
+        let slot = |text: &str| text.trim().parse().ok().filter(|slot: &u16| *slot <= last);
+        let is_part = |part: &str| match part.split_once('-') {
+            Some((from, to)) => slot(from).zip(slot(to)).is_some_and(|(from, to)| from <= to),
+            None => slot(part).is_some(),
+        };
+        let is_right = text.split(',').all(is_part);
+        is_right
+            .then(|| Self(text.to_owned()))
+            .ok_or_else(|| format!("give slots such as 0-99,200, of 0 to {last}"))
+    }
+}
+
+/// Asks, and prints what came back.
+pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
+    let admin = settings::admin(given)?;
+    let reply = ask::ask(admin, &what_to_ask(&arguments.what))?;
+    let text = match serde_json::from_str(&reply) {
+        Ok(value) if !arguments.json => table::show(&value),
+        // Already JSON, or a word for people.
+        _ => reply,
+    };
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    welcome::print(&format!("{text}{end}"));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn what_to_ask(what: &What) -> Ask {
+    let get = |path: &str| Ask { method: Method::Get, path: path.to_owned(), body: None };
+    let post = |path: String| Ask { method: Method::Post, path, body: None };
+    let of_node = |node: &Node, verb: &str| post(format!("/v1/nodes/{}/{verb}", node.0));
+    match what {
+        What::Topology => get("/v1/topology"),
+        What::Nodes => get("/v1/nodes"),
+        What::Migrations => get("/v1/migrations"),
+        What::Node { change: NodeChange::Drain { node } } => of_node(node, "drain"),
+        What::Node { change: NodeChange::Undrain { node } } => of_node(node, "undrain"),
+        What::Node { change: NodeChange::Forget { node } } => of_node(node, "forget"),
+        What::Slots { change: SlotsChange::Move { slots, to } } => Ask {
+            body: Some(json!({ "slots": slots.0, "to": to.0 })),
+            ..post("/v1/slots/move".to_owned())
+        },
+        What::Replicas { count } => Ask {
+            method: Method::Put,
+            path: "/v1/replicas".to_owned(),
+            body: Some(json!({ "replicas": count })),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_and_slots_as_people_write_them() {
+        let node = |text: &str| text.parse::<Node>().ok().map(|node| node.0);
+        assert_eq!(node("n3").as_deref(), Some("n3"));
+        assert_eq!(node("12").as_deref(), Some("n12"));
+        for bad in ["", "n", "x3", "n-1", "n3/../x"] {
+            assert_eq!(node(bad), None, "{bad}");
+        }
+        let is_slots = |text: &str| text.parse::<Slots>().is_ok();
+        for good in ["0", "0-99,200", "16383", "7-7"] {
+            assert!(is_slots(good), "{good}");
+        }
+        for bad in ["", "16384", "9-3", "1,", "a", "-1", "1-"] {
+            assert!(!is_slots(bad), "{bad}");
+        }
+    }
+}

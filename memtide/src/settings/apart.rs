@@ -1,0 +1,103 @@
+//! The settings of `engine` and `scaler`: the roles behind the endpoint.
+
+use std::net::IpAddr;
+
+use memtide_service::config::{ConfigError, Given, addresses, host, show_size};
+use memtide_topology::NODES_MAX;
+
+use super::fleet::{self, Join};
+use super::read::{Common, common, count, item_size_max, memory_max, port};
+use super::{Host, show};
+
+/// A node.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    pub common: Common,
+    pub join: Join,
+    /// All interfaces where it is `None`.
+    pub bind: Option<IpAddr>,
+    pub port: u16,
+    /// The host at which proxies and nodes reach it.
+    pub advertise: String,
+    pub memory_max: u64,
+    pub item_size_max: u32,
+    pub parent: Option<Parent>,
+}
+
+/// The process that started a node, and will report its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    pub pid: u32,
+    /// By which the scaler knows which of the parent's children registers.
+    pub token: u64,
+}
+
+/// The scaler.
+#[derive(Clone, Debug)]
+pub struct ScalerConfig {
+    pub common: Common,
+    /// All interfaces where it is `None`.
+    pub bind: Option<IpAddr>,
+    pub port: u16,
+    /// `None` where nobody said.
+    pub replicas: Option<u8>,
+    /// Nodes that must be there before a new cache begins.
+    pub nodes_min: usize,
+}
+
+/// Reads the settings of a node, on this `host`.
+pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigError> {
+    let mut common = common(given)?;
+    let memory_max = memory_max(given, on, &mut common.warnings)?;
+    let bind = one_address(given)?;
+    let advertise = match (given.text("advertise"), bind) {
+        (Some(_), _) => given.read("advertise", host)?,
+        (None, Some(ip)) if !ip.is_unspecified() => ip.to_string(),
+        (None, _) => on.name.clone(),
+    };
+    let mut config = EngineConfig {
+        join: fleet::join(given)?,
+        bind,
+        port: given.read("port", port)?,
+        advertise,
+        memory_max,
+        item_size_max: item_size_max(given, Some(memory_max))?,
+        parent: given.text("parent").map(|_| given.read("parent", parent)).transpose()?,
+        common,
+    };
+    config.common.shown = show::show(given, |name| match name {
+        "advertise" if !given.is_given(name) => Some(config.advertise.clone()),
+        "memory" => Some(show_size(memory_max)),
+        _ => show::of_common(name, given, &config.common),
+    });
+    Ok(config)
+}
+
+/// Reads the settings of the scaler.
+pub fn resolve_scaler(given: &Given) -> Result<ScalerConfig, ConfigError> {
+    let mut config = ScalerConfig {
+        bind: one_address(given)?,
+        port: given.read("port", port)?,
+        replicas: fleet::replicas(given)?,
+        nodes_min: count(given, "nodes-min", 1, NODES_MAX as u64)?,
+        common: common(given)?,
+    };
+    config.common.shown = show::show(given, |name| show::of_common(name, given, &config.common));
+    Ok(config)
+}
+
+fn one_address(given: &Given) -> Result<Option<IpAddr>, ConfigError> {
+    given.read("bind", |text| match addresses(text)?[..] {
+        [] => Ok(None),
+        [address] => Ok(Some(address)),
+        _ => Err("give one address, or none for all interfaces".to_owned()),
+    })
+}
+
+fn parent(text: &str) -> Result<Parent, String> {
+    let parse = || {
+        let (pid, token) = text.split_once('/')?;
+        Some(Parent { pid: pid.parse().ok()?, token: token.parse().ok()? })
+    };
+    parse().ok_or_else(|| "only memtide serve gives this; leave it out".to_owned())
+}

@@ -1,0 +1,125 @@
+//! The settings of `serve` and `proxy`: the roles that clients connect to.
+
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use memtide_service::config::{ConfigError, Given, addresses, duration, host, one_of, size};
+use memtide_service::tls::{Identity, TlsSettings};
+
+use super::fleet::{self, Backend};
+use super::read::{Common, admin, at_least_100_ms, common, count, item_size_max, memory_max, port};
+use super::{Host, Role, show};
+
+/// A configuration that can be meant.
+#[derive(Clone, Debug)]
+pub struct EndpointConfig {
+    pub common: Common,
+    pub backend: Backend,
+    pub bind: Vec<IpAddr>,
+    pub port: u16,
+    pub read_port: u16,
+    pub advertise: String,
+    pub tls: TlsSettings,
+    /// For the items of all nodes that this process has or starts; 0 where it has none.
+    pub memory_max: u64,
+    pub item_size_max: u32,
+    pub data_storage_min: u64,
+    pub connections_max: usize,
+    /// Whether somebody asked for so many connections; a default may be cut to what is possible.
+    pub is_connections_max_given: bool,
+    pub handshakes_per_second_max: Option<NonZeroU32>,
+    pub threads: usize,
+    pub idle_timeout: Option<Duration>,
+    pub handshake_timeout: Duration,
+}
+
+/// Reads what was given, on this `host`.
+pub fn resolve(given: &Given, on: &Host) -> Result<EndpointConfig, ConfigError> {
+    let mut common = common(given)?;
+    let is_serve = given.schema().role == Role::Serve.name();
+    let memory_max = if is_serve { memory_max(given, on, &mut common.warnings)? } else { 0 };
+    let backend = match is_serve {
+        true => fleet::nodes(given, memory_max)?,
+        false => Backend::Joined(fleet::join(given)?),
+    };
+    let bind = given.read("bind", addresses)?;
+    common.admin = admin_beside(given, &bind)?;
+    let advertise = match given.text("advertise") {
+        Some(_) => given.read("advertise", host)?,
+        None => on.name.clone(),
+    };
+    let idle_timeout = given.read("idle-timeout", duration)?;
+    let mut config = EndpointConfig {
+        port: given.read("port", port)?,
+        read_port: read_port(given)?,
+        tls: tls(given, on, &bind)?,
+        bind,
+        advertise,
+        memory_max,
+        item_size_max: item_size_max(given, backend.node_memory_max(memory_max))?,
+        data_storage_min: given.read("data-storage-min", size)?,
+        connections_max: count(given, "connections-max", 1, 1 << 24)?,
+        is_connections_max_given: given.is_given("connections-max"),
+        handshakes_per_second_max: given.read("handshakes-per-second", |text| {
+            let rate = one_of(text, 0, 10_000_000)?;
+            Ok(u32::try_from(rate).ok().and_then(NonZeroU32::new))
+        })?,
+        threads: match given.text("threads") {
+            Some(_) => count(given, "threads", 1, 1024)?,
+            None => on.cores,
+        },
+        idle_timeout: (!idle_timeout.is_zero()).then_some(idle_timeout),
+        handshake_timeout: given.read("handshake-timeout", at_least_100_ms)?,
+        backend,
+        common,
+    };
+    config.common.shown = show::show(given, |name| show::of_endpoint(name, given, &config, on));
+    Ok(config)
+}
+
+/// The admin address, which must not be one of the endpoint's.
+fn admin_beside(given: &Given, bind: &[IpAddr]) -> Result<SocketAddr, ConfigError> {
+    let admin = admin(given)?;
+    let is_shared = |ip: &IpAddr| *ip == admin.ip() || ip.is_unspecified();
+    let meets = bind.is_empty() || admin.ip().is_unspecified() || bind.iter().any(is_shared);
+    for name in ["port", "read-port"] {
+        let port = given.read(name, port)?;
+        if meets && port != 0 && port == admin.port() {
+            return Err(given.complain("admin", &format!("the port of --{name}; give another one")));
+        }
+    }
+    Ok(admin)
+}
+
+fn tls(given: &Given, on: &Host, bind: &[IpAddr]) -> Result<TlsSettings, ConfigError> {
+    let path = |name| given.text(name).map(PathBuf::from);
+    let identity = match (path("tls-cert"), path("tls-key")) {
+        (Some(cert), Some(key)) => Identity::Given { cert, key },
+        (None, None) => {
+            let dir = PathBuf::from(given.text("data-dir").unwrap_or_default()).join("tls");
+            let mut names = vec![on.name.clone()];
+            if given.text("advertise").is_some() {
+                names.push(given.read("advertise", host)?);
+            }
+            names.extend(bind.iter().filter(|ip| !ip.is_unspecified()).map(ToString::to_string));
+            Identity::Made { dir, names }
+        }
+        (Some(_), None) => {
+            return Err(given.complain("tls-cert", "a certificate needs --tls-key too"));
+        }
+        (None, Some(_)) => {
+            return Err(given.complain("tls-key", "a key needs --tls-cert too"));
+        }
+    };
+    Ok(TlsSettings { identity, client_ca: path("tls-client-ca") })
+}
+
+fn read_port(given: &Given) -> Result<u16, ConfigError> {
+    let (primary, read) = (given.read("port", port)?, given.read("read-port", port)?);
+    if read != 0 && read == primary {
+        return Err(given.complain("read-port", "the same as --port; give another one"));
+    }
+    Ok(read)
+}

@@ -1,0 +1,72 @@
+//! Every setting of every role, in one table.
+
+use memtide_service::config::Setting;
+
+use super::Role;
+
+macro_rules! setting {
+    ($roles:ident, $name:literal, $value:literal, $default:expr, $help:literal) => {
+        Setting { name: $name, value_name: $value, default: $default, help: $help, roles: $roles }
+    };
+}
+
+const SERVE: &[&str] = &[Role::Serve.name()];
+const PROXY: &[&str] = &[Role::Proxy.name()];
+const ENGINE: &[&str] = &[Role::Engine.name()];
+const SCALER: &[&str] = &[Role::Scaler.name()];
+const CACHE: &[&str] = &[Role::Cache.name()];
+/// Those that clients connect to.
+const CLIENTS: &[&str] = &[Role::Serve.name(), Role::Proxy.name()];
+/// Those that hold items.
+const NODES: &[&str] = &[Role::Serve.name(), Role::Engine.name()];
+/// Those that join a scaler.
+const JOINERS: &[&str] = &[Role::Proxy.name(), Role::Engine.name()];
+/// Those that say how many copies there are.
+const PLACERS: &[&str] = &[Role::Serve.name(), Role::Scaler.name()];
+const ITEMS: &[&str] = &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name()];
+const ALL: &[&str] =
+    &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name(), Role::Scaler.name()];
+
+/// All settings, by flag name. A name stands twice where its default or its meaning is another.
+#[rustfmt::skip]
+pub const SETTINGS: &[Setting] = &[
+    setting!(ALL, "config", "FILE", None, "TOML file with any of these settings"),
+    setting!(ALL, "name", "NAME", Some("default"), "The cache's name"),
+    setting!(SERVE, "nodes", "NODES", Some("embedded"), "Where items are: embedded in this process, or processes=N on this host"),
+    setting!(SERVE, "zones", "ZONES", None, "Zones that the node processes are spread over, parted by commas"),
+    setting!(PLACERS, "replicas", "COUNT", Some("0"), "Copies of each slot beside its primary; a cache that was told another number by memtide cache keeps that until this is given"),
+    setting!(SCALER, "nodes-min", "COUNT", Some("1"), "Nodes that must be there before a new cache begins"),
+    setting!(JOINERS, "join", "HOST:PORT", None, "The scaler to join; several parted by commas are tried in turn"),
+    setting!(ENGINE, "zone", "ZONE", Some("default"), "The failure domain that this node is in"),
+    setting!(PROXY, "zone", "ZONE", None, "The zone whose copies are read first on the read-optimized port"),
+    setting!(CLIENTS, "bind", "ADDRESSES", None, "IP addresses to listen on, parted by commas; all where none is given"),
+    setting!(ENGINE, "bind", "ADDRESS", None, "IP address to listen on for proxies and nodes; all where none is given"),
+    setting!(SCALER, "bind", "ADDRESS", None, "IP address to listen on for proxies and nodes; all where none is given"),
+    setting!(CLIENTS, "port", "PORT", Some("11211"), "Primary port (TLS); 0 takes a free one"),
+    setting!(ENGINE, "port", "PORT", Some("11214"), "Port for proxies and nodes (TLS); 0 takes a free one"),
+    setting!(SCALER, "port", "PORT", Some("11213"), "Port for proxies and nodes (TLS); 0 takes a free one"),
+    setting!(CLIENTS, "read-port", "PORT", Some("11212"), "Read-optimized port (TLS); 0 takes a free one"),
+    setting!(CLIENTS, "admin", "ADDRESS:PORT", Some("127.0.0.1:9150"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/cache, /v1/events"),
+    setting!(CACHE, "admin", "ADDRESS:PORT", Some("127.0.0.1:9150"), "Admin HTTP of a memtide serve or scaler"),
+    setting!(SCALER, "admin", "ADDRESS:PORT", Some("127.0.0.1:9151"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/topology, /v1/nodes, /v1/events"),
+    setting!(ENGINE, "admin", "ADDRESS:PORT", Some("127.0.0.1:9152"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/events"),
+    setting!(CLIENTS, "advertise", "HOST", None, "Host name that clients are told; this host's where none is given"),
+    setting!(ENGINE, "advertise", "HOST", None, "Host at which proxies and nodes reach this one; that of --bind, or this host's name, where none is given"),
+    setting!(ALL, "data-dir", "DIR", Some("memtide-data"), "Directory for what memtide makes itself, such as its certificates"),
+    setting!(ALL, "fleet-tls", "DIR", None, "Directory of the certificates that roles know each other by; fleet/tls in the data directory where none is given"),
+    setting!(CLIENTS, "tls-cert", "FILE", None, "PEM certificate chain of the server; made in the data directory where none is given"),
+    setting!(CLIENTS, "tls-key", "FILE", None, "PEM private key that belongs to it"),
+    setting!(CLIENTS, "tls-client-ca", "FILE", None, "PEM CAs; clients must then show a certificate that one of them issued"),
+    setting!(NODES, "memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows"),
+    setting!(ITEMS, "item-size-max", "SIZE", Some("1m"), "Largest item as memcached counts it"),
+    setting!(CLIENTS, "data-storage-min", "SIZE", Some("1g"), "Data is metered as at least this much"),
+    setting!(CLIENTS, "connections-max", "COUNT", Some("10000"), "Most client connections at one time"),
+    setting!(CLIENTS, "handshakes-per-second", "COUNT", Some("0"), "Most TLS handshakes a second, others wait; 0 is no limit"),
+    setting!(CLIENTS, "threads", "COUNT", None, "Most threads that serve; one a core where none is given"),
+    setting!(CLIENTS, "idle-timeout", "DURATION", Some("0"), "Close connections after this much silence; 0 never does"),
+    setting!(CLIENTS, "handshake-timeout", "DURATION", Some("10s"), "Longest TLS handshake"),
+    setting!(ALL, "drain-timeout", "DURATION", Some("30s"), "Longest drain after SIGTERM"),
+    setting!(ALL, "log-format", "FORMAT", Some("auto"), "text, json, or auto: text on a terminal"),
+    setting!(ALL, "log-level", "FILTER", Some("info"), "error, warn, info, debug, trace, or a list such as info,memtide_proxy=debug"),
+    setting!(ENGINE, "parent", "PID/TOKEN", None, ""),
+];

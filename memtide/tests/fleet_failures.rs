@@ -1,0 +1,112 @@
+//! Node processes that are killed and stopped under load: clients wait, and notice nothing else.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use memtide_testkit::{Fleet, FleetNode, PATIENCE, Server as _, Signal, Verifying, wait_until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
+
+/// Few keys, so that each has a long history, and several requests in flight on each.
+const LOAD: [&str; 8] =
+    ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "2000"];
+
+/// A crash costs the time to notice it, the lease and its margin; then what was missed is made up
+/// for, on a machine that has other work too.
+const PAUSE_MAX_MS: f64 = 5_000.0;
+
+/// Until there is a process in place of this one, with all that belongs there.
+fn wait_replaced(fleet: &Fleet, lost: &FleetNode, count: usize) {
+    wait_until("the process is replaced", PATIENCE, || {
+        let nodes = fleet.nodes();
+        let is_new = nodes.iter().all(|node| node.node != lost.node && node.pid != lost.pid);
+        (nodes.len() == count && is_new).then_some(())
+    });
+    fleet.wait_settled(count);
+}
+
+#[test]
+fn a_node_that_is_killed_is_replaced_and_nothing_is_lost() {
+    let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
+    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
+    // Each has primaries and replicas.
+    for victim in fleet.nodes() {
+        fleet.signal(&victim, Signal::KILL);
+        wait_replaced(&fleet, &victim, 3);
+        let zones = fleet.nodes().into_iter().filter(|node| node.zone == victim.zone);
+        assert_eq!(zones.count(), 1, "its zone has a node again");
+    }
+    let verdict = load.finish();
+    verdict.assert_unnoticed();
+    assert!(verdict.longest_ms() < PAUSE_MAX_MS, "{}", verdict.text);
+}
+
+#[test]
+fn a_node_that_hangs_for_long_comes_back_without_what_it_missed() {
+    let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
+    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
+    let victim = fleet.nodes().remove(0);
+    let state_is = |expected: &str| {
+        let nodes = fleet.json("/v1/nodes");
+        let nodes = nodes["nodes"].as_array().unwrap().iter();
+        nodes.filter(|node| node["node"] == *victim.node).any(|node| node["state"] == expected)
+    };
+    fleet.signal(&victim, Signal::STOP);
+    wait_until("it is found silent", PATIENCE, || state_is("silent").then_some(()));
+    // Its slots have others by now, and these have been written to.
+    wait_until("its slots have failed over", PATIENCE, || {
+        let events = fleet.json("/v1/events")["events"].to_string();
+        events.contains("slots_failed_over").then_some(())
+    });
+    fleet.signal(&victim, Signal::CONT);
+    fleet.wait_settled(3);
+    let verdict = load.finish();
+    verdict.assert_unnoticed();
+    assert!(verdict.longest_ms() < PAUSE_MAX_MS, "{}", verdict.text);
+}
+
+#[test]
+fn without_replicas_a_killed_node_costs_its_items_and_no_connection() {
+    let fleet = Fleet::start(PROGRAM, 2, "a,b", 0);
+    let mut client = fleet.memtide().connect();
+    for number in 0..100 {
+        let set = format!("set key-{number} 0 0 1\r\nx\r\n");
+        assert_eq!(client.ask(set.as_bytes()).unwrap(), "STORED\r\n");
+    }
+    let victim = fleet.nodes().remove(0);
+    fleet.signal(&victim, Signal::KILL);
+    let mut hits = 0;
+    for number in 0..100 {
+        client.send(format!("get key-{number}\r\n").as_bytes()).unwrap();
+        let reply = client.read_until(b"END\r\n").unwrap();
+        hits += usize::from(reply.starts_with(b"VALUE"));
+    }
+    assert!((1..100).contains(&hits), "a part of the slots was on the other node: {hits}");
+    wait_replaced(&fleet, &victim, 2);
+    assert_eq!(client.ask(b"set key-0 0 0 1\r\ny\r\n").unwrap(), "STORED\r\n");
+}
+
+#[test]
+fn children_end_with_their_parent() {
+    let mut fleet = Fleet::start(PROGRAM, 2, "a,b", 1);
+    let nodes = fleet.nodes();
+    let is_alive = |node: &FleetNode| {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.pid));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    assert!(nodes.iter().all(is_alive));
+    fleet.memtide().signal(Signal::KILL);
+    fleet.memtide_mut().wait_exit(PATIENCE);
+    wait_until("no node process is left", PATIENCE, || (!nodes.iter().any(is_alive)).then_some(()));
+}
+
+#[test]
+fn a_drain_answers_what_was_asked_and_ends_the_children() {
+    let mut fleet = Fleet::start(PROGRAM, 2, "a,b", 1);
+    let nodes = fleet.nodes();
+    let mut client = fleet.memtide().connect();
+    assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+    fleet.memtide().signal(Signal::TERM);
+    assert!(fleet.memtide_mut().wait_exit(PATIENCE).success());
+    for node in nodes {
+        assert!(!std::path::Path::new(&format!("/proc/{}", node.pid)).exists(), "{node:?}");
+    }
+}

@@ -1,0 +1,425 @@
+//! What the connections of a core share of the fleet: the router, the links' outboxes, the lanes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use memtide_link::Outbox;
+use memtide_routing::{Effect, Kind, Refused, Router, Settings, Submission};
+use memtide_topology::{Answer, Epoch, HashSeed, KeyHash, NodeId, Request, RequestId, SlotId, Topology};
+use memtide_wire::{Ask as AskFrame, Frame, Reach, WireError, decode_reply, encode_ask};
+
+use super::ask::Ask;
+use super::buffers::Buffers;
+use super::gather::Gathers;
+use super::lane::{Asked, Lane, Surroundings};
+use crate::counters::CoreCounters;
+use crate::limits::{ASKED_MAX, CORE_BYTES_HIGH, frame_bytes_max};
+use crate::shared::Shared;
+
+/// Brings the commands of a core's connections to the nodes and the replies back. No socket, clock
+/// or task: [`Switch::take`] is given what came over a link, and what is to be sent lies in the
+/// outboxes when a call returns.
+#[derive(Debug)]
+pub struct Switch {
+    pub(super) router: Router<Ask, Range<usize>>,
+    pub(super) topology: Arc<Topology>,
+    /// With the client number that each link was made with.
+    outboxes: BTreeMap<NodeId, (Outbox, u64)>,
+    lanes: Lanes,
+    pub(super) gathers: Gathers,
+    pub(super) buffers: Buffers,
+    pub(super) shared: Arc<Shared>,
+    pub(super) counters: Arc<CoreCounters>,
+    pub(super) flush_command: Rc<[u8]>,
+    /// What the lanes hold, in bytes.
+    held_bytes: usize,
+    /// Requests under way from which on no connection takes in another command.
+    outstanding_high: usize,
+    /// Connections that wait until there is less under way.
+    crowd: VecDeque<LaneId>,
+    /// The time of the last call.
+    pub(super) now: Duration,
+    /// From then on commands are refused where no topology is known yet; until then they wait.
+    founded_by: Duration,
+    frame_bytes_max: usize,
+    planned: Planned,
+}
+
+/// What a session wants to ask with its next [`Switch::send`].
+#[derive(Debug, Default)]
+struct Planned {
+    /// The commands, one behind the other.
+    bytes: Vec<u8>,
+    asks: Vec<PlannedAsk>,
+}
+
+#[derive(Debug)]
+struct PlannedAsk {
+    ticket: u64,
+    range: Range<usize>,
+    hash: KeyHash,
+    kind: Kind,
+    reach: Reach,
+}
+
+/// A connection's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LaneId(u32);
+
+#[derive(Debug, Default)]
+struct Lanes {
+    places: Vec<Place>,
+    free: Vec<u32>,
+}
+
+/// Its numbers go on where it is used again, so that no late answer finds the wrong connection.
+#[derive(Debug, Default)]
+struct Place {
+    lane: Option<Lane>,
+    next_number: u32,
+}
+
+/// Of a ticket: the answer is for a [gather](super::gather). A lane's place is below this bit.
+pub(super) const GATHER: u64 = 1 << 63;
+
+impl Switch {
+    /// Of the core with this number; `client` names it to the nodes.
+    pub fn new(client: u64, settings: Settings, shared: Arc<Shared>, core: usize) -> Self {
+        let outstanding_high = (settings.outstanding_max / 2).max(1);
+        Self {
+            founded_by: settings.patience,
+            router: Router::new(client, settings),
+            topology: Arc::new(Topology::empty()),
+            outboxes: BTreeMap::new(),
+            lanes: Lanes::default(),
+            gathers: Gathers::default(),
+            buffers: Buffers::default(),
+            counters: Arc::clone(&shared.counters[core]),
+            flush_command: b"flush_all\r\n".as_slice().into(),
+            held_bytes: 0,
+            outstanding_high,
+            crowd: VecDeque::new(),
+            now: Duration::ZERO,
+            frame_bytes_max: frame_bytes_max(shared.config.item_size_max),
+            shared,
+            planned: Planned::default(),
+        }
+    }
+
+    /// The secret that places keys, once a topology is known.
+    pub fn seed(&self) -> Option<HashSeed> {
+        (self.topology.epoch() > Epoch::ZERO).then(|| self.topology.seed())
+    }
+
+    /// The name of this core for the nodes.
+    pub fn client(&self) -> u64 {
+        self.router.client()
+    }
+
+    /// What all cores share.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// This core's counters.
+    pub fn counters(&self) -> Arc<CoreCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Takes a newer topology.
+    pub fn adopt(&mut self, now: Duration, topology: Arc<Topology>) {
+        let is_first = self.seed().is_none();
+        self.topology = Arc::clone(&topology);
+        self.router.adopt(now, topology);
+        self.pump(now, &[]);
+        if is_first && self.seed().is_some() {
+            self.wake_all();
+        }
+    }
+
+    /// A node is linked; what is pushed to the outbox goes to it, over a link that was made with
+    /// this client number.
+    pub fn link_up(&mut self, now: Duration, node: NodeId, link: (Outbox, u64)) {
+        self.counters.fleet.links.add(1);
+        self.outboxes.insert(node, link);
+        self.router.link_up(now, node);
+        self.pump(now, &[]);
+    }
+
+    /// A node's link has ended.
+    pub fn link_down(&mut self, now: Duration, node: NodeId) {
+        if self.outboxes.remove(&node).is_some() {
+            self.counters.fleet.links_lost.add(1);
+        }
+        self.router.link_down(now, node);
+        self.pump(now, &[]);
+    }
+
+    /// Takes the whole frames at the start of `bytes`, which came from this node; returns how many
+    /// bytes they have.
+    ///
+    /// # Errors
+    /// What is no reply. The link is to be closed.
+    pub fn take(&mut self, now: Duration, node: NodeId, bytes: &[u8]) -> Result<usize, WireError> {
+        let Some(&(_, client)) = self.outboxes.get(&node) else { return Ok(bytes.len()) };
+        let mut rest = bytes;
+        while let Some((frame, behind)) = Frame::split(rest, self.frame_bytes_max)? {
+            let reply = decode_reply(&frame)?;
+            let end = bytes.len() - behind.len();
+            let answer = match reply.answer {
+                // An outcome is the end of its frame.
+                Answer::Done { outcome, version } => {
+                    Answer::Done { outcome: end - outcome.len()..end, version }
+                }
+                Answer::Moved { epoch, primary, may_be_done } => {
+                    self.counters.fleet.moved.add(1);
+                    Answer::Moved { epoch, primary, may_be_done }
+                }
+                Answer::Unknown => Answer::Unknown,
+            };
+            let id = RequestId { client, number: reply.number };
+            self.router.answered(now, node, id, answer);
+            rest = behind;
+            // The outcomes are ranges of these very bytes.
+            self.pump(now, bytes);
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Duration) {
+        self.router.tick(now);
+        self.pump(now, &[]);
+        if self.is_unfounded_for_good() {
+            self.wake_all();
+        }
+    }
+
+    /// No topology is known, and nobody waits for one any more.
+    fn is_unfounded_for_good(&self) -> bool {
+        self.seed().is_none() && self.now >= self.founded_by
+    }
+
+    /// When [`Switch::tick`] is to be called.
+    pub fn next_timeout(&self) -> Option<Duration> {
+        let founded_by = (self.seed().is_none() && self.now < self.founded_by)
+            .then_some(self.founded_by);
+        [self.router.next_timeout(), founded_by].into_iter().flatten().min()
+    }
+
+    /// Does what the router wants, whose outcomes are ranges of `incoming`.
+    pub(super) fn pump(&mut self, now: Duration, incoming: &[u8]) {
+        self.now = now;
+        while let Some(effect) = self.router.poll() {
+            match effect {
+                Effect::Send { node, request } => self.send_to(node, &request),
+                Effect::Done { ticket, result } => {
+                    self.count_end(&result);
+                    let reply = result.map(|range| &incoming[range]);
+                    if ticket & GATHER == 0 {
+                        self.answer(ticket, reply);
+                    } else {
+                        self.gathered(ticket, reply);
+                    }
+                }
+                Effect::WantTopology => self.counters.fleet.behind.add(1),
+            }
+        }
+        let outstanding = self.router.outstanding() as u64;
+        self.counters.fleet_outstanding.store(outstanding);
+        self.let_in();
+    }
+
+    fn send_to(&self, node: NodeId, request: &Request<Ask>) {
+        self.counters.fleet.sent.add(1);
+        // Where the link has just ended, the router hears of it next.
+        let Some((outbox, client)) = self.outboxes.get(&node) else { return };
+        if *client != request.id.client {
+            // The numbers have come to their end, and go on under another name: a link for that.
+            return outbox.close();
+        }
+        let ask = &request.command;
+        let frame = AskFrame {
+            number: request.id.number,
+            reach: ask.reach,
+            hash: ask.hash,
+            epoch: request.epoch,
+            round: request.round,
+            seen: request.seen,
+            is_retry: request.is_retry,
+            command: ask.command(),
+        };
+        outbox.push(|out| encode_ask(out, &frame));
+    }
+
+    fn count_end<T>(&self, result: &Result<T, Refused>) {
+        let fleet = &self.counters.fleet;
+        let counter = match result {
+            Ok(_) => &fleet.done,
+            Err(Refused::Overloaded) => &fleet.overloaded,
+            Err(Refused::NoCopy) => &fleet.no_copy,
+            Err(Refused::Deadline) => &fleet.deadline,
+            Err(Refused::UnknownOutcome) => &fleet.unknown,
+            Err(Refused::Unavailable) => &fleet.unavailable,
+        };
+        counter.add(1);
+    }
+}
+
+/// For sessions.
+impl Switch {
+    /// Opens a lane.
+    pub fn open_lane(&mut self) -> LaneId {
+        let index = self.lanes.free.pop().unwrap_or_else(|| {
+            self.lanes.places.push(Place::default());
+            u32::try_from(self.lanes.places.len() - 1).expect("connections are bounded")
+        });
+        let place = &mut self.lanes.places[index as usize];
+        place.lane = Some(Lane::new(place.next_number));
+        LaneId(index)
+    }
+
+    /// Forgets a lane; answers that were for it are dropped. `paused` are the keys and the bytes of
+    /// a retrieval that was not asked to its end.
+    pub fn close_lane(&mut self, id: LaneId, paused: Option<(u64, u64)>) {
+        let place = &mut self.lanes.places[id.0 as usize];
+        let Some(lane) = place.lane.take() else { return };
+        self.held_bytes -= lane.held_bytes();
+        place.next_number = lane.next_number();
+        lane.abandon(paused, &self.counters);
+        self.lanes.free.push(id.0);
+        self.let_in();
+    }
+
+    /// Looks at a lane.
+    pub fn lane(&self, id: LaneId) -> &Lane {
+        self.lanes.places[id.0 as usize].lane.as_ref().expect("its connection has not closed it")
+    }
+
+    /// Does something with a lane.
+    pub fn with_lane<T>(
+        &mut self,
+        id: LaneId,
+        work: impl FnOnce(&mut Lane, &mut Surroundings<'_>) -> T,
+    ) -> T {
+        let lane = self.lanes.places[id.0 as usize].lane.as_mut();
+        let lane = lane.expect("its connection has not closed it");
+        let before = lane.held_bytes();
+        let mut surroundings = Surroundings {
+            counters: &self.counters,
+            buffers: &mut self.buffers,
+            now: self.now,
+        };
+        let done = work(lane, &mut surroundings);
+        self.held_bytes = self.held_bytes + lane.held_bytes() - before;
+        done
+    }
+
+    /// Whether the lane's connection may take in another command; otherwise it is woken when that
+    /// may be so.
+    pub fn has_room(&mut self, id: LaneId) -> bool {
+        if !self.lane(id).has_room() {
+            return false;
+        }
+        if self.seed().is_none() {
+            return self.is_unfounded_for_good();
+        }
+        if self.is_crowded() {
+            let is_in_line =
+                self.with_lane(id, |lane, _| std::mem::replace(&mut lane.is_in_line, true));
+            if !is_in_line {
+                self.counters.fleet.waits.add(1);
+                self.crowd.push_back(id);
+            }
+            return false;
+        }
+        true
+    }
+
+    /// Plans to ask what `write` appends; sent by [`Switch::send`].
+    pub fn ask(
+        &mut self,
+        id: LaneId,
+        mut asked: Asked,
+        (hash, kind, reach): (KeyHash, Kind, Reach),
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        let start = self.planned.bytes.len();
+        write(&mut self.planned.bytes);
+        let range = start..self.planned.bytes.len();
+        asked.bytes = range.len();
+        let ticket = self.take_place(id, asked);
+        self.planned.asks.push(PlannedAsk { ticket, range, hash, kind, reach });
+    }
+
+    /// Takes a place in a lane; the ticket of its answer.
+    pub fn take_place(&mut self, id: LaneId, asked: Asked) -> u64 {
+        let number = self.with_lane(id, |lane, _| {
+            let number = lane.next_number();
+            lane.ask(asked);
+            number
+        });
+        ticket(id, number)
+    }
+
+    /// Asks what was planned, in that order.
+    pub fn send(&mut self, now: Duration) {
+        if self.planned.asks.is_empty() {
+            return;
+        }
+        let batch: Rc<[u8]> = self.planned.bytes.as_slice().into();
+        self.counters.fleet.asked.add(self.planned.asks.len() as u64);
+        let router = &mut self.router;
+        for PlannedAsk { ticket, range, hash, kind, reach } in self.planned.asks.drain(..) {
+            let command = Ask { batch: Rc::clone(&batch), range, hash, reach };
+            router.submit(now, Submission { ticket, slot: SlotId::of(hash), kind, command });
+        }
+        self.planned.bytes.clear();
+        self.planned.bytes.shrink_to(crate::limits::SCRATCH_BYTES_KEPT);
+        self.pump(now, &[]);
+    }
+
+    /// Brings the answer to a part of a lane.
+    pub(super) fn answer(&mut self, ticket: u64, reply: Result<&[u8], Refused>) {
+        let (index, number) = of_ticket(ticket);
+        if self.lanes.places.get(index.0 as usize).is_some_and(|place| place.lane.is_some()) {
+            self.with_lane(index, |lane, surroundings| lane.answer(number, reply, surroundings));
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        self.router.outstanding() >= self.outstanding_high || self.held_bytes >= CORE_BYTES_HIGH
+    }
+
+    /// Wakes connections that wait for less to be under way, as many as there is room for.
+    fn let_in(&mut self) {
+        if self.crowd.is_empty() || self.is_crowded() {
+            return;
+        }
+        let room = self.outstanding_high - self.router.outstanding();
+        for id in self.crowd.drain(..self.crowd.len().min(1 + room / ASKED_MAX)) {
+            if let Some(lane) = &mut self.lanes.places[id.0 as usize].lane {
+                lane.is_in_line = false;
+                lane.wake();
+            }
+        }
+    }
+
+    fn wake_all(&mut self) {
+        for lane in self.lanes.places.iter_mut().filter_map(|place| place.lane.as_mut()) {
+            lane.wake();
+        }
+    }
+}
+
+fn ticket(LaneId(index): LaneId, number: u32) -> u64 {
+    u64::from(index) << u32::BITS | u64::from(number)
+}
+
+fn of_ticket(ticket: u64) -> (LaneId, u32) {
+    let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("masked");
+    (LaneId(low(ticket >> u32::BITS)), low(ticket))
+}
