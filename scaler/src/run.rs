@@ -8,11 +8,12 @@
 //! What is not stored is told to nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtide_control::{Incoming, SessionId};
 use memtide_manager::{Effect, Event, Manager, Registration};
 use memtide_service::events::Events;
+use memtide_service::logging::{Admit, Limiter};
 use memtide_topology::Topology;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -40,6 +41,8 @@ pub struct Loop {
     pub commit: Option<Commit>,
     /// Operations that are part of the next commit.
     pub waiting: Vec<Reply>,
+    /// Peers can cause these lines at will.
+    pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
     pub told: (Duration, bool),
 }
@@ -143,6 +146,12 @@ impl Loop {
                 self.sessions.proxy(session, peer, adopted);
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
+            Incoming::Refused { peer, why } => {
+                self.counters.refused += 1;
+                if let Admit::Log { suppressed } = self.refusals.admit(Instant::now()) {
+                    tracing::warn!(%peer, suppressed, "a control stream was refused: {why}");
+                }
+            }
         }
     }
 
@@ -228,6 +237,7 @@ impl Loop {
                     }
                 }
                 Effect::Refuse { session, why } => {
+                    tracing::warn!("a node was refused: {why}");
                     self.sessions.refuse(SessionId(session), &why.to_string());
                 }
                 Effect::Event(event) => self.happened(&event),

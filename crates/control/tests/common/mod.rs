@@ -106,8 +106,22 @@ impl Scaler {
         self.server.address().to_string()
     }
 
+    /// What comes next, but for refusals.
     pub async fn incoming(&mut self) -> Incoming {
-        in_time(self.incoming.recv()).await.unwrap()
+        loop {
+            let came = in_time(self.incoming.recv()).await.unwrap();
+            if !matches!(came, Incoming::Refused { .. }) {
+                return came;
+            }
+        }
+    }
+
+    /// Why the next peer is turned away.
+    pub async fn refusal(&mut self) -> String {
+        match in_time(self.incoming.recv()).await.unwrap() {
+            Incoming::Refused { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub async fn came(&mut self) -> (Session, Registration) {
