@@ -218,7 +218,9 @@ impl Loop {
 
     /// Does what the manager wants, until it wants nothing.
     fn settle(&mut self, now: Duration) {
-        self.follow();
+        if self.topologies.borrow().epoch() < self.manager.topology().epoch() {
+            self.publish(now);
+        }
         while let Some(effect) = self.manager.poll() {
             self.told.1 = true;
             match effect {
@@ -257,17 +259,6 @@ impl Loop {
         }
     }
 
-    /// Tells all sessions of what is stored.
-    fn follow(&mut self) {
-        let topology = Arc::clone(self.manager.topology());
-        let before = Arc::clone(&self.topologies.borrow());
-        if before.epoch() < topology.epoch() {
-            self.counters.copied += copied(&before, &topology);
-            self.topologies.send_replace(Arc::clone(&topology));
-            self.sessions.follow(&topology);
-        }
-    }
-
     fn happened(&mut self, event: &Event) {
         *self.counters.events.entry(event.kind()).or_default() += 1;
         match event {
@@ -282,9 +273,22 @@ impl Loop {
         tell::tell(&self.events, event);
     }
 
-    /// Tells how the fleet is now.
+    /// Tells how the fleet is now, and then all sessions of what is stored.
     fn publish(&mut self, now: Duration) {
-        self.follow();
+        let topology = Arc::clone(self.manager.topology());
+        let before = Arc::clone(&self.topologies.borrow());
+        let is_new = before.epoch() < topology.epoch();
+        if is_new {
+            self.counters.copied += copied(&before, &topology);
+        }
+        self.show(now);
+        if is_new {
+            self.topologies.send_replace(Arc::clone(&topology));
+            self.sessions.follow(&topology);
+        }
+    }
+
+    fn show(&mut self, now: Duration) {
         self.told = (now, false);
         let failures = self.failures.borrow().clone();
         self.counters.store_failures = failures.count;
