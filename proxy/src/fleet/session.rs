@@ -291,7 +291,7 @@ impl Desk<'_> {
             What::Stats | What::Reset => Tally::Nothing,
         };
         let bill = Bill { items: 1, bytes: consumed as u64, is_open: false };
-        let said = Said { tally: tally, is_silent, instead: None };
+        let said = Said { tally, is_silent, instead: None };
         // All that came before it is to be under way before it is.
         self.switch.send(self.now);
         let asked = Asked { said, bytes: 0, started, bill: Some(bill), bars: true };

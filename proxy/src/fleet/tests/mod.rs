@@ -82,7 +82,7 @@ fn any_split_of_a_refused_value_gives_the_same_replies_and_the_same_bill() {
 fn replies_keep_the_order_of_the_commands_whichever_node_is_slow() {
     let mut rig = Rig::new(3);
     let client = rig.client();
-    let keys: Vec<String> = (0..9).map(|i| key_of(i % 3 + 1, i as usize)).collect();
+    let keys: Vec<String> = (0..9_u8).map(|i| key_of(u64::from(i % 3) + 1, i.into())).collect();
     for (i, key) in keys.iter().enumerate() {
         assert_eq!(rig.ask(client, format!("set {key} 0 0 1\r\n{i}\r\n").as_bytes()), "STORED\r\n");
     }
