@@ -6,8 +6,7 @@ use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
 
-const LOAD: [&str; 8] =
-    ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "2000"];
+const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
 
 #[test]
 fn a_node_that_is_added_and_one_that_is_drained_go_unnoticed() {
