@@ -137,13 +137,24 @@ impl World {
             && self.has_manager()
             && let Some(node) = self.some_node()
         {
-            self.tell(|| format!("{node} is drained"));
             if self.control.is_some() {
-                return self.operate(Operation::Drain(node));
+                return self.reorganize(node);
             }
+            self.tell(|| format!("{node} is drained"));
             self.stored.drain(node);
             self.publish();
         }
+    }
+
+    fn reorganize(&mut self, node: NodeId) {
+        let replicas = u8::try_from(self.rng.below(3)).expect("few");
+        let operation = match self.rng.below(8) {
+            0 => Operation::Undrain(node),
+            1 | 2 => Operation::SetReplicas(replicas),
+            3 => Operation::MoveSlots { slots: self.stored.slots.clone(), to: node },
+            _ => Operation::Drain(node),
+        };
+        self.operate(operation);
     }
 
     fn move_slot(&mut self) {
