@@ -97,7 +97,11 @@ fn mistake(error: &clap::Error) -> String {
 /// Only some subcommands need another one behind them.
 fn missing_subcommand(given: &str, error: &clap::Error) -> String {
     let valid = match error.get(ContextKind::ValidSubcommand) {
-        Some(ContextValue::Strings(names)) => names.join(", "),
+        Some(ContextValue::Strings(names)) => {
+            let names: Vec<_> =
+                names.iter().map(String::as_str).filter(|it| *it != "help").collect();
+            names.join(", ")
+        }
         _ => "--help lists what there is".to_owned(),
     };
     let given = given.trim_start_matches("memtide ");
@@ -308,9 +312,18 @@ mod tests {
         );
         check(&["config"], expect!["config: what to do? give one of: check"]);
         check(&["tls"], expect!["tls: what to do? give one of: init"]);
-        check(&["cache", "node"], expect!["cache node: what to do? give one of: drain, undrain, forget"]);
-        check(&["engine", "--replicas", "1"], expect!["--replicas: is for scaler and serve; leave it out"]);
-        check(&["scaler", "--read-port", "1"], expect!["--read-port: is for proxy and serve; leave it out"]);
+        check(
+            &["cache", "node"],
+            expect!["cache node: what to do? give one of: drain, undrain, forget"],
+        );
+        check(
+            &["engine", "--replicas", "1"],
+            expect!["--replicas: is for scaler and serve; leave it out"],
+        );
+        check(
+            &["scaler", "--read-port", "1"],
+            expect!["--read-port: is for proxy and serve; leave it out"],
+        );
         check(&["config", "chekc"], expect!["unknown subcommand chekc; did you mean check?"]);
     }
 

@@ -47,7 +47,7 @@ fn a_node_that_hangs_for_long_comes_back_without_what_it_missed() {
     let state_is = |expected: &str| {
         let nodes = fleet.json("/v1/nodes");
         let nodes = nodes["nodes"].as_array().unwrap().iter();
-        nodes.filter(|node| node["node"] == *victim.node).any(|node| node["state"] == expected)
+        nodes.filter(|node| node["id"] == *victim.node).any(|node| node["state"] == expected)
     };
     fleet.signal(&victim, Signal::STOP);
     wait_until("it is found silent", PATIENCE, || state_is("silent").then_some(()));
@@ -95,9 +95,7 @@ fn children_end_with_their_parent() {
     assert!(nodes.iter().all(is_alive));
     fleet.memtide().signal(Signal::KILL);
     fleet.memtide_mut().wait_exit(PATIENCE);
-    wait_until("no node process is left", PATIENCE, || {
-        (!nodes.iter().any(is_alive)).then_some(())
-    });
+    wait_until("no node process is left", PATIENCE, || (!nodes.iter().any(is_alive)).then_some(()));
 }
 
 #[test]

@@ -39,7 +39,8 @@ pub struct ScalerConfig {
     /// All interfaces where it is `None`.
     pub bind: Option<IpAddr>,
     pub port: u16,
-    pub replicas: u8,
+    /// `None` where nobody said.
+    pub replicas: Option<u8>,
     /// Nodes that must be there before a new cache begins.
     pub nodes_min: usize,
 }

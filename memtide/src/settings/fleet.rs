@@ -28,8 +28,8 @@ pub struct Processes {
     pub count: usize,
     /// Given to them in turn; not empty.
     pub zones: Vec<Zone>,
-    /// Copies of each slot beside its primary.
-    pub replicas: u8,
+    /// Copies of each slot beside its primary; `None` where nobody said.
+    pub replicas: Option<u8>,
     /// For the items of each, in bytes.
     pub node_memory_max: u64,
 }
@@ -71,11 +71,11 @@ pub fn nodes(given: &Given, memory_max: u64) -> Result<Backend, ConfigError> {
         let problem = "the embedded node is one; give --nodes processes=N too";
         return match (zones.is_empty(), replicas) {
             (false, _) => Err(given.complain("zones", problem)),
-            (true, 1..) => Err(given.complain("replicas", problem)),
-            (true, 0) => Ok(Backend::Embedded),
+            (true, Some(1..)) => Err(given.complain("replicas", problem)),
+            (true, None | Some(0)) => Ok(Backend::Embedded),
         };
     };
-    if u64::from(replicas) >= count {
+    if u64::from(replicas.unwrap_or_default()) >= count {
         let problem = format!(
             "{count} nodes hold at most {} replicas; give less, or more --nodes",
             count - 1
@@ -102,12 +102,14 @@ fn default_zone() -> Zone {
     Zone::new("default").expect("it is a word")
 }
 
-/// Copies of each slot beside its primary.
-pub fn replicas(given: &Given) -> Result<u8, ConfigError> {
-    given.read("replicas", |text| {
+/// Copies of each slot beside its primary. `None` where nobody said: then a cache keeps what it
+/// was told while it ran.
+pub fn replicas(given: &Given) -> Result<Option<u8>, ConfigError> {
+    let replicas = given.read("replicas", |text| {
         let count = one_of(text, 0, u64::from(REPLICAS_MAX))?;
         u8::try_from(count).map_err(|error| error.to_string())
-    })
+    })?;
+    Ok(given.is_given("replicas").then_some(replicas))
 }
 
 /// The zones of the node processes; none where none is given.

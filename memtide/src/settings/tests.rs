@@ -222,7 +222,7 @@ mod fleets {
         let flags = [("nodes", "processes=3"), ("zones", "a, b"), ("replicas", "1")];
         let config = resolved(&flags, "memory = \"3g\"").unwrap();
         let Backend::Processes(nodes) = &config.backend else { panic!("{:?}", config.backend) };
-        assert_eq!((nodes.count, nodes.replicas, nodes.node_memory_max), (3, 1, 1 << 30));
+        assert_eq!((nodes.count, nodes.replicas, nodes.node_memory_max), (3, Some(1), 1 << 30));
         let zones: Vec<_> = nodes.zones.iter().map(Zone::name).collect();
         assert_eq!(zones, ["a", "b"]);
         assert_eq!(config.common.fleet_tls, Path::new("memtide-data/fleet/tls"));
@@ -249,7 +249,9 @@ mod fleets {
         let three = ("nodes", "processes=3");
         check(
             &[three, ("replicas", "3")],
-            expect![[r#"--replicas: "3": 3 nodes hold at most 2 replicas; give less, or more --nodes"#]],
+            expect![[
+                r#"--replicas: "3": 3 nodes hold at most 2 replicas; give less, or more --nodes"#
+            ]],
         );
         check(
             &[three, ("replicas", "5")],
@@ -257,7 +259,9 @@ mod fleets {
         );
         check(
             &[three, ("zones", "a,b,c,d")],
-            expect![[r#"--zones: "a,b,c,d": more zones than --nodes has processes, 3; give fewer"#]],
+            expect![[
+                r#"--zones: "a,b,c,d": more zones than --nodes has processes, 3; give fewer"#
+            ]],
         );
         check(
             &[three, ("zones", "a,b,a")],
@@ -269,11 +273,15 @@ mod fleets {
         );
         check(
             &[three, ("memory", "32m")],
-            expect![[r#"--memory: "32m": 10.6 MiB for each of 3 nodes, and 16 MiB is the least; give more"#]],
+            expect![[
+                r#"--memory: "32m": 10.6 MiB for each of 3 nodes, and 16 MiB is the least; give more"#
+            ]],
         );
         check(
             &[three, ("memory", "60m"), ("item-size-max", "3m")],
-            expect![[r#"--item-size-max: "3m": more than an eighth of a node's --memory; give less, or more memory"#]],
+            expect![[
+                r#"--item-size-max: "3m": more than an eighth of a node's --memory; give less, or more memory"#
+            ]],
         );
     }
 
@@ -290,15 +298,21 @@ mod fleets {
         assert_eq!(both.join.scalers, ["a:1", "[::1]:2"]);
         check_engine(
             &[],
-            expect![[r#"--join: "": give the scaler to join, such as --join scaler.example:11213"#]],
+            expect![[
+                r#"--join: "": give the scaler to join, such as --join scaler.example:11213"#
+            ]],
         );
         check_engine(
             &[("join", "scaler")],
-            expect![[r#"--join: "scaler": scaler: give a host and a port, such as scaler.example:11213"#]],
+            expect![[
+                r#"--join: "scaler": scaler: give a host and a port, such as scaler.example:11213"#
+            ]],
         );
         check_engine(
             &[("join", "::1:11213")],
-            expect![[r#"--join: "::1:11213": ::1:11213: give a host and a port, such as scaler.example:11213"#]],
+            expect![[
+                r#"--join: "::1:11213": ::1:11213: give a host and a port, such as scaler.example:11213"#
+            ]],
         );
         check_engine(&[ADDRESS, ("zone", "a,b")], expect![[r#"--zone: "a,b": give one zone"#]]);
         check_engine(
@@ -322,11 +336,13 @@ mod fleets {
 
         let file = Some((Path::new("memtide.toml"), "threads = 2"));
         let error = Given::gather(Role::Scaler.schema(), &[], &|_| None, file).unwrap_err();
-        expect![[r#"memtide.toml:1: "threads" is for proxy and serve, not for scaler; remove the line"#]]
-            .assert_eq(&error.to_string());
+        expect![[
+            r#"memtide.toml:1: "threads" is for proxy and serve, not for scaler; remove the line"#
+        ]]
+        .assert_eq(&error.to_string());
         let given = Given::gather(Role::Scaler.schema(), &[], &|_| None, None).unwrap();
         let scaler = apart::resolve_scaler(&given).unwrap();
-        assert_eq!((scaler.port, scaler.replicas, scaler.nodes_min), (11213, 0, 1));
+        assert_eq!((scaler.port, scaler.replicas, scaler.nodes_min), (11213, None, 1));
         assert_eq!(scaler.common.admin.port(), 9151);
         assert_eq!(scaler.common.fleet_dir, Path::new("memtide-data/fleet"));
     }

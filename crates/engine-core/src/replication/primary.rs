@@ -14,6 +14,8 @@ use super::message::{CopyName, Entry, Position, Report, SlotMessage};
 
 /// Entries of one message at most.
 const ENTRIES_PER_MESSAGE_MAX: usize = 64;
+/// Bytes of their changes and outcomes, but for a single one that is larger.
+const MESSAGE_BYTES: usize = 256 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -180,10 +182,10 @@ impl Primary {
             follower.state = State::Streaming;
             follower.acked = follower.acked.max(Some(position.version));
             let mut after = position;
-            for part in entries.chunks(ENTRIES_PER_MESSAGE_MAX) {
-                let message = SlotMessage::Entries { epoch, after, entries: part.to_vec() };
-                after = part.last().map_or(after, |entry| entry.position);
-                env.send_slot(from.0, slot, message);
+            for entries in messages_of(entries) {
+                let last = entries.last().map_or(after, |entry| entry.position);
+                env.send_slot(from.0, slot, SlotMessage::Entries { epoch, after, entries });
+                after = last;
             }
         } else if follower.is_required() {
             follower.state = State::Diverged;
@@ -372,6 +374,27 @@ impl Primary {
         }
         lease
     }
+}
+
+/// Cuts entries into messages that are not too large, however large the entries are.
+fn messages_of(entries: Vec<Arc<Entry>>) -> Vec<Vec<Arc<Entry>>> {
+    let mut messages: Vec<Vec<Arc<Entry>>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for entry in entries {
+        let len =
+            entry.change.len() + entry.request.as_ref().map_or(0, |(_, outcome)| outcome.len());
+        bytes = bytes.saturating_add(len);
+        match messages.last_mut() {
+            Some(last) if bytes <= MESSAGE_BYTES && last.len() < ENTRIES_PER_MESSAGE_MAX => {
+                last.push(entry);
+            }
+            _ => {
+                bytes = len;
+                messages.push(vec![entry]);
+            }
+        }
+    }
+    messages
 }
 
 /// Until when nobody else can have taken over.
