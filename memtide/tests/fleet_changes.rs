@@ -38,7 +38,7 @@ fn node_at(fleet: &Fleet, engine: &RoleProcess) -> String {
     let address = engine.address().to_string();
     let mut nodes = nodes["nodes"].as_array().unwrap().iter();
     let node = nodes.find(|node| node["address"] == *address).unwrap();
-    node["node"].as_str().unwrap().to_owned()
+    node["id"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn all_slots_move_to_a_node_and_back_unnoticed() {
         wait_until("it is the primary of every slot", PATIENCE * 4, || {
             let nodes = fleet.json("/v1/nodes");
             let mut nodes = nodes["nodes"].as_array().unwrap().iter();
-            let its = nodes.find(|it| it["node"] == *node.node)?;
+            let its = nodes.find(|it| it["id"] == *node.node)?;
             (its["primary_slots"] == 16_384).then_some(())
         });
     }

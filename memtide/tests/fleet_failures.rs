@@ -47,7 +47,7 @@ fn a_node_that_hangs_for_long_comes_back_without_what_it_missed() {
     let state_is = |expected: &str| {
         let nodes = fleet.json("/v1/nodes");
         let nodes = nodes["nodes"].as_array().unwrap().iter();
-        nodes.filter(|node| node["node"] == *victim.node).any(|node| node["state"] == expected)
+        nodes.filter(|node| node["id"] == *victim.node).any(|node| node["state"] == expected)
     };
     fleet.signal(&victim, Signal::STOP);
     wait_until("it is found silent", PATIENCE, || state_is("silent").then_some(()));

@@ -203,7 +203,7 @@ enum Stepped {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 /// Whether a command costs as much as hundreds of others, since it visits every shard.
 fn walks_the_store(command: &Command<'_>) -> bool {

@@ -201,9 +201,8 @@ impl Shared {
     /// Samples the stored data; returns what is metered so far, in byte-milliseconds. The data of a
     /// fleet is metered where its nodes report it.
     pub fn sample_data(&self) -> u128 {
-        let bytes = self.embedded().map_or(0, |node| {
-            node.store.stats().bytes.max(node.metered_bytes_min)
-        });
+        let bytes =
+            self.embedded().map_or(0, |node| node.store.stats().bytes.max(node.metered_bytes_min));
         let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
         metered.sample(bytes, Instant::now());
         metered.byte_millis

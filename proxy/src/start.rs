@@ -12,13 +12,13 @@ use memtide_topology::Topology;
 use prometheus::proto::MetricFamily;
 use tokio::sync::mpsc;
 
+use crate::admission::Port;
 use crate::config::ProxyConfig;
 use crate::core::{self, Doors, Seat};
 use crate::exposition;
 use crate::fleet::View;
 use crate::limits;
 use crate::shared::Shared;
-use crate::admission::Port;
 
 /// The sockets of both ports, bound before anything runs.
 #[derive(Debug)]

@@ -1,1 +1,29 @@
-//! The control stream.
+//! The scaler: it owns the topology of a cache, and tells nodes and proxies of it.
+//!
+//! ```text
+//! nodes, proxies <--control streams--> Loop --> Manager (pure) --> TopologyStore --> topologies to all
+//! parent process --ScalerHandle------>  |
+//! operators ------admin HTTP--------->  +--> Status: what the admin API and metrics show
+//! ```
+//! [`Scaler::start`] runs it all on a thread of its own. What it decides is `memtide-manager`'s; here is
+//! what makes it last: a topology is stored, synced, before anybody hears of it.
+
+pub mod limits;
+
+mod admin;
+mod clock;
+mod commit;
+mod handle;
+mod metrics;
+mod run;
+mod sessions;
+mod start;
+mod status;
+mod store;
+mod tell;
+
+pub use clock::now;
+pub use handle::{OperateError, Operated, ScalerHandle};
+pub use start::{Scaler, ScalerConfig, ScalerError};
+pub use status::{Counters, Held, NodeStatus, ProxyStatus, SlotCounts, Status};
+pub use store::{Damage, LocalStore, StoreError, StoreFuture, Stored, TopologyStore};

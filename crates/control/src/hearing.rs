@@ -1,5 +1,6 @@
 //! What nodes and proxies make alike of what a scaler says.
 
+use std::error::Error as _;
 use std::sync::Arc;
 
 use memtide_topology::{NodeId, Topology};
@@ -42,9 +43,22 @@ impl From<Status> for End {
             | Code::InvalidArgument
             | Code::PermissionDenied
             | Code::Unimplemented => Self::Refused(why),
-            code => Self::Lost(format!("{code}: {why}")),
+            _ => Self::Lost(cut(&with_causes(why, &status))),
         }
     }
+}
+
+/// What is wrong with a connection is told by the last of the causes, such as an alert of TLS.
+fn with_causes(mut why: String, status: &Status) -> String {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !why.contains(&text) {
+            why = if why.is_empty() { text } else { format!("{why}: {text}") };
+        }
+        cause = error.source();
+    }
+    why
 }
 
 /// For the one request of a connection.

@@ -1,6 +1,5 @@
 //! A scaler's side of one stream.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -122,7 +121,7 @@ async fn node_stream(
                 }
             }
             is_open = pushes.next(talk, say) => {
-                if !is_open || is_refused && pushes.words.is_empty() {
+                if !is_open || pushes.is_over {
                     return Ok(());
                 }
             }
@@ -153,9 +152,13 @@ fn node_said(
     }))
 }
 
-/// What is to go out on a stream: words in their order, and the newest topology after them.
+/// What is to go out on a stream: the welcome, then topologies, and last of all the refusal; so a node
+/// that has left the topology sees it.
 struct Pushes {
-    words: VecDeque<ScalerSays>,
+    welcome: Option<ScalerSays>,
+    refusal: Option<ScalerSays>,
+    /// Whether the refusal was sent.
+    is_over: bool,
     topologies: watch::Receiver<Arc<Topology>>,
     /// What the peer has been sent last; `None` where it is to get all.
     from: Option<Arc<Topology>>,
@@ -166,30 +169,32 @@ struct Pushes {
 impl Pushes {
     fn new(talk: &Talk) -> Self {
         let topologies = talk.topologies.clone();
-        Self { words: VecDeque::new(), topologies, from: None, is_welcome: false }
+        let (welcome, refusal) = (None, None);
+        Self { welcome, refusal, is_over: false, topologies, from: None, is_welcome: false }
     }
 
     /// Takes an order in; whether it is the last.
     fn order(&mut self, order: Order) -> bool {
-        let (says, is_last) = match order {
+        let says = |says| Some(ScalerSays { says: Some(says) });
+        match order {
             Order::Welcome(node) => {
+                let node = node.number();
                 self.is_welcome = true;
-                (scaler_says::Says::Welcome(schema::Welcome { node: node.number() }), false)
+                self.welcome = says(scaler_says::Says::Welcome(schema::Welcome { node }));
+                false
             }
             Order::Refuse(mut why) => {
-                self.is_welcome = false;
                 why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
-                (scaler_says::Says::Refused(schema::Refused { why }), true)
+                self.refusal = says(scaler_says::Says::Refused(schema::Refused { why }));
+                true
             }
-        };
-        self.words.push_back(ScalerSays { says: Some(says) });
-        is_last
+        }
     }
 
     /// Sends one message; waits until there is one and the stream has room for it. `false` where the
     /// stream, or what it is fed from, has ended. Nothing is lost where the future is dropped.
     async fn next(&mut self, talk: &Talk, say: &Say) -> bool {
-        while self.words.is_empty() && !self.has_topology() {
+        while self.welcome.is_none() && self.refusal.is_none() && !self.has_topology() {
             tokio::select! {
                 () = say.closed() => return false,
                 changed = self.topologies.changed(), if self.is_welcome => {
@@ -200,8 +205,15 @@ impl Pushes {
             }
         }
         let Ok(room) = say.reserve().await else { return false };
-        if let Some(word) = self.words.pop_front() {
-            room.send(Ok(word));
+        if let Some(welcome) = self.welcome.take() {
+            room.send(Ok(welcome));
+            return true;
+        }
+        if !self.has_topology()
+            && let Some(refusal) = self.refusal.take()
+        {
+            room.send(Ok(refusal));
+            self.is_over = true;
             return true;
         }
         let topology = Arc::clone(&self.topologies.borrow_and_update());

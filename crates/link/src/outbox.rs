@@ -97,7 +97,7 @@ impl Outbox {
     }
 
     /// Takes all that is to be sent, in exchange for an empty buffer.
-    pub(crate) fn take(&self, empty: Vec<u8>) -> Vec<u8> {
+    pub fn take(&self, empty: Vec<u8>) -> Vec<u8> {
         self.0.bytes.replace(empty)
     }
 

@@ -38,14 +38,26 @@ pub enum EventKind {
     DrainBegan,
     /// The drain took too long; connections were dropped.
     DrainOverdue,
-    /// A node was added to the topology, is heard again, or is to stay after all.
-    NodeUp,
-    /// A node closed its control stream, is silent, or is known to be dead.
-    NodeLost,
-    /// A node is to give up its slots, or cannot though it wants to.
+    /// A node was added to the topology.
+    NodeJoined,
+    /// A node that was lost is heard again.
+    NodeReturned,
+    /// A node has closed its control stream.
+    NodeGone,
+    /// Nothing was heard of a node.
+    NodeSilent,
+    /// The process of a node is known to have ended.
+    NodeDead,
+    /// A node is to give up its slots.
     NodeDraining,
+    /// A node is to stay after all.
+    NodeUndrained,
+    /// A node wants to give up its slots, and nobody could take them.
+    NodeDrainRefused,
     /// A node has left the topology.
     NodeLeft,
+    /// Another number of replicas is wanted.
+    ReplicasSet,
     /// Slots have got their first owners.
     SlotsFounded,
     /// Copies took over from primaries that are down.
@@ -54,10 +66,18 @@ pub enum EventKind {
     SlotsUnserved,
     /// Slots start empty, because nobody had them any more.
     SlotsLost,
-    /// Slots are to be copied or moved, or all are where they belong.
-    Migration,
-    /// Something else about the topology.
-    TopologyChanged,
+    /// Slots are to be copied or moved.
+    MigrationBegan,
+    /// Slots got another primary that had been their copy.
+    SlotsHandedOver,
+    /// All slots are where they belong.
+    MigrationEnded,
+    /// A copy has another history than its primary, and is copied anew.
+    CopyDiverged,
+    /// A node is to take over a slot of which it has a part.
+    CopyIncomplete,
+    /// A part of a change of the topology did not fit, and is planned again.
+    UpdateRefused,
     /// The topology could not be stored; it is tried again.
     StoreFailed,
     /// The topology can be stored again.

@@ -127,10 +127,10 @@ impl Fleet {
 
     fn is_settled(&self, count: usize) -> bool {
         let nodes = self.json("/v1/nodes");
-        let alive = nodes["nodes"].as_array().into_iter().flatten();
-        let alive = alive.filter(|node| node["state"] == "up").count();
-        let migrations = self.json("/v1/migrations");
-        alive == count && migrations["remaining"].as_u64() == Some(0)
+        let up = nodes["nodes"].as_array().into_iter().flatten();
+        let up = up.filter(|node| node["state"] == "up").count();
+        let left = self.json("/v1/migrations")["remaining_slots"].as_u64();
+        up == count && left == Some(0) && nodes["slots"]["complete"].as_u64() == Some(16_384)
     }
 
     /// `memtide cache` with these words, against this fleet; gives what it printed.

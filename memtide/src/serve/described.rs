@@ -11,30 +11,28 @@ use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
+use super::behind::Behind;
 use crate::settings::EndpointConfig;
 
-/// Where the admin HTTP has its answers from. No event is recorded yet.
-pub fn answers(
-    config: &EndpointConfig,
-    endpoint: &Endpoint,
-    observer: Observer,
-    tls: &Arc<Tls>,
-    drain: &Drain,
-) -> Answers {
+/// Where the admin HTTP has its answers from.
+pub fn answers(served: Served, tls: &Arc<Tls>, drain: &Drain, events: Events) -> Answers {
     let metrics = Registry::new();
     metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::clone(tls) as _);
-    metrics.register(Arc::new(observer.clone()));
-    let cache = Served { config: config.clone(), endpoint: endpoint.clone(), observer };
-    Answers { metrics, cache: Arc::new(cache), events: Events::new(), drain: drain.watch() }
+    metrics.register(Arc::new(served.observer.clone()));
+    if let Some(fleet) = served.behind.metrics() {
+        metrics.register(fleet);
+    }
+    Answers { metrics, cache: Arc::new(served), events, drain: drain.watch() }
 }
 
 /// The cache, as the admin HTTP tells of it.
-struct Served {
-    config: EndpointConfig,
-    endpoint: Endpoint,
-    observer: Observer,
+pub struct Served {
+    pub config: EndpointConfig,
+    pub endpoint: Endpoint,
+    pub observer: Observer,
+    pub behind: Arc<Behind>,
 }
 
 impl Cache for Served {
@@ -59,8 +57,8 @@ impl Cache for Served {
     }
 
     fn ready(&self) -> Result<(), String> {
-        // The admin port opens after both of the endpoint's do.
-        Ok(())
+        // The admin port opens after both of the endpoint's do; what is behind may take longer.
+        self.behind.ready()
     }
 
     fn healthy(&self) -> Result<(), String> {
@@ -72,12 +70,16 @@ impl Served {
     #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
     fn usage(&self) -> CacheUsage {
         let usage = self.observer.usage();
-        let stored = usage.stored.expect("the node is embedded");
+        let (items, bytes) = match (usage.stored, self.behind.stored()) {
+            (Some(stored), _) => (stored.items, stored.data_bytes),
+            (None, stored) => stored.unwrap_or_default(),
+        };
+        let byte_seconds = usage.stored.map_or(0, |stored| stored.metered_byte_seconds);
         CacheUsage {
-            items: stored.items,
-            data_storage_bytes: stored.data_bytes,
-            data_storage_metered_bytes: stored.data_bytes.max(self.config.data_storage_min),
-            data_storage_gb_hours: stored.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
+            items,
+            data_storage_bytes: bytes,
+            data_storage_metered_bytes: bytes.max(self.config.data_storage_min),
+            data_storage_gb_hours: byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
             ecpus: usage.ecpu_units as f64 / 1024.0,
             connections: usage.connections,
         }

@@ -7,7 +7,6 @@ use std::ffi::OsString;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use memtide_service::events::{EventKind, Events};
 use memtide_topology::Zone;
@@ -72,7 +71,7 @@ impl Supervisor {
     pub fn start(plan: Plan) -> io::Result<Self> {
         // Before the first is started, or its end might be missed.
         let ends = signal(SignalKind::child())?;
-        let roster = Roster::new(plan.count, &plan.zones, random_token());
+        let roster = Roster::new(plan.count, &plan.zones, crate::random());
         let (children, running) = (Children::default(), Running::default());
         let mut supervisor = Self { plan, roster, children, running, ends, origin: Instant::now() };
         supervisor.start_due();
@@ -138,10 +137,4 @@ impl Supervisor {
         self.plan.events.record(EventKind::NodeEnded, text);
         tracing::warn!(pid, %zone, %status, retry_ms, "a node process ended; it is replaced");
     }
-}
-
-/// Unlike those of another parent that this scaler may have known.
-fn random_token() -> u64 {
-    use std::hash::{BuildHasher as _, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }

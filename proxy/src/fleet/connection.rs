@@ -189,9 +189,8 @@ impl Connection {
     /// Nothing to read or no room for it, and nothing to send. A drain lets an unfinished command
     /// arrive and what was asked be answered, and so does the way to another core.
     fn idle(&mut self, kick: Kick, is_answered: bool) -> Poll<Turn> {
-        let is_between_commands = is_answered
-            && self.carry.is_empty()
-            && !self.conversation.session.is_swallowing();
+        let is_between_commands =
+            is_answered && self.carry.is_empty() && !self.conversation.session.is_swallowing();
         match kick {
             _ if !is_between_commands && kick != Kick::Idle => Poll::Pending,
             Kick::None | Kick::Stall if std::mem::take(&mut self.has_served) => {
@@ -239,7 +238,8 @@ impl Connection {
         let is_read_optimized = self.is_read_optimized;
         let Conversation { fleet, lane, session } = &mut self.conversation;
         let (consumed, progress) = fleet.with(started, |switch, now| {
-            session.advance(input, &mut Desk { switch, lane: *lane, limits, is_read_optimized, now })
+            session
+                .advance(input, &mut Desk { switch, lane: *lane, limits, is_read_optimized, now })
         });
         let needed = match progress {
             Progress::NeedsMore { needed } => needed,

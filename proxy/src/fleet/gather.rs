@@ -10,7 +10,7 @@ use memtide_wire::Reach;
 
 use super::ask::Ask;
 use super::switch::{GATHER, Switch};
-use crate::limits::{FLUSHES_MAX, FLUSH_SLOTS_MAX};
+use crate::limits::{FLUSH_SLOTS_MAX, FLUSHES_MAX};
 use crate::stats::Summary;
 
 /// Those under way.
@@ -179,8 +179,7 @@ impl Gathers {
         let place = &mut self.places[index as usize];
         place.serial = place.serial.wrapping_add(1);
         let sums = Box::default();
-        place.gather =
-            Some(Gather { ticket, what, awaited: 0, next_slot: 0, sums, refused: None });
+        place.gather = Some(Gather { ticket, what, awaited: 0, next_slot: 0, sums, refused: None });
         index
     }
 

@@ -6,8 +6,8 @@ use std::task::Waker;
 use std::time::Duration;
 
 use memtide_execute::Executed;
-use memtide_protocol::encode;
 use memtide_protocol::ErrorLine;
+use memtide_protocol::encode;
 use memtide_routing::Refused;
 use memtide_topology::EcpuUnits;
 
@@ -66,6 +66,7 @@ struct Part {
     asked_bytes: usize,
     started: Duration,
     bill: Option<Bill>,
+    bars: bool,
 }
 
 #[derive(Debug)]
@@ -196,7 +197,7 @@ impl Lane {
         self.asked_bytes += bytes;
         self.is_barred |= bars;
         let reply = Reply::Awaited;
-        self.parts.push_back(Part { reply, said, asked_bytes: bytes, started, bill });
+        self.parts.push_back(Part { reply, said, asked_bytes: bytes, started, bill, bars });
     }
 
     /// Takes a place for a reply that is known already: what `write` appends.
@@ -218,7 +219,8 @@ impl Lane {
         }
         let range = self.stash.put(buffers, write);
         let (reply, started) = (Reply::Here(range), *now);
-        self.parts.push_back(Part { reply, said, asked_bytes: 0, started, bill: Some(bill) });
+        let bill = Some(bill);
+        self.parts.push_back(Part { reply, said, asked_bytes: 0, started, bill, bars: false });
     }
 
     /// The data block of a refused command is over, or is not to come: these bytes of it came.
@@ -260,7 +262,6 @@ impl Lane {
         }
         let part = self.parts.pop_front().expect("it is the front");
         self.front = self.front.wrapping_add(1);
-        self.is_barred = false;
         surroundings.buffers.lend(&mut self.out);
         self.finish(&part, reply, surroundings);
         self.finish_waiting(surroundings);
@@ -339,6 +340,7 @@ impl Lane {
     ) {
         let counters = surroundings.counters;
         let said = part.said;
+        self.is_barred &= !part.bars;
         let before = self.out.len();
         if !self.current.is_failed {
             match reply {
@@ -406,8 +408,10 @@ impl Stash {
         buffers.lend(&mut self.bytes);
         let start = self.bytes.len();
         write(&mut self.bytes);
-        self.wanted += self.bytes.len() - start;
-        start..self.bytes.len()
+        let end = self.bytes.len();
+        self.wanted += end - start;
+        // Nothing is at no place, since the bytes go when none is wanted.
+        if end > start { start..end } else { 0..0 }
     }
 
     fn drop(&mut self, bytes: usize, buffers: &mut Buffers) {

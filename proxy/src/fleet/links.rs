@@ -14,6 +14,7 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
+use super::switch::LinkName;
 use super::{Fleet, random};
 use crate::config::FleetBackend;
 use crate::core::Core;
@@ -152,31 +153,33 @@ impl Dialler {
 }
 
 /// A link that is up; down when dropped.
-struct Linked<'a>(&'a Dialler);
+struct Linked<'a> {
+    dialler: &'a Dialler,
+    name: LinkName,
+}
 
 impl<'a> Linked<'a> {
     fn new(dialler: &'a Dialler, outbox: Outbox, client: u64) -> Self {
-        let linked = Self(dialler);
-        let node = dialler.node;
+        let (node, up) = (dialler.node, (outbox, client));
+        let name = dialler.fleet.with(Instant::now(), |switch, now| switch.link_up(now, node, up));
+        let linked = Self { dialler, name };
         linked.note(true);
-        let up = (outbox, client);
-        dialler.fleet.with(Instant::now(), |switch, now| switch.link_up(now, node, up));
         linked
     }
 
     fn note(&self, is_linked: bool) {
-        let core = &self.0.core;
+        let core = &self.dialler.core;
         if let Some(view) = core.shared.view() {
-            view.set_linked(core.index, self.0.node, is_linked);
+            view.set_linked(core.index, self.dialler.node, is_linked);
         }
     }
 }
 
 impl Drop for Linked<'_> {
     fn drop(&mut self) {
-        let node = self.0.node;
         self.note(false);
-        self.0.fleet.with(Instant::now(), |switch, now| switch.link_down(now, node));
+        let Self { dialler, name } = *self;
+        dialler.fleet.with(Instant::now(), |switch, now| switch.link_down(now, name));
     }
 }
 

@@ -244,8 +244,7 @@ impl Desk<'_> {
             });
         };
         let (kind, reach) = route(command, self.is_read_optimized);
-        let said =
-            Said { tally: Tally::of(command), is_silent: command.noreply(), instead: None };
+        let said = Said { tally: Tally::of(command), is_silent: command.noreply(), instead: None };
         let bill = Bill { items: 1, bytes: bytes.len() as u64, is_open: false };
         self.ask(said, Some(bill), (hash, kind, reach), |out| out.extend_from_slice(bytes));
     }
@@ -292,7 +291,7 @@ impl Desk<'_> {
             What::Stats | What::Reset => Tally::Nothing,
         };
         let bill = Bill { items: 1, bytes: consumed as u64, is_open: false };
-        let said = Said { tally: tally, is_silent, instead: None };
+        let said = Said { tally, is_silent, instead: None };
         // All that came before it is to be under way before it is.
         self.switch.send(self.now);
         let asked = Asked { said, bytes: 0, started, bill: Some(bill), bars: true };

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use memtide_link::Outbox;
 use memtide_routing::{Effect, Kind, Refused, Router, Settings, Submission};
-use memtide_topology::{Answer, Epoch, HashSeed, KeyHash, NodeId, Request, RequestId, SlotId, Topology};
+use memtide_topology::{
+    Answer, Epoch, HashSeed, KeyHash, NodeId, Request, RequestId, SlotId, Topology,
+};
 use memtide_wire::{Ask as AskFrame, Frame, Reach, WireError, decode_reply, encode_ask};
 
 use super::ask::Ask;
@@ -26,8 +28,8 @@ use crate::shared::Shared;
 pub struct Switch {
     pub(super) router: Router<Ask, Range<usize>>,
     pub(super) topology: Arc<Topology>,
-    /// With the client number that each link was made with.
-    outboxes: BTreeMap<NodeId, (Outbox, u64)>,
+    links: BTreeMap<NodeId, LinkUp>,
+    links_made: u64,
     lanes: Lanes,
     pub(super) gathers: Gathers,
     pub(super) buffers: Buffers,
@@ -65,6 +67,19 @@ struct PlannedAsk {
     reach: Reach,
 }
 
+/// A node that is linked.
+#[derive(Debug)]
+struct LinkUp {
+    name: LinkName,
+    outbox: Outbox,
+    /// The client number that it was made with.
+    client: u64,
+}
+
+/// One link; the next one to the same node has another name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkName(NodeId, u64);
+
 /// A connection's place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneId(u32);
@@ -93,7 +108,8 @@ impl Switch {
             founded_by: settings.patience,
             router: Router::new(client, settings),
             topology: Arc::new(Topology::empty()),
-            outboxes: BTreeMap::new(),
+            links: BTreeMap::new(),
+            links_made: 0,
             lanes: Lanes::default(),
             gathers: Gathers::default(),
             buffers: Buffers::default(),
@@ -141,21 +157,32 @@ impl Switch {
     }
 
     /// A node is linked; what is pushed to the outbox goes to it, over a link that was made with
-    /// this client number.
-    pub fn link_up(&mut self, now: Duration, node: NodeId, link: (Outbox, u64)) {
+    /// this client number. Returns the link's name.
+    pub fn link_up(
+        &mut self,
+        now: Duration,
+        node: NodeId,
+        (outbox, client): (Outbox, u64),
+    ) -> LinkName {
         self.counters.fleet.links.add(1);
-        self.outboxes.insert(node, link);
+        self.links_made += 1;
+        let name = LinkName(node, self.links_made);
+        self.links.insert(node, LinkUp { name, outbox, client });
         self.router.link_up(now, node);
         self.pump(now, &[]);
+        name
     }
 
-    /// A node's link has ended.
-    pub fn link_down(&mut self, now: Duration, node: NodeId) {
-        if self.outboxes.remove(&node).is_some() {
-            self.counters.fleet.links_lost.add(1);
+    /// A link has ended.
+    pub fn link_down(&mut self, now: Duration, name: LinkName) {
+        self.counters.fleet.links_lost.add(1);
+        let node = name.0;
+        // Where there is another link by now, the router has heard of the end of this one.
+        if self.links.get(&node).is_some_and(|link| link.name == name) {
+            self.links.remove(&node);
+            self.router.link_down(now, node);
+            self.pump(now, &[]);
         }
-        self.router.link_down(now, node);
-        self.pump(now, &[]);
     }
 
     /// Takes the whole frames at the start of `bytes`, which came from this node; returns how many
@@ -164,7 +191,7 @@ impl Switch {
     /// # Errors
     /// What is no reply. The link is to be closed.
     pub fn take(&mut self, now: Duration, node: NodeId, bytes: &[u8]) -> Result<usize, WireError> {
-        let Some(&(_, client)) = self.outboxes.get(&node) else { return Ok(bytes.len()) };
+        let Some(&LinkUp { client, .. }) = self.links.get(&node) else { return Ok(bytes.len()) };
         let mut rest = bytes;
         while let Some((frame, behind)) = Frame::split(rest, self.frame_bytes_max)? {
             let reply = decode_reply(&frame)?;
@@ -205,8 +232,8 @@ impl Switch {
 
     /// When [`Switch::tick`] is to be called.
     pub fn next_timeout(&self) -> Option<Duration> {
-        let founded_by = (self.seed().is_none() && self.now < self.founded_by)
-            .then_some(self.founded_by);
+        let founded_by =
+            (self.seed().is_none() && self.now < self.founded_by).then_some(self.founded_by);
         [self.router.next_timeout(), founded_by].into_iter().flatten().min()
     }
 
@@ -236,7 +263,7 @@ impl Switch {
     fn send_to(&self, node: NodeId, request: &Request<Ask>) {
         self.counters.fleet.sent.add(1);
         // Where the link has just ended, the router hears of it next.
-        let Some((outbox, client)) = self.outboxes.get(&node) else { return };
+        let Some(LinkUp { outbox, client, .. }) = self.links.get(&node) else { return };
         if *client != request.id.client {
             // The numbers have come to their end, and go on under another name: a link for that.
             return outbox.close();
@@ -308,11 +335,8 @@ impl Switch {
         let lane = self.lanes.places[id.0 as usize].lane.as_mut();
         let lane = lane.expect("its connection has not closed it");
         let before = lane.held_bytes();
-        let mut surroundings = Surroundings {
-            counters: &self.counters,
-            buffers: &mut self.buffers,
-            now: self.now,
-        };
+        let mut surroundings =
+            Surroundings { counters: &self.counters, buffers: &mut self.buffers, now: self.now };
         let done = work(lane, &mut surroundings);
         self.held_bytes = self.held_bytes + lane.held_bytes() - before;
         done

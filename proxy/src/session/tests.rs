@@ -17,8 +17,8 @@ use crate::shared::Shared;
 const NOW_SECS: u32 = 1_800_000_000;
 
 /// A session with all that surrounds it in a connection.
-struct Bench {
-    shared: Shared,
+pub struct Bench {
+    pub shared: Shared,
     session: Session,
     carry: Vec<u8>,
     batch: Executed,
@@ -27,7 +27,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let config = ProxyConfig {
             advertise: "cache.test".into(),
             threads: 1,
@@ -54,7 +54,7 @@ impl Bench {
     }
 
     /// Sends these bytes as one read; returns the replies, and the size of the largest batch.
-    fn send(&mut self, bytes: &[u8]) -> (Vec<u8>, usize) {
+    pub fn send(&mut self, bytes: &[u8]) -> (Vec<u8>, usize) {
         self.carry.extend_from_slice(bytes);
         let (mut replies, mut largest) = (Vec::new(), 0);
         loop {
@@ -77,7 +77,7 @@ impl Bench {
         }
     }
 
-    fn ecpu_units(&self) -> u64 {
+    pub fn ecpu_units(&self) -> u64 {
         self.shared.totals().traffic.ecpu_units
     }
 }
@@ -175,7 +175,7 @@ fn a_retrieval_pauses_only_where_keys_are_left() {
 }
 
 /// Commands on few keys, every kind among them, with refusals, refused data and lost data blocks.
-fn pipeline() -> Vec<Vec<u8>> {
+pub fn pipeline() -> Vec<Vec<u8>> {
     let mut commands: Vec<Vec<u8>> = Vec::new();
     let mut add = |text: String| commands.push(text.into_bytes());
     for i in 0..40 {
@@ -358,7 +358,11 @@ fn stats_beside_a_reset_on_another_core_never_goes_below_zero() {
     std::thread::scope(|scope| {
         let resets = scope.spawn(|| {
             for _ in 0..rounds {
-                bench.shared.embedded().unwrap().store.put(key, &memtide_engine_core::Put::default(), now);
+                bench.shared.embedded().unwrap().store.put(
+                    key,
+                    &memtide_engine_core::Put::default(),
+                    now,
+                );
                 bench.shared.reset_stats();
             }
         });

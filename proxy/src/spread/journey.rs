@@ -15,9 +15,9 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::plan::Move;
-use crate::ProxyConfig;
 use crate::shared::Shared;
 use crate::start::{Listeners, Proxy};
+use crate::{Backend, EmbeddedBackend, ProxyConfig};
 
 const CORES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -87,15 +87,17 @@ fn config() -> ProxyConfig {
     ProxyConfig {
         advertise: "localhost".to_owned(),
         threads: CORES,
-        memory_max: 64 << 20,
         item_size_max: 1 << 20,
         connections_max: 100,
         idle_timeout: None,
         handshake_timeout: PATIENCE,
         handshakes_per_second_max: None,
-        seed: HashSeed::new(1, 2),
-        metered_bytes_min: 0,
         give_back_memory: || {},
+        backend: Backend::Embedded(EmbeddedBackend {
+            memory_max: 64 << 20,
+            seed: HashSeed::new(1, 2),
+            metered_bytes_min: 0,
+        }),
     }
 }
 

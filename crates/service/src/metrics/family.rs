@@ -31,11 +31,25 @@ pub fn counters<'a, const N: usize>(
 /// A counter of seconds or of another quantity that is no integer. `name` ends in `_total`.
 #[must_use]
 pub(super) fn counter_f64(name: &str, help: &str, value: f64) -> MetricFamily {
-    let mut counter = Counter::default();
-    counter.set_value(value);
-    let mut metric = Metric::from_label(Vec::new());
-    metric.set_counter(counter);
-    family(name, help, MetricType::COUNTER, vec![metric])
+    counters_f64::<0>(name, help, &[], [([], value)])
+}
+
+/// As [`counters`], of a quantity that is no integer.
+#[must_use]
+pub fn counters_f64<'a, const N: usize>(
+    name: &str,
+    help: &str,
+    label_names: &[&str; N],
+    samples: impl IntoIterator<Item = ([&'a str; N], f64)>,
+) -> MetricFamily {
+    let metrics = samples.into_iter().map(|(values, value)| {
+        let mut counter = Counter::default();
+        counter.set_value(value);
+        let mut metric = Metric::from_label(labels(label_names, &values));
+        metric.set_counter(counter);
+        metric
+    });
+    family(name, help, MetricType::COUNTER, metrics.collect())
 }
 
 /// A gauge without labels.

@@ -10,7 +10,7 @@ mod process;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::{
-    family::{Bucketed, counter, counters, gauge, gauges, histograms},
+    family::{Bucketed, counter, counters, counters_f64, gauge, gauges, histograms},
     process::{BuildInfo, ProcessSource},
 };
 use prometheus::{TextEncoder, proto::MetricFamily};

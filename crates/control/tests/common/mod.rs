@@ -1,0 +1,192 @@
+//! A fleet's certificates, a scaler's end of the streams, and a network in between.
+
+mod forwarder;
+
+use std::net::TcpListener;
+use std::sync::Arc;
+
+use memtide_control::{
+    ControlServer, ControlServerConfig, Incoming, NodeControl, Registration, Role as PeerRole,
+    Session,
+};
+use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_testkit::PATIENCE;
+use memtide_topology::{
+    CacheId, Epoch, HashSeed, NodeId, NodeInfo, SlotConfig, Topology, TopologyParts, Zone,
+};
+use rustls::ClientConfig;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+
+pub use forwarder::Forwarder;
+
+pub struct Fleet(tempfile::TempDir);
+
+pub struct Scaler {
+    server: ControlServer,
+    incoming: mpsc::Receiver<Incoming>,
+    topologies: watch::Sender<Arc<Topology>>,
+}
+
+impl Fleet {
+    pub fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        FleetTls::make(dir.path()).unwrap();
+        Self(dir)
+    }
+
+    pub fn tls(&self, role: Role) -> FleetTls {
+        FleetTls::load(self.0.path(), role).unwrap()
+    }
+
+    /// Trusts the fleet's CA and shows nothing.
+    pub fn nameless(&self) -> ClientConfig {
+        let mut roots = rustls::RootCertStore::empty();
+        let ca = CertificateDer::from_pem_file(self.0.path().join("ca.pem")).unwrap();
+        roots.add(ca).unwrap();
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth()
+    }
+
+    pub fn scaler(&self) -> Scaler {
+        self.scaler_on(TcpListener::bind("127.0.0.1:0").unwrap())
+    }
+
+    fn scaler_on(&self, listener: TcpListener) -> Scaler {
+        let (topologies, published) = watch::channel(Arc::new(topology(1)));
+        let config = ControlServerConfig {
+            listener,
+            tls: self.tls(Role::Scaler).server(),
+            role_of,
+            cache: CacheId::default(),
+            topologies: published,
+        };
+        let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
+        Scaler { server, incoming, topologies }
+    }
+
+    pub fn registration(&self) -> Registration {
+        Registration {
+            cache: CacheId::default(),
+            node: None,
+            zone: Zone::new("a").unwrap(),
+            address: "127.0.0.1:7000".to_owned(),
+            memory_max: 1 << 30,
+            parent_token: Some(17),
+            process: 99,
+        }
+    }
+
+    pub fn node(&self, scaler: &Scaler) -> NodeControl {
+        self.node_as(scaler, Role::Node, self.registration())
+    }
+
+    pub fn node_as(&self, scaler: &Scaler, role: Role, registration: Registration) -> NodeControl {
+        self.node_with(scaler, &self.tls(role).client(), registration)
+    }
+
+    pub fn node_with(
+        &self,
+        scaler: &Scaler,
+        tls: &ClientConfig,
+        registration: Registration,
+    ) -> NodeControl {
+        NodeControl::spawn(&Handle::current(), vec![scaler.endpoint()], tls, registration)
+    }
+}
+
+impl Scaler {
+    pub fn endpoint(&self) -> String {
+        self.server.address().to_string()
+    }
+
+    pub async fn incoming(&mut self) -> Incoming {
+        in_time(self.incoming.recv()).await.unwrap()
+    }
+
+    pub async fn came(&mut self) -> (Session, Registration) {
+        match self.incoming().await {
+            Incoming::NodeCame { session, registration } => (session, registration),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn publish(&self, topology: &Topology) {
+        self.topologies.send_replace(Arc::new(topology.clone()));
+    }
+
+    /// Ends it with all its streams, and starts another in its place.
+    pub async fn restart(self, fleet: &Fleet) -> Self {
+        let address = self.server.address();
+        drop(self);
+        loop {
+            if let Ok(listener) = TcpListener::bind(address) {
+                return fleet.scaler_on(listener);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {
+    match FleetTls::role_of(certificates)? {
+        Role::Node => Some(PeerRole::Node),
+        Role::Proxy => Some(PeerRole::Proxy),
+        Role::Scaler => None,
+    }
+}
+
+/// One without nodes.
+pub fn topology(epoch: u64) -> Topology {
+    Topology::from_parts(parts(epoch)).unwrap()
+}
+
+/// One in which each slot is held otherwise than in any other epoch.
+pub fn busy_topology(epoch: u64) -> Topology {
+    let mut parts = parts(epoch);
+    for id in 1..=200_u64 {
+        let info = NodeInfo {
+            address: format!("10.0.0.{id}:7000"),
+            zone: Zone::new("a").unwrap(),
+            memory_max: 1 << 30,
+            is_draining: false,
+        };
+        parts.nodes.insert(NodeId::new(id), info);
+    }
+    for (slot, config) in (0_u64..).zip(&mut parts.slots) {
+        let mut random = (slot << 32 | epoch).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        random ^= random >> 29;
+        let primary = Some(NodeId::new(random.wrapping_mul(0xbf58_476d_1ce4_e5b9) % 200 + 1));
+        let epoch = Epoch::new(1);
+        *config = Arc::new(SlotConfig { epoch, born: epoch, primary, copies: Vec::new() });
+    }
+    Topology::from_parts(parts).unwrap()
+}
+
+fn parts(epoch: u64) -> TopologyParts {
+    let empty = Topology::new(CacheId::default(), HashSeed::new(1, 2), 0).unwrap();
+    let mut parts = empty.into_parts();
+    parts.epoch = Epoch::new(epoch);
+    parts
+}
+
+/// Panics where it takes longer than anything may.
+pub async fn in_time<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("it happens in time")
+}
+
+/// Waits for what nothing announces.
+pub async fn until(condition: impl Fn() -> bool) {
+    in_time(async {
+        while !condition() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+}

@@ -1,0 +1,202 @@
+//! Control streams over real sockets and TLS.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod common;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::{Fleet, Forwarder, in_time, topology};
+use memtide_control::{FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler};
+use memtide_engine_core::replication::Report;
+use memtide_service::tls::fleet::Role;
+use memtide_topology::{CacheId, Epoch, NodeId, SlotId, Topology};
+use tokio::runtime::Handle;
+
+#[tokio::test]
+async fn a_node_is_welcomed_hears_topologies_and_is_heard() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let node = fleet.node(&scaler);
+    let (session, registration) = scaler.came().await;
+    assert_eq!(registration, fleet.registration());
+    scaler.publish(&topology(7));
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(7))));
+    scaler.publish(&topology(9));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(9))));
+    assert_eq!(node.trouble(), None);
+
+    let usage = NodeUsage { items: 3, cpu_micros: u64::MAX, ..NodeUsage::default() };
+    let report = Report::Incomplete(SlotId::new(5).unwrap(), Epoch::new(6));
+    node.say(ToScaler::Beat { adopted: Epoch::new(9), usage });
+    node.say(ToScaler::Report(report));
+    node.say(ToScaler::Leaving);
+    let id = session.id();
+    let mut heard = [false; 3];
+    while heard != [true; 3] {
+        match scaler.incoming().await {
+            Incoming::NodeBeat { session, adopted, usage: said } => {
+                assert_eq!((session, adopted, said), (id, Epoch::new(9), usage));
+                heard[0] = true;
+            }
+            Incoming::NodeReports { session, reports } => {
+                assert_eq!((session, reports), (id, vec![report]));
+                heard[1] = true;
+            }
+            Incoming::NodeLeaving { session } => {
+                assert_eq!(session, id);
+                heard[2] = true;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(node);
+    let left = scaler.incoming().await;
+    assert!(matches!(left, Incoming::NodeLeft { session } if session == id), "{left:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_pushed_to_a_node_before_it_is_welcome() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let node = fleet.node(&scaler);
+    let (session, _) = scaler.came().await;
+    scaler.publish(&topology(2));
+    let early = tokio::time::timeout(Duration::from_millis(50), node.heard()).await;
+    assert!(early.is_err(), "{early:?}");
+    session.welcome(NodeId::new(3));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(3)));
+}
+
+#[tokio::test]
+async fn a_node_comes_back_as_the_same_and_says_again_that_it_leaves() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let node = fleet.node(&scaler);
+    let (session, _) = scaler.came().await;
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    node.say(ToScaler::Leaving);
+    let leaving = scaler.incoming().await;
+    assert!(matches!(leaving, Incoming::NodeLeaving { .. }), "{leaving:?}");
+
+    let mut scaler = scaler.restart(&fleet).await;
+    let (session, registration) = scaler.came().await;
+    assert_eq!(registration.node, Some(NodeId::new(7)));
+    assert_eq!(registration.process, fleet.registration().process);
+    session.welcome(NodeId::new(7));
+    let leaving = scaler.incoming().await;
+    assert!(matches!(leaving, Incoming::NodeLeaving { .. }), "{leaving:?}");
+}
+
+#[tokio::test]
+async fn endpoints_are_tried_in_turn() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let endpoints =
+        vec![nobody.to_string(), "no-such-host.invalid:1".to_owned(), scaler.endpoint()];
+    let tls = fleet.tls(Role::Proxy).client();
+    let cache = CacheId::default();
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, cache, 1);
+    let came = scaler.incoming().await;
+    assert!(matches!(came, Incoming::ProxyBeat { adopted: Epoch::ZERO, .. }), "{came:?}");
+    scaler.publish(&topology(4));
+    let mut topologies = proxy.topologies();
+    let newest = in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(4))).await;
+    assert_eq!(**newest.unwrap(), topology(4));
+    assert_eq!(proxy.trouble(), None);
+    let beat = scaler.incoming().await;
+    assert!(matches!(beat, Incoming::ProxyBeat { .. }), "{beat:?}");
+    drop(proxy);
+    loop {
+        match scaler.incoming().await {
+            Incoming::ProxyBeat { .. } => {}
+            Incoming::ProxyLeft { .. } => break,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_is_not_of_this_fleet_is_refused_for_good_and_told_why() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let check = async |node: NodeControl, expected: &str| {
+        let heard = in_time(node.heard()).await;
+        assert_eq!(heard, FromScaler::Refused(expected.to_owned()));
+    };
+    let mut other_cache = fleet.registration();
+    other_cache.cache = CacheId::new("other").unwrap();
+    let node = fleet.node_as(&scaler, Role::Node, other_cache);
+    check(node, "this scaler is of the cache default, not other").await;
+    let node = fleet.node_as(&scaler, Role::Proxy, fleet.registration());
+    check(node, "the certificate is proxy.memtide; this wants one of node.memtide").await;
+    let node = fleet.node_as(&scaler, Role::Scaler, fleet.registration());
+    check(node, "the certificate is no role's; this wants one of node.memtide").await;
+    let mut nowhere = fleet.registration();
+    nowhere.address = "nowhere".to_owned();
+    check(fleet.node_as(&scaler, Role::Node, nowhere), "the address is not host:port").await;
+    let node = fleet.node(&scaler);
+    let (session, _) = scaler.came().await;
+    session.refuse("n3 was forgotten");
+    check(node, "n3 was forgotten").await;
+
+    let (tls, cache) = (fleet.tls(Role::Node).client(), CacheId::default());
+    let endpoints = vec![scaler.endpoint()];
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, cache, 1);
+    let why = in_time(proxy.refused()).await;
+    assert_eq!(why, "the certificate is node.memtide; this wants one of proxy.memtide");
+}
+
+#[tokio::test]
+async fn who_shows_no_certificate_or_a_foreign_one_gets_nowhere() {
+    let (fleet, foreign) = (Fleet::new(), Fleet::new());
+    let mut scaler = fleet.scaler();
+    let node = fleet.node_with(&scaler, &fleet.nameless(), fleet.registration());
+    common::until(|| node.trouble().is_some_and(|why| why.contains("ertificate"))).await;
+    drop(node);
+    let tls = foreign.tls(Role::Node).client();
+    let node = fleet.node_with(&scaler, &tls, fleet.registration());
+    common::until(|| node.trouble().is_some_and(|why| why.contains("ertificate"))).await;
+    drop(node);
+    // The next that comes is a good one.
+    let _node = fleet.node(&scaler);
+    assert_eq!(scaler.came().await.1, fleet.registration());
+}
+
+#[tokio::test]
+async fn a_session_that_is_slow_holds_up_nobody_and_gets_the_newest() {
+    const STEPS: u64 = 60;
+    let fleet = Fleet::new();
+    let scaler = fleet.scaler();
+    let forwarder = Forwarder::to(&scaler.endpoint()).await;
+    let tls = fleet.tls(Role::Proxy).client();
+    let follow = |endpoint: String, seed| {
+        let cache = CacheId::default();
+        ProxyControl::spawn(&Handle::current(), vec![endpoint], &tls, cache, seed)
+    };
+    let slow = follow(forwarder.endpoint(), 1);
+    let quick = follow(scaler.endpoint(), 2);
+    scaler.publish(&common::busy_topology(1));
+    let reached = async |proxy: &ProxyControl, epoch| {
+        let mut topologies = proxy.topologies();
+        let is_it = |it: &Arc<Topology>| it.epoch() == Epoch::new(epoch);
+        in_time(topologies.wait_for(is_it)).await.unwrap();
+    };
+    reached(&slow, 1).await;
+    forwarder.pause();
+    let before = forwarder.bytes_back();
+    for epoch in 2..=STEPS {
+        scaler.publish(&common::busy_topology(epoch));
+        reached(&quick, epoch).await;
+    }
+    assert_eq!(slow.topologies().borrow().epoch(), Epoch::new(1));
+    forwarder.resume();
+    reached(&slow, STEPS).await;
+    let sent = forwarder.bytes_back() - before;
+    let all = u64::try_from(common::busy_topology(1).encode().len()).unwrap() * STEPS;
+    assert!(sent < all / 4, "{sent} bytes of {all} were sent to the slow one");
+}

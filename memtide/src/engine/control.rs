@@ -1,0 +1,139 @@
+//! Between the node's data thread and its control stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
+use memtide_engine::{Ended, News, Node, Observer, Source, Word};
+use memtide_service::drain::Drain;
+use memtide_service::signals::{Request, Signals, StopSignal};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+
+use crate::failure;
+
+/// How often the scaler hears of a node that lives.
+const BEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
+const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// What carries words between them.
+pub struct Talk {
+    pub control: Arc<NodeControl>,
+    pub observer: Observer,
+    pub source: Source,
+}
+
+impl Talk {
+    /// Carries until the node has ended, which a signal begins.
+    pub async fn until_ended(
+        self,
+        node: Node,
+        mut signals: Signals,
+        drain: Drain,
+        drain_timeout: Duration,
+    ) -> Ended {
+        let Self { control, observer, source } = self;
+        let tasks = [
+            tokio::spawn(hear(Arc::clone(&control), source.news)),
+            tokio::spawn(say(Arc::clone(&control), source.words)),
+            tokio::spawn(beat(control, observer)),
+        ];
+        let mut joined = tokio::task::spawn_blocking(move || node.join());
+        let ended = tokio::select! {
+            ended = &mut joined => ended.unwrap_or(Ended::Panicked),
+            signal = next_stop(&mut signals) => {
+                let deadline = Instant::now() + drain_timeout;
+                let deadline_secs = drain_timeout.as_secs();
+                tracing::info!(signal = signal.name(), deadline_secs, "draining");
+                drain.begin(deadline);
+                tokio::select! {
+                    ended = &mut joined => ended.unwrap_or(Ended::Panicked),
+                    () = sleep_until(deadline) => {
+                        drain.stop();
+                        tokio::select! {
+                            ended = joined => ended.unwrap_or(Ended::Panicked),
+                            () = sleep(STOP_MAX) => end(failure::INTERNAL),
+                            signal = next_stop(&mut signals) => end(signal.exit_code()),
+                        }
+                    }
+                    signal = next_stop(&mut signals) => end(signal.exit_code()),
+                }
+            }
+        };
+        for task in tasks {
+            task.abort();
+        }
+        ended
+    }
+}
+
+/// What it holds is lost with it, or has copies elsewhere.
+fn end(code: u8) -> ! {
+    tracing::warn!("stopping at once");
+    std::process::exit(i32::from(code))
+}
+
+async fn next_stop(signals: &mut Signals) -> StopSignal {
+    loop {
+        match signals.next().await {
+            Request::Stop(signal) => return signal,
+            // Certificates of links are read at the start.
+            Request::Reload => {}
+        }
+    }
+}
+
+async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>) {
+    loop {
+        let heard = match control.heard().await {
+            FromScaler::Welcome(node) => {
+                tracing::info!(%node, "joined");
+                News::Welcome(node)
+            }
+            FromScaler::Topology(topology) => News::Topology(topology),
+            FromScaler::Refused(why) => News::Refused(why),
+        };
+        if news.send(heard).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
+    while let Some(word) = words.recv().await {
+        control.say(match word {
+            Word::Report(report) => ToScaler::Report(report),
+            Word::Leaving => ToScaler::Leaving,
+        });
+    }
+}
+
+/// A beat for as long as the data thread moves: a stuck one must count as silent.
+async fn beat(control: Arc<NodeControl>, observer: Observer) {
+    let mut interval = interval(BEAT_INTERVAL);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut ticks_before = None;
+    loop {
+        interval.tick().await;
+        let ticks = observer.ticks();
+        if ticks_before.replace(ticks) != Some(ticks) {
+            control.say(ToScaler::Beat { adopted: observer.adopted(), usage: usage(&observer) });
+        }
+    }
+}
+
+fn usage(observer: &Observer) -> NodeUsage {
+    let usage = observer.usage();
+    NodeUsage {
+        memory_used: usage.store.memory_used,
+        memory_max: usage.store.memory_max,
+        items: usage.store.items,
+        data_bytes: usage.store.bytes,
+        evicted: usage.store.evicted,
+        expired: usage.store.expired,
+        requests: usage.requests,
+        cpu_micros: u64::try_from(usage.cpu.as_micros()).unwrap_or(u64::MAX),
+        ..NodeUsage::default()
+    }
+}

@@ -1,0 +1,142 @@
+//! `memtide engine`: a node of a fleet.
+
+mod control;
+mod described;
+mod parent;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use memtide_control::{NodeControl, Registration};
+use memtide_engine::{Ended, LinkTls, Node, NodeConfig, PeerRole, feed};
+use memtide_engine_core::replication::ReplicationSettings;
+use memtide_service::drain::Drain;
+use memtide_service::events::{EventKind, Events};
+use memtide_service::signals::Signals;
+use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_service::{admin, host, logging};
+use memtide_topology::{CacheId, Zone};
+use rustls::pki_types::CertificateDer;
+
+use self::control::Talk;
+use crate::failure::{self, Failure};
+use crate::settings::EngineConfig;
+
+/// Links to and from other nodes and the cores of proxies, and what a process has open beside.
+const DESCRIPTORS: u64 = 16 * 1024;
+
+/// Holds slots until a signal, the scaler or its parent's end ends it.
+pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
+    if let Some(parent) = config.parent {
+        parent::follow(parent)?;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(crate::cannot_start)?;
+    let signals = {
+        let _in_runtime = runtime.enter();
+        Signals::new().map_err(crate::cannot_start)?
+    };
+    // Where fewer are allowed, links beyond them fail and are tried again.
+    let _ = host::raise_descriptors(DESCRIPTORS);
+    let common = &config.common;
+    let listener = crate::one_listener("--port", config.bind.as_slice(), config.port)?;
+    let port = listener.local_addr().map_err(Failure::environment)?.port();
+    let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
+    let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
+    let tls = FleetTls::load(&common.fleet_tls, Role::Node).map_err(Failure::environment)?;
+    logging::install(common.log_format, &common.log_filter, "engine");
+    for warning in &common.warnings {
+        tracing::warn!("{warning}");
+    }
+
+    let drain = Drain::new();
+    let (source, feed) = feed();
+    let node = Node::start(node_config(config, &tls), listener, feed, drain.watch());
+    let node = node.map_err(crate::cannot_start)?;
+    let observer = node.observer();
+    let registration = registration(config, port);
+    let (zone, address) = (registration.zone.clone(), registration.address.clone());
+    let control = NodeControl::spawn(
+        runtime.handle(),
+        config.join.scalers.clone(),
+        &tls.client(),
+        registration,
+    );
+    let control = Arc::new(control);
+    let events = Events::new();
+    let answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
+    tracing::info!(port, admin = %admin_address, %zone, address, "listening");
+    events.record(EventKind::Listening, format!("on port {port}"));
+
+    let talk = Talk { control, observer, source };
+    let ended = runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
+    drop(admin);
+    Ok(told(ended))
+}
+
+fn node_config(config: &EngineConfig, tls: &FleetTls) -> NodeConfig {
+    NodeConfig {
+        cache: cache(config),
+        memory_max: config.memory_max,
+        item_size_max: config.item_size_max,
+        replication: ReplicationSettings::default(),
+        tls: LinkTls {
+            client: tls.client(),
+            server: tls.server(),
+            node_name: Role::Node.server_name(),
+            role_of,
+        },
+    }
+}
+
+/// Scalers have nothing to say on a link.
+fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {
+    match FleetTls::role_of(certificates)? {
+        Role::Proxy => Some(PeerRole::Proxy),
+        Role::Node => Some(PeerRole::Node),
+        Role::Scaler => None,
+    }
+}
+
+fn registration(config: &EngineConfig, port: u16) -> Registration {
+    let host = &config.advertise;
+    let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+    let zone = config.join.zone.clone();
+    Registration {
+        cache: cache(config),
+        node: None,
+        zone: zone.unwrap_or_else(|| Zone::new("default").expect("it is a word")),
+        address: format!("{host}:{port}"),
+        memory_max: config.memory_max,
+        parent_token: config.parent.map(|parent| parent.token),
+        process: crate::random(),
+    }
+}
+
+fn cache(config: &EngineConfig) -> CacheId {
+    CacheId::new(&config.common.name).expect("the name was checked")
+}
+
+/// Tells how it ended, and gives the exit code.
+fn told(ended: Ended) -> ExitCode {
+    match ended {
+        Ended::Drained => {
+            tracing::info!("drained");
+            ExitCode::SUCCESS
+        }
+        Ended::Stopped => {
+            tracing::warn!("the drain took too long; slots that nobody else has are lost");
+            ExitCode::SUCCESS
+        }
+        Ended::Refused(why) => {
+            tracing::error!(why, "the scaler does not want this process; start it anew");
+            ExitCode::from(failure::START_ANEW)
+        }
+        Ended::Removed => {
+            tracing::error!("this node was taken out of the topology; start it anew");
+            ExitCode::from(failure::START_ANEW)
+        }
+        Ended::Panicked => ExitCode::from(failure::INTERNAL),
+    }
+}

@@ -1,0 +1,257 @@
+//! What stands behind an endpoint: nothing but itself, a fleet that it joins, or node processes and
+//! a scaler that it starts.
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+
+use memtide_control::ProxyControl;
+use memtide_manager::Settings;
+use memtide_proxy::{EmbeddedBackend, FleetBackend};
+use memtide_scaler::{Scaler, ScalerConfig};
+use memtide_service::admin::RoleRoutes;
+use memtide_service::events::Events;
+use memtide_service::logging::LogFormat;
+use memtide_service::metrics::Source;
+use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_topology::{CacheId, Epoch, HashSeed, SLOTS, Topology, Zone};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::fleet::{Fleet, Supervising};
+use crate::failure::Failure;
+use crate::settings::{Backend, EndpointConfig, Join, Processes};
+use crate::supervisor::{Plan, Supervisor};
+
+const SLOTS_ALL: usize = SLOTS as usize;
+
+/// Certificates and sockets, taken before there is a log.
+pub enum Prepared {
+    Embedded,
+    Joined { join: Join, tls: FleetTls },
+    Processes { nodes: Processes, scaler: Scaler, tls: FleetTls },
+}
+
+/// What runs behind the endpoint; ends when dropped.
+pub enum Behind {
+    Embedded,
+    Joined { control: Arc<ProxyControl>, zone: Option<Zone>, tls: FleetTls },
+    Processes { fleet: Box<Fleet>, tls: FleetTls },
+}
+
+/// Takes what may fail for a reason that a user can do something about.
+pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Failure> {
+    let dir = &config.common.fleet_tls;
+    let load = |role| FleetTls::load(dir, role).map_err(Failure::environment);
+    match &config.backend {
+        Backend::Embedded => Ok(Prepared::Embedded),
+        Backend::Joined(join) => {
+            Ok(Prepared::Joined { join: join.clone(), tls: load(Role::Proxy)? })
+        }
+        Backend::Processes(nodes) => {
+            FleetTls::make(dir).map_err(Failure::environment)?;
+            let scaler = Scaler::start(ScalerConfig {
+                cache: cache(config),
+                replicas: nodes.replicas,
+                data_dir: config.common.fleet_dir.clone(),
+                listener: crate::one_listener("--nodes", &[Ipv4Addr::LOCALHOST.into()], 0)?,
+                tls: load(Role::Scaler)?,
+                settings: Settings { nodes_min: nodes.count, ..Settings::default() },
+                // They were children of a process before, and have ended with it.
+                stored_nodes_are_dead: true,
+                events: events.clone(),
+            });
+            let scaler = scaler.map_err(Failure::environment)?;
+            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls: load(Role::Proxy)? })
+        }
+    }
+}
+
+impl Prepared {
+    /// What the log says of its lines: those of `serve` are all there are, or stand among others
+    /// that say whose they are.
+    pub const fn log_role(&self) -> &'static str {
+        match self {
+            Self::Joined { .. } => "proxy",
+            _ => "",
+        }
+    }
+
+    /// Starts it, on the runtime of the main thread.
+    pub fn start(
+        self,
+        config: &EndpointConfig,
+        runtime: &Handle,
+        events: &Events,
+    ) -> std::io::Result<(Behind, Supervising)> {
+        let behind = match self {
+            Self::Embedded => Behind::Embedded,
+            Self::Joined { join, tls } => {
+                let control = ProxyControl::spawn(
+                    runtime,
+                    join.scalers,
+                    &tls.client(),
+                    cache(config),
+                    crate::random(),
+                );
+                Behind::Joined { control: Arc::new(control), zone: join.zone, tls }
+            }
+            Self::Processes { nodes, scaler, tls } => {
+                let handle = scaler.handle();
+                let plan = Plan {
+                    count: nodes.count,
+                    arguments: node_arguments(config, &nodes, scaler.address()),
+                    zones: nodes.zones,
+                    on_death: Box::new(move |token| handle.child_ended(token)),
+                    events: events.clone(),
+                };
+                let _in_runtime = runtime.enter();
+                let supervisor = Supervisor::start(plan)?;
+                let running = supervisor.running();
+                let supervising = Supervising::by(runtime.spawn(supervisor.run()));
+                let fleet = Box::new(Fleet { scaler, running });
+                return Ok((Behind::Processes { fleet, tls }, supervising));
+            }
+        };
+        Ok((behind, Supervising::default()))
+    }
+}
+
+impl Behind {
+    /// What the proxy is told.
+    pub fn backend(&self, config: &EndpointConfig) -> memtide_proxy::Backend {
+        let (tls, zone) = match self {
+            Self::Embedded => {
+                return memtide_proxy::Backend::Embedded(EmbeddedBackend {
+                    memory_max: config.memory_max,
+                    seed: HashSeed::new(crate::random(), crate::random()),
+                    metered_bytes_min: config.data_storage_min,
+                });
+            }
+            Self::Joined { tls, zone, .. } => (tls, zone.clone()),
+            Self::Processes { tls, .. } => (tls, None),
+        };
+        memtide_proxy::Backend::Fleet(FleetBackend {
+            tls: tls.client(),
+            topologies: self.topologies().expect("a fleet has a topology"),
+            settings: memtide_routing::Settings { zone, ..memtide_routing::Settings::default() },
+        })
+    }
+
+    /// Whether every slot has somebody who answers for it.
+    ///
+    /// # Errors
+    /// What is missing, as a fragment.
+    pub fn ready(&self) -> Result<(), String> {
+        let Some(topologies) = self.topologies() else { return Ok(()) };
+        let topology = Arc::clone(&topologies.borrow());
+        if topology.epoch() == Epoch::ZERO {
+            let trouble = self.trouble().unwrap_or_else(|| "waits for the scaler".to_owned());
+            return Err(trouble);
+        }
+        match topology.slots().filter(|(_, config)| config.primary.is_none()).count() {
+            0 => Ok(()),
+            SLOTS_ALL => Err("waits for nodes".to_owned()),
+            slots => Err(format!("{slots} slots have no node")),
+        }
+    }
+
+    /// What the admin HTTP answers of it.
+    pub fn routes(&self) -> RoleRoutes {
+        match self {
+            Self::Processes { fleet, .. } => fleet.routes(),
+            _ => RoleRoutes::default(),
+        }
+    }
+
+    /// What `/metrics` shows of it.
+    pub fn metrics(&self) -> Option<Arc<dyn Source>> {
+        match self {
+            Self::Processes { fleet, .. } => Some(fleet.scaler.metrics()),
+            _ => None,
+        }
+    }
+
+    /// Items and their bytes, each counted once; `None` where this process does not know.
+    pub fn stored(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Processes { fleet, .. } => Some(fleet.stored()),
+            _ => None,
+        }
+    }
+
+    /// Why the scaler cannot be reached.
+    fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Joined { control, .. } => control.trouble(),
+            _ => None,
+        }
+    }
+
+    /// The topology of the fleet, as it changes.
+    pub fn topologies(&self) -> Option<watch::Receiver<Arc<Topology>>> {
+        match self {
+            Self::Embedded => None,
+            Self::Joined { control, .. } => Some(control.topologies()),
+            Self::Processes { fleet, .. } => Some(fleet.scaler.handle().topologies()),
+        }
+    }
+}
+
+fn cache(config: &EndpointConfig) -> CacheId {
+    CacheId::new(&config.common.name).expect("the name was checked")
+}
+
+/// The command line of every node process, but for its zone.
+fn node_arguments(config: &EndpointConfig, nodes: &Processes, scaler: SocketAddr) -> Vec<OsString> {
+    let format = match config.common.log_format {
+        LogFormat::Auto => "auto",
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    let drain_timeout = format!("{}ms", config.common.drain_timeout.as_millis());
+    let text = [
+        ("--name", config.common.name.clone()),
+        ("--join", scaler.to_string()),
+        ("--bind", Ipv4Addr::LOCALHOST.to_string()),
+        ("--port", "0".to_owned()),
+        ("--admin", format!("{}:0", Ipv4Addr::LOCALHOST)),
+        ("--memory", nodes.node_memory_max.to_string()),
+        ("--item-size-max", config.item_size_max.to_string()),
+        ("--drain-timeout", drain_timeout),
+        ("--log-format", format.to_owned()),
+        ("--log-level", config.common.log_filter.clone()),
+    ];
+    let text = text.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
+    let mut arguments = vec![OsString::from("engine")];
+    arguments.extend(text.map(OsString::from));
+    arguments.extend([OsString::from("--fleet-tls"), config.common.fleet_tls.clone().into()]);
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{self, Command};
+    use crate::settings;
+
+    #[test]
+    fn the_command_line_of_a_node_is_understood() {
+        let flags = [("nodes", "processes=2"), ("memory", "64m"), ("name", "x")];
+        let flags = flags.map(|(name, value)| (name, value.to_owned())).to_vec();
+        let config = settings::load_endpoint(settings::Role::Serve, &flags).unwrap();
+        let Backend::Processes(nodes) = &config.backend else { panic!("{:?}", config.backend) };
+        let words = node_arguments(&config, nodes, ([127, 0, 0, 1], 7).into());
+        let zone = ["--zone", "a", "--parent", "1/2"].map(OsString::from);
+        let line = std::iter::once("memtide".into()).chain(words).chain(zone);
+        let Ok(Command::Run(settings::Role::Engine, flags)) = cli::parse(line) else {
+            panic!("no engine")
+        };
+        let engine = settings::load_engine(&flags).unwrap();
+        assert_eq!((engine.memory_max, engine.common.name.as_str()), (32 << 20, "x"));
+        assert_eq!(engine.join.scalers, ["127.0.0.1:7"]);
+        assert_eq!(engine.join.zone.unwrap().name(), "a");
+        assert_eq!(engine.common.fleet_tls, config.common.fleet_tls);
+        assert_eq!(engine.parent.unwrap().token, 2);
+    }
+}

@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use memtide_manager::{Operation, Refused};
+use memtide_topology::{Epoch, NodeId, Topology};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time;
+
+use crate::Status;
+use crate::limits::OPERATE_TIME_MAX;
+
+/// A scaler, for those in its process; may be used from any thread.
+#[derive(Clone, Debug)]
+pub struct ScalerHandle {
+    pub(crate) asks: mpsc::UnboundedSender<Ask>,
+    pub(crate) topologies: watch::Receiver<Arc<Topology>>,
+    pub(crate) status: watch::Receiver<Arc<Status>>,
+}
+
+/// What those in the process want of the scaler's loop.
+#[derive(Debug)]
+pub enum Ask {
+    Dead(NodeId),
+    ChildEnded(u64),
+    Operate(Operation, Reply),
+}
+
+/// Answered once what was asked for is stored, as far as it changes anything at once.
+pub type Reply = oneshot::Sender<Result<Epoch, Refused>>;
+
+/// What became of an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operated {
+    /// What it changes at once is stored; what it leads to has begun.
+    Stored(Epoch),
+    /// It was accepted, and storing it takes longer.
+    Accepted,
+}
+
+/// Why an operation was not done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperateError {
+    /// It cannot be.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// There is nobody to do it.
+    #[error("the scaler has stopped")]
+    Stopped,
+}
+
+impl ScalerHandle {
+    /// What is stored: what nodes and proxies are told.
+    #[must_use]
+    pub fn topologies(&self) -> watch::Receiver<Arc<Topology>> {
+        self.topologies.clone()
+    }
+
+    /// The fleet as it was a moment ago.
+    #[must_use]
+    pub fn status(&self) -> Arc<Status> {
+        Arc::clone(&self.status.borrow())
+    }
+
+    /// The same, and when there is another.
+    #[must_use]
+    pub fn statuses(&self) -> watch::Receiver<Arc<Status>> {
+        self.status.clone()
+    }
+
+    /// The process of a node is known to have ended: what it alone held is given up.
+    pub fn dead(&self, node: NodeId) {
+        // A scaler that has stopped has no use for it.
+        let _ = self.asks.send(Ask::Dead(node));
+    }
+
+    /// The process that was started with this token is known to have ended, whichever node it was, if
+    /// any. A token is never used for another process.
+    pub fn child_ended(&self, parent_token: u64) {
+        let _ = self.asks.send(Ask::ChildEnded(parent_token));
+    }
+
+    /// Does what an operator wants; waits until it is stored, for [`OPERATE_TIME_MAX`] at most. On any
+    /// runtime with a clock.
+    ///
+    /// # Errors
+    /// Where it cannot be done.
+    pub async fn operate(&self, operation: Operation) -> Result<Operated, OperateError> {
+        let (reply, replied) = oneshot::channel();
+        let asked = self.asks.send(Ask::Operate(operation, reply));
+        asked.map_err(|_| OperateError::Stopped)?;
+        match time::timeout(OPERATE_TIME_MAX, replied).await {
+            Err(_) => Ok(Operated::Accepted),
+            Ok(Err(_)) => Err(OperateError::Stopped),
+            Ok(Ok(answer)) => Ok(Operated::Stored(answer?)),
+        }
+    }
+}

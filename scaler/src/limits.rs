@@ -1,0 +1,25 @@
+//! Every bound of the scaler.
+
+use std::time::Duration;
+
+/// Messages that are taken from the streams before the loop looks at anything else.
+pub const INCOMING_AT_ONCE_MAX: usize = 1_024;
+
+/// Between two pictures of the fleet for the admin API and metrics, at least, unless an operator's
+/// request was answered.
+pub const STATUS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Before the second try to store a topology; doubled with each further one.
+pub const STORE_BACKOFF_MIN: Duration = Duration::from_millis(10);
+
+/// Most that is waited between two tries.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(1);
+
+/// A disk that takes longer for a topology is not well.
+pub const STORE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Children that were said to have ended before they were known as nodes; the oldest is forgotten.
+pub const ENDED_CHILDREN_MAX: usize = 1_024;
+
+/// The answer to an operator's request says that it takes longer.
+pub const OPERATE_TIME_MAX: Duration = Duration::from_secs(5);

@@ -1,0 +1,168 @@
+//! The fleet as metrics.
+
+use std::collections::BTreeMap;
+
+use memtide_control::NodeUsage;
+use memtide_manager::NodeState;
+use memtide_service::metrics::{Source, counter, counters, counters_f64, gauge, gauges};
+use prometheus::proto::MetricFamily;
+
+use crate::status::{SlotCounts, held, slot_counts};
+use crate::{ScalerHandle, Status};
+
+/// What a scaler knows of its fleet.
+#[derive(Clone, Debug)]
+pub struct FleetSource(ScalerHandle);
+
+/// A number of a node's usage: name, help, and which it is.
+type OfUsage = (&'static str, &'static str, fn(&NodeUsage) -> u64);
+
+const USAGE_GAUGES: [OfUsage; 4] = [
+    ("memtide_node_memory_used_bytes", "Bytes that items and index take.", |it| it.memory_used),
+    ("memtide_node_memory_max_bytes", "Bytes that they may take.", |it| it.memory_max),
+    ("memtide_node_items", "Items, those of copies included.", |it| it.items),
+    ("memtide_node_data_bytes", "Bytes of items, those of copies included.", |it| it.data_bytes),
+];
+
+const USAGE_COUNTERS: [OfUsage; 9] = [
+    ("memtide_node_evictions_total", "Items evicted.", |it| it.evicted),
+    ("memtide_node_expirations_total", "Items removed after they had expired.", |it| it.expired),
+    ("memtide_node_get_hits_total", "Keys asked for and found.", |it| it.get_hits),
+    ("memtide_node_get_misses_total", "Keys asked for and not found.", |it| it.get_misses),
+    ("memtide_node_gets_total", "Keys asked for.", |it| it.cmd_get),
+    ("memtide_node_sets_total", "Commands that store.", |it| it.cmd_set),
+    ("memtide_node_requests_total", "Requests of proxies.", |it| it.requests),
+    ("memtide_node_received_bytes_total", "Bytes that came over links.", |it| it.bytes_in),
+    ("memtide_node_sent_bytes_total", "Bytes that went over links.", |it| it.bytes_out),
+];
+
+impl FleetSource {
+    pub(crate) const fn new(handle: ScalerHandle) -> Self {
+        Self(handle)
+    }
+}
+
+impl Source for FleetSource {
+    fn collect(&self) -> Vec<MetricFamily> {
+        let status = self.0.status();
+        let mut families = of_topology(&status);
+        families.extend(of_counters(&status));
+        families.extend(of_nodes(&status));
+        families.extend(of_usage(&status));
+        families
+    }
+}
+
+fn of_topology(status: &Status) -> Vec<MetricFamily> {
+    let SlotCounts { complete, short, unowned } = slot_counts(&status.topology);
+    let slots = [("complete", complete), ("short", short), ("unowned", unowned)];
+    let running = status.migrations.len() as u64;
+    let is_failing = f64::from(u8::from(status.store_trouble().is_some()));
+    vec![
+        gauge(
+            "memtide_topology_epoch",
+            "Epoch of the topology.",
+            double(status.topology.epoch().number()),
+        ),
+        gauge(
+            "memtide_topology_replicas_wanted",
+            "Replicas wanted of each slot.",
+            f64::from(status.topology.replicas_wanted()),
+        ),
+        gauges(
+            "memtide_slots",
+            "Slots with as many replicas in sync as wanted, with fewer, and without a primary.",
+            &["state"],
+            slots.map(|(state, count)| ([state], f64::from(count))),
+        ),
+        gauge("memtide_migrations_running", "Slots that are being copied.", double(running)),
+        gauge(
+            "memtide_slots_remaining",
+            "Slots that are not held where they belong.",
+            double(status.remaining as u64),
+        ),
+        gauge(
+            "memtide_fleet_proxies",
+            "Proxies that follow the topology.",
+            double(status.proxies.len() as u64),
+        ),
+        gauge("memtide_topology_store_failing", "1 while storing fails or takes long.", is_failing),
+    ]
+}
+
+fn of_counters(status: &Status) -> Vec<MetricFamily> {
+    let it = &status.counters;
+    let events = it.events.iter().map(|(kind, count)| ([*kind], *count));
+    vec![
+        counter("memtide_topology_commits_total", "Topologies stored.", it.commits),
+        counter(
+            "memtide_topology_store_failures_total",
+            "Tries to store a topology that failed.",
+            it.store_failures,
+        ),
+        counter("memtide_migrations_total", "Copies of slots completed.", it.copied),
+        counter("memtide_slots_handed_over_total", "Slots handed over.", it.handed_over),
+        counter(
+            "memtide_failovers_total",
+            "Changes in which copies took over from primaries that were down.",
+            it.failovers,
+        ),
+        counter("memtide_slots_failed_over_total", "Slots that failed over.", it.failed_over),
+        counter(
+            "memtide_slots_lost_total",
+            "Slots that started empty because all of their holders were dead.",
+            it.lost,
+        ),
+        counters("memtide_fleet_events_total", "Events of the fleet.", &["event"], events),
+    ]
+}
+
+fn of_nodes(status: &Status) -> Vec<MetricFamily> {
+    let mut by_state: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for node in &status.nodes {
+        let is_leaving = node.view.info.is_draining && node.view.state == NodeState::Up;
+        let state = if is_leaving { "draining" } else { node.view.state.name() };
+        *by_state.entry((state, node.view.info.zone.name())).or_default() += 1;
+    }
+    let nodes = by_state.into_iter().map(|((state, zone), count)| ([state, zone], double(count)));
+    let held = held(&status.topology);
+    let parts = status.nodes.iter().flat_map(|node| {
+        let held = held.get(&node.view.node).copied().unwrap_or_default();
+        let parts =
+            [("primary", held.primary), ("in_sync", held.in_sync), ("learner", held.learner)];
+        parts.map(|(part, count)| (node.view.node.to_string(), part, f64::from(count)))
+    });
+    let parts: Vec<_> = parts.collect();
+    let slots = parts.iter().map(|(node, part, count)| ([node.as_str(), *part], *count));
+    vec![
+        gauges("memtide_nodes", "Nodes by state and zone.", &["state", "zone"], nodes),
+        gauges("memtide_node_slots", "Slots that a node holds.", &["node", "part"], slots),
+    ]
+}
+
+fn of_usage(status: &Status) -> Vec<MetricFamily> {
+    let nodes: Vec<(String, NodeUsage)> = status
+        .nodes
+        .iter()
+        .filter_map(|node| Some((node.view.node.to_string(), node.usage?)))
+        .collect();
+    let mut families = Vec::new();
+    for (name, help, number) in USAGE_GAUGES {
+        let samples = nodes.iter().map(|(node, usage)| ([node.as_str()], double(number(usage))));
+        families.push(gauges(name, help, &["node"], samples));
+    }
+    for (name, help, number) in USAGE_COUNTERS {
+        let samples = nodes.iter().map(|(node, usage)| ([node.as_str()], number(usage)));
+        families.push(counters(name, help, &["node"], samples));
+    }
+    let seconds = |usage: &NodeUsage| double(usage.cpu_micros) / 1e6;
+    let samples = nodes.iter().map(|(node, usage)| ([node.as_str()], seconds(usage)));
+    let (name, help) = ("memtide_node_cpu_seconds_total", "CPU time of the node's process.");
+    families.push(counters_f64(name, help, &["node"], samples));
+    families
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
+const fn double(number: u64) -> f64 {
+    number as f64
+}

@@ -1,0 +1,153 @@
+//! Which stream is whose.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+
+use memtide_control::{NodeUsage, Registration, Session, SessionId};
+use memtide_topology::{Epoch, NodeId, Topology};
+
+use crate::limits::ENDED_CHILDREN_MAX;
+use crate::status::ProxyStatus;
+
+/// The open streams, and what nodes said of themselves.
+#[derive(Debug, Default)]
+pub struct Sessions {
+    open: BTreeMap<SessionId, Open>,
+    nodes: BTreeMap<NodeId, Said>,
+    proxies: BTreeMap<SessionId, ProxyStatus>,
+    /// Children that have ended and were no nodes yet, the oldest first.
+    ended: VecDeque<u64>,
+}
+
+/// A node's stream.
+#[derive(Debug)]
+struct Open {
+    session: Session,
+    node: Option<NodeId>,
+    process: Process,
+}
+
+/// How one process is told from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    /// Random.
+    number: u64,
+    address: String,
+    parent_token: Option<u64>,
+}
+
+/// What a node said of itself.
+#[derive(Clone, Debug)]
+pub struct Said {
+    session: SessionId,
+    process: Process,
+    /// What it said last that it uses.
+    pub usage: Option<NodeUsage>,
+}
+
+impl Said {
+    /// What whoever started it knows it by.
+    pub const fn parent_token(&self) -> Option<u64> {
+        self.process.parent_token
+    }
+}
+
+impl Sessions {
+    /// A stream begins. A process whose welcome was lost is the node that it was made.
+    pub fn came(&mut self, session: Session, registration: &mut Registration) {
+        let process = Process {
+            number: registration.process,
+            address: registration.address.clone(),
+            parent_token: registration.parent_token,
+        };
+        if registration.node.is_none() {
+            let known = self.nodes.iter().find(|(_, said)| said.process == process);
+            registration.node = known.map(|(node, _)| *node);
+        }
+        self.open.insert(session.id(), Open { session, node: None, process });
+    }
+
+    /// A stream has ended.
+    pub fn left(&mut self, session: SessionId) {
+        self.open.remove(&session);
+        self.proxies.remove(&session);
+    }
+
+    /// A stream is that of a node, which is told so; an earlier one of the same node ends. Says whether the
+    /// node's process is known to have ended.
+    pub fn welcome(&mut self, session: SessionId, node: NodeId) -> bool {
+        let Some(open) = self.open.get_mut(&session) else { return false };
+        open.node = Some(node);
+        open.session.welcome(node);
+        let process = open.process.clone();
+        let parent_token = process.parent_token;
+        let said = Said { session, process, usage: None };
+        if let Some(before) = self.nodes.insert(node, said)
+            && before.session != session
+        {
+            self.open.remove(&before.session);
+        }
+        parent_token.is_some_and(|token| self.ended.contains(&token))
+    }
+
+    /// A process cannot be a node.
+    pub fn refuse(&mut self, session: SessionId, why: &str) {
+        if let Some(open) = self.open.remove(&session) {
+            open.session.refuse(why);
+        }
+    }
+
+    /// The node whose stream it is, once it was welcomed.
+    pub fn node(&self, session: SessionId) -> Option<NodeId> {
+        self.open.get(&session).and_then(|open| open.node)
+    }
+
+    /// Whether a node has a stream.
+    pub fn is_open(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|said| self.open.contains_key(&said.session))
+    }
+
+    /// A node says what it uses.
+    pub fn uses(&mut self, node: NodeId, usage: NodeUsage) {
+        if let Some(said) = self.nodes.get_mut(&node) {
+            said.usage = Some(usage);
+        }
+    }
+
+    /// What a node said of itself.
+    pub fn said(&self, node: NodeId) -> Option<&Said> {
+        self.nodes.get(&node)
+    }
+
+    /// A proxy says what it routes by.
+    pub fn proxy(&mut self, session: SessionId, peer: SocketAddr, adopted: Epoch) {
+        self.proxies.insert(session, ProxyStatus { peer, adopted });
+    }
+
+    /// All proxies that follow.
+    pub fn proxies(&self) -> Vec<ProxyStatus> {
+        self.proxies.values().copied().collect()
+    }
+
+    /// The process of a child has ended: the nodes that it was. It may yet become known as one.
+    pub fn ended(&mut self, token: u64) -> Vec<NodeId> {
+        if self.ended.len() == ENDED_CHILDREN_MAX {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(token);
+        let mine = self.nodes.iter().filter(|(_, said)| said.parent_token() == Some(token));
+        mine.map(|(node, _)| *node).collect()
+    }
+
+    /// Follows the topology: who has left it is told so, and forgotten.
+    pub fn follow(&mut self, topology: &Topology) {
+        let has_left = |node: NodeId| !topology.nodes().contains_key(&node);
+        let left = self.open.iter().filter(|(_, open)| open.node.is_some_and(has_left));
+        let left: Vec<_> = left.map(|(session, open)| (*session, open.node)).collect();
+        for (session, node) in left {
+            let node = node.expect("those without were left out");
+            self.refuse(session, &memtide_manager::Unwelcome::Left(node).to_string());
+        }
+        self.nodes.retain(|node, _| !has_left(*node));
+    }
+}

@@ -1,0 +1,264 @@
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole};
+use memtide_manager::{Manager, Operation, Settings};
+use memtide_service::admin::{Health, RoleRoutes};
+use memtide_service::events::Events;
+use memtide_service::metrics::Source;
+use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_topology::{CacheId, HashSeed, InvalidTopology, NodeId, Topology};
+use rustls::pki_types::CertificateDer;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::commit::Failures;
+use crate::run::Loop;
+use crate::sessions::Sessions;
+use crate::status::{Counters, Status};
+use crate::{LocalStore, ScalerHandle, StoreError, Stored, TopologyStore, admin, clock, metrics};
+
+/// What a scaler is made of.
+#[derive(Debug)]
+pub struct ScalerConfig {
+    /// Whose topology it is.
+    pub cache: CacheId,
+    /// In-sync copies that each slot is to have beside its primary; `None` leaves what is stored, and
+    /// gives a new cache none.
+    pub replicas: Option<u8>,
+    /// The directory of [`LocalStore`].
+    pub data_dir: PathBuf,
+    /// Where nodes and proxies reach it.
+    pub listener: TcpListener,
+    /// Of the role of a scaler.
+    pub tls: FleetTls,
+    /// Of the manager; [`Settings::nodes_min`] among them.
+    pub settings: Settings,
+    /// Whether the processes of all nodes in the stored topology are known to have ended.
+    pub stored_nodes_are_dead: bool,
+    /// Where its events go.
+    pub events: Events,
+}
+
+/// Why a scaler did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ScalerError {
+    /// The topology cannot be had.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The data directory has been another's.
+    #[error(
+        "the stored topology is of the cache {theirs}, not {ours}; give another data directory"
+    )]
+    OtherCache {
+        /// Whose it is.
+        theirs: CacheId,
+        /// Whose it should be.
+        ours: CacheId,
+    },
+    /// Too many replicas.
+    #[error(transparent)]
+    Invalid(#[from] InvalidTopology),
+    /// Somebody else stores topologies of the same cache.
+    #[error("another scaler has begun this cache at the same time; start this one again")]
+    Raced,
+    /// The system refuses a thread, a runtime or the listener.
+    #[error("failed to start the scaler's thread: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Runs while it lives: a thread with the manager's loop and all control streams.
+#[derive(Debug)]
+pub struct Scaler {
+    handle: ScalerHandle,
+    address: SocketAddr,
+    events: Events,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Scaler {
+    /// Starts with the topology in [`ScalerConfig::data_dir`]; begins the cache where there is none.
+    ///
+    /// # Errors
+    /// Where the topology cannot be read or another scaler has it, or the system refuses something.
+    pub fn start(config: ScalerConfig) -> Result<Self, ScalerError> {
+        let store = Arc::new(LocalStore::open(&config.data_dir)?);
+        Self::start_with(config, store)
+    }
+
+    /// As [`Scaler::start`], with the topologies somewhere else.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(
+        config: ScalerConfig,
+        store: Arc<dyn TopologyStore>,
+    ) -> Result<Self, ScalerError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let topology = runtime.block_on(begin(&*store, &config))?;
+        let (topologies, published) = watch::channel(Arc::clone(&topology));
+        let control = ControlServerConfig {
+            listener: config.listener,
+            tls: config.tls.server(),
+            role_of,
+            cache: config.cache,
+            topologies: published.clone(),
+        };
+        let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
+        let now = clock::now();
+        let mut manager = Manager::new(config.settings, Arc::clone(&topology), now);
+        if config.stored_nodes_are_dead {
+            topology.nodes().keys().for_each(|node: &NodeId| manager.dead(now, *node));
+        }
+        if let Some(replicas) = config.replicas.filter(|it| *it != topology.replicas_wanted()) {
+            let set = manager.operate(now, Operation::SetReplicas(replicas));
+            set.expect("the topology was made with as many");
+        }
+        let (asks, asked) = mpsc::unbounded_channel();
+        let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
+        let run = Loop {
+            manager,
+            store,
+            incoming,
+            asks: asked,
+            topologies,
+            status,
+            events: config.events.clone(),
+            failures: watch::Sender::new(Failures::default()),
+            sessions: Sessions::default(),
+            counters: Counters::default(),
+            commit: None,
+            waiting: Vec::new(),
+            told: (Duration::ZERO, true),
+        };
+        let handle = ScalerHandle { asks, topologies: published, status: shown };
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel();
+        let thread = thread::Builder::new()
+            .name("scaler".to_owned())
+            .spawn(move || serve(&runtime, (run, server), stopped))?;
+        let (stop, thread) = (Some(stop), Some(thread));
+        Ok(Self { handle, address, events: config.events, stop, thread })
+    }
+
+    /// For those in this process.
+    #[must_use]
+    pub fn handle(&self) -> ScalerHandle {
+        self.handle.clone()
+    }
+
+    /// Where nodes and proxies reach it.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its part of the admin HTTP.
+    #[must_use]
+    pub fn routes(&self) -> RoleRoutes {
+        admin::routes(self.handle())
+    }
+
+    /// Its part of `/metrics`.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<dyn Source> {
+        Arc::new(metrics::FleetSource::new(self.handle()))
+    }
+
+    /// What it says of itself.
+    #[must_use]
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic of its thread was logged.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Health for ScalerHandle {
+    fn ready(&self) -> Result<(), String> {
+        self.healthy()?;
+        self.status().store_trouble().map_or(Ok(()), Err)
+    }
+
+    fn healthy(&self) -> Result<(), String> {
+        if self.asks.is_closed() {
+            return Err("the scaler's thread has ended".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// The thread of a scaler.
+fn serve(runtime: &Runtime, (run, server): (Loop, ControlServer), stopped: oneshot::Receiver<()>) {
+    runtime.block_on(async {
+        let _server = server;
+        tokio::select! {
+            () = run.run() => {}
+            // The sender is only ever dropped.
+            _ = stopped => {}
+        }
+    });
+}
+
+/// What is stored; the first topology of a cache where there is none.
+async fn begin(
+    store: &dyn TopologyStore,
+    config: &ScalerConfig,
+) -> Result<Arc<Topology>, ScalerError> {
+    let ours = &config.cache;
+    let first = Topology::new(ours.clone(), random_seed(), config.replicas.unwrap_or(0))?;
+    let Some(stored) = store.load().await? else {
+        let first = Arc::new(first);
+        return match store.compare_and_set(None, Arc::clone(&first)).await? {
+            Stored::Done => Ok(first),
+            Stored::Conflict(_) => Err(ScalerError::Raced),
+        };
+    };
+    if stored.cache() != ours {
+        let (theirs, ours) = (stored.cache().clone(), ours.clone());
+        return Err(ScalerError::OtherCache { theirs, ours });
+    }
+    Ok(stored)
+}
+
+/// The standard library's hasher has a random key.
+fn random_seed() -> HashSeed {
+    HashSeed::new(RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8))
+}
+
+fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
+    Status {
+        topology,
+        nodes: Vec::new(),
+        migrations: Vec::new(),
+        remaining: 0,
+        proxies: Vec::new(),
+        counters: Counters::default(),
+        now,
+        store_failure: None,
+        storing_since: None,
+    }
+}
+
+fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {
+    match FleetTls::role_of(certificates)? {
+        Role::Node => Some(PeerRole::Node),
+        Role::Proxy => Some(PeerRole::Proxy),
+        Role::Scaler => None,
+    }
+}

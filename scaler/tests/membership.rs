@@ -1,0 +1,119 @@
+//! Nodes come, come back, and go.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod common;
+
+use common::{Fleet, primaries};
+use memtide_testkit::{PATIENCE, wait_until};
+
+#[test]
+fn nodes_get_ids_and_slots_and_a_third_gets_its_share() {
+    let fleet = Fleet::new();
+    let rig = fleet.start_with(|config| config.settings.nodes_min = 2);
+    let (a, b) = (fleet.node("a"), fleet.node("b"));
+    let nodes = [a.id(), b.id()];
+    assert_ne!(nodes[0], nodes[1]);
+    let topology = rig.until_settled(&nodes);
+    wait_until("both nodes to hear of it", PATIENCE, || {
+        (a.epoch() >= topology.epoch() && b.epoch() >= topology.epoch()).then_some(())
+    });
+    let c = fleet.node("c");
+    rig.until_settled(&[nodes[0], nodes[1], c.id()]);
+    for kind in ["node_joined", "slots_founded", "migration_began", "slots_handed_over"] {
+        assert!(rig.has_event(kind), "{kind}");
+    }
+}
+
+#[test]
+fn a_node_keeps_its_id_and_a_scaler_goes_on_where_the_one_before_was() {
+    let fleet = Fleet::new();
+    let rig = fleet.start();
+    let (a, b) = (fleet.node("a"), fleet.node("a"));
+    let nodes = [a.id(), b.id()];
+    let before = rig.until_settled(&nodes);
+    drop(rig);
+    let rig = fleet.start();
+    assert_eq!(*rig.topology(), *before);
+    wait_until("both nodes to be back", PATIENCE, || {
+        (a.ids().len() == 2 && b.ids().len() == 2).then_some(())
+    });
+    assert_eq!((a.ids(), b.ids()), (vec![nodes[0]; 2], vec![nodes[1]; 2]));
+    let c = fleet.node("a");
+    assert!(!nodes.contains(&c.id()), "an id is never used again");
+    rig.until_settled(&[nodes[0], nodes[1], c.id()]);
+}
+
+#[test]
+fn a_drained_node_gives_up_its_slots_and_is_told_that_it_has_left() {
+    let fleet = Fleet::new();
+    let rig = fleet.start();
+    let (a, b) = (fleet.node("a"), fleet.node("b"));
+    let (stays, goes) = (a.id(), b.id());
+    rig.until_settled(&[stays, goes]);
+    let (status, body) = rig.post(&format!("/v1/nodes/{goes}/drain"), "");
+    assert_eq!(status, 200, "{body}");
+    assert!(rig.topology().nodes().get(&goes).is_none_or(|info| info.is_draining), "it is stored");
+    let (why, last) = b.refused();
+    assert_eq!(
+        why,
+        format!("{goes} is no node of this cache any more; start it anew to join as another")
+    );
+    assert!(!last.unwrap().nodes().contains_key(&goes), "it was shown first that it has left");
+    rig.until_settled(&[stays]);
+    assert!(rig.has_event("node_left"));
+}
+
+#[test]
+fn a_node_that_was_told_to_stop_leaves_by_itself() {
+    let fleet = Fleet::new();
+    let rig = fleet.start();
+    let (a, mut b) = (fleet.node("a"), fleet.node("b"));
+    rig.until_settled(&[a.id(), b.id()]);
+    b.leave();
+    b.refused();
+    rig.until_settled(&[a.id()]);
+}
+
+#[test]
+fn a_child_that_ended_is_dead_at_once_and_its_copies_take_over() {
+    let fleet = Fleet::new();
+    let rig = fleet.start_with(|config| {
+        config.replicas = Some(1);
+        config.settings.nodes_min = 2;
+        // Only who ended is lost.
+        config.settings.gone_grace = PATIENCE * 2;
+    });
+    let (a, b) = (fleet.child("a", 71), fleet.child("b", 72));
+    let (stays, ends) = (a.id(), b.id());
+    rig.until_settled(&[stays, ends]);
+    drop(b);
+    rig.handle().child_ended(72);
+    let after = rig.until_settled(&[stays]);
+    rig.until("the dead node to be out", |topology| !topology.nodes().contains_key(&ends));
+    assert_eq!(primaries(&after, stays), 16_384);
+    wait_until("the metrics to tell", PATIENCE, || {
+        let metrics = rig.get("/metrics").1;
+        let is_told = metrics.contains("\nmemtide_failovers_total 1\n")
+            && metrics.contains("\nmemtide_slots_lost_total 0\n");
+        is_told.then_some(())
+    });
+    // Whoever ended before it was known as a node is dead as soon as it is.
+    rig.handle().child_ended(73);
+    let c = fleet.child("b", 73);
+    let id = c.id();
+    rig.until("the late child to be out", |topology| !topology.nodes().contains_key(&id));
+    drop(a);
+}
+
+#[test]
+fn what_only_the_dead_had_starts_empty_when_all_stored_nodes_are_dead() {
+    let fleet = Fleet::new();
+    let rig = fleet.start();
+    let a = fleet.node("a");
+    rig.until_settled(&[a.id()]);
+    drop((a, rig));
+    let rig = fleet.start_with(|config| config.stored_nodes_are_dead = true);
+    let b = fleet.node("a");
+    rig.until_settled(&[b.id()]);
+    assert!(rig.has_event("slots_lost"));
+}
