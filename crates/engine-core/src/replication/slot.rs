@@ -205,6 +205,15 @@ impl Slot {
         self.settle(env)
     }
 
+    /// Whether anything is to happen here that only time brings about: a takeover, or the end of
+    /// one that is left to another.
+    pub(super) const fn is_waiting(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => matches!(primary.stage, Stage::Leaving { .. }),
+            Role::Copy(copy) => copy.takeover.is_some(),
+        }
+    }
+
     pub(super) fn report(&self, env: &mut Env<'_>) {
         match &self.role {
             Role::Primary(primary) => primary.report(env),
@@ -307,8 +316,7 @@ impl Slot {
                     env.send_slot(to, self.id, SlotMessage::Consent { epoch, position });
                     return Hold::Held;
                 }
-                let until = env.now + 2 * env.lease_wait();
-                primary.stage = Stage::Leaving { to, epoch, until };
+                primary.leave(env, to, epoch);
                 self.settle(env)
             }
             _ => self.step_down(env),
