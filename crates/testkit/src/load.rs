@@ -1,4 +1,5 @@
 use std::ffi::OsStr;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -37,14 +38,30 @@ impl Verifying {
         server: &Memtide,
         words: impl IntoIterator<Item = S>,
     ) -> Self {
+        let admin = format!("http://{}", server.admin_address());
+        let words = words.into_iter().map(|word| word.as_ref().to_owned());
+        let words = ["--admin".into(), admin.into()].into_iter().chain(words);
+        let command = Command::new(program.as_ref());
+        Self::start_by(command, (server.address(), server.ca_file()), words)
+    }
+
+    /// The same by this command, which is the program's and may be on another host.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_by<S: AsRef<OsStr>>(
+        mut command: Command,
+        (address, ca_file): (SocketAddr, &Path),
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
         let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
         let output = std::fs::File::create(scratch.path().join("report.txt"));
-        let mut command = Command::new(program.as_ref());
         command
             .args(["loadtest", "--verify", "--duration", "1h", "--warmup", "0", "--timeout", "30s"])
-            .args(["--endpoint", &format!("localhost:{}", server.address().port()), "--ca"])
-            .arg(server.ca_file())
-            .args(["--admin", &format!("http://{}", server.admin_address()), "--json"])
+            .args(["--endpoint", &address.to_string(), "--server-name", "localhost", "--ca"])
+            .arg(ca_file)
+            .arg("--json")
             .arg(scratch.path().join("result.json"))
             .args(words)
             .env_clear()

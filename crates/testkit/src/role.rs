@@ -1,5 +1,5 @@
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::{HttpReply, Logs, PATIENCE, http_get, signal};
 pub struct RoleProcess {
     process: Reaped,
     logs: Logs,
-    port: u16,
+    address: SocketAddr,
     admin: SocketAddr,
 }
 
@@ -30,8 +30,24 @@ impl RoleProcess {
         role: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
-        let child = Command::new(program.as_ref())
-            .args([role, "--bind", "127.0.0.1", "--admin", "127.0.0.1:0"])
+        let command = Command::new(program.as_ref());
+        Self::start_by(command, Ipv4Addr::LOCALHOST.into(), role, arguments)
+    }
+
+    /// The same at an address of the host on which this command, which is the program's, runs; the
+    /// admin HTTP is on that host's loopback.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_by<S: AsRef<OsStr>>(
+        mut command: Command,
+        bind: IpAddr,
+        role: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let child = command
+            .args([role, "--bind", &bind.to_string(), "--admin", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .args(arguments)
             .env_clear()
@@ -46,13 +62,13 @@ impl RoleProcess {
         let (port, admin) = logs.find(PATIENCE, listening).unwrap_or_else(|| {
             panic!("no `listening` event from memtide {role}:\n{}", logs.text())
         });
-        Self { process, logs, port, admin }
+        Self { process, logs, address: SocketAddr::new(bind, port), admin }
     }
 
     /// Where it listens for its peers; of a proxy for clients.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The admin HTTP port.
