@@ -29,6 +29,8 @@ pub(super) struct Primary {
     waiting: VecDeque<Waiting>,
     /// Requests that came before it served.
     held: VecDeque<Asked>,
+    /// The lease when it began to leave.
+    last_lease: Option<Lease>,
 }
 
 /// ```text
@@ -69,7 +71,18 @@ impl Primary {
             followers: config.copies.iter().map(Follower::new).collect(),
             waiting: VecDeque::new(),
             held: VecDeque::new(),
+            last_lease: None,
         }
+    }
+
+    /// The slot has another owner, to whom what is under way is left.
+    ///
+    /// The lease ends where it is: from now on this node has adopted the topology of the new owner
+    /// itself, so an answer to a beacon does not say any more that nobody has taken over.
+    pub(super) fn leave(&mut self, env: &Env<'_>, to: NodeId, epoch: Epoch) {
+        self.last_lease = Some(self.lease_until(env));
+        let until = env.now + 2 * env.lease_wait();
+        self.stage = Stage::Leaving { to, epoch, until };
     }
 
     pub(super) fn head(&self) -> Position {
@@ -88,6 +101,12 @@ impl Primary {
             Lease::NotNeeded => true,
         };
         self.is_serving() && is_covered
+    }
+
+    /// Whether it is on its way out for this owner already.
+    pub(super) fn is_leaving_to(&self, config: &SlotConfig) -> bool {
+        let Stage::Leaving { to, epoch, .. } = self.stage else { return false };
+        (Some(to), epoch) == (config.primary, config.epoch)
     }
 
     /// Opens the copies that are connected.
@@ -358,6 +377,9 @@ impl Primary {
     }
 
     fn lease_until(&self, env: &Env<'_>) -> Lease {
+        if let Some(lease) = self.last_lease {
+            return lease;
+        }
         let mut lease = Lease::NotNeeded;
         for follower in self.followers.iter().filter(|follower| follower.is_required()) {
             lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {

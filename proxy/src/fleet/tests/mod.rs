@@ -52,6 +52,26 @@ fn a_fleet_answers_and_bills_as_an_embedded_node_does() {
     }
 }
 
+/// Every outcome of every command that has a reply, quiet meta commands among them.
+const OUTCOMES: &[u8] = b"set a 0 0 1\r\n1\r\nadd a 0 0 1\r\n2\r\nreplace b 0 0 1\r\n3\r\n\
+    get a\r\nget b\r\ngets a b a\r\ngat 100 a b\r\ntouch a 0\r\ntouch b 0\r\nincr a 1\r\n\
+    incr b 1\r\ndecr a 1\r\ndecr b 1\r\nset t 0 0 1\r\nx\r\nincr t 1\r\nma t\r\n\
+    cas a 0 0 1 9999\r\n2\r\ncas b 0 0 1 9\r\n2\r\nms c 1 E77\r\nx\r\ncas c 0 0 1 77\r\ny\r\n\
+    ms d 1 q\r\nx\r\nms d 1 C5 q\r\nx\r\nms e 1 C5 q\r\nx\r\nms d 1 ME q\r\nx\r\n\
+    ms f 1 E5 q\r\nx\r\nms f 1 C5 q\r\ny\r\nmg a\r\nmg b q\r\nmg b\r\nmg a v q\r\nmg v N30\r\n\
+    mg v N30\r\nmg w N30 T30 v\r\nmg a T30\r\nmd f q\r\nmd f q\r\nmd d C1 q\r\nmd a\r\nma n\r\n\
+    ma n N0 q\r\nma n MD q\r\nma n C1 q\r\nma m MD q\r\ndelete d\r\ndelete d\r\nbogus\r\n\
+    get\r\nflush_all\r\nmg\r\n";
+
+#[test]
+fn what_replies_tell_is_counted_as_an_embedded_node_counts_it() {
+    let (mut alone, mut rig) = (Bench::new(), Rig::new(3));
+    let client = rig.client();
+    let expected = text(&alone.send(OUTCOMES).0);
+    assert_eq!(rig.ask(client, OUTCOMES), expected);
+    assert_eq!(rig.shared.totals().items, alone.shared.totals().items);
+}
+
 #[test]
 fn any_split_of_a_refused_value_gives_the_same_replies_and_the_same_bill() {
     let mut stream = b"set a 0 0 1\r\nx\r\nset a 0 0 1048577\r\n".to_vec();
