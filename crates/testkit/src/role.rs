@@ -1,5 +1,5 @@
 use std::ffi::OsStr;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::{HttpReply, Logs, PATIENCE, http_get, signal};
 pub struct RoleProcess {
     process: Reaped,
     logs: Logs,
-    address: SocketAddr,
+    ip: Ipv4Addr,
+    port: u16,
     admin: SocketAddr,
 }
 
@@ -30,27 +31,27 @@ impl RoleProcess {
         role: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
-        let command = Command::new(program.as_ref());
-        Self::start_by(command, Ipv4Addr::LOCALHOST.into(), role, arguments)
+        Self::start_at(Command::new(program.as_ref()), Ipv4Addr::LOCALHOST, role, arguments)
     }
 
-    /// The same at an address of the host on which this command, which is the program's, runs; the
-    /// admin HTTP is on that host's loopback.
+    /// The same by this command, as of [`crate::Hosts::command`], listening at an address of its host; its admin
+    /// HTTP is on that host's loopback.
     ///
     /// # Panics
     /// As [`Self::start`].
     #[must_use]
-    pub fn start_by<S: AsRef<OsStr>>(
-        mut command: Command,
-        bind: IpAddr,
+    pub fn start_at<S: AsRef<OsStr>>(
+        mut program: Command,
+        ip: Ipv4Addr,
         role: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
-        let child = command
-            .args([role, "--bind", &bind.to_string(), "--admin", "127.0.0.1:0"])
+        let child = program
+            .args([role, "--bind", &ip.to_string(), "--admin", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .args(arguments)
             .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -62,13 +63,13 @@ impl RoleProcess {
         let (port, admin) = logs.find(PATIENCE, listening).unwrap_or_else(|| {
             panic!("no `listening` event from memtide {role}:\n{}", logs.text())
         });
-        Self { process, logs, address: SocketAddr::new(bind, port), admin }
+        Self { process, logs, ip, port, admin }
     }
 
     /// Where it listens for its peers; of a proxy for clients.
     #[must_use]
-    pub const fn address(&self) -> SocketAddr {
-        self.address
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from((self.ip, self.port))
     }
 
     /// The admin HTTP port.
