@@ -51,12 +51,7 @@ pub enum Kind {
 
 impl Runner<'_> {
     /// Executes the command of a request for this slot and key, and appends the reply.
-    pub fn run(
-        &self,
-        (slot, hash): (SlotId, KeyHash),
-        bytes: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Ran {
+    pub fn run(&self, (slot, hash): (SlotId, KeyHash), bytes: &[u8], out: &mut Vec<u8>) -> Ran {
         let refused = |error: &[u8], out: &mut Vec<u8>| {
             out.extend_from_slice(error);
             Ran { key: None, kind: Kind::Confined }

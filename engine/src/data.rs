@@ -17,9 +17,6 @@ use crate::shared::Shared;
 use crate::shell::Shell;
 use crate::start::Ended;
 
-/// Ticks between two looks at how much memory copies take.
-const TICKS_PER_WEIGHING: u64 = 4;
-
 /// How long links may take to send what is left when the node stops.
 const FINISH_MAX: Duration = Duration::from_secs(1);
 
@@ -40,6 +37,7 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, mut feed: Feed) -
         ended = listen(&shell, &mut feed) => ended,
         () = leave(&shell) => Ended::Drained,
         () = &mut stopped => Ended::Stopped,
+        () = shell.broken.notified() => return Ended::Panicked,
     };
     shell.finish();
     let deadline = Instant::now() + FINISH_MAX;
@@ -152,14 +150,10 @@ async fn tick(shell: Rc<Shell>) {
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        let ticks = &shell.shared.counters.ticks;
-        ticks.add(1);
-        let weighs = ticks.load() % TICKS_PER_WEIGHING == 0;
+        shell.shared.counters.ticks.add(1);
         shell.with_host(|host, at, out| {
-            if weighs {
-                host.weigh(at, out);
-            }
             host.tick(at, out);
+            host.weigh(at, out);
         });
         for _ in 0..limits::MAINTAIN_STEPS_MAX {
             if !shell.with_host(|host, at, out| host.maintain(at, out)) {

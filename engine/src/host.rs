@@ -23,7 +23,7 @@ mod journals;
 mod pressure;
 
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use memtide_engine_core::replication::{
@@ -38,7 +38,6 @@ use crate::counters::NodeCounters;
 use crate::limits;
 use asks::{Outcomes, Waiting};
 use copies::Copies;
-use pressure::Excess;
 
 /// See the module.
 #[derive(Debug)]
@@ -59,8 +58,10 @@ pub struct Host {
     /// A buffer for the reply of the command that is executed.
     reply: Vec<u8>,
     copies: Copies,
-    /// What primaries are to evict for this node.
-    excess: Excess,
+    /// Primaries that were told to evict for this node, and were not heard since.
+    pressed: BTreeSet<NodeId>,
+    /// Bytes that primaries have sent since the last look at how much there is.
+    applied_bytes: u64,
     /// Shards may have records of mutations that no command has taken.
     may_have_records: bool,
 }
@@ -121,7 +122,8 @@ impl Host {
             outcomes: Outcomes::default(),
             reply: Vec::new(),
             copies: Copies::default(),
-            excess: Excess::default(),
+            pressed: BTreeSet::new(),
+            applied_bytes: 0,
             may_have_records: false,
         }
     }
@@ -156,6 +158,7 @@ impl Host {
     pub fn node_down(&mut self, at: Moment, peer: NodeId, out: &mut impl Outlets) {
         self.take_records(at);
         self.copies.forget(peer);
+        self.pressed.remove(&peer);
         self.replication.link_down(at.now, peer);
         self.work(at, out);
     }
@@ -180,6 +183,7 @@ impl Host {
     ) -> Result<(), WireError> {
         let words = memtide_wire::decode_words(frame)?;
         self.take_records(at);
+        self.pressed.remove(&peer);
         match words {
             NodeWords::Pressure { bytes } => self.relieve(at, peer, bytes),
             NodeWords::Message(message) => {
@@ -205,6 +209,7 @@ impl Host {
     pub fn end_batch(&mut self, at: Moment, out: &mut impl Outlets) {
         self.take_records(at);
         self.work(at, out);
+        self.weigh_in_time(at, out);
     }
 
     /// A turn of background work on the items; says whether more is due.

@@ -66,6 +66,9 @@ pub const FAREWELL: Duration = Duration::from_millis(500);
 /// until its primaries have evicted for it.
 pub const HEADROOM_DIVISOR: u64 = 8;
 
+/// Bytes that are evicted in one go for the sake of copies: requests wait meanwhile.
+pub const RELIEF_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
 /// The largest frame that a proxy may send.
 #[must_use]
 pub const fn ask_bytes_max(item_size_max: u32) -> usize {

@@ -27,6 +27,8 @@ pub struct Shell {
     words: mpsc::Sender<Word>,
     /// There are chunks to be read.
     pub copying: Notify,
+    /// A bug has stopped the host in the middle of something.
+    pub broken: Notify,
     /// Sends the epoch of each topology that was adopted.
     pub changes: watch::Sender<u64>,
     /// Nodes that this one is to dial.
@@ -34,6 +36,7 @@ pub struct Shell {
     /// Nodes that are being dialed, or linked so.
     pub dialing: RefCell<BTreeSet<NodeId>>,
     epoch: Cell<u64>,
+    is_broken: Cell<bool>,
 }
 
 /// The links.
@@ -59,10 +62,12 @@ impl Shell {
             lines: RefCell::default(),
             words,
             copying: Notify::new(),
+            broken: Notify::new(),
             changes: watch::Sender::new(0),
             wanted: RefCell::default(),
             dialing: RefCell::default(),
             epoch: Cell::new(0),
+            is_broken: Cell::new(false),
         }
     }
 
@@ -106,6 +111,9 @@ impl Shell {
 
     /// A link of a proxy's core has ended.
     pub fn proxy_down(&self, client: u64, link: ProxyLink) {
+        if self.is_broken.get() {
+            return;
+        }
         let mut lines = self.lines.borrow_mut();
         if lines.clients.get(&client) == Some(&link) {
             lines.clients.remove(&client);
@@ -136,9 +144,8 @@ impl Shell {
 
     /// A link to a node has ended.
     pub fn node_down(&self, peer: NodeId, serial: Serial) {
-        let is_last =
-            self.lines.borrow().nodes.get(&peer).is_some_and(|(last, _)| *last == serial);
-        if is_last {
+        let is_last = self.lines.borrow().nodes.get(&peer).is_some_and(|(last, _)| *last == serial);
+        if is_last && !self.is_broken.get() {
             self.lines.borrow_mut().nodes.remove(&peer);
             self.with_host(|host, at, out| host.node_down(at, peer, out));
         }
@@ -191,7 +198,10 @@ impl Shell {
         let lines = self.lines.borrow();
         let mut host = self.host.borrow_mut();
         let mut mouth = Mouth { lines: &lines, words: &self.words };
+        let sound = Sound { is_broken: &self.is_broken, broken: &self.broken };
+        assert!(!self.is_broken.get(), "the host was stopped in the middle of something");
         let done = handle(&mut host, clock::moment(), &mut mouth);
+        core::mem::forget(sound);
         if host.is_copying() {
             self.copying.notify_one();
         }
@@ -229,6 +239,20 @@ impl Shell {
             before = Some(slot);
         }
         peers
+    }
+}
+
+/// Dropped in the middle of something only: then the node must not go on with what it has. A task
+/// that panics ends alone otherwise.
+struct Sound<'s> {
+    is_broken: &'s Cell<bool>,
+    broken: &'s Notify,
+}
+
+impl Drop for Sound<'_> {
+    fn drop(&mut self) {
+        self.is_broken.set(true);
+        self.broken.notify_one();
     }
 }
 

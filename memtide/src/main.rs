@@ -1,7 +1,7 @@
 //! memtide: a self-hosted serverless Memcached in one program.
 //!
 //! `main` reads the command line and hands over: [`settings`] turns what was given into a
-//! configuration, [`serve`] runs an endpoint, [`engine`] a node, [`supervisor`] the node processes of `serve`;
+//! configuration, [`serve`] runs an endpoint, [`engine`] a node, [`scaler`] the scaler, [`supervisor`] the node processes of `serve`;
 //! [`cache`] asks a running one, [`failure`] says what an exit code means.
 
 mod allocator;
@@ -10,14 +10,17 @@ mod cli;
 mod engine;
 mod failure;
 mod healthcheck;
+mod scaler;
 mod serve;
 mod settings;
 mod supervisor;
 mod welcome;
 
+use std::net::IpAddr;
 use std::process::ExitCode;
 
 use memtide_loadtest::program;
+use memtide_service::listen::listen;
 use memtide_service::tls::fleet::{self, FleetTls};
 
 use crate::cli::{Command, Flags};
@@ -54,7 +57,7 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
 fn run_role(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
     match role {
         Role::Engine => engine::run(&settings::load_engine(flags)?),
-        Role::Scaler => Err(Failure::Environment(settings::load_scaler(flags)?.common.name)),
+        Role::Scaler => scaler::run(&settings::load_scaler(flags)?),
         role => serve::run(settings::load_endpoint(role, flags)?),
     }
 }
@@ -77,4 +80,23 @@ fn random() -> u64 {
     // The key of a hash map of the standard library is one.
     use std::hash::{BuildHasher as _, RandomState};
     RandomState::new().hash_one(0_u8)
+}
+
+/// Listens on one address, or on all interfaces where there is none.
+fn one_listener(
+    flag: &'static str,
+    ips: &[IpAddr],
+    port: u16,
+) -> Result<std::net::TcpListener, Failure> {
+    let listeners = listen(flag, ips, port).map_err(Failure::environment)?;
+    Ok(listeners.into_iter().next().expect("listening gives at least one socket"))
+}
+
+/// Threads and event queues are all that is taken once the sockets are there.
+#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
+fn cannot_start(error: std::io::Error) -> Failure {
+    Failure::Environment(format!(
+        "failed to start a thread or its event queue: {error}; raise the limits of this user or \
+         container (ulimit -u and -n, TasksMax=, pids.max) or give fewer --threads"
+    ))
 }

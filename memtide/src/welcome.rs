@@ -6,8 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use memtide_service::admin::Endpoint;
+use memtide_topology::Zone;
 
-use crate::settings::{Common, EndpointConfig};
+use crate::settings::{Backend, Common, EndpointConfig};
 
 /// Prints a text as it is. Nobody may be reading: that is no reason to end.
 pub fn print(text: &str) {
@@ -54,9 +55,14 @@ fn greeting(
          admin           http://{admin}/v1/cache, /metrics, /healthz, /readyz\n",
         env!("CARGO_PKG_VERSION"),
     );
+    if let Backend::Processes(nodes) = &config.backend {
+        let zones: Vec<_> = nodes.zones.iter().map(Zone::name).collect();
+        let many = if zones.len() == 1 { "zone" } else { "zones" };
+        // None of these fails on a String.
+        let _ = writeln!(text, "  nodes           {}, in {many} {}", nodes.count, zones.join(", "));
+    }
     let Some(ca) = ca else { return text };
     let ca = std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned());
-    // Neither fails on a String.
     let _ = writeln!(text, "  CA              {}", ca.display());
     // Clients that must show a certificate of their own know better than a line of ours.
     if config.tls.client_ca.is_none() {

@@ -15,6 +15,9 @@ pub const STORE_BACKOFF_MIN: Duration = Duration::from_millis(10);
 /// Most that is waited between two tries.
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(1);
 
+/// A disk that takes longer for a topology is not well.
+pub const STORE_TIME_MAX: Duration = Duration::from_secs(5);
+
 /// Children that were said to have ended before they were known as nodes; the oldest is forgotten.
 pub const ENDED_CHILDREN_MAX: usize = 1_024;
 

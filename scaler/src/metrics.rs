@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use memtide_control::NodeUsage;
+use memtide_manager::NodeState;
 use memtide_service::metrics::{Source, counter, counters, counters_f64, gauge, gauges};
 use prometheus::proto::MetricFamily;
 
@@ -56,7 +57,7 @@ fn of_topology(status: &Status) -> Vec<MetricFamily> {
     let SlotCounts { complete, short, unowned } = slot_counts(&status.topology);
     let slots = [("complete", complete), ("short", short), ("unowned", unowned)];
     let running = status.migrations.len() as u64;
-    let is_failing = f64::from(u8::from(status.store_failure.is_some()));
+    let is_failing = f64::from(u8::from(status.store_trouble().is_some()));
     vec![
         gauge(
             "memtide_topology_epoch",
@@ -85,7 +86,7 @@ fn of_topology(status: &Status) -> Vec<MetricFamily> {
             "Proxies that follow the topology.",
             double(status.proxies.len() as u64),
         ),
-        gauge("memtide_topology_store_failing", "1 while storing fails.", is_failing),
+        gauge("memtide_topology_store_failing", "1 while storing fails or takes long.", is_failing),
     ]
 }
 
@@ -119,7 +120,7 @@ fn of_counters(status: &Status) -> Vec<MetricFamily> {
 fn of_nodes(status: &Status) -> Vec<MetricFamily> {
     let mut by_state: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for node in &status.nodes {
-        let is_leaving = node.view.info.is_draining && node.view.state.name() == "up";
+        let is_leaving = node.view.info.is_draining && node.view.state == NodeState::Up;
         let state = if is_leaving { "draining" } else { node.view.state.name() };
         *by_state.entry((state, node.view.info.zone.name())).or_default() += 1;
     }

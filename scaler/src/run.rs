@@ -48,6 +48,7 @@ pub struct Loop {
 pub struct Commit {
     next: Arc<Topology>,
     task: JoinHandle<Stored>,
+    began: Duration,
     /// The operations that it has.
     replies: Vec<Reply>,
 }
@@ -112,6 +113,7 @@ impl Loop {
             Incoming::NodeCame { session, mut registration } => {
                 let id = session.id().0;
                 self.sessions.came(session, &mut registration);
+                self.bury(now, &registration);
                 let memtide_control::Registration { node, zone, address, memory_max, .. } =
                     registration;
                 let registration = Registration { node, zone, address, memory_max };
@@ -141,6 +143,23 @@ impl Loop {
                 self.sessions.proxy(session, peer, adopted);
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
+        }
+    }
+
+    /// A process has this address. So nobody is another node without a stream that has it too and holds nothing:
+    /// its process has ended, or was never told who it is because a scaler was killed before. Where it holds
+    /// something, that is for an operator to say.
+    fn bury(&mut self, now: Duration, registration: &memtide_control::Registration) {
+        let topology = Arc::clone(self.manager.topology());
+        let others = topology.nodes().iter().filter(|(node, info)| {
+            info.address == registration.address
+                && Some(**node) != registration.node
+                && !self.sessions.is_open(**node)
+        });
+        for (&node, _) in others {
+            if !topology.slots().any(|(_, config)| config.is_held_by(node)) {
+                self.manager.dead(now, node);
+            }
         }
     }
 
@@ -201,7 +220,7 @@ impl Loop {
                     let store = Arc::clone(&self.store);
                     let task = tokio::spawn(commit(store, step, events, failures));
                     let replies = std::mem::take(&mut self.waiting);
-                    self.commit = Some(Commit { next, task, replies });
+                    self.commit = Some(Commit { next, task, began: now, replies });
                 }
                 Effect::Welcome { session, node } => {
                     if self.sessions.welcome(SessionId(session), node) {
@@ -262,7 +281,7 @@ impl Loop {
         let nodes = self.manager.nodes().into_iter().map(|view| {
             let said = self.sessions.said(view.node);
             let (usage, parent_token) =
-                said.map_or((None, None), |said| (said.usage, said.parent_token));
+                said.map_or((None, None), |said| (said.usage, said.parent_token()));
             NodeStatus { view, usage, parent_token }
         });
         self.status.send_replace(Arc::new(Status {
@@ -274,6 +293,7 @@ impl Loop {
             counters: self.counters.clone(),
             now,
             store_failure: failures.now,
+            storing_since: self.commit.as_ref().map(|commit| commit.began),
         }));
     }
 }

@@ -24,31 +24,47 @@ pub struct Sessions {
 struct Open {
     session: Session,
     node: Option<NodeId>,
-    process: u64,
+    process: Process,
+}
+
+/// How one process is told from all others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Process {
+    /// Random.
+    number: u64,
+    address: String,
     parent_token: Option<u64>,
 }
 
 /// What a node said of itself.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Said {
     session: SessionId,
-    process: u64,
-    /// What whoever started it knows it by.
-    pub parent_token: Option<u64>,
+    process: Process,
     /// What it said last that it uses.
     pub usage: Option<NodeUsage>,
+}
+
+impl Said {
+    /// What whoever started it knows it by.
+    pub const fn parent_token(&self) -> Option<u64> {
+        self.process.parent_token
+    }
 }
 
 impl Sessions {
     /// A stream begins. A process whose welcome was lost is the node that it was made.
     pub fn came(&mut self, session: Session, registration: &mut Registration) {
+        let process = Process {
+            number: registration.process,
+            address: registration.address.clone(),
+            parent_token: registration.parent_token,
+        };
         if registration.node.is_none() {
-            let mut nodes = self.nodes.iter();
-            let known = nodes.find(|(_, said)| said.process == registration.process);
+            let known = self.nodes.iter().find(|(_, said)| said.process == process);
             registration.node = known.map(|(node, _)| *node);
         }
-        let (process, parent_token) = (registration.process, registration.parent_token);
-        self.open.insert(session.id(), Open { session, node: None, process, parent_token });
+        self.open.insert(session.id(), Open { session, node: None, process });
     }
 
     /// A stream has ended.
@@ -63,8 +79,9 @@ impl Sessions {
         let Some(open) = self.open.get_mut(&session) else { return false };
         open.node = Some(node);
         open.session.welcome(node);
-        let (process, parent_token) = (open.process, open.parent_token);
-        let said = Said { session, process, parent_token, usage: None };
+        let process = open.process.clone();
+        let parent_token = process.parent_token;
+        let said = Said { session, process, usage: None };
         if let Some(before) = self.nodes.insert(node, said)
             && before.session != session
         {
@@ -83,6 +100,11 @@ impl Sessions {
     /// The node whose stream it is, once it was welcomed.
     pub fn node(&self, session: SessionId) -> Option<NodeId> {
         self.open.get(&session).and_then(|open| open.node)
+    }
+
+    /// Whether a node has a stream.
+    pub fn is_open(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|said| self.open.contains_key(&said.session))
     }
 
     /// A node says what it uses.
@@ -113,7 +135,7 @@ impl Sessions {
             self.ended.pop_front();
         }
         self.ended.push_back(token);
-        let mine = self.nodes.iter().filter(|(_, said)| said.parent_token == Some(token));
+        let mine = self.nodes.iter().filter(|(_, said)| said.parent_token() == Some(token));
         mine.map(|(node, _)| *node).collect()
     }
 

@@ -192,10 +192,7 @@ impl Drop for Scaler {
 impl Health for ScalerHandle {
     fn ready(&self) -> Result<(), String> {
         self.healthy()?;
-        match &self.status().store_failure {
-            Some(why) => Err(format!("the topology cannot be stored: {why}")),
-            None => Ok(()),
-        }
+        self.status().store_trouble().map_or(Ok(()), Err)
     }
 
     fn healthy(&self) -> Result<(), String> {
@@ -254,6 +251,7 @@ fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
         counters: Counters::default(),
         now,
         store_failure: None,
+        storing_since: None,
     }
 }
 

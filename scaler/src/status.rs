@@ -6,6 +6,9 @@ use memtide_control::NodeUsage;
 use memtide_manager::{Migration, NodeView};
 use memtide_topology::{NodeId, SlotConfig, SlotId, Topology};
 
+use crate::clock;
+use crate::limits::STORE_TIME_MAX;
+
 /// The fleet as the scaler saw it a moment ago.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -25,6 +28,8 @@ pub struct Status {
     pub now: Duration,
     /// Why the topology cannot be stored now.
     pub store_failure: Option<String>,
+    /// Since when a topology is being stored.
+    pub storing_since: Option<Duration>,
 }
 
 /// A node, and what it said of itself.
@@ -66,6 +71,19 @@ pub struct Counters {
     pub lost: u64,
     /// Events of the manager, by kind.
     pub events: BTreeMap<&'static str, u64>,
+}
+
+impl Status {
+    /// Why nothing can be changed now, if so.
+    #[must_use]
+    pub fn store_trouble(&self) -> Option<String> {
+        if let Some(why) = &self.store_failure {
+            return Some(format!("the topology cannot be stored: {why}"));
+        }
+        let takes = clock::now().saturating_sub(self.storing_since?);
+        let seconds = takes.as_secs();
+        (takes > STORE_TIME_MAX).then(|| format!("the topology is being stored for {seconds} s"))
+    }
 }
 
 /// How a node's slots are held.

@@ -4,6 +4,7 @@
 mod common;
 
 use std::fs;
+use std::time::Duration;
 
 use common::{Fleet, note};
 use memtide_scaler::{ScalerError, StoreError};
@@ -17,15 +18,24 @@ fn no_epoch_is_used_twice_however_often_the_scaler_is_killed() {
     let fleet = Fleet::new();
     let nodes = [fleet.node("a"), fleet.node("b"), fleet.node("c")];
     for commits in 1..=12 {
-        let rig = fleet.start_with(|config| config.replicas = Some(commits % 3));
+        let rig = fleet.start_with(|config| {
+            config.replicas = Some(commits % 3);
+            // One that was added and never told is not waited for.
+            config.settings.silence_max = Duration::from_millis(750);
+        });
         let from = rig.topology().epoch().number();
         note(&fleet.seen, &rig.topology());
         let enough = Epoch::new(from + u64::from(commits));
-        note(&fleet.seen, &rig.until("some commits", |topology| topology.epoch() >= enough));
+        let killed_at = rig.until("some commits, or nothing left to do", |topology| {
+            topology.epoch() >= enough || common::is_complete(topology)
+        });
+        note(&fleet.seen, &killed_at);
     }
     let rig = fleet.start_with(|config| config.replicas = Some(1));
     let ids: Vec<_> = nodes.iter().map(common::Node::id).collect();
     rig.until_settled(&ids);
+    // Some were added, and the scaler was killed before they were told so: those are gone.
+    rig.until("nobody else to be there", |topology| topology.nodes().len() == nodes.len());
     for node in &nodes {
         assert!(node.ids().iter().all(|id| *id == node.id()), "{:?}", node.ids());
     }

@@ -74,6 +74,9 @@ fn payload(payload: &Payload) -> String {
         Payload::Adopted(epoch) => format!("adopted {epoch}"),
         Payload::Report(report) => format!("{report:?}"),
         Payload::Topology(topology) => format!("topology {}", topology.epoch()),
+        Payload::Register(registration) => format!("{registration:?}"),
+        Payload::Welcome(node) => format!("welcome, {node}"),
+        Payload::Refused(why) => format!("refused: {why}"),
     }
 }
 

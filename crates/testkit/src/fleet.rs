@@ -83,6 +83,16 @@ impl Fleet {
         address.expect("the admin HTTP says where its scaler is")
     }
 
+    /// The certificates by which further processes can join.
+    ///
+    /// # Panics
+    /// Where its CA is another than the one it made.
+    #[must_use]
+    pub fn tls_dir(&self) -> PathBuf {
+        let data_dir = self.memtide.ca_file().parent().and_then(Path::parent);
+        data_dir.expect("the CA is in tls/ of the data directory").join("fleet/tls")
+    }
+
     /// JSON of the admin HTTP.
     ///
     /// # Panics
@@ -120,17 +130,17 @@ impl Fleet {
     /// # Panics
     /// With what is still to be done, when it takes too long.
     pub fn wait_settled(&self, count: usize) {
-        wait_until("every slot has its copies, where they belong", PATIENCE * 4, || {
+        wait_until("every slot has its copies, where they belong", PATIENCE * 10, || {
             self.is_settled(count).then_some(())
         });
     }
 
     fn is_settled(&self, count: usize) -> bool {
         let nodes = self.json("/v1/nodes");
-        let alive = nodes["nodes"].as_array().into_iter().flatten();
-        let alive = alive.filter(|node| node["state"] == "up").count();
-        let migrations = self.json("/v1/migrations");
-        alive == count && migrations["remaining"].as_u64() == Some(0)
+        let up = nodes["nodes"].as_array().into_iter().flatten();
+        let up = up.filter(|node| node["state"] == "up").count();
+        let left = self.json("/v1/migrations")["remaining_slots"].as_u64();
+        up == count && left == Some(0) && nodes["slots"]["complete"].as_u64() == Some(16_384)
     }
 
     /// `memtide cache` with these words, against this fleet; gives what it printed.

@@ -89,17 +89,6 @@ impl Verdict {
         count.unwrap_or_else(|| panic!("no whole number at {path}: {:#}", self.json))
     }
 
-    /// The longest that a reply took, in milliseconds.
-    ///
-    /// # Panics
-    /// Where nothing was answered.
-    #[must_use]
-    pub fn longest_ms(&self) -> f64 {
-        let latency = self.json.get("latency").or_else(|| self.json.get("untrusted_latency"));
-        let longest = latency.and_then(|latency| latency.get("max_us")?.as_f64());
-        longest.expect("a report has a latency") / 1000.0
-    }
-
     /// Sure that no client noticed anything but slow replies: no connection broke, nothing was refused, nothing acknowledged
     /// was lost, and each key's history is one that a single memcached could have.
     ///

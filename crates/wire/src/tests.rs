@@ -100,6 +100,17 @@ proptest! {
     }
 
     #[test]
+    fn pressure_arrives_as_it_was_sent(bytes in any::<u64>()) {
+        let words = NodeWords::Pressure { bytes };
+        let mut sent = Vec::new();
+        encode_words(&mut sent, &words);
+        let frame = only(&sent);
+        prop_assert_eq!(decode_words(&frame), Ok(words));
+        let body = &frame.body[1..];
+        prop_assert_eq!(decode_words(&Frame { body, ..frame }), Err(WireError::Cut("bytes")));
+    }
+
+    #[test]
     fn a_message_that_is_cut_or_goes_on_is_refused(message in message(), cut in any::<u16>()) {
         let mut bytes = Vec::new();
         encode_message(&mut bytes, &message);

@@ -52,6 +52,7 @@ impl Host {
     /// for this node long before, see `pressure`.
     fn apply_changes(&mut self, at: Moment, (slot, version): (SlotId, u64), changes: &[u8]) {
         self.may_have_records = true;
+        self.applied_bytes += changes.len() as u64;
         if self.store.apply(slot, version, changes, at.wall).is_ok() {
             return;
         }

@@ -17,11 +17,7 @@ use crate::{limits, stats};
 #[derive(Debug)]
 pub(super) enum Waiting {
     /// To be executed.
-    Held {
-        asked: Asked,
-        hash: KeyHash,
-        command: Box<[u8]>,
-    },
+    Held { asked: Asked, hash: KeyHash, command: Box<[u8]> },
     /// Executed; what it is answered may be told once [`Effect::Release`] comes.
     Done {
         link: ProxyLink,

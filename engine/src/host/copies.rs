@@ -77,7 +77,8 @@ impl Host {
         let Some((slot, to)) = self.copies.next(out) else { return false };
         let Some(cursor) = self.copies.cursors.get_mut(&(to, slot)) else { return true };
         let mut chunk = Vec::with_capacity(limits::COPY_CHUNK_BYTES);
-        let (next, _) = self.store.copy_slot(*cursor, limits::COPY_CHUNK_BYTES, at.wall, &mut chunk);
+        let (next, _) =
+            self.store.copy_slot(*cursor, limits::COPY_CHUNK_BYTES, at.wall, &mut chunk);
         match next {
             Some(next) => *cursor = next,
             None => drop(self.copies.cursors.remove(&(to, slot))),

@@ -13,11 +13,7 @@ impl Host {
                 if let Message::Slot(slot, SlotMessage::CopyBegins { .. }) = &message {
                     self.copies.begin(*slot, peer);
                 }
-                let is_answer = matches!(message, Message::BeaconAck { .. });
                 out.to_node(peer, &NodeWords::Message(message));
-                if is_answer {
-                    self.press(peer, out);
-                }
             }
             Effect::Release(ticket) => self.release(ticket, out),
             Effect::Resume(ticket) => self.resumed.push_back(ticket),

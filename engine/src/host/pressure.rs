@@ -12,33 +12,32 @@ use memtide_topology::{NodeId, SlotId};
 use memtide_wire::NodeWords;
 
 use super::{Host, Moment, Outlets};
-use crate::limits::HEADROOM_DIVISOR;
-
-/// What is to go, by whose it is.
-#[derive(Debug, Default)]
-pub(super) struct Excess {
-    /// This node's own.
-    own_bytes: u64,
-    /// By primary.
-    of_others: BTreeMap<NodeId, u64>,
-}
+use crate::limits::{HEADROOM_DIVISOR, RELIEF_BYTES_MAX};
 
 impl Host {
-    /// Looks how much is to go, and evicts this node's part of it.
+    /// Looks how much is to go, evicts this node's part of it, and tells the primaries theirs.
     pub fn weigh(&mut self, at: Moment, out: &mut impl Outlets) {
-        let stats = self.store.stats();
-        self.excess = self.excess_of(&stats);
-        let own_bytes = core::mem::take(&mut self.excess.own_bytes);
-        if own_bytes > 0 {
-            self.evict_own(at, own_bytes, |_| true);
-            self.work(at, out);
+        self.applied_bytes = 0;
+        let Some(excess) = Excess::of(&self.store.stats()) else { return };
+        if excess.own_bytes > 0 {
+            self.evict_own(at, excess.own_bytes.min(RELIEF_BYTES_MAX), |_| true);
         }
+        let copies = self.copies_by_primary();
+        let slots: u64 = copies.values().sum();
+        for (primary, count) in copies {
+            let bytes = part_of(excess.copy_bytes, (count, slots));
+            if bytes > 0 && out.queued_bytes(primary).is_some() && self.pressed.insert(primary) {
+                out.to_node(primary, &NodeWords::Pressure { bytes });
+            }
+        }
+        self.work(at, out);
     }
 
-    /// Tells a primary its share.
-    pub(super) fn press(&mut self, primary: NodeId, out: &mut impl Outlets) {
-        if let Some(bytes) = self.excess.of_others.remove(&primary) {
-            out.to_node(primary, &NodeWords::Pressure { bytes });
+    /// Looks before what comes in has taken what is free.
+    pub(super) fn weigh_in_time(&mut self, at: Moment, out: &mut impl Outlets) {
+        let memory_max = self.topology.nodes().get(&self.me).map_or(0, |node| node.memory_max);
+        if self.applied_bytes > memory_max / HEADROOM_DIVISOR / 8 {
+            self.weigh(at, out);
         }
     }
 
@@ -46,18 +45,12 @@ impl Host {
     pub(super) fn relieve(&mut self, at: Moment, node: NodeId, bytes: u64) {
         let topology = std::sync::Arc::clone(&self.topology);
         let is_there = |slot| topology.slot(slot).copy(node).is_some();
-        // What it asks for is less than it has, and so is an answer to it.
-        let gone = self.evict_own(at, bytes.min(self.store.stats().bytes), is_there);
+        let gone = self.evict_own(at, bytes.min(RELIEF_BYTES_MAX), is_there);
         self.counters.relieved_bytes.add(gone);
     }
 
     /// Evicts items of slots that are this node's, about as many bytes from each shard.
-    fn evict_own(
-        &mut self,
-        at: Moment,
-        bytes: u64,
-        is_wanted: impl Fn(SlotId) -> bool,
-    ) -> u64 {
+    fn evict_own(&mut self, at: Moment, bytes: u64, is_wanted: impl Fn(SlotId) -> bool) -> u64 {
         let shards = self.store.shards();
         let topology = std::sync::Arc::clone(&self.topology);
         let me = self.me;
@@ -75,33 +68,6 @@ impl Host {
         gone
     }
 
-    fn excess_of(&self, stats: &StoreStats) -> Excess {
-        let mut excess = Excess::default();
-        if stats.copy_bytes == 0 {
-            return excess;
-        }
-        let held = stats.bytes + stats.index_bytes;
-        let allowed = stats.memory_max - stats.memory_max / HEADROOM_DIVISOR;
-        let bytes = held.saturating_sub(allowed);
-        if bytes == 0 {
-            return excess;
-        }
-        let copies = self.copies_by_primary();
-        let slots: u64 = copies.values().sum();
-        let part = |part: u64, of: u64| {
-            let share = u128::from(bytes) * u128::from(part) / u128::from(of.max(1));
-            u64::try_from(share).unwrap_or(u64::MAX)
-        };
-        let of_copies = part(stats.copy_bytes, stats.bytes);
-        excess.own_bytes = bytes.saturating_sub(of_copies);
-        let shares = copies.into_iter().map(|(primary, count)| {
-            let share = u128::from(of_copies) * u128::from(count) / u128::from(slots.max(1));
-            (primary, u64::try_from(share).unwrap_or(u64::MAX))
-        });
-        excess.of_others = shares.filter(|(_, bytes)| *bytes > 0).collect();
-        excess
-    }
-
     /// How many slots of each primary this node holds copies of.
     fn copies_by_primary(&self) -> BTreeMap<NodeId, u64> {
         let mut copies = BTreeMap::new();
@@ -111,5 +77,49 @@ impl Host {
             }
         }
         copies
+    }
+}
+
+/// Bytes of items that are to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Excess {
+    /// Of this node's own.
+    own_bytes: u64,
+    /// Of copies.
+    copy_bytes: u64,
+}
+
+impl Excess {
+    fn of(stats: &StoreStats) -> Option<Self> {
+        let held = stats.bytes + stats.index_bytes;
+        let allowed = stats.memory_max - stats.memory_max / HEADROOM_DIVISOR;
+        let bytes = held.checked_sub(allowed).filter(|bytes| *bytes > 0 && stats.copy_bytes > 0)?;
+        let copy_bytes = part_of(bytes, (stats.copy_bytes, stats.bytes));
+        Some(Self { own_bytes: bytes - copy_bytes, copy_bytes })
+    }
+}
+
+/// A whole's part, in the ratio of these two.
+fn part_of(whole: u64, (part, of): (u64, u64)) -> u64 {
+    let part = u128::from(whole) * u128::from(part.min(of)) / u128::from(of.max(1));
+    u64::try_from(part).expect("a part is no more than the whole")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_much_goes_in_proportion() {
+        let check = |bytes, copy_bytes, expected: Option<(u64, u64)>| {
+            let stats = StoreStats { bytes, copy_bytes, memory_max: 800, ..StoreStats::default() };
+            let expected = expected.map(|(own_bytes, copy_bytes)| Excess { own_bytes, copy_bytes });
+            assert_eq!(Excess::of(&stats), expected, "{copy_bytes} of {bytes}");
+        };
+        check(700, 350, None);
+        check(720, 360, Some((10, 10)));
+        check(720, 720, Some((0, 20)));
+        check(760, 0, None);
+        check(0, 0, None);
     }
 }

@@ -63,11 +63,7 @@ impl Client {
     }
 
     /// The answer to an ask; `None` where the link has ended, or that takes longer than `patience`.
-    pub fn answer_within(
-        &mut self,
-        number: u64,
-        patience: Duration,
-    ) -> Option<Answer<Vec<u8>>> {
+    pub fn answer_within(&mut self, number: u64, patience: Duration) -> Option<Answer<Vec<u8>>> {
         loop {
             if let Some(answer) = self.early.remove(&number) {
                 return Some(answer);

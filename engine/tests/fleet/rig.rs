@@ -1,6 +1,6 @@
 //! Real nodes in threads, over real links, with a topology that a test makes by hand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -146,7 +146,7 @@ impl Fleet {
 
     /// Does as the nodes report; says whether anything changed.
     pub fn heed_reports(&mut self) -> bool {
-        let mut caught_up = Vec::new();
+        let mut caught_up = BTreeSet::new();
         let mut changes = Vec::new();
         for member in self.members.values_mut() {
             while let Ok(word) = member.source.words.try_recv() {
@@ -154,8 +154,8 @@ impl Fleet {
                     Word::Leaving => member.is_leaving = true,
                     Word::Report(Report::CaughtUp(slot, CopyName { epoch, node, since })) => {
                         let report = CaughtUp { slot, epoch, node, since };
-                        if self.topology.is_current(&report) && !caught_up.contains(&report) {
-                            caught_up.push(report);
+                        if self.topology.is_current(&report) {
+                            caught_up.insert(report);
                         }
                     }
                     Word::Report(Report::Diverged(slot, CopyName { epoch, node, .. })) => {
@@ -170,9 +170,8 @@ impl Fleet {
             }
         }
         if !caught_up.is_empty() {
-            caught_up.sort_unstable_by_key(|report| (report.slot, report.node));
-            caught_up.dedup();
-            changes.push(Change::MakeInSync { reports: caught_up });
+            let reports = caught_up.into_iter().collect();
+            changes.push(Change::MakeInSync { reports });
         }
         let has_changed = !changes.is_empty();
         if has_changed {

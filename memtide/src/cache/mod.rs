@@ -2,6 +2,7 @@
 
 mod ask;
 mod table;
+mod view;
 
 use std::process::ExitCode;
 
@@ -121,7 +122,7 @@ pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
     let admin = settings::admin(given)?;
     let reply = ask::ask(admin, &what_to_ask(&arguments.what))?;
     let text = match serde_json::from_str(&reply) {
-        Ok(value) if !arguments.json => table::show(&value),
+        Ok(value) if !arguments.json => table::show(&view::of(&arguments.what, value)),
         // Already JSON, or a word for people.
         _ => reply,
     };

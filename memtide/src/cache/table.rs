@@ -6,7 +6,24 @@ use memtide_service::config::show_size;
 use serde_json::{Map, Value};
 
 /// What stands first in a row, so that it can be found; the rest follows by name.
-const FIRST: [&str; 8] = ["node", "id", "slots", "slot", "zone", "state", "from", "to"];
+const FIRST: [&str; 16] = [
+    "id",
+    "slots",
+    "zone",
+    "state",
+    "draining",
+    "address",
+    "from",
+    "to",
+    "primary",
+    "in_sync",
+    "learners",
+    "primary_slots",
+    "in_sync_slots",
+    "learner_slots",
+    "items",
+    "memory_used_bytes",
+];
 
 /// An object's plain values line by line, and a table for each list in it.
 pub fn show(value: &Value) -> String {
@@ -86,6 +103,7 @@ fn cell(name: &str, value: &Value) -> String {
             Some(bytes) if is_bytes => show_size(bytes),
             _ => number.to_string(),
         },
+        Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.chars().filter(|c| !c.is_control()).collect(),
         Value::Array(items) if items.is_empty() => "-".to_owned(),
         Value::Array(items) => {
@@ -114,8 +132,8 @@ mod tests {
         let value = json!({
             "epoch": 12,
             "nodes": [
-                { "zone": "a", "node": "n1", "memory_max": 1_u64 << 30, "alive": true },
-                { "zone": "b", "node": "n10", "memory_max": 5, "draining": null },
+                { "zone": "a", "id": "n1", "memory_max": 1_u64 << 30, "alive": true },
+                { "zone": "b", "id": "n10", "memory_max": 5, "draining": null },
             ],
             "moves": [],
         });
@@ -126,9 +144,9 @@ mod tests {
             none
 
             NODES
-            node  zone  alive  draining  memory max
-            n1    a     yes    -         1 GiB
-            n10   b     -      -         5 bytes
+            id   zone  draining  alive  memory max
+            n1   a     -         yes    1 GiB
+            n10  b     -         -      5 bytes
         "#]]
         .assert_eq(&show(&value));
         assert_eq!(show(&json!("done")), "done");

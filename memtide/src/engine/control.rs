@@ -1,6 +1,5 @@
 //! Between the node's data thread and its control stream.
 
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,9 @@ use crate::failure;
 
 /// How often the scaler hears of a node that lives.
 const BEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// A data thread may be busy with one thing for so long, such as a topology in which everything has
+/// changed, on a machine that has other work too.
+const STILL_MAX: Duration = Duration::from_millis(500);
 /// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -72,7 +74,6 @@ impl Talk {
 /// What it holds is lost with it, or has copies elsewhere.
 fn end(code: u8) -> ! {
     tracing::warn!("stopping at once");
-    drop(ExitCode::from(code));
     std::process::exit(i32::from(code))
 }
 
@@ -115,11 +116,14 @@ async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
 async fn beat(control: Arc<NodeControl>, observer: Observer) {
     let mut interval = interval(BEAT_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ticks_before = None;
+    let (mut ticks_before, mut moved_at) = (observer.ticks(), Instant::now());
     loop {
-        interval.tick().await;
+        let now = interval.tick().await;
         let ticks = observer.ticks();
-        if ticks_before.replace(ticks) != Some(ticks) {
+        if ticks != ticks_before {
+            (ticks_before, moved_at) = (ticks, now);
+        }
+        if now.duration_since(moved_at) <= STILL_MAX {
             control.say(ToScaler::Beat { adopted: observer.adopted(), usage: usage(&observer) });
         }
     }
@@ -134,6 +138,10 @@ fn usage(observer: &Observer) -> NodeUsage {
         data_bytes: usage.store.bytes,
         evicted: usage.store.evicted,
         expired: usage.store.expired,
+        get_hits: usage.commands.get_hits,
+        get_misses: usage.commands.get_misses,
+        cmd_get: usage.commands.cmd_get,
+        cmd_set: usage.commands.cmd_set,
         requests: usage.requests,
         cpu_micros: u64::try_from(usage.cpu.as_micros()).unwrap_or(u64::MAX),
         ..NodeUsage::default()

@@ -1,67 +1,42 @@
 //! What the admin HTTP tells of a node.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use memtide_control::NodeControl;
 use memtide_engine::Observer;
-use memtide_service::admin::{
-    Answers, Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range,
-};
+use memtide_service::admin::{Health, RoleAnswers, RoleRoutes};
 use memtide_service::drain::DrainWatch;
 use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 
-use crate::settings::EngineConfig;
+/// A data thread that has not moved for this long is stuck.
+const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Where the admin HTTP has its answers from.
 pub fn answers(
-    config: &EngineConfig,
     (observer, control): (&Observer, &Arc<NodeControl>),
     events: Events,
     drain: DrainWatch,
-) -> Answers {
+) -> RoleAnswers {
     let metrics = Registry::new();
     metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::new(observer.clone()));
-    let node =
-        Held { config: config.clone(), observer: observer.clone(), control: Arc::clone(control) };
-    Answers { metrics, cache: Arc::new(node), events, drain }
+    let moved = Mutex::new((observer.ticks(), Instant::now()));
+    let node = Well { observer: observer.clone(), control: Arc::clone(control), moved };
+    RoleAnswers { metrics, health: Arc::new(node), events, drain, routes: RoleRoutes::default() }
 }
 
-/// The part of a cache that a node holds.
-struct Held {
-    config: EngineConfig,
+/// Whether a node is well.
+struct Well {
     observer: Observer,
     control: Arc<NodeControl>,
+    /// The data thread's ticks when they were last seen to have moved, and when that was.
+    moved: Mutex<(u64, Instant)>,
 }
 
-impl Cache for Held {
-    fn describe(&self) -> CacheDescription {
-        let usage = self.observer.usage();
-        CacheDescription {
-            name: self.config.common.name.clone(),
-            status: CacheState::Available,
-            engine: "memcached",
-            engine_version: memtide_proxy::PROTOCOL_VERSION.to_owned(),
-            endpoint: Endpoint { host: self.config.advertise.clone(), port: 0, read_port: 0 },
-            limits: CacheLimits {
-                data_storage_bytes: Range { min: 0, max: self.config.memory_max },
-                ecpu_per_second: Range { min: 0, max: 0 },
-                item_size_bytes_max: u64::from(self.config.item_size_max),
-                connections_max: 0,
-            },
-            usage: CacheUsage {
-                items: usage.store.items,
-                data_storage_bytes: usage.store.bytes,
-                data_storage_metered_bytes: usage.store.bytes,
-                data_storage_gb_hours: 0.0,
-                ecpus: 0.0,
-                connections: 0,
-            },
-        }
-    }
-
+impl Health for Well {
     fn ready(&self) -> Result<(), String> {
         match (self.observer.id(), self.control.trouble()) {
             (Some(_), _) => Ok(()),
@@ -71,6 +46,15 @@ impl Cache for Held {
     }
 
     fn healthy(&self) -> Result<(), String> {
+        let ticks = self.observer.ticks();
+        let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);
+        if moved.0 != ticks {
+            *moved = (ticks, Instant::now());
+        }
+        let still = moved.1.elapsed();
+        if still > STUCK_AFTER {
+            return Err(format!("the data thread has been still for {} ms", still.as_millis()));
+        }
         Ok(())
     }
 }

@@ -4,7 +4,6 @@ mod control;
 mod described;
 mod parent;
 
-use std::net::TcpListener;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +12,6 @@ use memtide_engine::{Ended, LinkTls, Node, NodeConfig, PeerRole, feed};
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
-use memtide_service::listen::listen;
 use memtide_service::signals::Signals;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{admin, host, logging};
@@ -33,17 +31,17 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
         parent::follow(parent)?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(cannot_start)?;
+    let runtime = runtime.map_err(crate::cannot_start)?;
     let signals = {
         let _in_runtime = runtime.enter();
-        Signals::new().map_err(cannot_start)?
+        Signals::new().map_err(crate::cannot_start)?
     };
     // Where fewer are allowed, links beyond them fail and are tried again.
     let _ = host::raise_descriptors(DESCRIPTORS);
     let common = &config.common;
-    let listener = one_listener("--port", config.bind.as_slice(), config.port)?;
+    let listener = crate::one_listener("--port", config.bind.as_slice(), config.port)?;
     let port = listener.local_addr().map_err(Failure::environment)?.port();
-    let admin_listener = one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
+    let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let tls = FleetTls::load(&common.fleet_tls, Role::Node).map_err(Failure::environment)?;
     logging::install(common.log_format, &common.log_filter, "engine");
@@ -54,7 +52,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let drain = Drain::new();
     let (source, feed) = feed();
     let node = Node::start(node_config(config, &tls), listener, feed, drain.watch());
-    let node = node.map_err(cannot_start)?;
+    let node = node.map_err(crate::cannot_start)?;
     let observer = node.observer();
     let registration = registration(config, port);
     let (zone, address) = (registration.zone.clone(), registration.address.clone());
@@ -66,8 +64,8 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     );
     let control = Arc::new(control);
     let events = Events::new();
-    let answers = described::answers(config, (&observer, &control), events.clone(), drain.watch());
-    let admin = admin::serve(admin_listener, answers).map_err(cannot_start)?;
+    let answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
@@ -120,15 +118,6 @@ fn cache(config: &EngineConfig) -> CacheId {
     CacheId::new(&config.common.name).expect("the name was checked")
 }
 
-fn one_listener(
-    flag: &'static str,
-    ips: &[std::net::IpAddr],
-    port: u16,
-) -> Result<TcpListener, Failure> {
-    let listeners = listen(flag, ips, port).map_err(Failure::environment)?;
-    Ok(listeners.into_iter().next().expect("one address gives one listener"))
-}
-
 /// Tells how it ended, and gives the exit code.
 fn told(ended: Ended) -> ExitCode {
     match ended {
@@ -150,12 +139,4 @@ fn told(ended: Ended) -> ExitCode {
         }
         Ended::Panicked => ExitCode::from(failure::INTERNAL),
     }
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
-fn cannot_start(error: std::io::Error) -> Failure {
-    Failure::Environment(format!(
-        "failed to start a thread or its event queue: {error}; raise the limits of this user or \
-         container (ulimit -u and -n, TasksMax=, pids.max)"
-    ))
 }

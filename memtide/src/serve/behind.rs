@@ -2,23 +2,26 @@
 //! a scaler that it starts.
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, TcpListener};
-use std::sync::Arc;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, OnceLock};
 
 use memtide_control::ProxyControl;
+use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
+use memtide_scaler::{Scaler, ScalerConfig};
+use memtide_service::admin::RoleRoutes;
 use memtide_service::events::Events;
-use memtide_service::listen::listen;
 use memtide_service::logging::LogFormat;
+use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{CacheId, Epoch, HashSeed, SLOTS, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
+use super::fleet::{Fleet, Supervising};
 use crate::failure::Failure;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
-use crate::supervisor::{Plan, Running, Supervisor};
+use crate::supervisor::{Plan, Supervisor};
 
 const SLOTS_ALL: usize = SLOTS as usize;
 
@@ -26,12 +29,23 @@ const SLOTS_ALL: usize = SLOTS as usize;
 pub enum Prepared {
     Embedded,
     Joined { join: Join, tls: FleetTls },
+    Processes { nodes: Processes, scaler: Scaler, tls: FleetTls },
 }
 
 /// What runs behind the endpoint; ends when dropped.
 pub enum Behind {
     Embedded,
-    Joined { control: Arc<ProxyControl>, zone: Option<Zone>, tls: FleetTls },
+    Joined {
+        control: Arc<ProxyControl>,
+        /// Why the scaler does not want this proxy, once it has said so.
+        refused: Arc<OnceLock<String>>,
+        zone: Option<Zone>,
+        tls: FleetTls,
+    },
+    Processes {
+        fleet: Box<Fleet>,
+        tls: FleetTls,
+    },
 }
 
 /// Takes what may fail for a reason that a user can do something about.
@@ -43,7 +57,22 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
         Backend::Joined(join) => {
             Ok(Prepared::Joined { join: join.clone(), tls: load(Role::Proxy)? })
         }
-        Backend::Processes(_) => Err(Failure::Environment("not yet".to_owned())),
+        Backend::Processes(nodes) => {
+            FleetTls::make(dir).map_err(Failure::environment)?;
+            let scaler = Scaler::start(ScalerConfig {
+                cache: cache(config),
+                replicas: nodes.replicas,
+                data_dir: config.common.fleet_dir.clone(),
+                listener: crate::one_listener("--nodes", &[Ipv4Addr::LOCALHOST.into()], 0)?,
+                tls: load(Role::Scaler)?,
+                settings: Settings { nodes_min: nodes.count, ..Settings::default() },
+                // They were children of a process before, and have ended with it.
+                stored_nodes_are_dead: true,
+                events: events.clone(),
+            });
+            let scaler = scaler.map_err(Failure::environment)?;
+            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls: load(Role::Proxy)? })
+        }
     }
 }
 
@@ -63,8 +92,8 @@ impl Prepared {
         config: &EndpointConfig,
         runtime: &Handle,
         events: &Events,
-    ) -> std::io::Result<Behind> {
-        Ok(match self {
+    ) -> std::io::Result<(Behind, Supervising)> {
+        let behind = match self {
             Self::Embedded => Behind::Embedded,
             Self::Joined { join, tls } => {
                 let control = ProxyControl::spawn(
@@ -74,9 +103,28 @@ impl Prepared {
                     cache(config),
                     crate::random(),
                 );
-                Behind::Joined { control: Arc::new(control), zone: join.zone, tls }
+                let (control, refused) = (Arc::new(control), Arc::<OnceLock<String>>::default());
+                runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
+                Behind::Joined { control, refused, zone: join.zone, tls }
             }
-        })
+            Self::Processes { nodes, scaler, tls } => {
+                let handle = scaler.handle();
+                let plan = Plan {
+                    count: nodes.count,
+                    arguments: node_arguments(config, &nodes, scaler.address()),
+                    zones: nodes.zones,
+                    on_death: Box::new(move |token| handle.child_ended(token)),
+                    events: events.clone(),
+                };
+                let _in_runtime = runtime.enter();
+                let supervisor = Supervisor::start(plan)?;
+                let running = supervisor.running();
+                let supervising = Supervising::by(runtime.spawn(supervisor.run()));
+                let fleet = Box::new(Fleet { scaler, running });
+                return Ok((Behind::Processes { fleet, tls }, supervising));
+            }
+        };
+        Ok((behind, Supervising::default()))
     }
 }
 
@@ -92,6 +140,7 @@ impl Behind {
                 });
             }
             Self::Joined { tls, zone, .. } => (tls, zone.clone()),
+            Self::Processes { tls, .. } => (tls, None),
         };
         memtide_proxy::Backend::Fleet(FleetBackend {
             tls: tls.client(),
@@ -118,10 +167,36 @@ impl Behind {
         }
     }
 
+    /// What the admin HTTP answers of it.
+    pub fn routes(&self) -> RoleRoutes {
+        match self {
+            Self::Processes { fleet, .. } => fleet.routes(),
+            _ => RoleRoutes::default(),
+        }
+    }
+
+    /// What `/metrics` shows of it.
+    pub fn metrics(&self) -> Option<Arc<dyn Source>> {
+        match self {
+            Self::Processes { fleet, .. } => Some(fleet.scaler.metrics()),
+            _ => None,
+        }
+    }
+
+    /// Items and their bytes, each counted once; `None` where this process does not know.
+    pub fn stored(&self) -> Option<(u64, u64)> {
+        match self {
+            Self::Processes { fleet, .. } => Some(fleet.stored()),
+            _ => None,
+        }
+    }
+
     /// Why the scaler cannot be reached.
     fn trouble(&self) -> Option<String> {
         match self {
-            Self::Joined { control, .. } => control.trouble(),
+            Self::Joined { control, refused, .. } => {
+                refused.get().cloned().or_else(|| control.trouble())
+            }
             _ => None,
         }
     }
@@ -131,8 +206,16 @@ impl Behind {
         match self {
             Self::Embedded => None,
             Self::Joined { control, .. } => Some(control.topologies()),
+            Self::Processes { fleet, .. } => Some(fleet.scaler.handle().topologies()),
         }
     }
+}
+
+/// A proxy that is refused goes on with what it has, and has nothing where it never had.
+async fn tell_refused(control: Arc<ProxyControl>, refused: Arc<OnceLock<String>>) {
+    let why = control.refused().await;
+    tracing::error!(why, "the scaler does not want this proxy");
+    let _ = refused.set(why);
 }
 
 fn cache(config: &EndpointConfig) -> CacheId {
@@ -140,7 +223,7 @@ fn cache(config: &EndpointConfig) -> CacheId {
 }
 
 /// The command line of every node process, but for its zone.
-fn node_arguments(config: &EndpointConfig, nodes: &Processes, port: u16) -> Vec<OsString> {
+fn node_arguments(config: &EndpointConfig, nodes: &Processes, scaler: SocketAddr) -> Vec<OsString> {
     let format = match config.common.log_format {
         LogFormat::Auto => "auto",
         LogFormat::Text => "text",
@@ -149,7 +232,7 @@ fn node_arguments(config: &EndpointConfig, nodes: &Processes, port: u16) -> Vec<
     let drain_timeout = format!("{}ms", config.common.drain_timeout.as_millis());
     let text = [
         ("--name", config.common.name.clone()),
-        ("--join", format!("{}:{port}", Ipv4Addr::LOCALHOST)),
+        ("--join", scaler.to_string()),
         ("--bind", Ipv4Addr::LOCALHOST.to_string()),
         ("--port", "0".to_owned()),
         ("--admin", format!("{}:0", Ipv4Addr::LOCALHOST)),
@@ -178,7 +261,7 @@ mod tests {
         let flags = flags.map(|(name, value)| (name, value.to_owned())).to_vec();
         let config = settings::load_endpoint(settings::Role::Serve, &flags).unwrap();
         let Backend::Processes(nodes) = &config.backend else { panic!("{:?}", config.backend) };
-        let words = node_arguments(&config, nodes, 7);
+        let words = node_arguments(&config, nodes, ([127, 0, 0, 1], 7).into());
         let zone = ["--zone", "a", "--parent", "1/2"].map(OsString::from);
         let line = std::iter::once("memtide".into()).chain(words).chain(zone);
         let Ok(Command::Run(settings::Role::Engine, flags)) = cli::parse(line) else {

@@ -21,6 +21,9 @@ pub fn answers(served: Served, tls: &Arc<Tls>, drain: &Drain, events: Events) ->
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::clone(tls) as _);
     metrics.register(Arc::new(served.observer.clone()));
+    if let Some(fleet) = served.behind.metrics() {
+        metrics.register(fleet);
+    }
     Answers { metrics, cache: Arc::new(served), events, drain: drain.watch() }
 }
 
@@ -67,12 +70,16 @@ impl Served {
     #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
     fn usage(&self) -> CacheUsage {
         let usage = self.observer.usage();
-        let stored = usage.stored.expect("the node is embedded");
+        let (items, bytes) = match (usage.stored, self.behind.stored()) {
+            (Some(stored), _) => (stored.items, stored.data_bytes),
+            (None, stored) => stored.unwrap_or_default(),
+        };
+        let byte_seconds = usage.stored.map_or(0, |stored| stored.metered_byte_seconds);
         CacheUsage {
-            items: stored.items,
-            data_storage_bytes: stored.data_bytes,
-            data_storage_metered_bytes: stored.data_bytes.max(self.config.data_storage_min),
-            data_storage_gb_hours: stored.metered_byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
+            items,
+            data_storage_bytes: bytes,
+            data_storage_metered_bytes: bytes.max(self.config.data_storage_min),
+            data_storage_gb_hours: byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
             ecpus: usage.ecpu_units as f64 / 1024.0,
             connections: usage.connections,
         }

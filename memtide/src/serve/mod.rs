@@ -2,6 +2,7 @@
 
 mod behind;
 mod described;
+mod fleet;
 mod stop;
 mod watch;
 
@@ -18,7 +19,7 @@ use memtide_service::listen::listen;
 use memtide_service::signals::Signals;
 use memtide_service::tls::{
     self, Made, Tls,
-    fleet::{self, FleetTls},
+    fleet::{FleetTls, Role},
 };
 use memtide_service::{host, logging};
 
@@ -42,8 +43,7 @@ pub fn check(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     Tls::check(&config.tls).map_err(Failure::environment)?;
     hold_connections(&mut config)?;
     if matches!(config.backend, Backend::Joined(_)) {
-        FleetTls::load(&config.common.fleet_tls, fleet::Role::Proxy)
-            .map_err(Failure::environment)?;
+        FleetTls::load(&config.common.fleet_tls, Role::Proxy).map_err(Failure::environment)?;
     }
     welcome::print_configuration(&config.common);
     Ok(ExitCode::SUCCESS)
@@ -54,27 +54,14 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     // Signals come first: one that comes during the start must drain, and a process with the id 1
     // would not get it at all.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(cannot_start)?;
+    let runtime = runtime.map_err(crate::cannot_start)?;
     let signals = {
         let _in_runtime = runtime.enter();
-        Signals::new().map_err(cannot_start)?
+        Signals::new().map_err(crate::cannot_start)?
     };
     // What fails up to "starting" is told in one line, without a log around it.
     hold_connections(&mut config)?;
-    let listen_on = |flag, port| listen(flag, &config.bind, port).map_err(Failure::environment);
-    let listeners = Listeners {
-        primary: listen_on("--port", config.port)?,
-        read_optimized: listen_on("--read-port", config.read_port)?,
-    };
-    let admin_listener = listen("--admin", &[config.common.admin.ip()], config.common.admin.port())
-        .map_err(Failure::environment)?
-        .pop()
-        .expect("one address gives one listener");
-    let endpoint = Endpoint {
-        host: config.advertise.clone(),
-        port: port_of(listeners.primary.first())?,
-        read_port: port_of(listeners.read_optimized.first())?,
-    };
+    let Sockets { listeners, admin_listener, endpoint } = Sockets::bind(&config)?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
     let tls = Arc::new(tls);
@@ -85,9 +72,10 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
 
     let drain = Drain::new();
     let behind = prepared.start(&config, runtime.handle(), &events);
-    let behind = Arc::new(behind.map_err(cannot_start)?);
+    let (behind, supervising) = behind.map_err(crate::cannot_start)?;
+    let behind = Arc::new(behind);
     let proxy = Proxy::start(proxy_config(&config, &behind), listeners, &tls, drain.watch())
-        .map_err(cannot_start)?;
+        .map_err(crate::cannot_start)?;
     let served = Served {
         config: config.clone(),
         endpoint: endpoint.clone(),
@@ -95,8 +83,9 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         behind: Arc::clone(&behind),
     };
     let answers = described::answers(served, &tls, &drain, events.clone());
-    let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(cannot_start)?;
-    let admin = admin::serve(admin_listener, answers).map_err(cannot_start)?;
+    let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(crate::cannot_start)?;
+    let admin =
+        admin::serve_with(admin_listener, answers, behind.routes()).map_err(crate::cannot_start)?;
 
     tracing::info!(
         port = endpoint.port,
@@ -110,17 +99,34 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
     let running = Running { drain, reloader, events, proxy };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
+    runtime.block_on(supervising.end());
     drop(admin);
     Ok(code)
 }
 
-/// Threads and event queues are all that is taken once the sockets are there.
-#[expect(clippy::needless_pass_by_value, reason = "so that it fits map_err")]
-fn cannot_start(error: std::io::Error) -> Failure {
-    Failure::Environment(format!(
-        "failed to start a thread or its event queue: {error}; raise the limits of this user or \
-         container (ulimit -u and -n, TasksMax=, pids.max) or give fewer --threads"
-    ))
+/// What this process listens on.
+struct Sockets {
+    listeners: Listeners,
+    admin_listener: TcpListener,
+    endpoint: Endpoint,
+}
+
+impl Sockets {
+    fn bind(config: &EndpointConfig) -> Result<Self, Failure> {
+        let listen_on = |flag, port| listen(flag, &config.bind, port).map_err(Failure::environment);
+        let listeners = Listeners {
+            primary: listen_on("--port", config.port)?,
+            read_optimized: listen_on("--read-port", config.read_port)?,
+        };
+        let admin = config.common.admin;
+        let admin_listener = crate::one_listener("--admin", &[admin.ip()], admin.port())?;
+        let endpoint = Endpoint {
+            host: config.advertise.clone(),
+            port: port_of(listeners.primary.first())?,
+            read_port: port_of(listeners.read_optimized.first())?,
+        };
+        Ok(Self { listeners, admin_listener, endpoint })
+    }
 }
 
 fn log_start(config: &EndpointConfig, tls: &Tls, made: Made) {

@@ -191,6 +191,18 @@ impl Rig {
     }
 }
 
+/// Whether each slot has as many copies as are wanted and can be.
+pub fn is_complete(topology: &Topology) -> bool {
+    let nodes = topology.nodes().len();
+    let wanted = usize::from(topology.replicas_wanted()).min(nodes.saturating_sub(1));
+    let is_complete = |config: &memtide_topology::SlotConfig| {
+        config.primary.is_some()
+            && config.in_sync().count() == config.copies.len()
+            && config.copies.len() == wanted
+    };
+    nodes > 0 && topology.slots().all(|(_, config)| is_complete(config))
+}
+
 pub fn primaries(topology: &Topology, node: NodeId) -> usize {
     topology.slots().filter(|(_, config)| config.primary == Some(node)).count()
 }

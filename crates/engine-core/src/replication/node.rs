@@ -41,6 +41,8 @@ pub struct Replication {
     effects: VecDeque<Effect>,
     /// When the next beacons and reports are due.
     next_beacon: Duration,
+    /// A slot may wait for a moment; otherwise ticks need not look at all of them.
+    is_waiting: bool,
 }
 
 impl Replication {
@@ -59,6 +61,7 @@ impl Replication {
             held: BTreeSet::new(),
             effects: VecDeque::new(),
             next_beacon: Duration::ZERO,
+            is_waiting: false,
         }
     }
 
@@ -98,6 +101,7 @@ impl Replication {
         if topology.epoch() <= self.topology.epoch() {
             return;
         }
+        self.is_waiting = true;
         let before = core::mem::replace(&mut self.topology, Arc::clone(&topology));
         for id in SlotId::all() {
             let (old, config) = (before.slot(id), topology.slot(id));
@@ -244,13 +248,21 @@ impl Replication {
                 self.env(now).send(peer, Message::Beacon { sent: now, adopted });
             }
         }
+        if !is_due && !self.is_waiting {
+            return;
+        }
+        let mut is_waiting = false;
         self.each_slot(now, |slot, env| {
             let hold = slot.settle(env);
-            if is_due && hold == Hold::Held {
-                slot.report(env);
+            if hold == Hold::Held {
+                is_waiting |= slot.is_waiting();
+                if is_due {
+                    slot.report(env);
+                }
             }
             hold
         });
+        self.is_waiting = is_waiting;
     }
 
     fn receive_slot(

@@ -14,6 +14,8 @@ use super::message::{CopyName, Entry, Position, Report, SlotMessage};
 
 /// Entries of one message at most.
 const ENTRIES_PER_MESSAGE_MAX: usize = 64;
+/// Bytes of their changes and outcomes, but for a single one that is larger.
+const MESSAGE_BYTES: usize = 256 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -27,6 +29,8 @@ pub(super) struct Primary {
     waiting: VecDeque<Waiting>,
     /// Requests that came before it served.
     held: VecDeque<Asked>,
+    /// The lease when it began to leave.
+    last_lease: Option<Lease>,
 }
 
 /// ```text
@@ -67,7 +71,18 @@ impl Primary {
             followers: config.copies.iter().map(Follower::new).collect(),
             waiting: VecDeque::new(),
             held: VecDeque::new(),
+            last_lease: None,
         }
+    }
+
+    /// The slot has another owner, to whom what is under way is left.
+    ///
+    /// The lease ends where it is: from now on this node has adopted the topology of the new owner
+    /// itself, so an answer to a beacon does not say any more that nobody has taken over.
+    pub(super) fn leave(&mut self, env: &Env<'_>, to: NodeId, epoch: Epoch) {
+        self.last_lease = Some(self.lease_until(env));
+        let until = env.now + 2 * env.lease_wait();
+        self.stage = Stage::Leaving { to, epoch, until };
     }
 
     pub(super) fn head(&self) -> Position {
@@ -86,6 +101,12 @@ impl Primary {
             Lease::NotNeeded => true,
         };
         self.is_serving() && is_covered
+    }
+
+    /// Whether it is on its way out for this owner already.
+    pub(super) fn is_leaving_to(&self, config: &SlotConfig) -> bool {
+        let Stage::Leaving { to, epoch, .. } = self.stage else { return false };
+        (Some(to), epoch) == (config.primary, config.epoch)
     }
 
     /// Opens the copies that are connected.
@@ -174,10 +195,10 @@ impl Primary {
             follower.state = State::Streaming;
             follower.acked = follower.acked.max(Some(position.version));
             let mut after = position;
-            for part in entries.chunks(ENTRIES_PER_MESSAGE_MAX) {
-                let message = SlotMessage::Entries { epoch, after, entries: part.to_vec() };
-                after = part.last().map_or(after, |entry| entry.position);
-                env.send_slot(from.0, slot, message);
+            for entries in messages_of(entries) {
+                let last = entries.last().map_or(after, |entry| entry.position);
+                env.send_slot(from.0, slot, SlotMessage::Entries { epoch, after, entries });
+                after = last;
             }
         } else if follower.is_required() {
             follower.state = State::Diverged;
@@ -356,6 +377,9 @@ impl Primary {
     }
 
     fn lease_until(&self, env: &Env<'_>) -> Lease {
+        if let Some(lease) = self.last_lease {
+            return lease;
+        }
         let mut lease = Lease::NotNeeded;
         for follower in self.followers.iter().filter(|follower| follower.is_required()) {
             lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {
@@ -366,6 +390,27 @@ impl Primary {
         }
         lease
     }
+}
+
+/// Cuts entries into messages that are not too large, however large the entries are.
+fn messages_of(entries: Vec<Arc<Entry>>) -> Vec<Vec<Arc<Entry>>> {
+    let mut messages: Vec<Vec<Arc<Entry>>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for entry in entries {
+        let len =
+            entry.change.len() + entry.request.as_ref().map_or(0, |(_, outcome)| outcome.len());
+        bytes = bytes.saturating_add(len);
+        match messages.last_mut() {
+            Some(last) if bytes <= MESSAGE_BYTES && last.len() < ENTRIES_PER_MESSAGE_MAX => {
+                last.push(entry);
+            }
+            _ => {
+                bytes = len;
+                messages.push(vec![entry]);
+            }
+        }
+    }
+    messages
 }
 
 /// Until when nobody else can have taken over.

@@ -4,10 +4,16 @@ use memtide_topology::RequestId;
 
 use super::message::{Outcome, Record};
 
+/// Bytes of the outcomes that a slot remembers, but for a single one that is larger: those of
+/// commands that also read, such as gat.
+const OUTCOME_BYTES_MAX: usize = 64 * 1024;
+
 /// The last mutations of a slot with what their clients were told.
 #[derive(Debug, Default)]
 pub(super) struct Records {
     records: VecDeque<Record>,
+    /// Bytes of their outcomes.
+    bytes: usize,
     /// What was executed up to this version may be forgotten.
     forgotten: u64,
 }
@@ -25,13 +31,21 @@ pub(super) enum Earlier {
 
 impl Records {
     pub(super) fn of(records: Vec<Record>, forgotten: u64) -> Self {
-        Self { records: records.into(), forgotten }
+        let bytes = records.iter().map(|record| record.outcome.len()).sum();
+        Self { records: records.into(), bytes, forgotten }
     }
 
+    /// Remembers an executed mutation, and forgets the first ones where there are too many, or
+    /// their outcomes too large.
     pub(super) fn add(&mut self, record: Record, records_max: usize) {
+        self.bytes += record.outcome.len();
         self.records.push_back(record);
-        while self.records.len() > records_max {
-            self.forgotten = self.records.pop_front().map_or(0, |record| record.version);
+        while self.records.len() > records_max
+            || (self.bytes > OUTCOME_BYTES_MAX && self.records.len() > 1)
+        {
+            let Some(first) = self.records.pop_front() else { return };
+            self.bytes -= first.outcome.len();
+            self.forgotten = first.version;
         }
     }
 
@@ -46,5 +60,28 @@ impl Records {
 
     pub(super) fn snapshot(&self) -> (Vec<Record>, u64) {
         (self.records.iter().cloned().collect(), self.forgotten)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(number: u64, outcome_len: usize) -> Record {
+        let id = RequestId { client: 1, number };
+        Record { id, version: number, outcome: vec![0; outcome_len].into() }
+    }
+
+    #[test]
+    fn large_outcomes_are_forgotten_sooner() {
+        let mut records = Records::default();
+        let id = |number| RequestId { client: 1, number };
+        (1..=4).for_each(|number| records.add(record(number, OUTCOME_BYTES_MAX / 2), 64));
+        assert_eq!(records.find(id(2), 0), Earlier::Unknown);
+        assert!(matches!(records.find(id(3), 0), Earlier::Executed(3, _)));
+        records.add(record(5, 2 * OUTCOME_BYTES_MAX), 64);
+        assert_eq!(records.find(id(4), 3), Earlier::Unknown);
+        assert!(matches!(records.find(id(5), 0), Earlier::Executed(5, _)));
+        assert_eq!(records.find(id(6), 4), Earlier::Not);
     }
 }

@@ -102,6 +102,8 @@ impl Slot {
                 primary.adopt(env, config);
                 Hold::Held
             }
+            // Only the copies have changed since it began to leave.
+            Role::Primary(primary) if primary.is_leaving_to(config) => self.settle(env),
             Role::Primary(_) => {
                 let hold = self.depose(env);
                 if env.settings.is_canary(Canary::ServeAfterHandover) {
@@ -201,6 +203,15 @@ impl Slot {
     pub(super) fn changed(&mut self, env: &mut Env<'_>, changes: Vec<Change>) -> Hold {
         self.append(env, changes);
         self.settle(env)
+    }
+
+    /// Whether anything is to happen here that only time brings about: a takeover, or the end of
+    /// one that is left to another.
+    pub(super) const fn is_waiting(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => matches!(primary.stage, Stage::Leaving { .. }),
+            Role::Copy(copy) => copy.takeover.is_some(),
+        }
     }
 
     pub(super) fn report(&self, env: &mut Env<'_>) {
@@ -305,8 +316,7 @@ impl Slot {
                     env.send_slot(to, self.id, SlotMessage::Consent { epoch, position });
                     return Hold::Held;
                 }
-                let until = env.now + 2 * env.lease_wait();
-                primary.stage = Stage::Leaving { to, epoch, until };
+                primary.leave(env, to, epoch);
                 self.settle(env)
             }
             _ => self.step_down(env),

@@ -1,0 +1,88 @@
+//! `memtide scaler`: says who holds what in a fleet.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use memtide_manager::Settings;
+use memtide_scaler::{Scaler, ScalerConfig as Config};
+use memtide_service::admin::{self, RoleAnswers};
+use memtide_service::drain::Drain;
+use memtide_service::events::{EventKind, Events};
+use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
+use memtide_service::signals::{Request, Signals};
+use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_service::{host, logging};
+use memtide_topology::CacheId;
+
+use crate::failure::Failure;
+use crate::settings::ScalerConfig;
+
+/// Streams of nodes and proxies, and what a process has open beside.
+const DESCRIPTORS: u64 = 16 * 1024;
+
+/// Runs until a signal ends it; nodes and proxies go on with what they know.
+pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(crate::cannot_start)?;
+    let mut signals = {
+        let _in_runtime = runtime.enter();
+        Signals::new().map_err(crate::cannot_start)?
+    };
+    // Where fewer are allowed, streams beyond them fail and are tried again.
+    let _ = host::raise_descriptors(DESCRIPTORS);
+    let common = &config.common;
+    let listener = crate::one_listener("--port", config.bind.as_slice(), config.port)?;
+    let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
+    let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
+    let tls = FleetTls::load(&common.fleet_tls, Role::Scaler).map_err(Failure::environment)?;
+    let events = Events::new();
+    let scaler = Scaler::start(Config {
+        cache: CacheId::new(&common.name).expect("the name was checked"),
+        replicas: config.replicas,
+        data_dir: common.fleet_dir.clone(),
+        listener,
+        tls,
+        settings: Settings { nodes_min: config.nodes_min, ..Settings::default() },
+        stored_nodes_are_dead: false,
+        events: events.clone(),
+    });
+    let scaler = scaler.map_err(Failure::environment)?;
+    logging::install(common.log_format, &common.log_filter, "scaler");
+    for warning in &common.warnings {
+        tracing::warn!("{warning}");
+    }
+    let drain = Drain::new();
+    let admin = admin::serve_role(admin_listener, answers(&scaler, &events, &drain));
+    let admin = admin.map_err(crate::cannot_start)?;
+    let port = scaler.address().port();
+    tracing::info!(port, admin = %admin_address, "listening");
+    events.record(EventKind::Listening, format!("on port {port}"));
+
+    let signal = runtime.block_on(async {
+        loop {
+            match signals.next().await {
+                Request::Stop(signal) => return signal,
+                // Certificates of the fleet are read at the start.
+                Request::Reload => {}
+            }
+        }
+    });
+    tracing::info!(signal = signal.name(), "stopping");
+    drop(scaler);
+    drop(admin);
+    Ok(ExitCode::SUCCESS)
+}
+
+fn answers(scaler: &Scaler, events: &Events, drain: &Drain) -> RoleAnswers {
+    let metrics = Registry::new();
+    metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
+    metrics.register(Arc::new(ProcessSource::new()));
+    metrics.register(scaler.metrics());
+    RoleAnswers {
+        metrics,
+        health: Arc::new(scaler.handle()),
+        events: events.clone(),
+        drain: drain.watch(),
+        routes: scaler.routes(),
+    }
+}
