@@ -104,7 +104,10 @@ impl HostNode {
     }
 
     pub fn tick(&mut self, step: &mut Step<'_>) {
-        self.act(step, |host, at, out| host.tick(at, out));
+        self.act(step, |host, at, out| {
+            host.tick(at, out);
+            host.weigh(at, out);
+        });
     }
 
     pub fn maintain(&mut self, step: &mut Step<'_>) {
@@ -117,6 +120,8 @@ impl HostNode {
         let mut out = Out { step, peers: &self.peers, asked: &mut self.asked };
         act(&mut self.host, at, &mut out);
         self.host.end_batch(at, &mut out);
+        // One chunk for each event: what is copied and what is changed meanwhile come in any order.
+        self.host.copy_on(at, &mut out);
         for slot in &self.slots {
             self.look_at(step, *slot);
         }
