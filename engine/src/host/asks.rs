@@ -134,7 +134,8 @@ impl Host {
         out: &mut impl Outlets,
     ) {
         let is_full = self.waiting.len() >= limits::WAITING_MAX
-            || self.waiting_bytes >= limits::WAITING_BYTES_MAX;
+            || self.waiting_bytes >= limits::WAITING_BYTES_MAX
+            || self.replication.log_bytes() >= limits::LOG_BYTES_MAX;
         if is_full {
             let answer = Answer::Done { outcome: commands::OVERLOADED, version: 0 };
             return out.to_proxy(link, &Reply { number: ask.number, answer });

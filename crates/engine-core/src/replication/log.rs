@@ -13,6 +13,8 @@ pub(super) struct Log {
     /// After the last entry.
     head: Position,
     entries: VecDeque<Logged>,
+    /// Of the changes and outcomes in them.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -24,7 +26,7 @@ struct Logged {
 
 impl Log {
     pub(super) const fn new(base: Position) -> Self {
-        Self { base, head: base, entries: VecDeque::new() }
+        Self { base, head: base, entries: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) const fn base(&self) -> Position {
@@ -35,8 +37,14 @@ impl Log {
         self.head
     }
 
+    /// Bytes of what it keeps.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn append(&mut self, entry: Arc<Entry>, key: Option<KeyHash>) {
         self.head = entry.position;
+        self.bytes += entry.len();
         self.entries.push_back(Logged { entry, key });
     }
 
@@ -56,6 +64,7 @@ impl Log {
             && first.entry.position.version <= version
         {
             self.base = first.entry.position;
+            self.bytes -= first.entry.len();
             self.entries.pop_front();
         }
     }

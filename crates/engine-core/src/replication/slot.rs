@@ -212,6 +212,14 @@ impl Slot {
         }
     }
 
+    /// Bytes of entries that its copies may still need.
+    pub(super) const fn log_bytes(&self) -> usize {
+        match &self.role {
+            Role::Primary(primary) => primary.log_bytes(),
+            Role::Copy(_) => 0,
+        }
+    }
+
     pub(super) fn report(&self, env: &mut Env<'_>) {
         match &self.role {
             Role::Primary(primary) => primary.report(env),
