@@ -48,6 +48,16 @@ impl Log {
         self.entries.push_back(Logged { entry, key });
     }
 
+    /// Passes over an entry that no copy will ask for; `false` where it must be appended, because
+    /// there are some before it.
+    pub(super) fn pass_over(&mut self, position: Position) -> bool {
+        let is_empty = self.entries.is_empty();
+        if is_empty {
+            (self.base, self.head) = (position, position);
+        }
+        is_empty
+    }
+
     /// What follows a position; `None` where that is none of this history's, or too old.
     pub(super) fn after(&self, position: Position) -> Option<Vec<Arc<Entry>>> {
         let skip = if position == self.base {

@@ -92,6 +92,13 @@ impl Replication {
         slot.is_whole().then(|| slot.position())
     }
 
+    /// Whether the bytes of changes of a slot matter: where nobody has copies of it, they may be
+    /// left empty.
+    #[must_use]
+    pub fn has_copies(&self, slot: SlotId) -> bool {
+        self.slots[usize::from(slot.number())].as_ref().is_some_and(|slot| slot.has_copies())
+    }
+
     /// Bytes of entries that copies have not acknowledged, as of the last tick that looked at all
     /// slots: with too many, writes must wait.
     #[must_use]

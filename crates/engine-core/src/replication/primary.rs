@@ -156,6 +156,16 @@ impl Primary {
         self.held = held;
     }
 
+    /// Whether anybody else holds the slot, or is to.
+    pub(super) const fn has_copies(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// Takes an entry that nobody else is to have; `false` where it is to be appended.
+    pub(super) fn pass_over(&mut self, position: Position) -> bool {
+        !self.has_copies() && self.log.pass_over(position)
+    }
+
     /// Queues an entry for the copies.
     pub(super) fn append(&mut self, env: &mut Env<'_>, entry: &Arc<Entry>, key: Option<KeyHash>) {
         let after = self.log.head();
