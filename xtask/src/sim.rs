@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use memtide_sim::{Canary, Options, Outcome, Recording, run as simulate};
+use memtide_sim::{Canary, ManagerKind, NodeKind, Options, Outcome, Recording, run as simulate};
 
 use crate::tell;
 
@@ -35,6 +35,32 @@ pub struct Arguments {
     /// A bug on purpose, to see it found
     #[arg(long)]
     canary: Option<CanaryName>,
+    /// Who changes the topology
+    #[arg(long, default_value = "by-seed")]
+    manager: ManagerName,
+    /// What the nodes are
+    #[arg(long, default_value = "by-seed")]
+    nodes: NodeName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NodeName {
+    /// Real ones for every fourth seed, models for the others
+    BySeed,
+    /// All of a node but its sockets
+    Real,
+    /// The replication core with a model of the store
+    Model,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ManagerName {
+    /// The real one for even seeds, the scripted one for odd ones
+    BySeed,
+    /// The real one
+    Real,
+    /// One that does at random what a manager may do
+    Scripted,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -51,17 +77,28 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         CanaryName::NoLeaseWait => Canary::NoLeaseWait,
         CanaryName::ServeAfterHandover => Canary::ServeAfterHandover,
     });
+    let manager = match arguments.manager {
+        ManagerName::BySeed => ManagerKind::BySeed,
+        ManagerName::Real => ManagerKind::Real,
+        ManagerName::Scripted => ManagerKind::Scripted,
+    };
+    let nodes = match arguments.nodes {
+        NodeName::BySeed => NodeKind::BySeed,
+        NodeName::Real => NodeKind::Real,
+        NodeName::Model => NodeKind::Model,
+    };
+    let options = Options { canary, manager, nodes, ..Options::default() };
     let is_clean = match arguments.seed {
-        Some(seed) => one(seed, canary, arguments.trace)?,
-        None => many(arguments, canary)?,
+        Some(seed) => one(seed, options, arguments.trace)?,
+        None => many(arguments, options)?,
     };
     Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Whether the seed is clean, and also where nobody reads on to its end.
-fn one(seed: u64, canary: Option<Canary>, is_traced: bool) -> Result<bool> {
+fn one(seed: u64, options: Options, is_traced: bool) -> Result<bool> {
     let recording = if is_traced { Recording::All } else { Recording::Tail(TAIL_LINES) };
-    let outcome = simulate(seed, Options { recording, canary });
+    let outcome = simulate(seed, Options { recording, ..options });
     match print_outcome(&mut BufWriter::new(stdout().lock()), seed, (&outcome, is_traced)) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(outcome.violation.is_none()),
@@ -91,7 +128,7 @@ fn print_outcome(
     out.flush()
 }
 
-fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
+fn many(arguments: &Arguments, options: Options) -> Result<bool> {
     let Some(end) = arguments.from.checked_add(arguments.seeds) else {
         bail!("seeds end at 2^64: begin with a smaller --from");
     };
@@ -103,7 +140,7 @@ fn many(arguments: &Arguments, canary: Option<Canary>) -> Result<bool> {
             if seed >= end {
                 return sums;
             }
-            let outcome = simulate(seed, Options { canary, ..Options::default() });
+            let outcome = simulate(seed, options);
             if let Some(violation) = &outcome.violation {
                 let first = violation.lines().next().unwrap_or_default();
                 tell(&format!("seed {seed} FAILED: {first}"));

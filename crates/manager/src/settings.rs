@@ -22,7 +22,7 @@ pub struct Settings {
     pub retry_after: Duration,
     /// Between two looks at the time, at most.
     pub tick: Duration,
-    /// A source that was handed over from stays a copy for this long: it has to consent first.
+    /// A slot that was handed over keeps its copies for this long: the source has to consent first.
     pub handover_grace: Duration,
     /// How long a drained node that holds nothing stays in the topology, after it has adopted that:
     /// proxies that are behind are still sent on by it.

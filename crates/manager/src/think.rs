@@ -172,9 +172,9 @@ impl Manager {
         }
     }
 
-    /// Takes out of changes that copies are dropped which are of use for a moment more: the source of
-    /// a handover, which has to consent; and a copy that is one too many only until nodes that
-    /// are coming may hold slots.
+    /// Takes out of changes that copies are dropped which are of use for a moment more: those of a slot
+    /// that was just handed over, as its source has to consent; and a copy that is one too many only
+    /// until nodes that are coming may hold slots.
     fn spare_copies(
         &mut self,
         topology: &Topology,
@@ -187,7 +187,7 @@ impl Manager {
             let Change::DropCopy { slots, node } = change else { continue };
             slots.retain(|slot| {
                 let at = (self.now, *slot);
-                if let Some(until) = self.watch.spares_until(at, *node, &self.settings) {
+                if let Some(until) = self.watch.spares_until(at, &self.settings) {
                     self.progress.wake.at(until);
                     return false;
                 }

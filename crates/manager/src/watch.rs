@@ -13,8 +13,8 @@ use crate::{Event, Migration, Settings};
 pub(crate) struct Watch {
     /// Copies that are not complete, and since when.
     learners: BTreeMap<(SlotId, NodeId), Duration>,
-    /// Slots that were handed over lately, when and by whom.
-    handed_over: BTreeMap<SlotId, (Duration, NodeId)>,
+    /// Slots that were handed over lately, and when.
+    handed_over: BTreeMap<SlotId, Duration>,
     /// Nodes that drain and hold nothing any more, since when.
     emptied: BTreeMap<NodeId, (Epoch, Duration)>,
 }
@@ -51,7 +51,7 @@ impl Watch {
         if before.replicas_wanted() != after.replicas_wanted() {
             events.push(Event::ReplicasSet(after.replicas_wanted()));
         }
-        self.handed_over.retain(|_, (at, _)| *at + settings.handover_grace > now);
+        self.handed_over.retain(|_, at| *at + settings.handover_grace > now);
         let mut counts = Counts::default();
         for (slot, config) in diff.slots() {
             self.follow_slot((now, slot), before.slot(slot), config);
@@ -59,9 +59,9 @@ impl Watch {
                 Some(Hands::Founded) => counts.founded += 1,
                 Some(Hands::FailedOver) => counts.failed_over += 1,
                 Some(Hands::Lost) => counts.lost += 1,
-                Some(Hands::HandedOver(from)) => {
+                Some(Hands::HandedOver) => {
                     counts.handed_over += 1;
-                    self.handed_over.insert(slot, (now, from));
+                    self.handed_over.insert(slot, now);
                 }
                 None => {}
             }
@@ -104,15 +104,13 @@ impl Watch {
         &self.emptied
     }
 
-    /// When the source of a handover may be dropped, if it may not have consented yet.
+    /// When copies of a slot may be dropped, where the source of a handover may not have consented yet.
     pub(crate) fn spares_until(
         &self,
         (now, slot): (Duration, SlotId),
-        node: NodeId,
         settings: &Settings,
     ) -> Option<Duration> {
-        let (at, _) = self.handed_over.get(&slot).filter(|(_, source)| *source == node)?;
-        let until = *at + settings.handover_grace;
+        let until = *self.handed_over.get(&slot)? + settings.handover_grace;
         (until > now).then_some(until)
     }
 
@@ -147,7 +145,7 @@ fn is_learner(config: &SlotConfig, node: NodeId) -> bool {
 enum Hands {
     Founded,
     FailedOver,
-    HandedOver(NodeId),
+    HandedOver,
     Lost,
 }
 
@@ -158,7 +156,7 @@ fn change_of_hands(before: &SlotConfig, after: &SlotConfig) -> Option<Hands> {
         (Some(_), None) => Some(Hands::Lost),
         (Some(_), Some(_)) if before.born != after.born => Some(Hands::Lost),
         (Some(from), Some(to)) if from != to => match after.copy(from) {
-            Some(copy) if copy.is_in_sync => Some(Hands::HandedOver(from)),
+            Some(copy) if copy.is_in_sync => Some(Hands::HandedOver),
             _ => Some(Hands::FailedOver),
         },
         _ => None,

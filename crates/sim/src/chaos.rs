@@ -1,5 +1,6 @@
 //! Faults, and what operators do.
 
+use memtide_manager::Operation;
 use memtide_topology::NodeId;
 
 use crate::event::{Event, Place};
@@ -57,7 +58,7 @@ impl World {
             Fault::Blocked(from, to) => self.network.unblock(&mut self.heap, from, to),
             Fault::Slow(place) => self.network.slow_down(place, 0),
             Fault::NoManager => self.manager_returns(),
-            Fault::MissingNode if self.has_manager() => drop(self.add_node()),
+            Fault::MissingNode if self.has_manager() => self.add_node(),
             Fault::MissingNode => self.heap.after(200 * MS, Event::Over(fault)),
         }
     }
@@ -77,21 +78,36 @@ impl World {
         for place in places {
             self.resume(place);
         }
-        while self.nodes.len() < self.plan.replicas + 2 {
+        let wanted = usize::from(self.stored.topology.replicas_wanted()).max(self.plan.replicas);
+        while self.population() < wanted + 2 {
             self.add_node();
         }
     }
 
     fn manager_returns(&mut self) {
         if !self.processes.contains_key(&Place::Manager) {
+            self.network.forget(Place::Manager);
             self.add_process(Place::Manager);
-            self.manager.restart(self.heap.now());
+            self.script.restart(self.heap.now());
+            self.restart_manager();
         }
     }
 
-    fn some_node(&mut self) -> NodeId {
+    fn some_node(&mut self) -> Option<NodeId> {
         let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
-        *self.rng.pick(&nodes)
+        if nodes.is_empty() { None } else { Some(*self.rng.pick(&nodes)) }
+    }
+
+    /// Nodes, and processes that will be some.
+    fn population(&self) -> usize {
+        let newcomers = self.control.as_ref().map_or(0, |control| control.newcomers.len());
+        self.nodes.len() + newcomers
+    }
+
+    /// There will be another node.
+    pub fn miss_node(&mut self) {
+        let delay = self.rng.below(2_000) as Nanos * MS;
+        self.heap.after(delay, Event::Over(Fault::MissingNode));
     }
 
     fn some_process(&mut self) -> Place {
@@ -108,42 +124,59 @@ impl World {
     }
 
     fn grow(&mut self) {
-        if self.nodes.len() < NODES_MAX && self.has_manager() {
-            let node = self.add_node();
-            self.tell(|| format!("{node} is added"));
+        if self.population() < NODES_MAX && self.has_manager() {
+            self.tell(|| "a node is added".to_owned());
+            self.add_node();
         }
     }
 
     fn drain(&mut self) {
-        let staying = self.manager.stored.topology.nodes().values();
+        let staying = self.stored.topology.nodes().values();
         let staying = staying.filter(|info| !info.is_draining).count();
-        if staying > self.plan.replicas + 2 && self.has_manager() {
-            let node = self.some_node();
+        if staying > self.plan.replicas + 2
+            && self.has_manager()
+            && let Some(node) = self.some_node()
+        {
+            if self.control.is_some() {
+                return self.reorganize(node);
+            }
             self.tell(|| format!("{node} is drained"));
-            self.manager.drain(node);
+            self.stored.drain(node);
             self.publish();
         }
     }
 
+    fn reorganize(&mut self, node: NodeId) {
+        let replicas = u8::try_from(self.rng.below(3)).expect("few");
+        let operation = match self.rng.below(8) {
+            0 => Operation::Undrain(node),
+            1 | 2 => Operation::SetReplicas(replicas),
+            3 => Operation::MoveSlots { slots: self.stored.slots.clone(), to: node },
+            _ => Operation::Drain(node),
+        };
+        self.operate(operation);
+    }
+
     fn move_slot(&mut self) {
-        let slot = *self.rng.pick(&self.manager.stored.slots);
-        let to = self.some_node();
-        if self.has_manager() {
-            self.tell(|| format!("{slot:?} is to move to {to}"));
-            self.manager.move_slot(slot, to);
+        let slot = *self.rng.pick(&self.stored.slots);
+        let Some(to) = self.some_node().filter(|_| self.has_manager()) else { return };
+        self.tell(|| format!("{slot:?} is to move to {to}"));
+        if self.control.is_some() {
+            let slots = vec![slot];
+            return self.operate(Operation::MoveSlots { slots, to });
         }
+        self.script.move_slot(slot, to);
     }
 
     fn crash(&mut self) {
         if self.nodes.len() < 3 {
             return;
         }
-        let node = self.some_node();
+        let Some(node) = self.some_node() else { return };
         let seen = if self.rng.percent(80) { 300 } else { 4_000 };
         let seen = self.rng.below(seen) as Nanos * MS;
         self.remove_node(node, seen);
-        let delay = self.rng.below(2_000) as Nanos * MS;
-        self.heap.after(delay, Event::Over(Fault::MissingNode));
+        self.miss_node();
     }
 
     fn pause(&mut self) {
@@ -162,7 +195,7 @@ impl World {
     }
 
     fn partition(&mut self) {
-        let one = Place::Node(self.some_node());
+        let Some(one) = self.some_node().map(Place::Node) else { return };
         let others: Vec<Place> = match self.rng.below(4) {
             0 => vec![Place::Manager],
             1 => self.processes.keys().copied().collect(),
@@ -186,8 +219,8 @@ impl World {
 
     /// A primary that only proxies reach, of which some reach nobody else.
     fn cut_off_primary(&mut self) {
-        let slot = *self.rng.pick(&self.manager.stored.slots);
-        let Some(primary) = self.manager.stored.topology.slot(slot).primary else { return };
+        let slot = *self.rng.pick(&self.stored.slots);
+        let Some(primary) = self.stored.topology.slot(slot).primary else { return };
         let one = Place::Node(primary);
         let length = (500 + self.rng.below(2_000) as Nanos) * MS;
         self.tell(|| format!("{one} is cut off from all but proxies"));
@@ -225,6 +258,7 @@ impl World {
     fn lose_manager(&mut self) {
         if self.processes.remove(&Place::Manager).is_some() {
             self.tell(|| "the manager is killed".to_owned());
+            self.network.leave(&mut self.heap, Place::Manager);
             self.heap.after(self.rng.below(6_000) as Nanos * MS, Event::Over(Fault::NoManager));
         }
     }

@@ -4,9 +4,11 @@ use core::fmt;
 use std::sync::Arc;
 
 use memtide_engine_core::replication::{Message, Outcome, Report};
+use memtide_manager::{Registration, Unwelcome};
 use memtide_topology::{Answer, Epoch, NodeId, Request, RequestId, Topology};
 
 use crate::chaos::Fault;
+use crate::control::{Answered, Storing};
 use crate::store::Command;
 
 /// A process of the run.
@@ -15,6 +17,8 @@ pub enum Place {
     Manager,
     Node(NodeId),
     Proxy(u32),
+    /// A process that does not know yet who it is.
+    Newcomer(u64),
 }
 
 impl Place {
@@ -32,6 +36,7 @@ impl Place {
             Self::Manager => 0,
             Self::Node(node) => node.number() << 1,
             Self::Proxy(proxy) => (proxy as u64) << 1 | 1,
+            Self::Newcomer(number) => number << 1 | 1 << 20,
         }
     }
 }
@@ -42,6 +47,7 @@ impl fmt::Display for Place {
             Self::Manager => f.write_str("manager"),
             Self::Node(node) => write!(f, "{node}"),
             Self::Proxy(proxy) => write!(f, "p{proxy}"),
+            Self::Newcomer(number) => write!(f, "newcomer {number}"),
         }
     }
 }
@@ -51,6 +57,8 @@ impl fmt::Display for Place {
 pub enum Payload {
     /// Node to node.
     Peer(Message),
+    /// Node to node, as a frame.
+    Words(Arc<[u8]>),
     /// Proxy to node.
     Ask(Request<Command>),
     /// Node to proxy.
@@ -61,6 +69,12 @@ pub enum Payload {
     Report(Report),
     /// Manager, or a node, to whom it may concern.
     Topology(Arc<Topology>),
+    /// Node to the manager: the first on a control stream.
+    Register(Registration),
+    /// Manager to a node: this is who you are.
+    Welcome(NodeId),
+    /// Manager to a node: end.
+    Refused(Unwelcome),
 }
 
 /// What happens.
@@ -80,6 +94,10 @@ pub enum Event {
     Silence(Place, Place),
     /// A process's timer.
     Tick(Place),
+    /// The manager's storage gets to something.
+    Store(Storing),
+    /// The storage's answer is there.
+    Answered(Answered),
     /// A process goes on.
     Resume(Place),
     /// A client may ask something.
@@ -106,6 +124,7 @@ impl Event {
         match self {
             Self::Arrive(Arrival { to, .. }) | Self::Datagram { to, .. } => Some(*to),
             Self::LinkUp { at, .. } | Self::LinkDown { at, .. } | Self::Tick(at) => Some(*at),
+            Self::Answered(_) => Some(Place::Manager),
             _ => None,
         }
     }

@@ -187,6 +187,23 @@ impl Network {
         link.is_some_and(|link| link.to.iter().any(|direction| !direction.held.is_empty()))
     }
 
+    /// Whether this is the link that a side believes to have.
+    pub fn is_up(&self, at: Place, peer: Place, incarnation: u64) -> bool {
+        let link = self.links.get(&ends(at, peer));
+        link.is_some_and(|link| link.to[usize::from(at > peer)].up == Some(incarnation))
+    }
+
+    /// A process that has left comes back, and knows of no links.
+    pub fn forget(&mut self, place: Place) {
+        for ((low, high), link) in &mut self.links {
+            if place == *low || place == *high {
+                let direction = &mut link.to[usize::from(place == *high)];
+                direction.up = None;
+                direction.cut = 0;
+            }
+        }
+    }
+
     /// The ends of all links, the lower first.
     pub fn links(&self) -> Vec<(Place, Place)> {
         self.links.keys().copied().collect()

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use memtide_topology::{CopyConfig, Epoch, NodeId, SlotConfig, SlotId};
 
-use crate::manager::Stored;
+use crate::stored::Stored;
 
 /// What a decision rests on.
 pub struct Review<'m> {

@@ -16,11 +16,42 @@ pub struct Options {
     pub recording: Recording,
     /// A bug on purpose.
     pub canary: Option<Canary>,
+    /// Who changes the topology.
+    pub manager: ManagerKind,
+    /// What the nodes are.
+    pub nodes: NodeKind,
+}
+
+/// What the nodes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Real ones for every fourth seed, models for the others.
+    BySeed,
+    /// All of a node but its sockets: store, journal, commands and frames.
+    Real,
+    /// The replication core with a model of the store.
+    Model,
+}
+
+/// Who changes the topology.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ManagerKind {
+    /// The real one for even seeds, the scripted one for odd ones.
+    BySeed,
+    /// `memtide-manager`, with a storage and control streams that fail.
+    Real,
+    /// One that does at random what a manager may do.
+    Scripted,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recording: Recording::Off, canary: None }
+        Self {
+            recording: Recording::Off,
+            canary: None,
+            manager: ManagerKind::BySeed,
+            nodes: NodeKind::BySeed,
+        }
     }
 }
 
@@ -49,6 +80,16 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     let mut rng = Rng::new(seed);
     let mut plan = Plan::of(&mut rng);
     plan.settings.canary = options.canary;
+    plan.is_scripted = match options.manager {
+        ManagerKind::BySeed => seed % 2 == 1,
+        ManagerKind::Real => false,
+        ManagerKind::Scripted => true,
+    };
+    plan.has_hosts = match options.nodes {
+        NodeKind::BySeed => seed % 4 == 0,
+        NodeKind::Real => true,
+        NodeKind::Model => false,
+    };
     let mut world = World::new(plan.clone(), rng, options.recording);
     world.trace.line(0, || format!("seed {seed}: {plan:?}"));
     let mut undecided = 0;
@@ -61,7 +102,7 @@ pub fn run(seed: u64, options: Options) -> Outcome {
         trace_hash: world.trace.hash(),
         operations: world.workload.history.len(),
         failed: world.workload.failed.len(),
-        lost: world.manager.stored.lost.values().sum(),
+        lost: world.stored.lost.values().sum(),
         undecided,
         trace: world.trace.into_lines(),
     }
@@ -86,10 +127,10 @@ fn until(world: &mut World, time: Nanos) -> Option<String> {
 fn recover(world: &mut World) -> Option<String> {
     world.end_all_faults();
     let bound = world.heap.now() + RECOVERY_MAX;
-    while !world.manager.is_restored() || !is_served(world) {
+    while !world.stored.is_restored() || !is_served(world) {
         if world.heap.now() >= bound {
-            let slots = &world.manager.stored.slots;
-            let topology = crate::describe::topology(&world.manager.stored.topology, slots);
+            let slots = &world.stored.slots;
+            let topology = crate::describe::topology(&world.stored.topology, slots);
             return Some(format!(
                 "I8: not restored {} s after the faults: {topology}",
                 RECOVERY_MAX / SECOND
@@ -110,10 +151,10 @@ fn recover(world: &mut World) -> Option<String> {
 
 /// Whether every slot's primary serves.
 fn is_served(world: &World) -> bool {
-    world.manager.stored.slots.iter().all(|slot| {
-        let primary = world.manager.stored.topology.slot(*slot).primary;
+    world.stored.slots.iter().all(|slot| {
+        let primary = world.stored.topology.slot(*slot).primary;
         let node = primary.and_then(|primary| world.nodes.get(&primary));
-        node.is_some_and(|node| node.replication.is_serving(*slot))
+        node.is_some_and(|node| node.replication().is_serving(*slot))
     })
 }
 
@@ -127,9 +168,9 @@ fn calm(world: &World, calm_from: Nanos) -> Option<String> {
     if world.workload.failed.iter().any(|asked| *asked >= calm_from) {
         return Some("I8: a request failed when all was well".to_owned());
     }
-    for slot in &world.manager.stored.slots {
-        let config = world.manager.stored.topology.slot(*slot);
-        let content = |node| world.nodes.get(&node).map(|node| node.store.content(*slot));
+    for slot in &world.stored.slots {
+        let config = world.stored.topology.slot(*slot);
+        let content = |node| world.nodes.get(&node).map(|node| node.content(*slot));
         let primary = config.primary.and_then(content);
         if let Some(other) = config.in_sync().find(|node| content(*node) != primary) {
             return Some(format!("I4: {other} differs from its primary in {slot:?} in the end"));
@@ -145,7 +186,7 @@ fn judge(world: &mut World, seed: u64, undecided: &mut u64) -> Option<String> {
     if is_planned && !world.workload.failed.is_empty() {
         return Some("a request failed in planned changes only".to_owned());
     }
-    if is_planned && !world.manager.stored.lost.is_empty() {
+    if is_planned && !world.stored.lost.is_empty() {
         return Some("a slot was given up in planned changes only".to_owned());
     }
     let history = &world.workload.history;
@@ -171,7 +212,7 @@ fn misses(world: &World, seed: u64) -> Option<String> {
     for key in 0..=keys {
         let needed = check(&[of_key(history, key)], seed, 1).misses.evictions_needed;
         let slot = world.workload.slot(key);
-        let lost = world.manager.stored.lost.get(&slot).copied().unwrap_or(0);
+        let lost = world.stored.lost.get(&slot).copied().unwrap_or(0);
         let evicted = world.evicted.get(&key).copied().unwrap_or(0);
         let known = u64::from(lost + evicted);
         if needed > known {

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use memtide_engine_core::replication::ReplicationSettings;
 use memtide_routing::{Router, Settings};
 use memtide_testkit::Rng;
 use memtide_topology::{Epoch, NodeId, SlotId, Zone};
 
 use crate::checks::Checks;
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::event::{Event, Place};
 use crate::heap::{Heap, MS, Nanos};
-use crate::manager::Manager;
+use crate::member::Member;
 use crate::network::Network;
-use crate::node::Node;
 use crate::plan::{Plan, Profile};
+use crate::script::Script;
+use crate::stored::Stored;
 use crate::trace::{Recording, Trace};
 use crate::workload::Workload;
 use crate::world::{Process, World};
@@ -34,11 +35,13 @@ impl World {
             processes: BTreeMap::new(),
             nodes: BTreeMap::new(),
             proxies: BTreeMap::new(),
-            manager: Manager::new(slots, &plan, fork()),
+            script: Script::new(&plan, fork()),
             workload: Workload::new((&clients, plan.readers_percent), key_slots, fork()),
             checks: Checks::default(),
             trace: Trace::new(recording),
             rng: fork(),
+            control: None,
+            stored: Stored::new(slots, &plan),
             zones: ["a", "b", "c"].map(|name| Zone::new(name).expect("a name")).to_vec(),
             exits: Vec::new(),
             last_node: 0,
@@ -48,6 +51,10 @@ impl World {
             plan,
         };
         world.zones.truncate(world.plan.zones);
+        if !world.plan.is_scripted {
+            let control = Control::new(&world.plan, &world.stored.slots, fork());
+            world.control = Some(control);
+        }
         world.begin();
         world
     }
@@ -58,29 +65,39 @@ impl World {
             self.proxies.insert(proxy, Router::new(u64::from(proxy) + 1, Settings::default()));
             self.add_process(Place::Proxy(proxy));
         }
-        let nodes: Vec<NodeId> = (0..self.plan.nodes).map(|_| self.add_node()).collect();
-        let slots = self.manager.stored.slots.clone();
-        self.manager.stored.found(slots.into_iter().zip(nodes.into_iter().cycle()));
-        self.publish();
+        self.restart_manager();
+        (0..self.plan.nodes).for_each(|_| self.add_node());
+        let nodes: Vec<NodeId> = self.nodes.keys().copied().collect();
+        if self.control.is_none() {
+            let slots = self.stored.slots.clone();
+            self.stored.found(slots.into_iter().zip(nodes.into_iter().cycle()));
+            self.publish();
+        }
         for client in 0..u32::try_from(self.workload.clients()).expect("few clients") {
             self.heap.at(500 * MS, Event::Think(client));
         }
         self.heap.at(1_500 * MS, Event::Fault);
     }
 
-    /// Starts a node.
-    pub fn add_node(&mut self) -> NodeId {
+    /// Starts a node, or what will be one.
+    pub fn add_node(&mut self) {
+        if self.control.is_some() {
+            return self.add_newcomer();
+        }
         self.last_node += 1;
         let id = NodeId::new(self.last_node);
-        let settings: ReplicationSettings = self.plan.settings.clone();
-        self.nodes.insert(id, Node::new(id, settings));
-        self.add_process(Place::Node(id));
+        self.start_node(id);
         let zone = self.rng.below(self.zones.len());
         let few = usize::try_from(self.last_node).expect("few nodes") % self.zones.len();
         let zone = if self.last_node <= self.plan.nodes as u64 { few } else { zone };
-        self.manager.register(id, &self.zones[zone]);
+        self.stored.add(id, &self.zones[zone]);
         self.publish();
-        id
+    }
+
+    /// Starts a node's process.
+    pub fn start_node(&mut self, id: NodeId) {
+        self.nodes.insert(id, Member::new(id, &self.plan, &self.stored.slots));
+        self.add_process(Place::Node(id));
     }
 
     /// Starts a process.
@@ -90,7 +107,10 @@ impl World {
         self.processes.insert(place, Process { clock, stopped: None, adopted: Epoch::ZERO });
         for other in others {
             let is_linked = match (place, other) {
-                (Place::Manager, _) | (_, Place::Manager) => false,
+                (Place::Manager, _) | (_, Place::Manager) => {
+                    self.control.is_some() && !(place.is_proxy() || other.is_proxy())
+                }
+                (Place::Newcomer(_), _) | (_, Place::Newcomer(_)) => false,
                 _ => place.node().is_some() || other.node().is_some(),
             };
             if is_linked {

@@ -10,13 +10,16 @@ use memtide_topology::{Epoch, NodeId, SlotId, Topology, Zone};
 
 use crate::checks::Checks;
 use crate::clock::Clock;
+use crate::control::Control;
 use crate::event::{Arrival, Event, Payload, Place};
 use crate::heap::{Heap, MS, Nanos};
-use crate::manager::Manager;
+use crate::member::Member;
 use crate::network::Network;
-use crate::node::{Node, Step};
+use crate::node::Step;
 use crate::plan::Plan;
+use crate::script::Script;
 use crate::store::Command;
+use crate::stored::Stored;
 use crate::trace::Trace;
 use crate::workload::Workload;
 
@@ -31,9 +34,12 @@ pub struct World {
     pub heap: Heap<Event>,
     pub network: Network,
     pub processes: BTreeMap<Place, Process>,
-    pub nodes: BTreeMap<NodeId, Node>,
+    pub nodes: BTreeMap<NodeId, Member>,
     pub proxies: BTreeMap<u32, Proxy>,
-    pub manager: Manager,
+    pub stored: Stored,
+    pub script: Script,
+    /// The real manager, where it is not the scripted one.
+    pub control: Option<Control>,
     pub workload: Workload,
     pub checks: Checks,
     pub trace: Trace,
@@ -95,6 +101,7 @@ impl World {
                 self.link_down(at, peer, incarnation);
             }
             Event::Tick(at) => self.tick(at),
+            Event::Answered(answered) => self.answered(answered),
             _ => {}
         }
     }
@@ -114,6 +121,7 @@ impl World {
             Event::Silence(one, other) if self.network.is_silent(one, other) => {
                 self.network.cut(&mut self.heap, one, other);
             }
+            Event::Store(storing) => self.store(&storing),
             Event::Resume(place) => self.resume(place),
             Event::Think(client) => self.think(client),
             Event::Fault => self.fault(),
@@ -138,22 +146,14 @@ impl World {
 
     fn receive(&mut self, (from, link): (Place, Option<u64>), to: Place, payload: Payload) {
         match (to, payload) {
-            (Place::Manager, Payload::Adopted(epoch)) => {
-                if let Place::Node(node) = from {
-                    self.manager.hear(self.heap.now(), node);
-                }
-                let topology = &self.manager.stored.topology;
-                if epoch < topology.epoch() {
-                    let payload = Payload::Topology(Arc::clone(topology));
-                    self.network.datagram(&mut self.heap, to, from, payload);
-                }
+            (Place::Manager, payload) if self.control.is_some() => {
+                self.hear_at_manager(from, link, payload);
             }
-            (Place::Manager, Payload::Report(report)) => {
-                if let Place::Node(node) = from
-                    && self.manager.report(node, report)
-                {
-                    self.publish();
-                }
+            (Place::Manager, payload) => self.receive_at_script(from, payload),
+            (Place::Newcomer(number), Payload::Welcome(id)) => self.become_node(number, id),
+            (Place::Node(id), Payload::Refused(_)) => self.end_refused(id),
+            (Place::Node(id), Payload::Welcome(said)) if id != said => {
+                self.checks.violated(|| format!("{id} is told that it is {said}"));
             }
             (Place::Node(id), payload) => self.receive_at_node((from, link), id, payload),
             (Place::Proxy(proxy), Payload::Topology(topology)) => {
@@ -165,6 +165,29 @@ impl World {
             (Place::Proxy(proxy), Payload::Answer(id, answer)) => {
                 if let Place::Node(node) = from {
                     self.with_proxy(proxy, |router, now| router.answered(now, node, id, answer));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn receive_at_script(&mut self, from: Place, payload: Payload) {
+        match payload {
+            Payload::Adopted(epoch) => {
+                if let Place::Node(node) = from {
+                    self.script.hear(self.heap.now(), node);
+                }
+                let topology = &self.stored.topology;
+                if epoch < topology.epoch() {
+                    let payload = Payload::Topology(Arc::clone(topology));
+                    self.network.datagram(&mut self.heap, Place::Manager, from, payload);
+                }
+            }
+            Payload::Report(report) => {
+                if let Place::Node(node) = from
+                    && Script::report(&mut self.stored, node, report)
+                {
+                    self.publish();
                 }
             }
             _ => {}
@@ -183,6 +206,11 @@ impl World {
                     self.with_node(id, |node, step| node.hear(step, peer, message));
                 }
             }
+            Payload::Words(bytes) => {
+                if let Place::Node(peer) = from {
+                    self.with_node(id, |node, step| node.hear_words(step, peer, &bytes));
+                }
+            }
             Payload::Ask(request) => {
                 let link = link.expect("requests come over links");
                 self.with_node(id, |node, step| node.asked(step, (from, link), request));
@@ -191,18 +219,20 @@ impl World {
                 self.with_node(id, |node, step| node.adopt(step, topology));
             }
             Payload::Adopted(epoch) => {
-                let topology = self.nodes.get(&id).map(|node| Arc::clone(&node.topology));
+                let topology = self.nodes.get(&id).map(|node| Arc::clone(node.topology()));
                 if let Some(topology) = topology.filter(|topology| topology.epoch() > epoch) {
                     let payload = Payload::Topology(topology);
                     self.network.send(&mut self.heap, Place::Node(id), from, payload);
                 }
             }
-            Payload::Answer(..) | Payload::Report(_) => {}
+            _ => {}
         }
     }
 
     fn link_up(&mut self, at: Place, peer: Place) {
         match (at, peer) {
+            (_, Place::Manager) => self.register(at),
+            (Place::Manager, _) => {}
             (Place::Node(id), _) => self.with_node(id, |node, step| node.link_up(step, peer)),
             (Place::Proxy(proxy), Place::Node(node)) => {
                 self.with_proxy(proxy, |router, now| router.link_up(now, node));
@@ -213,6 +243,8 @@ impl World {
 
     fn link_down(&mut self, at: Place, peer: Place, link: u64) {
         match (at, peer) {
+            (Place::Manager, _) => self.session_ends(link),
+            (_, Place::Manager) => {}
             (Place::Node(id), _) => {
                 self.with_node(id, |node, step| node.link_down(step, peer, link));
             }
@@ -228,12 +260,13 @@ impl World {
         self.heap.after(tick, Event::Tick(at));
         match at {
             Place::Node(id) => {
-                self.with_node(id, Node::tick);
+                self.with_node(id, Member::tick);
                 self.maintain(id);
                 if let Some(node) = self.nodes.get(&id) {
-                    let payload = Payload::Adopted(node.replication.adopted());
-                    self.network.datagram(&mut self.heap, at, Place::Manager, payload);
+                    let payload = Payload::Adopted(node.replication().adopted());
+                    self.send_to_manager(at, payload);
                 }
+                self.leave_if_drained(id);
             }
             Place::Proxy(proxy) => {
                 self.with_proxy(proxy, Proxy::tick);
@@ -241,11 +274,13 @@ impl World {
                     self.ask_topology(at);
                 }
             }
+            Place::Newcomer(_) => {}
+            Place::Manager if self.control.is_some() => self.tick_manager(),
             Place::Manager => {
                 let now = self.heap.now();
                 let known = self.exits.iter().filter(|(from, _)| *from <= now);
                 let dead: BTreeSet<NodeId> = known.map(|(_, node)| *node).collect();
-                if self.manager.tick(now, &dead, self.is_quiet) {
+                if self.script.tick(&mut self.stored, (now, self.is_quiet), &dead) {
                     self.publish();
                 }
             }
@@ -257,12 +292,12 @@ impl World {
         if self.is_closing || !self.rng.percent(3) {
             return;
         }
-        let slots = &self.manager.stored.slots;
+        let slots = &self.stored.slots;
         let slot: SlotId = *self.rng.pick(slots);
         let Some(node) = self.nodes.get(&id) else { return };
         let mut evicted = None;
-        let keys = node.store.keys(slot);
-        let is_serving = node.replication.is_serving(slot) && node.store.is_primary(slot);
+        let keys = node.keys(slot);
+        let is_serving = node.replication().is_serving(slot);
         if self.plan.is_evicting && is_serving && !keys.is_empty() && self.rng.percent(20) {
             let key = *self.rng.pick(&keys);
             *self.evicted.entry(key).or_default() += 1;
@@ -273,17 +308,22 @@ impl World {
 
     /// Sends the topology to everybody.
     pub fn publish(&mut self) {
-        let topology: &Arc<Topology> = &self.manager.stored.topology;
+        let topology: &Arc<Topology> = &self.stored.topology;
         let now = self.heap.now();
-        self.trace.line(now, || crate::describe::topology(topology, &self.manager.stored.slots));
+        self.trace.line(now, || crate::describe::topology(topology, &self.stored.slots));
+        let has_streams = self.control.is_some();
         for place in self.processes.keys().filter(|place| **place != Place::Manager) {
             let payload = Payload::Topology(Arc::clone(topology));
-            self.network.datagram(&mut self.heap, Place::Manager, *place, payload);
+            if has_streams && !place.is_proxy() {
+                self.network.send(&mut self.heap, Place::Manager, *place, payload);
+            } else {
+                self.network.datagram(&mut self.heap, Place::Manager, *place, payload);
+            }
         }
     }
 
     /// Lets a node handle something, and sends what comes of it.
-    pub fn with_node(&mut self, id: NodeId, act: impl FnOnce(&mut Node, &mut Step<'_>)) {
+    pub fn with_node(&mut self, id: NodeId, act: impl FnOnce(&mut Member, &mut Step<'_>)) {
         let time = self.heap.now();
         let place = Place::Node(id);
         let Some(node) = self.nodes.get_mut(&id) else { return };
@@ -303,15 +343,15 @@ impl World {
             stops: &mut stops,
         };
         act(node, &mut step);
-        for slot in &self.manager.stored.slots {
-            if node.replication.is_serving(*slot) {
+        for slot in &self.stored.slots {
+            if node.replication().is_serving(*slot) {
                 self.checks.serves(*slot, node.slot_epoch(*slot), id);
             }
         }
         for (to, payload) in out {
             self.trace.line(time, || crate::describe::sent(place, to, &payload));
             if to == Place::Manager {
-                self.network.datagram(&mut self.heap, place, to, payload);
+                self.send_to_manager(place, payload);
             } else {
                 self.network.send(&mut self.heap, place, to, payload);
             }
@@ -319,6 +359,15 @@ impl World {
         if is_stopped {
             let pause = self.pause_length();
             self.stop(place, pause);
+        }
+    }
+
+    /// Over the control stream, where there are some.
+    fn send_to_manager(&mut self, from: Place, payload: Payload) {
+        if self.control.is_some() {
+            self.network.send(&mut self.heap, from, Place::Manager, payload);
+        } else {
+            self.network.datagram(&mut self.heap, from, Place::Manager, payload);
         }
     }
 
@@ -353,8 +402,10 @@ impl World {
         let Some(process) = self.processes.get(&place) else { return };
         let payload = Payload::Adopted(process.adopted);
         let nodes: Vec<_> = self.nodes.keys().copied().collect();
-        let any = Place::Node(*self.rng.pick(&nodes));
-        self.network.send(&mut self.heap, place, any, payload.clone());
+        if !nodes.is_empty() {
+            let any = Place::Node(*self.rng.pick(&nodes));
+            self.network.send(&mut self.heap, place, any, payload.clone());
+        }
         self.network.datagram(&mut self.heap, place, Place::Manager, payload);
     }
 
@@ -395,7 +446,7 @@ impl World {
         let Some(waiting) = process.stopped.take() else { return };
         self.trace.line(self.heap.now(), || format!("{place} goes on"));
         if let Place::Node(id) = place {
-            self.with_node(id, Node::finish);
+            self.with_node(id, Member::finish);
         }
         for event in waiting {
             self.happen(event);

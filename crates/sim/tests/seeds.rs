@@ -7,7 +7,7 @@ use memtide_testkit::seed_from_environment;
 
 /// Runs a seed, which must be clean.
 fn check(seed: u64) {
-    let outcome = run(seed, Options { recording: Recording::Tail(60), canary: None });
+    let outcome = run(seed, Options { recording: Recording::Tail(60), ..Options::default() });
     if let Some(violation) = outcome.violation {
         panic!(
             "{}\nseed {seed}: {violation}\nreplay it with: cargo xtask sim --seed {seed} --trace",
@@ -31,8 +31,8 @@ fn a_fresh_seed_is_clean() {
 
 #[test]
 fn a_seed_leaves_the_same_trace_each_time() {
-    for seed in [3, 1_000_003] {
-        let options = Options { recording: Recording::All, canary: None };
+    for seed in [3, 4, 1_000_003, 1_000_004] {
+        let options = Options { recording: Recording::All, ..Options::default() };
         let (one, other) = (run(seed, options), run(seed, options));
         assert_eq!(one.trace_hash, other.trace_hash);
         assert!(one.trace == other.trace, "seed {seed} left two traces");

@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memtide_control::ProxyControl;
 use memtide_manager::Settings;
@@ -35,8 +35,17 @@ pub enum Prepared {
 /// What runs behind the endpoint; ends when dropped.
 pub enum Behind {
     Embedded,
-    Joined { control: Arc<ProxyControl>, zone: Option<Zone>, tls: FleetTls },
-    Processes { fleet: Box<Fleet>, tls: FleetTls },
+    Joined {
+        control: Arc<ProxyControl>,
+        /// Why the scaler does not want this proxy, once it has said so.
+        refused: Arc<OnceLock<String>>,
+        zone: Option<Zone>,
+        tls: FleetTls,
+    },
+    Processes {
+        fleet: Box<Fleet>,
+        tls: FleetTls,
+    },
 }
 
 /// Takes what may fail for a reason that a user can do something about.
@@ -94,7 +103,9 @@ impl Prepared {
                     cache(config),
                     crate::random(),
                 );
-                Behind::Joined { control: Arc::new(control), zone: join.zone, tls }
+                let (control, refused) = (Arc::new(control), Arc::<OnceLock<String>>::default());
+                runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
+                Behind::Joined { control, refused, zone: join.zone, tls }
             }
             Self::Processes { nodes, scaler, tls } => {
                 let handle = scaler.handle();
@@ -183,7 +194,9 @@ impl Behind {
     /// Why the scaler cannot be reached.
     fn trouble(&self) -> Option<String> {
         match self {
-            Self::Joined { control, .. } => control.trouble(),
+            Self::Joined { control, refused, .. } => {
+                refused.get().cloned().or_else(|| control.trouble())
+            }
             _ => None,
         }
     }
@@ -196,6 +209,13 @@ impl Behind {
             Self::Processes { fleet, .. } => Some(fleet.scaler.handle().topologies()),
         }
     }
+}
+
+/// A proxy that is refused goes on with what it has, and has nothing where it never had.
+async fn tell_refused(control: Arc<ProxyControl>, refused: Arc<OnceLock<String>>) {
+    let why = control.refused().await;
+    tracing::error!(why, "the scaler does not want this proxy");
+    let _ = refused.set(why);
 }
 
 fn cache(config: &EndpointConfig) -> CacheId {

@@ -108,6 +108,12 @@ impl Primary {
         self.is_serving() && is_covered
     }
 
+    /// Whether it is on its way out for this owner already.
+    pub(super) fn is_leaving_to(&self, config: &SlotConfig) -> bool {
+        let Stage::Leaving { to, epoch, .. } = self.stage else { return false };
+        (Some(to), epoch) == (config.primary, config.epoch)
+    }
+
     /// Opens the copies that are connected.
     pub(super) fn open(&mut self, env: &mut Env<'_>) {
         let (slot, epoch) = (self.slot, self.epoch);

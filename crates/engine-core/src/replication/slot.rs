@@ -102,6 +102,8 @@ impl Slot {
                 primary.adopt(env, config);
                 Hold::Held
             }
+            // Only the copies have changed since it began to leave.
+            Role::Primary(primary) if primary.is_leaving_to(config) => self.settle(env),
             Role::Primary(_) => {
                 let hold = self.depose(env);
                 if env.settings.is_canary(Canary::ServeAfterHandover) {
