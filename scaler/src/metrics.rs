@@ -75,6 +75,11 @@ fn of_topology(status: &Status) -> Vec<MetricFamily> {
             &["state"],
             slots.map(|(state, count)| ([state], f64::from(count))),
         ),
+        gauge(
+            "memtide_slots_unserved",
+            "Slots whose only complete holders are down.",
+            double(status.unserved as u64),
+        ),
         gauge("memtide_migrations_running", "Slots that are being copied.", double(running)),
         gauge(
             "memtide_slots_remaining",

@@ -38,6 +38,8 @@ pub struct Loop {
     pub failures: watch::Sender<Failures>,
     pub sessions: Sessions,
     pub counters: Counters,
+    /// Slots whose only complete holders are down.
+    pub unserved: usize,
     pub commit: Option<Commit>,
     /// Operations that are part of the next commit.
     pub waiting: Vec<Reply>,
@@ -267,6 +269,7 @@ impl Loop {
                 self.counters.failed_over += *slots as u64;
             }
             Event::HandedOver { slots } => self.counters.handed_over += *slots as u64,
+            Event::Unserved { slots } => self.unserved = *slots,
             Event::SlotsLost { slots } => self.counters.lost += *slots as u64,
             _ => {}
         }
@@ -303,6 +306,7 @@ impl Loop {
             nodes: nodes.collect(),
             migrations: self.manager.migrations(),
             remaining: self.manager.remaining(),
+            unserved: self.unserved,
             proxies: self.sessions.proxies(),
             counters: self.counters.clone(),
             now,

@@ -20,6 +20,8 @@ pub struct Status {
     pub migrations: Vec<Migration>,
     /// Slots that are not held as they should be.
     pub remaining: usize,
+    /// Slots whose only complete holders are down.
+    pub unserved: usize,
     /// Proxies that follow.
     pub proxies: Vec<ProxyStatus>,
     /// What has happened since the scaler was started.
