@@ -10,8 +10,8 @@ use std::time::Instant;
 use memtide_protocol::Limits;
 
 use super::Fleet;
+use super::lanes::LaneId;
 use super::session::{Desk, Progress, Session};
-use super::switch::LaneId;
 use crate::carry::Carry;
 use crate::connection::{End, Turn};
 use crate::core::{Core, Scratch};

@@ -12,6 +12,7 @@ use memtide_routing::Refused;
 use memtide_topology::EcpuUnits;
 
 use super::buffers::Buffers;
+use super::stash::Stash;
 use super::tally::{Tally, count_error};
 use crate::counters::CoreCounters;
 use crate::limits::{
@@ -119,14 +120,6 @@ struct Current {
     is_failed: bool,
 }
 
-/// Replies that came before their turn.
-#[derive(Debug, Default)]
-struct Stash {
-    bytes: Vec<u8>,
-    /// Of them, still wanted.
-    wanted: usize,
-}
-
 /// What an answer needs beside the lane.
 pub struct Surroundings<'a> {
     pub counters: &'a CoreCounters,
@@ -159,12 +152,12 @@ impl Lane {
         (is_small || self.asked == 0)
             && !self.is_barred
             && self.parts.len() < PARTS_MAX
-            && self.out.len() + self.stash.wanted < OUTPUT_BYTES_HIGH
+            && self.out.len() + self.stash.wanted_bytes() < OUTPUT_BYTES_HIGH
     }
 
     /// Bytes that it holds.
     pub fn held_bytes(&self) -> usize {
-        self.asked_bytes + self.out.len() + self.stash.bytes.len()
+        self.asked_bytes + self.out.len() + self.stash.held_bytes()
     }
 
     /// Bytes of replies that wait to be taken.
@@ -316,7 +309,7 @@ impl Lane {
             // Not in the lane while its bytes go from one of its buffers to another.
             let stash = std::mem::take(&mut self.stash);
             let reply = match &part.reply {
-                Reply::Here(range) => Ok(&stash.bytes[range.clone()]),
+                Reply::Here(place) => Ok(stash.at(place)),
                 Reply::Refused(refused) => Err(*refused),
                 Reply::Awaited => unreachable!("it was looked at above"),
             };
@@ -327,7 +320,11 @@ impl Lane {
             }
         }
         if self.stash.is_wasteful() {
-            self.stash.compact(&mut self.parts);
+            let places = self.parts.iter_mut().filter_map(|part| match &mut part.reply {
+                Reply::Here(place) => Some(place),
+                _ => None,
+            });
+            self.stash.compact(places);
         }
     }
 
@@ -400,43 +397,6 @@ impl Lane {
         } else {
             counters.meter(EcpuUnits::of_command(bill.items, bytes));
         }
-    }
-}
-
-impl Stash {
-    fn put(&mut self, buffers: &mut Buffers, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
-        buffers.lend(&mut self.bytes);
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        let end = self.bytes.len();
-        self.wanted += end - start;
-        // Nothing is at no place, since the bytes go when none is wanted.
-        if end > start { start..end } else { 0..0 }
-    }
-
-    fn drop(&mut self, bytes: usize, buffers: &mut Buffers) {
-        self.wanted -= bytes;
-        if self.wanted == 0 {
-            self.bytes.clear();
-            buffers.give_back(&mut self.bytes);
-        }
-    }
-
-    /// More than half of it was told long ago.
-    fn is_wasteful(&self) -> bool {
-        self.bytes.len() > 2 * self.wanted + OUTPUT_BYTES_HIGH
-    }
-
-    fn compact(&mut self, parts: &mut VecDeque<Part>) {
-        let mut bytes = Vec::with_capacity(self.wanted);
-        for part in parts {
-            if let Reply::Here(range) = &mut part.reply {
-                let start = bytes.len();
-                bytes.extend_from_slice(&self.bytes[range.clone()]);
-                *range = start..bytes.len();
-            }
-        }
-        self.bytes = bytes;
     }
 }
 

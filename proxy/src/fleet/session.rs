@@ -18,7 +18,8 @@ use memtide_wire::Reach;
 use super::ask::route;
 use super::gather::What;
 use super::lane::{Asked, Bill, Said};
-use super::switch::{LaneId, Switch};
+use super::lanes::LaneId;
+use super::switch::Switch;
 use super::tally::Tally;
 use crate::limits::COMMANDS_PER_TURN_MAX;
 

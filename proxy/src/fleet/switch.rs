@@ -17,6 +17,7 @@ use super::ask::Ask;
 use super::buffers::Buffers;
 use super::gather::Gathers;
 use super::lane::{Asked, Lane, Surroundings};
+use super::lanes::{LaneId, Lanes};
 use crate::counters::CoreCounters;
 use crate::limits::{ASKED_MAX, CORE_BYTES_HIGH, frame_bytes_max};
 use crate::shared::Shared;
@@ -79,23 +80,6 @@ struct LinkUp {
 /// One link; the next one to the same node has another name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkName(NodeId, u64);
-
-/// A connection's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneId(u32);
-
-#[derive(Debug, Default)]
-struct Lanes {
-    places: Vec<Place>,
-    free: Vec<u32>,
-}
-
-/// Its numbers go on where it is used again, so that no late answer finds the wrong connection.
-#[derive(Debug, Default)]
-struct Place {
-    lane: Option<Lane>,
-    next_number: u32,
-}
 
 /// Of a ticket: the answer is for a [gather](super::gather). A lane's place is below this bit.
 pub(super) const GATHER: u64 = 1 << 63;
@@ -300,30 +284,22 @@ impl Switch {
 impl Switch {
     /// Opens a lane.
     pub fn open_lane(&mut self) -> LaneId {
-        let index = self.lanes.free.pop().unwrap_or_else(|| {
-            self.lanes.places.push(Place::default());
-            u32::try_from(self.lanes.places.len() - 1).expect("connections are bounded")
-        });
-        let place = &mut self.lanes.places[index as usize];
-        place.lane = Some(Lane::new(place.next_number));
-        LaneId(index)
+        self.lanes.open()
     }
 
     /// Forgets a lane; answers that were for it are dropped. `paused` are the keys and the bytes of
     /// a retrieval that was not asked to its end.
     pub fn close_lane(&mut self, id: LaneId, paused: Option<(u64, u64)>) {
-        let place = &mut self.lanes.places[id.0 as usize];
-        let Some(lane) = place.lane.take() else { return };
-        self.held_bytes -= lane.held_bytes();
-        place.next_number = lane.next_number();
-        lane.abandon(paused, &self.counters);
-        self.lanes.free.push(id.0);
-        self.let_in();
+        if let Some(lane) = self.lanes.close(id) {
+            self.held_bytes -= lane.held_bytes();
+            lane.abandon(paused, &self.counters);
+            self.let_in();
+        }
     }
 
     /// Looks at a lane.
     pub fn lane(&self, id: LaneId) -> &Lane {
-        self.lanes.places[id.0 as usize].lane.as_ref().expect("its connection has not closed it")
+        self.lanes.get(id).expect("its connection has not closed it")
     }
 
     /// Does something with a lane.
@@ -332,8 +308,7 @@ impl Switch {
         id: LaneId,
         work: impl FnOnce(&mut Lane, &mut Surroundings<'_>) -> T,
     ) -> T {
-        let lane = self.lanes.places[id.0 as usize].lane.as_mut();
-        let lane = lane.expect("its connection has not closed it");
+        let lane = self.lanes.get_mut(id).expect("its connection has not closed it");
         let before = lane.held_bytes();
         let mut surroundings =
             Surroundings { counters: &self.counters, buffers: &mut self.buffers, now: self.now };
@@ -386,7 +361,7 @@ impl Switch {
             lane.ask(asked);
             number
         });
-        ticket(id, number)
+        id.ticket(number)
     }
 
     /// Asks what was planned, in that order.
@@ -408,9 +383,9 @@ impl Switch {
 
     /// Brings the answer to a part of a lane.
     pub(super) fn answer(&mut self, ticket: u64, reply: Result<&[u8], Refused>) {
-        let (index, number) = of_ticket(ticket);
-        if self.lanes.places.get(index.0 as usize).is_some_and(|place| place.lane.is_some()) {
-            self.with_lane(index, |lane, surroundings| lane.answer(number, reply, surroundings));
+        let (id, number) = LaneId::of_ticket(ticket);
+        if self.lanes.get(id).is_some() {
+            self.with_lane(id, |lane, surroundings| lane.answer(number, reply, surroundings));
         }
     }
 
@@ -425,7 +400,7 @@ impl Switch {
         }
         let room = self.outstanding_high - self.router.outstanding();
         for id in self.crowd.drain(..self.crowd.len().min(1 + room / ASKED_MAX)) {
-            if let Some(lane) = &mut self.lanes.places[id.0 as usize].lane {
+            if let Some(lane) = self.lanes.get_mut(id) {
                 lane.is_in_line = false;
                 lane.wake();
             }
@@ -433,17 +408,6 @@ impl Switch {
     }
 
     fn wake_all(&mut self) {
-        for lane in self.lanes.places.iter_mut().filter_map(|place| place.lane.as_mut()) {
-            lane.wake();
-        }
+        self.lanes.all().for_each(Lane::wake);
     }
-}
-
-fn ticket(LaneId(index): LaneId, number: u32) -> u64 {
-    u64::from(index) << u32::BITS | u64::from(number)
-}
-
-fn of_ticket(ticket: u64) -> (LaneId, u32) {
-    let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("masked");
-    (LaneId(low(ticket >> u32::BITS)), low(ticket))
 }
