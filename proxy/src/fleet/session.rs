@@ -89,6 +89,7 @@ impl Session {
     ///
     /// Must be called with the rest of the same input and more, in order.
     pub fn advance(&mut self, input: &[u8], desk: &mut Desk<'_>) -> (usize, Progress) {
+        desk.switch.enter(desk.now);
         let done = self.run(input, desk);
         desk.switch.send(desk.now);
         done

@@ -129,13 +129,21 @@ impl Switch {
         Arc::clone(&self.counters)
     }
 
-    /// Takes a newer topology.
+    /// Takes the time, before what asks for none is called.
+    pub fn enter(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    /// Takes a topology, unless it has one that is as new.
     pub fn adopt(&mut self, now: Duration, topology: Arc<Topology>) {
+        if topology.epoch() <= self.topology.epoch() {
+            return;
+        }
         let is_first = self.seed().is_none();
         self.topology = Arc::clone(&topology);
         self.router.adopt(now, topology);
         self.pump(now, &[]);
-        if is_first && self.seed().is_some() {
+        if is_first {
             self.wake_all();
         }
     }
@@ -223,7 +231,7 @@ impl Switch {
 
     /// Does what the router wants, whose outcomes are ranges of `incoming`.
     pub(super) fn pump(&mut self, now: Duration, incoming: &[u8]) {
-        self.now = now;
+        self.enter(now);
         while let Some(effect) = self.router.poll() {
             match effect {
                 Effect::Send { node, request } => self.send_to(node, &request),
