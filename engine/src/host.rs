@@ -140,6 +140,12 @@ impl Host {
         &self.topology
     }
 
+    /// Where its slots are.
+    #[must_use]
+    pub const fn replication(&self) -> &Replication {
+        &self.replication
+    }
+
     /// Takes a topology, unless it has a newer one.
     pub fn adopt(&mut self, at: Moment, topology: Arc<Topology>, out: &mut impl Outlets) {
         self.take_records(at);

@@ -100,6 +100,11 @@ fn of_counters(status: &Status) -> Vec<MetricFamily> {
             "Tries to store a topology that failed.",
             it.store_failures,
         ),
+        counter(
+            "memtide_fleet_refused_total",
+            "Control connections turned away: of another fleet, role or cache.",
+            it.refused,
+        ),
         counter("memtide_migrations_total", "Copies of slots completed.", it.copied),
         counter("memtide_slots_handed_over_total", "Slots handed over.", it.handed_over),
         counter(

@@ -8,11 +8,12 @@
 //! What is not stored is told to nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtide_control::{Incoming, SessionId};
 use memtide_manager::{Effect, Event, Manager, Registration};
 use memtide_service::events::Events;
+use memtide_service::logging::{Admit, Limiter};
 use memtide_topology::Topology;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -40,6 +41,8 @@ pub struct Loop {
     pub commit: Option<Commit>,
     /// Operations that are part of the next commit.
     pub waiting: Vec<Reply>,
+    /// Peers can cause these lines at will.
+    pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
     pub told: (Duration, bool),
 }
@@ -143,6 +146,12 @@ impl Loop {
                 self.sessions.proxy(session, peer, adopted);
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
+            Incoming::Refused { peer, why } => {
+                self.counters.refused += 1;
+                if let Admit::Log { suppressed } = self.refusals.admit(Instant::now()) {
+                    tracing::warn!(%peer, suppressed, "a control stream was refused: {why}");
+                }
+            }
         }
     }
 
@@ -209,7 +218,9 @@ impl Loop {
 
     /// Does what the manager wants, until it wants nothing.
     fn settle(&mut self, now: Duration) {
-        self.follow();
+        if self.topologies.borrow().epoch() < self.manager.topology().epoch() {
+            self.publish(now);
+        }
         while let Some(effect) = self.manager.poll() {
             self.told.1 = true;
             match effect {
@@ -228,6 +239,7 @@ impl Loop {
                     }
                 }
                 Effect::Refuse { session, why } => {
+                    tracing::warn!("a node was refused: {why}");
                     self.sessions.refuse(SessionId(session), &why.to_string());
                 }
                 Effect::Event(event) => self.happened(&event),
@@ -247,17 +259,6 @@ impl Loop {
         }
     }
 
-    /// Tells all sessions of what is stored.
-    fn follow(&mut self) {
-        let topology = Arc::clone(self.manager.topology());
-        let before = Arc::clone(&self.topologies.borrow());
-        if before.epoch() < topology.epoch() {
-            self.counters.copied += copied(&before, &topology);
-            self.topologies.send_replace(Arc::clone(&topology));
-            self.sessions.follow(&topology);
-        }
-    }
-
     fn happened(&mut self, event: &Event) {
         *self.counters.events.entry(event.kind()).or_default() += 1;
         match event {
@@ -272,9 +273,22 @@ impl Loop {
         tell::tell(&self.events, event);
     }
 
-    /// Tells how the fleet is now.
+    /// Tells how the fleet is now, and then all sessions of what is stored.
     fn publish(&mut self, now: Duration) {
-        self.follow();
+        let topology = Arc::clone(self.manager.topology());
+        let before = Arc::clone(&self.topologies.borrow());
+        let is_new = before.epoch() < topology.epoch();
+        if is_new {
+            self.counters.copied += copied(&before, &topology);
+        }
+        self.show(now);
+        if is_new {
+            self.topologies.send_replace(Arc::clone(&topology));
+            self.sessions.follow(&topology);
+        }
+    }
+
+    fn show(&mut self, now: Duration) {
         self.told = (now, false);
         let failures = self.failures.borrow().clone();
         self.counters.store_failures = failures.count;

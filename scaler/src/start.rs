@@ -11,6 +11,7 @@ use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole};
 use memtide_manager::{Manager, Operation, Settings};
 use memtide_service::admin::{Health, RoleRoutes};
 use memtide_service::events::Events;
+use memtide_service::logging::Limiter;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{CacheId, HashSeed, InvalidTopology, NodeId, Topology};
@@ -19,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::commit::Failures;
+use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
 use crate::run::Loop;
 use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
@@ -136,6 +138,7 @@ impl Scaler {
             counters: Counters::default(),
             commit: None,
             waiting: Vec::new(),
+            refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
         };
         let handle = ScalerHandle { asks, topologies: published, status: shown };

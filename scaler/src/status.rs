@@ -59,6 +59,8 @@ pub struct Counters {
     pub commits: u64,
     /// Tries to store one that failed.
     pub store_failures: u64,
+    /// Peers that were turned away: of another fleet, role or cache.
+    pub refused: u64,
     /// Copies that were completed.
     pub copied: u64,
     /// Slots that were handed over.

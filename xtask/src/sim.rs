@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Result, bail};
 use clap::ValueEnum;
-use memtide_sim::{Canary, ManagerKind, Options, Outcome, Recording, run as simulate};
+use memtide_sim::{Canary, ManagerKind, NodeKind, Options, Outcome, Recording, run as simulate};
 
 use crate::tell;
 
@@ -38,6 +38,19 @@ pub struct Arguments {
     /// Who changes the topology
     #[arg(long, default_value = "by-seed")]
     manager: ManagerName,
+    /// What the nodes are
+    #[arg(long, default_value = "by-seed")]
+    nodes: NodeName,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum NodeName {
+    /// Real ones for every fourth seed, models for the others
+    BySeed,
+    /// All of a node but its sockets
+    Real,
+    /// The replication core with a model of the store
+    Model,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -69,7 +82,12 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         ManagerName::Real => ManagerKind::Real,
         ManagerName::Scripted => ManagerKind::Scripted,
     };
-    let options = Options { canary, manager, ..Options::default() };
+    let nodes = match arguments.nodes {
+        NodeName::BySeed => NodeKind::BySeed,
+        NodeName::Real => NodeKind::Real,
+        NodeName::Model => NodeKind::Model,
+    };
+    let options = Options { canary, manager, nodes, ..Options::default() };
     let is_clean = match arguments.seed {
         Some(seed) => one(seed, options, arguments.trace)?,
         None => many(arguments, options)?,

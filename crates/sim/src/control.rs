@@ -305,8 +305,8 @@ impl World {
     /// A node whose topology does not have it has been drained.
     pub fn leave_if_drained(&mut self, id: NodeId) {
         let Some(node) = self.nodes.get(&id).filter(|_| self.control.is_some()) else { return };
-        let is_newer = node.topology.epoch().number() >= id.number();
-        if is_newer && !node.topology.nodes().contains_key(&id) {
+        let is_newer = node.topology().epoch().number() >= id.number();
+        if is_newer && !node.topology().nodes().contains_key(&id) {
             self.remove_node(id, 0);
         }
     }

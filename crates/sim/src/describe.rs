@@ -3,6 +3,7 @@
 use memtide_engine_core::replication::{Entry, Message, Outcome, SlotMessage};
 use memtide_routing::Refused;
 use memtide_topology::{Answer, Request, SlotId, Topology};
+use memtide_wire::{Frame, NodeWords, decode_words};
 
 use crate::event::{Arrival, Event, Payload, Place};
 use crate::item::{Reply, decode_items};
@@ -58,6 +59,7 @@ pub fn topology(topology: &Topology, slots: &[SlotId]) -> String {
 fn payload(payload: &Payload) -> String {
     match payload {
         Payload::Peer(message) => peer(message),
+        Payload::Words(bytes) => words(bytes),
         Payload::Ask(Request { id, slot, epoch, round, seen, is_retry, command }) => format!(
             "ask {}.{} slot {}@{epoch} round {round} seen {seen} retry {is_retry}: key {} {:?}",
             id.client,
@@ -77,6 +79,18 @@ fn payload(payload: &Payload) -> String {
         Payload::Register(registration) => format!("{registration:?}"),
         Payload::Welcome(node) => format!("welcome, {node}"),
         Payload::Refused(why) => format!("refused: {why}"),
+    }
+}
+
+/// A frame of a real node, whose items are not those of the models.
+fn words(bytes: &[u8]) -> String {
+    let frame = Frame::split(bytes, usize::MAX).ok().flatten();
+    let words = frame.and_then(|(frame, _)| decode_words(&frame).ok());
+    match words {
+        Some(NodeWords::Message(Message::Topology(topology))) => {
+            format!("topology {}", topology.epoch())
+        }
+        words => format!("{words:?}"),
     }
 }
 

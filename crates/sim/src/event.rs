@@ -57,6 +57,8 @@ impl fmt::Display for Place {
 pub enum Payload {
     /// Node to node.
     Peer(Message),
+    /// Node to node, as a frame.
+    Words(Arc<[u8]>),
     /// Proxy to node.
     Ask(Request<Command>),
     /// Node to proxy.

@@ -5,7 +5,8 @@
 //!
 //! - `heap`, `event`, `trace`: what happens when, and what of it is written down.
 //! - `network`, `clock`: how messages get lost and late, and clocks wrong.
-//! - `node`, `store`, `item`: a node's process: the core, and a model of the store.
+//! - `member`: a node's process. `node`, `store`, `item`: the replication core, and a model of the store;
+//!   `host`, `memcached`: all of a node but its sockets.
 //! - `workload`: the clients of the proxies.
 //! - `control`: the real manager; `script`, `review`: one that does at random what it may; `stored`:
 //!   what both keep.
@@ -19,7 +20,10 @@ mod control;
 mod describe;
 mod event;
 mod heap;
+mod host;
 mod item;
+mod member;
+mod memcached;
 mod network;
 mod node;
 mod plan;
@@ -34,5 +38,5 @@ mod workload;
 mod world;
 
 pub use memtide_engine_core::replication::Canary;
-pub use run::{ManagerKind, Options, Outcome, run};
+pub use run::{ManagerKind, NodeKind, Options, Outcome, run};
 pub use trace::Recording;

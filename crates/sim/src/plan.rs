@@ -35,6 +35,8 @@ pub struct Plan {
     pub profile: Profile,
     /// Whether the manager is the scripted one.
     pub is_scripted: bool,
+    /// Whether the nodes are real but for their sockets.
+    pub has_hosts: bool,
     pub nodes: usize,
     pub zones: usize,
     pub proxies: u32,
@@ -77,6 +79,7 @@ impl Plan {
         let plan = Self {
             profile,
             is_scripted: true,
+            has_hosts: false,
             nodes: 3 + rng.below(4),
             zones: 2 + rng.below(2),
             proxies: 1 + u32::try_from(rng.below(3)).expect("few"),

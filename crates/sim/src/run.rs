@@ -18,6 +18,19 @@ pub struct Options {
     pub canary: Option<Canary>,
     /// Who changes the topology.
     pub manager: ManagerKind,
+    /// What the nodes are.
+    pub nodes: NodeKind,
+}
+
+/// What the nodes are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// Real ones for every fourth seed, models for the others.
+    BySeed,
+    /// All of a node but its sockets: store, journal, commands and frames.
+    Real,
+    /// The replication core with a model of the store.
+    Model,
 }
 
 /// Who changes the topology.
@@ -33,7 +46,12 @@ pub enum ManagerKind {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { recording: Recording::Off, canary: None, manager: ManagerKind::BySeed }
+        Self {
+            recording: Recording::Off,
+            canary: None,
+            manager: ManagerKind::BySeed,
+            nodes: NodeKind::BySeed,
+        }
     }
 }
 
@@ -66,6 +84,11 @@ pub fn run(seed: u64, options: Options) -> Outcome {
         ManagerKind::BySeed => seed % 2 == 1,
         ManagerKind::Real => false,
         ManagerKind::Scripted => true,
+    };
+    plan.has_hosts = match options.nodes {
+        NodeKind::BySeed => seed % 4 == 0,
+        NodeKind::Real => true,
+        NodeKind::Model => false,
     };
     let mut world = World::new(plan.clone(), rng, options.recording);
     world.trace.line(0, || format!("seed {seed}: {plan:?}"));
@@ -131,7 +154,7 @@ fn is_served(world: &World) -> bool {
     world.stored.slots.iter().all(|slot| {
         let primary = world.stored.topology.slot(*slot).primary;
         let node = primary.and_then(|primary| world.nodes.get(&primary));
-        node.is_some_and(|node| node.replication.is_serving(*slot))
+        node.is_some_and(|node| node.replication().is_serving(*slot))
     })
 }
 
@@ -147,7 +170,7 @@ fn calm(world: &World, calm_from: Nanos) -> Option<String> {
     }
     for slot in &world.stored.slots {
         let config = world.stored.topology.slot(*slot);
-        let content = |node| world.nodes.get(&node).map(|node| node.store.content(*slot));
+        let content = |node| world.nodes.get(&node).map(|node| node.content(*slot));
         let primary = config.primary.and_then(content);
         if let Some(other) = config.in_sync().find(|node| content(*node) != primary) {
             return Some(format!("I4: {other} differs from its primary in {slot:?} in the end"));

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use memtide_engine_core::replication::ReplicationSettings;
 use memtide_routing::{Router, Settings};
 use memtide_testkit::Rng;
 use memtide_topology::{Epoch, NodeId, SlotId, Zone};
@@ -12,8 +11,8 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::event::{Event, Place};
 use crate::heap::{Heap, MS, Nanos};
+use crate::member::Member;
 use crate::network::Network;
-use crate::node::Node;
 use crate::plan::{Plan, Profile};
 use crate::script::Script;
 use crate::stored::Stored;
@@ -97,8 +96,7 @@ impl World {
 
     /// Starts a node's process.
     pub fn start_node(&mut self, id: NodeId) {
-        let settings: ReplicationSettings = self.plan.settings.clone();
-        self.nodes.insert(id, Node::new(id, settings));
+        self.nodes.insert(id, Member::new(id, &self.plan, &self.stored.slots));
         self.add_process(Place::Node(id));
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use memtide_topology::{
-    CacheId, Epoch, HashSeed, NodeId, NodeInfo, SlotConfig, SlotId, Topology, Update, Zone,
+    CacheId, Epoch, NodeId, NodeInfo, SlotConfig, SlotId, Topology, Update, Zone,
 };
 
+use crate::memcached::SEED;
 use crate::plan::Plan;
 
 /// The newest topology, and what was given up on the way to it.
@@ -21,7 +22,7 @@ pub struct Stored {
 impl Stored {
     pub fn new(slots: Vec<SlotId>, plan: &Plan) -> Self {
         let replicas = u8::try_from(plan.replicas).expect("few");
-        let topology = Topology::new(CacheId::default(), HashSeed::new(0, 0), replicas);
+        let topology = Topology::new(CacheId::default(), SEED, replicas);
         let topology = Arc::new(topology.expect("few replicas"));
         Self { topology, slots, lost: BTreeMap::new() }
     }
@@ -59,7 +60,7 @@ impl Stored {
         let info = NodeInfo {
             address: format!("{node}:1"),
             zone: zone.clone(),
-            memory_max: 0,
+            memory_max: 1 << 30,
             is_draining: false,
         };
         nodes.insert(node, info);

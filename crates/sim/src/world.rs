@@ -13,8 +13,9 @@ use crate::clock::Clock;
 use crate::control::Control;
 use crate::event::{Arrival, Event, Payload, Place};
 use crate::heap::{Heap, MS, Nanos};
+use crate::member::Member;
 use crate::network::Network;
-use crate::node::{Node, Step};
+use crate::node::Step;
 use crate::plan::Plan;
 use crate::script::Script;
 use crate::store::Command;
@@ -33,7 +34,7 @@ pub struct World {
     pub heap: Heap<Event>,
     pub network: Network,
     pub processes: BTreeMap<Place, Process>,
-    pub nodes: BTreeMap<NodeId, Node>,
+    pub nodes: BTreeMap<NodeId, Member>,
     pub proxies: BTreeMap<u32, Proxy>,
     pub stored: Stored,
     pub script: Script,
@@ -205,6 +206,11 @@ impl World {
                     self.with_node(id, |node, step| node.hear(step, peer, message));
                 }
             }
+            Payload::Words(bytes) => {
+                if let Place::Node(peer) = from {
+                    self.with_node(id, |node, step| node.hear_words(step, peer, &bytes));
+                }
+            }
             Payload::Ask(request) => {
                 let link = link.expect("requests come over links");
                 self.with_node(id, |node, step| node.asked(step, (from, link), request));
@@ -213,7 +219,7 @@ impl World {
                 self.with_node(id, |node, step| node.adopt(step, topology));
             }
             Payload::Adopted(epoch) => {
-                let topology = self.nodes.get(&id).map(|node| Arc::clone(&node.topology));
+                let topology = self.nodes.get(&id).map(|node| Arc::clone(node.topology()));
                 if let Some(topology) = topology.filter(|topology| topology.epoch() > epoch) {
                     let payload = Payload::Topology(topology);
                     self.network.send(&mut self.heap, Place::Node(id), from, payload);
@@ -254,10 +260,10 @@ impl World {
         self.heap.after(tick, Event::Tick(at));
         match at {
             Place::Node(id) => {
-                self.with_node(id, Node::tick);
+                self.with_node(id, Member::tick);
                 self.maintain(id);
                 if let Some(node) = self.nodes.get(&id) {
-                    let payload = Payload::Adopted(node.replication.adopted());
+                    let payload = Payload::Adopted(node.replication().adopted());
                     self.send_to_manager(at, payload);
                 }
                 self.leave_if_drained(id);
@@ -290,8 +296,8 @@ impl World {
         let slot: SlotId = *self.rng.pick(slots);
         let Some(node) = self.nodes.get(&id) else { return };
         let mut evicted = None;
-        let keys = node.store.keys(slot);
-        let is_serving = node.replication.is_serving(slot) && node.store.is_primary(slot);
+        let keys = node.keys(slot);
+        let is_serving = node.replication().is_serving(slot);
         if self.plan.is_evicting && is_serving && !keys.is_empty() && self.rng.percent(20) {
             let key = *self.rng.pick(&keys);
             *self.evicted.entry(key).or_default() += 1;
@@ -317,7 +323,7 @@ impl World {
     }
 
     /// Lets a node handle something, and sends what comes of it.
-    pub fn with_node(&mut self, id: NodeId, act: impl FnOnce(&mut Node, &mut Step<'_>)) {
+    pub fn with_node(&mut self, id: NodeId, act: impl FnOnce(&mut Member, &mut Step<'_>)) {
         let time = self.heap.now();
         let place = Place::Node(id);
         let Some(node) = self.nodes.get_mut(&id) else { return };
@@ -338,7 +344,7 @@ impl World {
         };
         act(node, &mut step);
         for slot in &self.stored.slots {
-            if node.replication.is_serving(*slot) {
+            if node.replication().is_serving(*slot) {
                 self.checks.serves(*slot, node.slot_epoch(*slot), id);
             }
         }
@@ -440,7 +446,7 @@ impl World {
         let Some(waiting) = process.stopped.take() else { return };
         self.trace.line(self.heap.now(), || format!("{place} goes on"));
         if let Place::Node(id) = place {
-            self.with_node(id, Node::finish);
+            self.with_node(id, Member::finish);
         }
         for event in waiting {
             self.happen(event);

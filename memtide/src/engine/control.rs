@@ -1,6 +1,7 @@
 //! Between the node's data thread and its control stream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
@@ -37,8 +38,9 @@ impl Talk {
         drain_timeout: Duration,
     ) -> Ended {
         let Self { control, observer, source } = self;
+        let is_draining = Arc::<AtomicBool>::default();
         let tasks = [
-            tokio::spawn(hear(Arc::clone(&control), source.news)),
+            tokio::spawn(hear(Arc::clone(&control), source.news, Arc::clone(&is_draining))),
             tokio::spawn(say(Arc::clone(&control), source.words)),
             tokio::spawn(beat(control, observer)),
         ];
@@ -67,7 +69,13 @@ impl Talk {
         for task in tasks {
             task.abort();
         }
-        ended
+        match ended {
+            // An operator had it drained: it held nothing when it was taken out.
+            Ended::Removed | Ended::Refused(_) if is_draining.load(Ordering::Relaxed) => {
+                Ended::Drained
+            }
+            ended => ended,
+        }
     }
 }
 
@@ -87,14 +95,22 @@ async fn next_stop(signals: &mut Signals) -> StopSignal {
     }
 }
 
-async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>) {
+/// Hands on what the scaler says, and keeps whether it has this node give up its slots.
+async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, is_draining: Arc<AtomicBool>) {
+    let mut me = None;
     loop {
         let heard = match control.heard().await {
             FromScaler::Welcome(node) => {
                 tracing::info!(%node, "joined");
+                me = Some(node);
                 News::Welcome(node)
             }
-            FromScaler::Topology(topology) => News::Topology(topology),
+            FromScaler::Topology(topology) => {
+                if let Some(info) = me.and_then(|me| topology.nodes().get(&me)) {
+                    is_draining.store(info.is_draining, Ordering::Relaxed);
+                }
+                News::Topology(topology)
+            }
             FromScaler::Refused(why) => News::Refused(why),
         };
         if news.send(heard).await.is_err() {

@@ -1,0 +1,206 @@
+//! A node's process with the real node in it: its store and journal, its commands, and the frames
+//! of its links.
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use memtide_engine::{Host, HostConfig, Moment, NodeCounters, Outlets};
+use memtide_engine_core::replication::{ProxyLink, Replication, ReplicationSettings, Report};
+use memtide_engine_core::{Now, SlotCursor};
+use memtide_topology::{Answer, NodeId, Request, RequestId, SlotId, Topology};
+use memtide_wire::{Ask, Frame, NodeWords, Reach, Reply, encode_words};
+
+use crate::event::{Payload, Place};
+use crate::heap::{Nanos, SECOND};
+use crate::memcached;
+use crate::node::Step;
+use crate::store::Command;
+
+/// Bytes of a frame at most.
+const FRAME_BYTES_MAX: usize = 1 << 24;
+/// What the wall clock shows when a run begins, in Unix seconds.
+const UNIX_SECS: u64 = 1_700_000_000;
+/// The largest item, as memcached counts it.
+const ITEM_SIZE_MAX: u32 = 1 << 16;
+
+/// A node.
+pub struct HostNode {
+    id: NodeId,
+    host: Host,
+    slots: Vec<SlotId>,
+    /// Nodes that it has a link with.
+    peers: BTreeSet<NodeId>,
+    asked: Requests,
+}
+
+/// Requests by link and number: who asked, what to name it, and what for.
+type Requests = BTreeMap<(ProxyLink, u64), (Place, RequestId, Command)>;
+
+impl HostNode {
+    pub fn new(id: NodeId, replication: ReplicationSettings, slots: Vec<SlotId>) -> Self {
+        let config =
+            HostConfig { node: id, memory_max: 1 << 26, item_size_max: ITEM_SIZE_MAX, replication };
+        let host = Host::new(config, &Topology::empty(), Arc::new(NodeCounters::default()));
+        Self { id, host, slots, peers: BTreeSet::new(), asked: Requests::new() }
+    }
+
+    pub const fn replication(&self) -> &Replication {
+        self.host.replication()
+    }
+
+    pub const fn topology(&self) -> &Arc<Topology> {
+        self.host.topology()
+    }
+
+    pub fn adopt(&mut self, step: &mut Step<'_>, topology: Arc<Topology>) {
+        self.act(step, |host, at, out| host.adopt(at, topology, out));
+    }
+
+    /// Takes a frame of another node.
+    pub fn hear(&mut self, step: &mut Step<'_>, peer: NodeId, bytes: &[u8]) {
+        let mut result = Ok(());
+        self.act(step, |host, at, out| {
+            let frame = Frame::split(bytes, FRAME_BYTES_MAX).map(|frame| frame.expect("whole"));
+            result = frame.and_then(|(frame, _)| host.hear(at, peer, &frame, out));
+        });
+        if let Err(error) = result {
+            let id = self.id;
+            step.checks.violated(|| format!("{id} does not understand {peer}: {error}"));
+        }
+    }
+
+    /// Takes a request that came over a proxy's link.
+    pub fn asked(
+        &mut self,
+        step: &mut Step<'_>,
+        (proxy, link): (Place, u64),
+        request: Request<Command>,
+    ) {
+        let Request { id, slot, epoch, round, seen, is_retry, command } = request;
+        self.asked.insert((link, id.number), (proxy, id, command));
+        let text = memcached::encode(command, slot);
+        let hash = memcached::key_hash(command.key, slot);
+        let (number, reach) = (id.number, Reach::Primary);
+        let ask = Ask { number, reach, hash, epoch, round, seen, is_retry, command: &text };
+        self.act(step, |host, at, out| host.asked(at, (link, id.client), &ask, out));
+    }
+
+    pub fn link_up(&mut self, step: &mut Step<'_>, peer: Place) {
+        if let Place::Node(peer) = peer {
+            self.peers.insert(peer);
+            self.act(step, |host, at, out| host.node_up(at, peer, out));
+        }
+    }
+
+    pub fn link_down(&mut self, step: &mut Step<'_>, peer: Place, link: u64) {
+        if let Place::Node(peer) = peer {
+            self.peers.remove(&peer);
+            self.act(step, |host, at, out| host.node_down(at, peer, out));
+        } else {
+            self.host.proxy_gone(link);
+            self.asked.retain(|(of, _), _| *of != link);
+        }
+    }
+
+    pub fn tick(&mut self, step: &mut Step<'_>) {
+        self.act(step, |host, at, out| host.tick(at, out));
+    }
+
+    pub fn maintain(&mut self, step: &mut Step<'_>) {
+        self.act(step, |host, at, out| _ = host.maintain(at, out));
+    }
+
+    /// Lets the host handle something, and looks at what its store has then.
+    fn act(&mut self, step: &mut Step<'_>, act: impl FnOnce(&mut Host, Moment, &mut Out<'_, '_>)) {
+        let at = Moment { now: step.now, wall: unix(step.wall) };
+        let mut out = Out { step, peers: &self.peers, asked: &mut self.asked };
+        act(&mut self.host, at, &mut out);
+        self.host.end_batch(at, &mut out);
+        for slot in &self.slots {
+            self.look_at(step, *slot);
+        }
+    }
+
+    /// I4: at the same version, all have the same.
+    fn look_at(&self, step: &mut Step<'_>, slot: SlotId) {
+        let Some(position) = self.replication().position(slot) else { return };
+        let config = self.topology().slot(slot);
+        let is_in_sync = config.copy(self.id).is_some_and(|copy| copy.is_in_sync);
+        if self.replication().is_serving(slot) {
+            step.checks.content(slot, position.version, self.content(slot));
+        } else if is_in_sync && config.epoch == position.epoch {
+            let at = (slot, position.version);
+            step.checks.claims(at, self.content(slot), || format!("{} holds another", self.id));
+        }
+    }
+
+    /// A hash of all that a slot holds, expired or not.
+    pub fn content(&self, slot: SlotId) -> u64 {
+        let mut items = BTreeMap::new();
+        let mut cursor = Some(SlotCursor::start(slot));
+        while let Some(from) = cursor {
+            cursor = self.host.store().slot_items(from, 64, Now::from_unix_secs(1), |item| {
+                let what = format!("{:?} {} {:?}", item.value, item.cas, item.expires_at);
+                items.insert(item.key.to_vec(), what);
+            });
+        }
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        let bytes = items.iter().flat_map(|(key, what)| key.iter().chain(what.as_bytes()));
+        bytes.fold(0xcbf2_9ce4_8422_2325, step)
+    }
+}
+
+fn unix(wall: Nanos) -> Now {
+    let secs = u32::try_from(UNIX_SECS + wall / SECOND).expect("a run is short");
+    Now::from_unix_secs(secs)
+}
+
+/// What the host says, and where that goes.
+struct Out<'a, 'w> {
+    step: &'a mut Step<'w>,
+    peers: &'a BTreeSet<NodeId>,
+    asked: &'a mut Requests,
+}
+
+impl Outlets for Out<'_, '_> {
+    /// The process may have been stopped since the last reading.
+    fn now(&mut self) -> Duration {
+        let stopped = if (self.step.stops)() { Duration::from_secs(1) } else { Duration::ZERO };
+        self.step.now + stopped
+    }
+
+    fn to_node(&mut self, node: NodeId, words: &NodeWords) {
+        let mut bytes = Vec::new();
+        encode_words(&mut bytes, words);
+        self.step.out.push((Place::Node(node), Payload::Words(bytes.into())));
+    }
+
+    fn queued_bytes(&self, node: NodeId) -> Option<usize> {
+        self.peers.contains(&node).then_some(0)
+    }
+
+    fn to_proxy(&mut self, link: ProxyLink, reply: &Reply<'_>) {
+        let Some((proxy, id, command)) = self.asked.remove(&(link, reply.number)) else { return };
+        let answer = match reply.answer {
+            Answer::Done { outcome, version } => {
+                let Some(told) = memcached::decode(command, outcome) else {
+                    let said = String::from_utf8_lossy(outcome).into_owned();
+                    let action = command.action;
+                    self.step.checks.violated(|| format!("{action:?} is answered: {said}"));
+                    return;
+                };
+                Answer::Done { outcome: told.encode(), version }
+            }
+            Answer::Moved { epoch, primary, may_be_done } => {
+                Answer::Moved { epoch, primary, may_be_done }
+            }
+            Answer::Unknown => Answer::Unknown,
+        };
+        self.step.out.push((proxy, Payload::Answer(id, answer)));
+    }
+
+    fn report(&mut self, report: Report) {
+        self.step.out.push((Place::Manager, Payload::Report(report)));
+    }
+}
