@@ -43,6 +43,8 @@ pub struct Lane {
     is_woken: bool,
     /// Parts that are awaited.
     asked: usize,
+    /// Of these, mutations.
+    changing: usize,
     /// Bytes of their commands.
     asked_bytes: usize,
     /// Bytes of a reply: the most lately.
@@ -67,6 +69,7 @@ struct Part {
     asked_bytes: usize,
     started: Duration,
     bill: Option<Bill>,
+    is_mutation: bool,
     bars: bool,
 }
 
@@ -109,6 +112,8 @@ pub struct Asked {
     pub started: Duration,
     /// `None` where more parts of the same command follow.
     pub bill: Option<Bill>,
+    /// It may change something.
+    pub is_mutation: bool,
     /// Nothing behind it is asked before it is answered.
     pub bars: bool,
 }
@@ -155,6 +160,11 @@ impl Lane {
             && self.out.len() + self.stash.wanted_bytes() < OUTPUT_BYTES_HIGH
     }
 
+    /// Whether a mutation is awaited, which other copies than the primary may not have yet.
+    pub fn is_changing(&self) -> bool {
+        self.changing > 0
+    }
+
     /// Bytes that it holds.
     pub fn held_bytes(&self) -> usize {
         self.asked_bytes + self.out.len() + self.stash.held_bytes()
@@ -185,12 +195,21 @@ impl Lane {
 
     /// Takes a place for an answer.
     pub fn ask(&mut self, asked: Asked) {
-        let Asked { said, bytes, started, bill, bars } = asked;
+        let Asked { said, bytes, started, bill, is_mutation, bars } = asked;
         self.asked += 1;
+        self.changing += usize::from(is_mutation);
         self.asked_bytes += bytes;
         self.is_barred |= bars;
         let reply = Reply::Awaited;
-        self.parts.push_back(Part { reply, said, asked_bytes: bytes, started, bill, bars });
+        self.parts.push_back(Part {
+            reply,
+            said,
+            asked_bytes: bytes,
+            started,
+            bill,
+            is_mutation,
+            bars,
+        });
     }
 
     /// Takes a place for a reply that is known already: what `write` appends.
@@ -213,7 +232,15 @@ impl Lane {
         let range = self.stash.put(buffers, write);
         let (reply, started) = (Reply::Here(range), *now);
         let bill = Some(bill);
-        self.parts.push_back(Part { reply, said, asked_bytes: 0, started, bill, bars: false });
+        self.parts.push_back(Part {
+            reply,
+            said,
+            asked_bytes: 0,
+            started,
+            bill,
+            is_mutation: false,
+            bars: false,
+        });
     }
 
     /// The data block of a refused command is over, or is not to come: these bytes of it came.
@@ -240,6 +267,7 @@ impl Lane {
             return;
         }
         self.asked -= 1;
+        self.changing -= usize::from(part.is_mutation);
         self.asked_bytes -= part.asked_bytes;
         let bytes = reply.map_or(0, <[u8]>::len);
         self.expected = bytes.max(self.expected - self.expected / 8);

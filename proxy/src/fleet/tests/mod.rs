@@ -479,6 +479,15 @@ fn gets_of_the_read_optimized_port_go_to_any_copy_and_all_else_to_the_primary() 
     let reached: Vec<Reach> = rig.node(1).questions.iter().map(|question| question.reach).collect();
     let (copy, primary) = (Reach::Copy, Reach::Primary);
     assert_eq!(reached, [copy, copy, copy, primary, primary, primary, primary]);
+    // What the client does not know to be done, a copy need not know either.
+    rig.send(client, b"get a\r\n");
+    rig.node(1).is_prompt = true;
+    rig.settle();
+    rig.node(1).is_prompt = false;
+    rig.send(client, b"get a b\r\nset a 0 0 1 noreply\r\nx\r\nget a\r\n");
+    rig.node(1).listen();
+    let reached: Vec<Reach> = rig.node(1).questions.iter().map(|question| question.reach).collect();
+    assert_eq!(reached, [copy, copy, primary, primary]);
 }
 
 #[test]
