@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use memtide_engine::{Host, HostConfig, Moment, NodeCounters, Outlets};
-use memtide_engine_core::replication::{ProxyLink, Replication, ReplicationSettings, Report};
+use memtide_engine_core::replication::{
+    Position, ProxyLink, Replication, ReplicationSettings, Report,
+};
 use memtide_engine_core::{Now, SlotCursor};
 use memtide_topology::{Answer, NodeId, Request, RequestId, SlotId, Topology};
 use memtide_wire::{Ask, Frame, NodeWords, Reach, Reply, encode_words};
@@ -32,7 +34,13 @@ pub struct HostNode {
     /// Nodes that it has a link with.
     peers: BTreeSet<NodeId>,
     asked: Requests,
+    /// Where it was in each slot when its store was looked at last.
+    seen: BTreeMap<SlotId, Position>,
+    ticks: u32,
 }
+
+/// Between two looks at a store that should be as it was, in ticks.
+const TICKS_UNSEEN: u32 = 25;
 
 /// Requests by link and number: who asked, what to name it, and what for.
 type Requests = BTreeMap<(ProxyLink, u64), (Place, RequestId, Command)>;
@@ -42,7 +50,15 @@ impl HostNode {
         let config =
             HostConfig { node: id, memory_max: 1 << 26, item_size_max: ITEM_SIZE_MAX, replication };
         let host = Host::new(config, &Topology::empty(), Arc::new(NodeCounters::default()));
-        Self { id, host, slots, peers: BTreeSet::new(), asked: Requests::new() }
+        Self {
+            id,
+            host,
+            slots,
+            peers: BTreeSet::new(),
+            asked: Requests::new(),
+            seen: BTreeMap::new(),
+            ticks: 0,
+        }
     }
 
     pub const fn replication(&self) -> &Replication {
@@ -104,7 +120,14 @@ impl HostNode {
     }
 
     pub fn tick(&mut self, step: &mut Step<'_>) {
-        self.act(step, |host, at, out| host.tick(at, out));
+        self.ticks += 1;
+        if self.ticks.is_multiple_of(TICKS_UNSEEN) {
+            self.seen.clear();
+        }
+        self.act(step, |host, at, out| {
+            host.tick(at, out);
+            host.weigh(at, out);
+        });
     }
 
     pub fn maintain(&mut self, step: &mut Step<'_>) {
@@ -117,14 +140,19 @@ impl HostNode {
         let mut out = Out { step, peers: &self.peers, asked: &mut self.asked };
         act(&mut self.host, at, &mut out);
         self.host.end_batch(at, &mut out);
-        for slot in &self.slots {
-            self.look_at(step, *slot);
+        // One chunk for each event: what is copied and what is changed meanwhile come in any order.
+        self.host.copy_on(at, &mut out);
+        for slot in self.slots.clone() {
+            self.look_at(step, slot);
         }
     }
 
     /// I4: at the same version, all have the same.
-    fn look_at(&self, step: &mut Step<'_>, slot: SlotId) {
+    fn look_at(&mut self, step: &mut Step<'_>, slot: SlotId) {
         let Some(position) = self.replication().position(slot) else { return };
+        if self.seen.insert(slot, position) == Some(position) {
+            return;
+        }
         let config = self.topology().slot(slot);
         let is_in_sync = config.copy(self.id).is_some_and(|copy| copy.is_in_sync);
         if self.replication().is_serving(slot) {

@@ -8,7 +8,7 @@ use memtide_engine_core::replication::{
     Asked, Effect, Executed, Message, Moved, Outcome, Replication, ReplicationSettings,
     SlotMessage, Ticket, Verdict,
 };
-use memtide_topology::{Answer, Epoch, NodeId, Request, SlotId, Topology};
+use memtide_topology::{Answer, NodeId, Request, SlotId, Topology};
 
 use crate::checks::Checks;
 use crate::event::{Payload, Place};
@@ -288,10 +288,5 @@ impl Node {
             let id = waiting.request.id;
             step.out.push((waiting.proxy, Payload::Answer(id, answer)));
         }
-    }
-
-    /// The epoch in which a slot's primary took over, as far as it knows.
-    pub fn slot_epoch(&self, slot: SlotId) -> Epoch {
-        self.topology.slot(slot).epoch
     }
 }

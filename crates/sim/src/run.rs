@@ -81,12 +81,12 @@ pub fn run(seed: u64, options: Options) -> Outcome {
     let mut plan = Plan::of(&mut rng);
     plan.settings.canary = options.canary;
     plan.is_scripted = match options.manager {
-        ManagerKind::BySeed => seed % 2 == 1,
+        ManagerKind::BySeed => !seed.is_multiple_of(2),
         ManagerKind::Real => false,
         ManagerKind::Scripted => true,
     };
     plan.has_hosts = match options.nodes {
-        NodeKind::BySeed => seed % 4 == 0,
+        NodeKind::BySeed => seed.is_multiple_of(4),
         NodeKind::Real => true,
         NodeKind::Model => false,
     };

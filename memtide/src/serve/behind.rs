@@ -9,7 +9,7 @@ use memtide_control::ProxyControl;
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig};
-use memtide_service::admin::RoleRoutes;
+use memtide_service::admin::{Health as _, RoleRoutes};
 use memtide_service::events::Events;
 use memtide_service::logging::LogFormat;
 use memtide_service::metrics::Source;
@@ -154,6 +154,9 @@ impl Behind {
     /// # Errors
     /// What is missing, as a fragment.
     pub fn ready(&self) -> Result<(), String> {
+        if let Self::Processes { fleet, .. } = self {
+            fleet.scaler.handle().ready()?;
+        }
         let Some(topologies) = self.topologies() else { return Ok(()) };
         let topology = Arc::clone(&topologies.borrow());
         if topology.epoch() == Epoch::ZERO {
@@ -164,6 +167,17 @@ impl Behind {
             0 => Ok(()),
             SLOTS_ALL => Err("waits for nodes".to_owned()),
             slots => Err(format!("{slots} slots have no node")),
+        }
+    }
+
+    /// Whether what this process has started still runs.
+    ///
+    /// # Errors
+    /// What does not, as a fragment.
+    pub fn healthy(&self) -> Result<(), String> {
+        match self {
+            Self::Processes { fleet, .. } => fleet.scaler.handle().healthy(),
+            _ => Ok(()),
         }
     }
 

@@ -43,6 +43,8 @@ pub struct Replication {
     next_beacon: Duration,
     /// A slot may wait for a moment; otherwise ticks need not look at all of them.
     is_waiting: bool,
+    /// Bytes in logs, when they were counted last.
+    log_bytes: usize,
 }
 
 impl Replication {
@@ -62,6 +64,7 @@ impl Replication {
             effects: VecDeque::new(),
             next_beacon: Duration::ZERO,
             is_waiting: false,
+            log_bytes: 0,
         }
     }
 
@@ -87,6 +90,20 @@ impl Replication {
     pub fn position(&self, slot: SlotId) -> Option<Position> {
         let slot = self.slots[usize::from(slot.number())].as_ref()?;
         slot.is_whole().then(|| slot.position())
+    }
+
+    /// Whether the bytes of changes of a slot matter: where nobody has copies of it, they may be
+    /// left empty.
+    #[must_use]
+    pub fn has_copies(&self, slot: SlotId) -> bool {
+        self.slots[usize::from(slot.number())].as_ref().is_some_and(|slot| slot.has_copies())
+    }
+
+    /// Bytes of entries that copies have not acknowledged, as of the last tick that looked at all
+    /// slots: with too many, writes must wait.
+    #[must_use]
+    pub const fn log_bytes(&self) -> usize {
+        self.log_bytes
     }
 
     /// Whether what this node has of a slot is complete and at most a lease old: for readers who
@@ -251,18 +268,19 @@ impl Replication {
         if !is_due && !self.is_waiting {
             return;
         }
-        let mut is_waiting = false;
+        let (mut is_waiting, mut log_bytes) = (false, 0);
         self.each_slot(now, |slot, env| {
             let hold = slot.settle(env);
             if hold == Hold::Held {
                 is_waiting |= slot.is_waiting();
+                log_bytes += slot.log_bytes();
                 if is_due {
                     slot.report(env);
                 }
             }
             hold
         });
-        self.is_waiting = is_waiting;
+        (self.is_waiting, self.log_bytes) = (is_waiting, log_bytes);
     }
 
     fn receive_slot(

@@ -89,6 +89,11 @@ impl Primary {
         self.log.head()
     }
 
+    /// Bytes of entries that a copy may still need.
+    pub(super) const fn log_bytes(&self) -> usize {
+        self.log.bytes()
+    }
+
     pub(super) fn is_serving(&self) -> bool {
         self.stage == Stage::Serving
     }
@@ -155,6 +160,16 @@ impl Primary {
 
     pub(super) fn take_held(&mut self, held: VecDeque<Asked>) {
         self.held = held;
+    }
+
+    /// Whether anybody else holds the slot, or is to.
+    pub(super) const fn has_copies(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// Takes an entry that nobody else is to have; `false` where it is to be appended.
+    pub(super) fn pass_over(&mut self, position: Position) -> bool {
+        !self.has_copies() && self.log.pass_over(position)
     }
 
     /// Queues an entry for the copies.
@@ -397,8 +412,7 @@ fn messages_of(entries: Vec<Arc<Entry>>) -> Vec<Vec<Arc<Entry>>> {
     let mut messages: Vec<Vec<Arc<Entry>>> = Vec::new();
     let mut bytes = usize::MAX;
     for entry in entries {
-        let len =
-            entry.change.len() + entry.request.as_ref().map_or(0, |(_, outcome)| outcome.len());
+        let len = entry.len();
         bytes = bytes.saturating_add(len);
         match messages.last_mut() {
             Some(last) if bytes <= MESSAGE_BYTES && last.len() < ENTRIES_PER_MESSAGE_MAX => {

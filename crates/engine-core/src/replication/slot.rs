@@ -214,6 +214,22 @@ impl Slot {
         }
     }
 
+    /// Whether anybody is to have what changes here.
+    pub(super) const fn has_copies(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => primary.has_copies(),
+            Role::Copy(_) => true,
+        }
+    }
+
+    /// Bytes of entries that its copies may still need.
+    pub(super) const fn log_bytes(&self) -> usize {
+        match &self.role {
+            Role::Primary(primary) => primary.log_bytes(),
+            Role::Copy(_) => 0,
+        }
+    }
+
     pub(super) fn report(&self, env: &mut Env<'_>) {
         match &self.role {
             Role::Primary(primary) => primary.report(env),
@@ -285,8 +301,10 @@ impl Slot {
     ) {
         let Role::Primary(primary) = &mut self.role else { return };
         let position = Position { epoch: primary.epoch, version: change.version };
-        let entry = Arc::new(Entry { position, change: change.bytes, request });
-        primary.append(env, &entry, change.key);
+        if !primary.pass_over(position) {
+            let entry = Arc::new(Entry { position, change: change.bytes, request });
+            primary.append(env, &entry, change.key);
+        }
         (self.position, self.applied) = (position, position.version);
     }
 

@@ -440,6 +440,34 @@ fn stats_are_the_sums_of_all_nodes() {
     assert_eq!(rig.ask(client, b"stats\r\nmn\r\n"), refused);
 }
 
+/// The router hears of the time only when it is called.
+#[test]
+fn what_follows_a_long_silence_has_all_its_time() {
+    for command in ["stats\r\n", "flush_all\r\n", "get a\r\n", "stats reset\r\n"] {
+        let mut rig = Rig::new(1);
+        let client = rig.client();
+        rig.wait(60_000);
+        rig.node(1).is_prompt = false;
+        rig.send(client, command.as_bytes());
+        rig.wait(4_900);
+        assert_eq!(rig.replies(client), "", "{command}");
+        rig.node(1).is_prompt = true;
+        rig.settle();
+        let reply = rig.replies(client);
+        assert!(!reply.is_empty() && !reply.contains("ERROR"), "{reply}");
+    }
+}
+
+#[test]
+fn a_topology_that_is_older_changes_nothing() {
+    let mut rig = Rig::new(2);
+    let client = rig.client();
+    rig.switch.adopt(rig.now, topology(5, &[1, 2], &[2]));
+    rig.switch.adopt(rig.now, topology(4, &[1, 2], &[1]));
+    rig.send(client, b"get a\r\nstats\r\n");
+    assert_eq!((rig.node(1).executed.len(), rig.node(2).executed.len()), (1, 2));
+}
+
 #[test]
 fn gets_of_the_read_optimized_port_go_to_any_copy_and_all_else_to_the_primary() {
     let mut rig = Rig::new(1);
@@ -451,6 +479,15 @@ fn gets_of_the_read_optimized_port_go_to_any_copy_and_all_else_to_the_primary() 
     let reached: Vec<Reach> = rig.node(1).questions.iter().map(|question| question.reach).collect();
     let (copy, primary) = (Reach::Copy, Reach::Primary);
     assert_eq!(reached, [copy, copy, copy, primary, primary, primary, primary]);
+    // What the client does not know to be done, a copy need not know either.
+    rig.send(client, b"get a\r\n");
+    rig.node(1).is_prompt = true;
+    rig.settle();
+    rig.node(1).is_prompt = false;
+    rig.send(client, b"get a b\r\nset a 0 0 1 noreply\r\nx\r\nget a\r\n");
+    rig.node(1).listen();
+    let reached: Vec<Reach> = rig.node(1).questions.iter().map(|question| question.reach).collect();
+    assert_eq!(reached, [copy, copy, primary, primary]);
 }
 
 #[test]

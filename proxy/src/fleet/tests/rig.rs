@@ -19,8 +19,9 @@ use memtide_topology::{
 use memtide_wire::{Frame, Reach, Reply, decode_ask, encode_reply};
 
 use crate::config::{Backend, FleetBackend, ProxyConfig};
+use crate::fleet::lanes::LaneId;
 use crate::fleet::session::{Desk, Progress, Session};
-use crate::fleet::switch::{LaneId, LinkName, Switch};
+use crate::fleet::switch::{LinkName, Switch};
 use crate::limits::frame_bytes_max;
 use crate::shared::Shared;
 
