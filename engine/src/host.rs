@@ -36,6 +36,7 @@ use memtide_wire::{Frame, NodeWords, Reply, WireError};
 
 use crate::counters::NodeCounters;
 use crate::limits;
+use crate::stats::Baseline;
 use asks::{Outcomes, Waiting};
 use copies::Copies;
 
@@ -62,6 +63,8 @@ pub struct Host {
     pressed: BTreeSet<NodeId>,
     /// Bytes that primaries have sent since the last look at how much there is.
     applied_bytes: u64,
+    /// What `stats` does not count any more.
+    baseline: Baseline,
     /// Shards may have records of mutations that no command has taken.
     may_have_records: bool,
 }
@@ -124,6 +127,7 @@ impl Host {
             copies: Copies::default(),
             pressed: BTreeSet::new(),
             applied_bytes: 0,
+            baseline: Baseline::default(),
             may_have_records: false,
         }
     }

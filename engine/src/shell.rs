@@ -195,6 +195,24 @@ impl Shell {
 
     /// Has the host handle something, and notices what came of it.
     pub fn with_host<R>(&self, handle: impl FnOnce(&mut Host, Moment, &mut Mouth<'_>) -> R) -> R {
+        let done = self.with_host_in_turn(handle);
+        if self.host.borrow().is_copying() {
+            self.copying.notify_one();
+        }
+        done
+    }
+
+    /// Reads a chunk for a copy, if one is wanted and its node has room; says whether it did. A chunk
+    /// that waits for room does not wake the reader again: it would wait for nothing else, and the
+    /// links that are to make room would have no turn. The node's answers wake it, and the ticks.
+    pub fn copy_on(&self) -> bool {
+        self.with_host_in_turn(|host, at, out| host.copy_on(at, out))
+    }
+
+    fn with_host_in_turn<R>(
+        &self,
+        handle: impl FnOnce(&mut Host, Moment, &mut Mouth<'_>) -> R,
+    ) -> R {
         let lines = self.lines.borrow();
         let mut host = self.host.borrow_mut();
         let mut mouth = Mouth { lines: &lines, words: &self.words };
@@ -202,9 +220,6 @@ impl Shell {
         assert!(!self.is_broken.get(), "the host was stopped in the middle of something");
         let done = handle(&mut host, clock::moment(), &mut mouth);
         core::mem::forget(sound);
-        if host.is_copying() {
-            self.copying.notify_one();
-        }
         let epoch = host.topology().epoch().number();
         if epoch != self.epoch.replace(epoch) {
             self.shared.adopted.add(epoch - self.shared.adopted.load());

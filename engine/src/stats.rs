@@ -7,14 +7,33 @@ use memtide_protocol::encode::{self, Status};
 
 use crate::counters::NodeCounters;
 
-/// Writes the whole reply, `END` included.
-pub fn write(store: &StoreStats, counters: &NodeCounters, out: &mut Vec<u8>) {
-    let mut counted = CommandTotals::default();
-    counted.add(&counters.items);
-    for (name, number) in commands(&counted).into_iter().chain(items(store)) {
+/// What `stats reset` forgot.
+#[derive(Debug, Default)]
+pub struct Baseline {
+    commands: CommandTotals,
+    store: StoreStats,
+}
+
+impl Baseline {
+    /// All that was counted until now.
+    pub fn of(store: &StoreStats, counters: &NodeCounters) -> Self {
+        Self { commands: totals(counters), store: *store }
+    }
+}
+
+/// Writes the whole reply to `stats`, `END` included.
+pub fn write(store: &StoreStats, counters: &NodeCounters, before: &Baseline, out: &mut Vec<u8>) {
+    let counted = totals(counters).since(&before.commands);
+    for (name, number) in commands(&counted).into_iter().chain(items(store, &before.store)) {
         encode::stat_number(out, name, number);
     }
     encode::status(out, Status::End);
+}
+
+fn totals(counters: &NodeCounters) -> CommandTotals {
+    let mut totals = CommandTotals::default();
+    totals.add(&counters.items);
+    totals
 }
 
 fn commands(counted: &CommandTotals) -> [(&'static str, u64); 19] {
@@ -42,19 +61,19 @@ fn commands(counted: &CommandTotals) -> [(&'static str, u64); 19] {
 }
 
 /// Items count once, where their slot's primary is; memory counts wherever it is taken.
-fn items(store: &StoreStats) -> [(&'static str, u64); 12] {
+fn items(store: &StoreStats, before: &StoreStats) -> [(&'static str, u64); 12] {
     [
         ("limit_maxbytes", store.memory_max),
         ("bytes", store.bytes.saturating_sub(store.copy_bytes)),
         ("hash_bytes", store.index_bytes),
         ("curr_items", store.items.saturating_sub(store.copy_items)),
-        ("total_items", store.total_items),
-        ("get_expired", store.expired_on_lookup),
-        ("evictions", store.evicted),
-        ("evicted_unfetched", store.evicted_unfetched),
-        ("evicted_active", store.evicted_active),
-        ("reclaimed", store.expired),
-        ("expired_unfetched", store.expired_unfetched),
-        ("crawler_reclaimed", store.expired_in_background),
+        ("total_items", store.total_items - before.total_items),
+        ("get_expired", store.expired_on_lookup - before.expired_on_lookup),
+        ("evictions", store.evicted - before.evicted),
+        ("evicted_unfetched", store.evicted_unfetched - before.evicted_unfetched),
+        ("evicted_active", store.evicted_active - before.evicted_active),
+        ("reclaimed", store.expired - before.expired),
+        ("expired_unfetched", store.expired_unfetched - before.expired_unfetched),
+        ("crawler_reclaimed", store.expired_in_background - before.expired_in_background),
     ]
 }

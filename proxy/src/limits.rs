@@ -100,9 +100,6 @@ pub const LINK_QUEUE_BYTES_MAX: usize = 2 * CORE_BYTES_HIGH;
 /// Slots of one `flush_all` that are under way at a time.
 pub const FLUSH_SLOTS_MAX: usize = 512;
 
-/// Such commands of a core that are under way; others wait.
-pub const FLUSHES_MAX: usize = 4;
-
 /// Empty buffers that a core keeps for the replies of its connections.
 pub const BUFFERS_SPARE_MAX: usize = 16;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use memtide_engine_core::replication::{
     Asked, Change, Effect, Executed, Outcome, ProxyLink, Ticket, Verdict,
 };
+use memtide_protocol::encode::{self, Status};
 use memtide_topology::{Answer, KeyHash, RequestId, SlotId};
 use memtide_wire::{Ask, Reach, Reply};
 
@@ -276,7 +277,13 @@ impl Host {
     fn ask_node(&mut self, link: ProxyLink, ask: &Ask<'_>, out: &mut impl Outlets) {
         let mut reply = Vec::new();
         match ask.command {
-            b"stats\r\n" => stats::write(&self.store.stats(), &self.counters, &mut reply),
+            b"stats\r\n" => {
+                stats::write(&self.store.stats(), &self.counters, &self.baseline, &mut reply);
+            }
+            b"stats reset\r\n" => {
+                self.baseline = stats::Baseline::of(&self.store.stats(), &self.counters);
+                encode::status(&mut reply, Status::Reset);
+            }
             _ => reply.extend_from_slice(commands::NOT_OF_A_NODE),
         }
         let answer = Answer::Done { outcome: &*reply, version: 0 };

@@ -1,6 +1,6 @@
 //! Commands that concern all slots or all nodes: asked many times, answered once.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use memtide_protocol::encode::{self, Status};
@@ -10,7 +10,7 @@ use memtide_wire::Reach;
 
 use super::ask::Ask;
 use super::switch::{GATHER, Switch};
-use crate::limits::{FLUSH_SLOTS_MAX, FLUSHES_MAX};
+use crate::limits::FLUSH_SLOTS_MAX;
 use crate::stats::Summary;
 
 /// Those under way.
@@ -18,9 +18,10 @@ use crate::stats::Summary;
 pub struct Gathers {
     places: Vec<Place>,
     free: Vec<u32>,
-    flushes: usize,
-    /// Flushes that wait for others.
-    waiting: VecDeque<u32>,
+    /// The flush that is under way.
+    flushing: Option<u32>,
+    /// The flush that comes after it: that of everybody who has asked meanwhile.
+    next_flush: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -43,8 +44,8 @@ pub enum What {
 
 #[derive(Debug)]
 struct Gather {
-    /// Of the part that waits for it.
-    ticket: u64,
+    /// Of the parts that wait for it.
+    tickets: Vec<u64>,
     what: What,
     /// Answers to come.
     awaited: usize,
@@ -57,27 +58,35 @@ struct Gather {
 impl Switch {
     /// Begins to gather for the part with this ticket.
     pub fn gather(&mut self, ticket: u64, what: What) {
-        let index = self.gathers.add(ticket, what);
-        match self.gathers.get(index).what {
-            What::Flush => self.begin_flush(index),
-            What::Stats => self.ask_all(index, b"stats\r\n"),
-            What::Reset => self.ask_all(index, b"stats reset\r\n"),
+        match what {
+            What::Flush => self.flush(ticket),
+            What::Stats => self.ask_all((ticket, what), b"stats\r\n"),
+            What::Reset => self.ask_all((ticket, what), b"stats reset\r\n"),
         }
         self.pump(self.now, &[]);
     }
 
-    fn begin_flush(&mut self, index: u32) {
-        if self.gathers.flushes >= FLUSHES_MAX {
-            self.gathers.waiting.push_back(index);
+    /// Begins a flush, or joins those that wait for the one under way: a flush that begins later does
+    /// what was asked before.
+    fn flush(&mut self, ticket: u64) {
+        if let Some(next) = self.gathers.next_flush {
+            return self.gathers.get(next).tickets.push(ticket);
+        }
+        let index = self.gathers.add(ticket, What::Flush);
+        if self.gathers.flushing.is_some() {
+            self.gathers.next_flush = Some(index);
         } else {
-            self.gathers.flushes += 1;
+            self.gathers.flushing = Some(index);
             self.flush_more(index);
         }
     }
 
-    fn ask_all(&mut self, index: u32, command: &[u8]) {
+    /// Asks every node that is the primary of a slot: what is counted is counted there.
+    fn ask_all(&mut self, (ticket, what): (u64, What), command: &[u8]) {
+        let index = self.gathers.add(ticket, what);
         let batch: Rc<[u8]> = command.into();
-        let nodes: Vec<NodeId> = self.topology.nodes().keys().copied().collect();
+        let primaries = self.topology.slots().filter_map(|(_, slot)| slot.primary);
+        let nodes: BTreeSet<NodeId> = primaries.collect();
         self.gathers.get(index).awaited = nodes.len();
         self.counters.fleet.asked.add(nodes.len() as u64);
         let ticket = self.gathers.ticket(index);
@@ -139,11 +148,10 @@ impl Switch {
     }
 
     fn finish_gather(&mut self, index: u32) {
-        let Gather { ticket, what, sums, refused, .. } = self.gathers.remove(index);
+        let Gather { tickets, what, sums, refused, .. } = self.gathers.remove(index);
         if matches!(what, What::Flush) {
-            self.gathers.flushes -= 1;
-            if let Some(next) = self.gathers.waiting.pop_front() {
-                self.gathers.flushes += 1;
+            self.gathers.flushing = self.gathers.next_flush.take();
+            if let Some(next) = self.gathers.flushing {
                 self.flush_more(next);
             }
         }
@@ -155,7 +163,9 @@ impl Switch {
                 Ok(reply.as_slice())
             }
         };
-        self.answer(ticket, result);
+        for ticket in tickets {
+            self.answer(ticket, result);
+        }
     }
 
     fn write_gathered(&self, what: &What, sums: &Summary, out: &mut Vec<u8>) {
@@ -174,12 +184,14 @@ impl Gathers {
     fn add(&mut self, ticket: u64, what: What) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.places.push(Place::default());
-            u32::try_from(self.places.len() - 1).expect("one a connection at most")
+            u32::try_from(self.places.len() - 1).expect("no more than the connections of a core")
         });
         let place = &mut self.places[index as usize];
         place.serial = place.serial.wrapping_add(1);
         let sums = Box::default();
-        place.gather = Some(Gather { ticket, what, awaited: 0, next_slot: 0, sums, refused: None });
+        let tickets = vec![ticket];
+        place.gather =
+            Some(Gather { tickets, what, awaited: 0, next_slot: 0, sums, refused: None });
         index
     }
 

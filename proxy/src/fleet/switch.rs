@@ -322,6 +322,8 @@ impl Switch {
             Surroundings { counters: &self.counters, buffers: &mut self.buffers, now: self.now };
         let done = work(lane, &mut surroundings);
         self.held_bytes = self.held_bytes + lane.held_bytes() - before;
+        // Nothing else may happen on this core before those who wait for room look again.
+        self.let_in();
         done
     }
 

@@ -4,9 +4,11 @@ use memtide_topology::RequestId;
 
 use super::message::{Outcome, Record};
 
-/// Bytes of the outcomes that a slot remembers, but for a single one that is larger: those of
-/// commands that also read, such as gat.
-const OUTCOME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of the outcomes that a slot remembers. A node of all slots has no more than 128 MiB of them.
+const OUTCOMES_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of an outcome that is remembered. Only commands that also read, such as gat, have longer ones.
+const OUTCOME_BYTES_MAX: usize = 2 * 1024;
 
 /// The last mutations of a slot with what their clients were told.
 #[derive(Debug, Default)]
@@ -35,14 +37,16 @@ impl Records {
         Self { records: records.into(), bytes, forgotten }
     }
 
-    /// Remembers an executed mutation, and forgets the first ones where there are too many, or
-    /// their outcomes too large.
+    /// Remembers an executed mutation, unless its outcome is too long, and forgets the first ones
+    /// where there are too many, or their outcomes too long together.
     pub(super) fn add(&mut self, record: Record, records_max: usize) {
+        if record.outcome.len() > OUTCOME_BYTES_MAX {
+            self.forgotten = record.version;
+            return;
+        }
         self.bytes += record.outcome.len();
         self.records.push_back(record);
-        while self.records.len() > records_max
-            || (self.bytes > OUTCOME_BYTES_MAX && self.records.len() > 1)
-        {
+        while self.records.len() > records_max || self.bytes > OUTCOMES_BYTES_MAX {
             let Some(first) = self.records.pop_front() else { return };
             self.bytes -= first.outcome.len();
             self.forgotten = first.version;
@@ -73,15 +77,15 @@ mod tests {
     }
 
     #[test]
-    fn large_outcomes_are_forgotten_sooner() {
+    fn long_outcomes_are_forgotten_sooner() {
         let mut records = Records::default();
         let id = |number| RequestId { client: 1, number };
-        (1..=4).for_each(|number| records.add(record(number, OUTCOME_BYTES_MAX / 2), 64));
-        assert_eq!(records.find(id(2), 0), Earlier::Unknown);
-        assert!(matches!(records.find(id(3), 0), Earlier::Executed(3, _)));
-        records.add(record(5, 2 * OUTCOME_BYTES_MAX), 64);
-        assert_eq!(records.find(id(4), 3), Earlier::Unknown);
-        assert!(matches!(records.find(id(5), 0), Earlier::Executed(5, _)));
-        assert_eq!(records.find(id(6), 4), Earlier::Not);
+        (1..=5).for_each(|number| records.add(record(number, OUTCOME_BYTES_MAX), 64));
+        assert_eq!(records.find(id(1), 0), Earlier::Unknown);
+        assert!(matches!(records.find(id(2), 0), Earlier::Executed(2, _)));
+        records.add(record(6, OUTCOME_BYTES_MAX + 1), 64);
+        assert_eq!(records.find(id(6), 5), Earlier::Unknown);
+        assert!(matches!(records.find(id(5), 4), Earlier::Executed(5, _)));
+        assert_eq!(records.find(id(7), 6), Earlier::Not);
     }
 }

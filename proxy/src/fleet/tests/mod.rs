@@ -402,14 +402,14 @@ fn flush_all_flushes_every_slot_once_and_nothing_overtakes_it() {
 }
 
 #[test]
-fn many_flushes_at_once_take_turns() {
+fn flushes_that_wait_for_another_are_one() {
     let mut rig = Rig::new(1);
     let clients: Vec<usize> = (0..9).map(|_| rig.client()).collect();
     rig.node(1).is_prompt = false;
     for &client in &clients {
         rig.send(client, b"flush_all\r\n");
     }
-    assert!(rig.switch.router.outstanding() <= 4 * 512);
+    assert!(rig.switch.router.outstanding() <= 512);
     rig.leave(clients[0]);
     rig.leave(clients[8]);
     rig.node(1).is_prompt = true;
@@ -417,7 +417,7 @@ fn many_flushes_at_once_take_turns() {
     for &client in &clients[1..8] {
         assert_eq!(rig.replies(client), "OK\r\n");
     }
-    assert_eq!(rig.node(1).executed.len(), 9 * 16_384);
+    assert_eq!(rig.node(1).executed.len(), 2 * 16_384);
 }
 
 #[test]
@@ -465,7 +465,7 @@ fn a_topology_that_is_older_changes_nothing() {
     rig.switch.adopt(rig.now, topology(5, &[1, 2], &[2]));
     rig.switch.adopt(rig.now, topology(4, &[1, 2], &[1]));
     rig.send(client, b"get a\r\nstats\r\n");
-    assert_eq!((rig.node(1).executed.len(), rig.node(2).executed.len()), (1, 2));
+    assert_eq!((rig.node(1).executed.len(), rig.node(2).executed.len()), (0, 2));
 }
 
 #[test]
