@@ -75,6 +75,14 @@ fn check(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// Reads the certificates of the fleet again; connections that stand go on with what they have.
+fn reload_fleet_tls(tls: &FleetTls) {
+    match tls.reload() {
+        Ok(()) => tracing::info!("read the certificates of the fleet again"),
+        Err(error) => tracing::error!(%error, "the certificates of the fleet stay as they are"),
+    }
+}
+
 /// A number that the operating system made up.
 fn random() -> u64 {
     // The key of a hash map of the standard library is one.

@@ -110,6 +110,24 @@ fn a_scaler_that_is_killed_and_started_again_goes_unnoticed() {
 }
 
 #[test]
+fn certificates_of_the_fleet_are_read_again_when_asked_for() {
+    let roles = Roles::start();
+    let (tls, node) = (roles.scratch.path().join("tls"), &roles.nodes[0]);
+    let says = |words: &str| {
+        let found = node.logs().find(PATIENCE, |line| line.contains(words).then_some(()));
+        assert!(found.is_some(), "not {words}: {}", node.logs().text());
+    };
+    std::fs::remove_file(tls.join("node.key")).unwrap();
+    node.signal(Signal::HUP);
+    says("the certificates of the fleet stay as they are");
+    let made = Command::new(PROGRAM).args(["tls", "init", "--dir"]).arg(&tls).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    node.signal(Signal::HUP);
+    says("read the certificates of the fleet again");
+    assert_eq!(roles.connect().ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+}
+
+#[test]
 fn a_node_that_is_told_to_stop_gives_its_slots_up_first() {
     let mut roles = Roles::start();
     let mut client = roles.connect();

@@ -6,6 +6,12 @@
 //! (an unfinished command, one read behind it, and a record that the read completed) and
 //! `output <= OUTPUT_BYTES_HIGH + item_size_max + LINE_AND_FRAMING_BYTES_MAX` (replies that the
 //! client has not read yet): [`connection_bytes_max`].
+//!
+//! In a fleet commands under way come on top, `asked <= ASKED_BYTES_HIGH + item_size_max +
+//! LINE_AND_FRAMING_BYTES_MAX`, and replies to them that come before their turn or before the client
+//! reads: about `ASKED_REPLY_BYTES_MAX` where replies are as large as those before them, and at the
+//! very most `ASKED_MAX` items, where small replies are followed by the largest. What all connections of
+//! a core hold so is kept to `CORE_BYTES_HIGH`, but for what was under way when it was reached.
 
 use std::time::Duration;
 

@@ -168,7 +168,9 @@ impl Loop {
                 && !self.sessions.is_open(**node)
         });
         for (&node, _) in others {
-            if !topology.slots().any(|(_, config)| config.is_held_by(node)) {
+            let coming = self.commit.iter().map(|commit| &commit.next);
+            let is_holder = |of: &Arc<Topology>| of.slots().any(|(_, it)| it.is_held_by(node));
+            if !coming.chain([&topology]).any(is_holder) {
                 self.manager.dead(now, node);
             }
         }

@@ -100,7 +100,7 @@ async fn a_stream_that_makes_no_sense_ends_with_the_reason() {
     assert_eq!(end.message(), "a second registration");
     let incomplete = schema::Incomplete { slot: 16_384, epoch: 0 };
     let report = schema::Report { report: Some(schema::report::Report::Incomplete(incomplete)) };
-    let reports = node_says::Says::Reports(schema::Reports { reports: vec![report.clone()] });
+    let reports = node_says::Says::Reports(schema::Reports { reports: vec![report] });
     let end = rig.end_of(vec![registration(), reports]).await;
     assert_eq!(end.message(), "a report of slot 16384, which no cache has");
 }

@@ -12,6 +12,8 @@ pub struct Checks {
     served: BTreeMap<(SlotId, Epoch), NodeId>,
     /// A hash of what a slot holds at a version, as its primary made it.
     contents: BTreeMap<(SlotId, u64), u64>,
+    /// The same for a human.
+    described: BTreeMap<(SlotId, u64), String>,
     violation: Option<String>,
 }
 
@@ -48,8 +50,14 @@ impl Checks {
     pub fn content(&mut self, slot: SlotId, version: u64, content: u64) {
         let first = *self.contents.entry((slot, version)).or_insert(content);
         if first != content {
-            self.violated(|| format!("I4: {slot:?} has two contents at version {version}"));
+            let had = self.described.get(&(slot, version)).cloned().unwrap_or_default();
+            self.violated(|| format!("I4: {slot:?} has two contents at version {version}: {had}"));
         }
+    }
+
+    /// Keeps what a primary's store holds at a version, for [`Checks::claims`].
+    pub fn describe(&mut self, slot: SlotId, version: u64, what: impl FnOnce() -> String) {
+        self.described.entry((slot, version)).or_insert_with(what);
     }
 
     /// A store takes its part in a slot.
@@ -63,9 +71,13 @@ impl Checks {
     pub fn claims(&mut self, at: (SlotId, u64), content: u64, what: impl FnOnce() -> String) {
         let (slot, version) = at;
         match self.contents.get(&at) {
-            Some(primary) if *primary != content => self.violated(|| {
-                format!("I4: not what its primary had of {slot:?} at version {version}: {}", what())
-            }),
+            Some(primary) if *primary != content => {
+                let had = self.described.get(&at).cloned().unwrap_or_default();
+                self.violated(|| {
+                    let what = what();
+                    format!("I4: its primary had of {slot:?} at version {version} {had}; {what}")
+                });
+            }
             _ => {}
         }
     }

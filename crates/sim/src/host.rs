@@ -156,26 +156,36 @@ impl HostNode {
         let config = self.topology().slot(slot);
         let is_in_sync = config.copy(self.id).is_some_and(|copy| copy.is_in_sync);
         if self.replication().is_serving(slot) {
+            step.checks.describe(slot, position.version, || self.describe(slot));
             step.checks.content(slot, position.version, self.content(slot));
         } else if is_in_sync && config.epoch == position.epoch {
             let at = (slot, position.version);
-            step.checks.claims(at, self.content(slot), || format!("{} holds another", self.id));
+            step.checks.claims(at, self.content(slot), || {
+                format!("{} holds {}", self.id, self.describe(slot))
+            });
         }
     }
 
-    /// A hash of all that a slot holds, expired or not.
+    /// A hash of all that a slot holds and that does not expire: what has expired by its primary's
+    /// clock is there until it is found, and not copied any more.
     pub fn content(&self, slot: SlotId) -> u64 {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        self.describe(slot).bytes().fold(0xcbf2_9ce4_8422_2325, step)
+    }
+
+    /// The same for a human, by key.
+    fn describe(&self, slot: SlotId) -> String {
         let mut items = BTreeMap::new();
         let mut cursor = Some(SlotCursor::start(slot));
         while let Some(from) = cursor {
             cursor = self.host.store().slot_items(from, 64, Now::from_unix_secs(1), |item| {
-                let what = format!("{:?} {} {:?}", item.value, item.cas, item.expires_at);
-                items.insert(item.key.to_vec(), what);
+                if item.expires_at.is_none() {
+                    let key = String::from_utf8_lossy(item.key).into_owned();
+                    items.insert(key, (item.value.contiguous().into_owned(), item.cas));
+                }
             });
         }
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        let bytes = items.iter().flat_map(|(key, what)| key.iter().chain(what.as_bytes()));
-        bytes.fold(0xcbf2_9ce4_8422_2325, step)
+        format!("{items:?}")
     }
 }
 

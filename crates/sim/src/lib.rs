@@ -10,7 +10,7 @@
 //! - `workload`: the clients of the proxies.
 //! - `control`: the real manager; `script`, `review`: one that does at random what it may; `stored`:
 //!   what both keep.
-//! - `plan`, `setup`, `chaos`, `world`: how large a fleet, and what is done to it.
+//! - `plan`, `setup`, `chaos`, `world`, `receive`: how large a fleet, and what is done to it.
 //! - `checks`, `run`: what must hold at every step, and at the end.
 
 mod chaos;
@@ -27,6 +27,7 @@ mod memcached;
 mod network;
 mod node;
 mod plan;
+mod receive;
 mod review;
 mod run;
 mod script;

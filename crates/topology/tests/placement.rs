@@ -245,3 +245,40 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn some_slots_are_placed_as_if_there_were_no_others() {
+    let topology = of_zones(1, &["a", "b", "c", "a"]);
+    let few: Vec<SlotId> = (0..8).map(|number| slot(number * 100)).collect();
+    let target = Target::of_slots(&topology, &nobody(), few.iter().copied());
+    let topology = apply(&topology, target.next_changes(&topology, Pace::UNBOUNDED));
+    let topology = catch_up(&topology);
+    let held = topology.slots().filter(|(_, config)| config.primary.is_some());
+    assert_eq!(held.map(|(at, _)| at).collect::<Vec<_>>(), few);
+    let primaries = |id| topology.slots().filter(|(_, config)| config.primary == Some(id)).count();
+    assert!((1..=4).all(|number| (1..=3).contains(&primaries(node(number)))));
+    assert_eq!(target.remaining(&topology).count(), 0);
+    assert_eq!(target.slot(slot(1)), None);
+}
+
+#[test]
+fn a_pinned_slot_goes_to_its_node_in_place_of_one_of_that_zone() {
+    let before = settled(&of_zones(1, &["a", "b", "a", "b"])).0;
+    let at = slot(7);
+    let config = before.slot(at);
+    let (primary, copy) = (config.primary.unwrap(), config.copies[0].node);
+    let other = |node: NodeId| NodeId::new((node.number() + 1) % 4 + 1);
+    for (to, stays) in [(copy, primary), (other(primary), copy), (other(copy), primary)] {
+        let mut target = Target::of(&before, &nobody());
+        target.pin(&before, at, to);
+        let mut topology = before.clone();
+        for _ in 0..3 {
+            let next = target.next_changes(&topology, Pace::UNBOUNDED);
+            topology = catch_up(&apply(&topology, next));
+        }
+        let config = topology.slot(at);
+        assert_eq!(config.primary, Some(to));
+        assert_eq!(config.copies.iter().map(|copy| copy.node).collect::<Vec<_>>(), [stays]);
+        assert_eq!(target.remaining(&topology).count(), 0);
+    }
+}

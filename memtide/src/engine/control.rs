@@ -8,6 +8,7 @@ use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
 use memtide_engine::{Ended, News, Node, Observer, Source, Word};
 use memtide_service::drain::Drain;
 use memtide_service::signals::{Request, Signals, StopSignal};
+use memtide_service::tls::fleet::FleetTls;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
@@ -26,6 +27,7 @@ pub struct Talk {
     pub control: Arc<NodeControl>,
     pub observer: Observer,
     pub source: Source,
+    pub tls: FleetTls,
 }
 
 impl Talk {
@@ -37,7 +39,7 @@ impl Talk {
         drain: Drain,
         drain_timeout: Duration,
     ) -> Ended {
-        let Self { control, observer, source } = self;
+        let Self { control, observer, source, tls } = self;
         let is_draining = Arc::<AtomicBool>::default();
         let tasks = [
             tokio::spawn(hear(Arc::clone(&control), source.news, Arc::clone(&is_draining))),
@@ -47,7 +49,7 @@ impl Talk {
         let mut joined = tokio::task::spawn_blocking(move || node.join());
         let ended = tokio::select! {
             ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-            signal = next_stop(&mut signals) => {
+            signal = next_stop(&mut signals, &tls) => {
                 let deadline = Instant::now() + drain_timeout;
                 let deadline_secs = drain_timeout.as_secs();
                 tracing::info!(signal = signal.name(), deadline_secs, "draining");
@@ -59,10 +61,10 @@ impl Talk {
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
                             () = sleep(STOP_MAX) => end(failure::INTERNAL),
-                            signal = next_stop(&mut signals) => end(signal.exit_code()),
+                            signal = next_stop(&mut signals, &tls) => end(signal.exit_code()),
                         }
                     }
-                    signal = next_stop(&mut signals) => end(signal.exit_code()),
+                    signal = next_stop(&mut signals, &tls) => end(signal.exit_code()),
                 }
             }
         };
@@ -85,12 +87,11 @@ fn end(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-async fn next_stop(signals: &mut Signals) -> StopSignal {
+async fn next_stop(signals: &mut Signals, tls: &FleetTls) -> StopSignal {
     loop {
         match signals.next().await {
             Request::Stop(signal) => return signal,
-            // Certificates of links are read at the start.
-            Request::Reload => {}
+            Request::Reload => crate::reload_fleet_tls(tls),
         }
     }
 }

@@ -69,7 +69,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let talk = Talk { control, observer, source };
+    let talk = Talk { control, observer, source, tls };
     let ended = runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
     drop(admin);
     Ok(told(ended))

@@ -41,7 +41,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
         replicas: config.replicas,
         data_dir: common.fleet_dir.clone(),
         listener,
-        tls,
+        tls: tls.clone(),
         settings: Settings { nodes_min: config.nodes_min, ..Settings::default() },
         stored_nodes_are_dead: false,
         events: events.clone(),
@@ -62,8 +62,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
         loop {
             match signals.next().await {
                 Request::Stop(signal) => return signal,
-                // Certificates of the fleet are read at the start.
-                Request::Reload => {}
+                Request::Reload => crate::reload_fleet_tls(&tls),
             }
         }
     });

@@ -170,6 +170,14 @@ impl Behind {
         }
     }
 
+    /// What nodes and the scaler know this process by.
+    pub fn tls(&self) -> Option<FleetTls> {
+        match self {
+            Self::Embedded => None,
+            Self::Joined { tls, .. } | Self::Processes { tls, .. } => Some(tls.clone()),
+        }
+    }
+
     /// Whether what this process has started still runs.
     ///
     /// # Errors

@@ -97,7 +97,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     events.record(EventKind::Listening, ports);
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
     runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
-    let running = Running { drain, reloader, events, proxy };
+    let running = Running { drain, reloader, fleet_tls: behind.tls(), events, proxy };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
     runtime.block_on(supervising.end());
     drop(admin);

@@ -7,7 +7,7 @@ use memtide_proxy::Proxy;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::signals::{Request, Signals, StopSignal};
-use memtide_service::tls::Reloader;
+use memtide_service::tls::{Reloader, fleet::FleetTls};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::failure;
@@ -21,6 +21,8 @@ pub struct Running {
     pub drain: Drain,
     /// Reads certificates again.
     pub reloader: Reloader,
+    /// What the roles of a fleet know this process by.
+    pub fleet_tls: Option<FleetTls>,
     /// What happens meanwhile.
     pub events: Events,
     /// Serves.
@@ -33,8 +35,12 @@ pub async fn until_stopped(
     mut signals: Signals,
     running: Running,
 ) -> ExitCode {
-    let Running { drain, reloader, events, proxy } = running;
-    let signal = next_stop(&mut signals, &reloader).await;
+    let Running { drain, reloader, fleet_tls, events, proxy } = running;
+    let reload = || {
+        reloader.reload();
+        fleet_tls.iter().for_each(crate::reload_fleet_tls);
+    };
+    let signal = next_stop(&mut signals, &reload).await;
     let deadline = Instant::now() + drain_timeout;
     tracing::info!(signal = signal.name(), deadline_secs = drain_timeout.as_secs(), "draining");
     events.record(EventKind::DrainBegan, format!("by {}", signal.name()));
@@ -49,7 +55,7 @@ pub async fn until_stopped(
             tracing::warn!("the drain took too long; connections are dropped");
             events.record(EventKind::DrainOverdue, "connections are dropped");
         }
-        signal = next_stop(&mut signals, &reloader) => end_at_once(signal),
+        signal = next_stop(&mut signals, &reload) => end_at_once(signal),
     }
     drain.stop();
     tokio::select! {
@@ -58,7 +64,7 @@ pub async fn until_stopped(
             tracing::error!("a core does not stop; the process ends without it");
             std::process::exit(i32::from(failure::INTERNAL));
         }
-        signal = next_stop(&mut signals, &reloader) => end_at_once(signal),
+        signal = next_stop(&mut signals, &reload) => end_at_once(signal),
     }
 }
 
@@ -68,11 +74,11 @@ fn end_at_once(signal: StopSignal) -> ! {
     std::process::exit(i32::from(signal.exit_code()));
 }
 
-async fn next_stop(signals: &mut Signals, reloader: &Reloader) -> StopSignal {
+async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
     loop {
         match signals.next().await {
             Request::Stop(signal) => return signal,
-            Request::Reload => reloader.reload(),
+            Request::Reload => reload(),
         }
     }
 }
