@@ -20,6 +20,8 @@ pub(super) struct Copies {
     cursors: BTreeMap<(NodeId, SlotId), SlotCursor>,
     /// Chunks that were asked for, by who gets them; none is empty.
     asked: BTreeMap<NodeId, VecDeque<SlotId>>,
+    /// Who got the last chunk: the others are next.
+    last: Option<NodeId>,
 }
 
 impl Copies {
@@ -55,7 +57,10 @@ impl Copies {
             let queued = out.queued_bytes(to).unwrap_or_default();
             queued < limits::COPY_QUEUED_BYTES_MAX
         };
-        let to = self.asked.keys().copied().find(|to| is_free(*to))?;
+        let is_next = |to: &NodeId| Some(*to) > self.last && is_free(*to);
+        let first = || self.asked.keys().copied().find(|to| is_free(*to));
+        let to = self.asked.keys().copied().find(is_next).or_else(first)?;
+        self.last = Some(to);
         let asked = self.asked.get_mut(&to).expect("it was found just now");
         let slot = asked.pop_front()?;
         if asked.is_empty() {

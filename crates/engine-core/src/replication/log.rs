@@ -5,6 +5,11 @@ use memtide_topology::KeyHash;
 
 use super::message::{Entry, Position};
 
+/// Entries of one message at most.
+const ENTRIES_PER_MESSAGE_MAX: usize = 64;
+/// Bytes of their changes and outcomes, but for a single one that is larger.
+const MESSAGE_BYTES: usize = 256 * 1024;
+
 /// The entries that a required copy may still need, and the positions around them.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -86,5 +91,46 @@ impl Log {
             |logged: &&Logged| key.is_none() || logged.key.is_none() || logged.key == key;
         let last = self.entries.iter().rev().find(is_touched);
         last.map_or(0, |logged| logged.entry.position.version)
+    }
+}
+
+/// Cuts entries into messages that are not too large, however large the entries are.
+pub(super) fn messages_of(entries: Vec<Arc<Entry>>) -> Vec<Vec<Arc<Entry>>> {
+    let mut messages: Vec<Vec<Arc<Entry>>> = Vec::new();
+    let mut bytes = usize::MAX;
+    for entry in entries {
+        let len = entry.len();
+        bytes = bytes.saturating_add(len);
+        match messages.last_mut() {
+            Some(last) if bytes <= MESSAGE_BYTES && last.len() < ENTRIES_PER_MESSAGE_MAX => {
+                last.push(entry);
+            }
+            _ => {
+                bytes = len;
+                messages.push(vec![entry]);
+            }
+        }
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtide_topology::Epoch;
+
+    #[test]
+    fn messages_are_bounded_in_entries_and_bytes() {
+        let check = |bytes: usize, count: usize, expected: &[usize]| {
+            let position = Position { epoch: Epoch::new(1), version: 1 };
+            let entry = Arc::new(Entry { position, change: vec![0; bytes].into(), request: None });
+            let messages = messages_of(vec![entry; count]);
+            let counts: Vec<usize> = messages.iter().map(Vec::len).collect();
+            assert_eq!(counts, expected, "{count} of {bytes} bytes");
+        };
+        check(1, 130, &[64, 64, 2]);
+        check(MESSAGE_BYTES / 2, 5, &[2, 2, 1]);
+        check(2 * MESSAGE_BYTES, 3, &[1, 1, 1]);
+        check(1, 0, &[]);
     }
 }

@@ -9,13 +9,8 @@ use memtide_topology::{Epoch, KeyHash, NodeId, SlotConfig, SlotId};
 use super::effect::{Asked, Effect, Moved};
 use super::follower::{Follower, State};
 use super::links::Env;
-use super::log::Log;
+use super::log::{Log, messages_of};
 use super::message::{CopyName, Entry, Position, Report, SlotMessage};
-
-/// Entries of one message at most.
-const ENTRIES_PER_MESSAGE_MAX: usize = 64;
-/// Bytes of their changes and outcomes, but for a single one that is larger.
-const MESSAGE_BYTES: usize = 256 * 1024;
 
 /// See the module.
 #[derive(Debug)]
@@ -405,26 +400,6 @@ impl Primary {
         }
         lease
     }
-}
-
-/// Cuts entries into messages that are not too large, however large the entries are.
-fn messages_of(entries: Vec<Arc<Entry>>) -> Vec<Vec<Arc<Entry>>> {
-    let mut messages: Vec<Vec<Arc<Entry>>> = Vec::new();
-    let mut bytes = usize::MAX;
-    for entry in entries {
-        let len = entry.len();
-        bytes = bytes.saturating_add(len);
-        match messages.last_mut() {
-            Some(last) if bytes <= MESSAGE_BYTES && last.len() < ENTRIES_PER_MESSAGE_MAX => {
-                last.push(entry);
-            }
-            _ => {
-                bytes = len;
-                messages.push(vec![entry]);
-            }
-        }
-    }
-    messages
 }
 
 /// Until when nobody else can have taken over.
