@@ -32,6 +32,10 @@ pub const WAITING_MAX: usize = 256 * 1024;
 /// Bytes of their commands and replies.
 pub const WAITING_BYTES_MAX: usize = 256 * 1024 * 1024;
 
+/// Bytes of writes that copies have not acknowledged, from which on requests are answered with an
+/// error: a copy that is silent is replaced long before, unless there is no manager.
+pub const LOG_BYTES_MAX: usize = 256 * 1024 * 1024;
+
 /// Bytes of the buffer for replies that are kept between commands.
 pub const REPLY_BYTES_KEPT: usize = 64 * 1024;
 

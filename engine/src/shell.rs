@@ -111,6 +111,9 @@ impl Shell {
 
     /// A link of a proxy's core has ended.
     pub fn proxy_down(&self, client: u64, link: ProxyLink) {
+        if self.is_broken.get() {
+            return;
+        }
         let mut lines = self.lines.borrow_mut();
         if lines.clients.get(&client) == Some(&link) {
             lines.clients.remove(&client);
@@ -142,7 +145,7 @@ impl Shell {
     /// A link to a node has ended.
     pub fn node_down(&self, peer: NodeId, serial: Serial) {
         let is_last = self.lines.borrow().nodes.get(&peer).is_some_and(|(last, _)| *last == serial);
-        if is_last {
+        if is_last && !self.is_broken.get() {
             self.lines.borrow_mut().nodes.remove(&peer);
             self.with_host(|host, at, out| host.node_down(at, peer, out));
         }

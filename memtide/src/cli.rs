@@ -179,6 +179,10 @@ fn command() -> clap::Command {
         .subcommand(LoadTestArguments::augment_args(clap::Command::new(LOADTEST)))
         .subcommand(
             cache::Arguments::augment_args(clap::Command::new(CACHE))
+                // A missing word is a mistake like any other, and not a page of help.
+                .arg_required_else_help(false)
+                .mut_subcommand("node", |node| node.arg_required_else_help(false))
+                .mut_subcommand("slots", |slots| slots.arg_required_else_help(false))
                 .args(arguments(Role::Cache).map(|argument| argument.global(true))),
         )
         .subcommand(tls())

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use memtide_testkit::{Client, PATIENCE, RoleProcess, Signal, TlsClient, wait_until};
+use memtide_testkit::{Client, PATIENCE, RoleProcess, Signal, TlsClient, Verifying, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
@@ -85,6 +85,28 @@ fn the_data_path_does_not_need_the_scaler_and_it_goes_on_where_it_was() {
     client.send(b"get k\r\n").unwrap();
     let reply = client.read_until(b"END\r\n").unwrap();
     assert_eq!(reply, b"VALUE k 0 2\r\nxy\r\nEND\r\n");
+}
+
+#[test]
+fn a_scaler_that_is_killed_and_started_again_goes_unnoticed() {
+    let mut roles = Roles::start();
+    let endpoint = format!("localhost:{}", roles.proxy.address().port());
+    let ca = roles.scratch.path().join("proxy/tls/ca.pem");
+    let load = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
+    let load = Verifying::start_at(Command::new(PROGRAM), &endpoint, &ca, load);
+    for _ in 0..3 {
+        let mut killed = roles.scaler.take().unwrap();
+        killed.signal(Signal::KILL);
+        killed.wait_exit(PATIENCE);
+        roles.scaler = Some(scaler(roles.scratch.path(), roles.scaler_port));
+        let again = roles.scaler.as_ref().unwrap();
+        wait_until("both nodes are back", PATIENCE, || {
+            let nodes: Value = serde_json::from_str(&again.get("/v1/nodes").body).unwrap();
+            let nodes = nodes["nodes"].as_array().unwrap().clone();
+            (nodes.len() == 2 && nodes.iter().all(|node| node["state"] == "up")).then_some(())
+        });
+    }
+    load.finish().assert_unnoticed();
 }
 
 #[test]

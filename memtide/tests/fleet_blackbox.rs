@@ -19,11 +19,11 @@ fn tables() -> Vec<Table> {
 }
 
 #[track_caller]
-fn check(server: &dyn Server) {
+fn check(server: &dyn Server, tables: Vec<Table>, deliveries: &[Delivery]) {
     let mut failures = Vec::new();
-    for table in tables() {
-        for delivery in [Delivery::Stepwise, Delivery::Pipelined] {
-            failures.extend(run_table(&table, server, delivery));
+    for table in tables {
+        for delivery in deliveries {
+            failures.extend(run_table(&table, server, *delivery));
         }
     }
     let report: Vec<String> = failures.iter().map(ToString::to_string).collect();
@@ -33,7 +33,7 @@ fn check(server: &dyn Server) {
 #[test]
 fn every_table_passes_on_the_primary_port() {
     let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
-    check(fleet.memtide());
+    check(fleet.memtide(), tables(), &[Delivery::Stepwise, Delivery::Pipelined]);
 }
 
 /// The read-optimized port of a server.
@@ -49,11 +49,25 @@ impl Server for ReadOptimized<'_> {
     }
 }
 
-/// Without failures, a copy has what was acknowledged before it was asked.
+/// Cases that ask again without waiting for a reply, or for what a copy does not know.
+const OF_THE_PRIMARY: [&str; 5] = [
+    "a classic get counts as a hit",
+    "noreply stores without a word",
+    "classic and meta commands mixed in a pipeline",
+    "errors in a pipeline leave the rest in step",
+    "the order of replies of a pipeline",
+];
+
+/// Without failures, a copy has what was acknowledged before it was asked; but it does not wait for
+/// what comes before it in a pipeline, and knows only its own hits. See docs/consistency.md.
 #[test]
 fn every_table_passes_on_the_read_optimized_port() {
     let fleet = Fleet::start(PROGRAM, 2, "a,b", 1);
-    check(&ReadOptimized(fleet.memtide()));
+    let mut tables = tables();
+    for table in &mut tables {
+        table.cases.retain(|case| !OF_THE_PRIMARY.contains(&case.name.as_str()));
+    }
+    check(&ReadOptimized(fleet.memtide()), tables, &[Delivery::Stepwise]);
 }
 
 #[test]

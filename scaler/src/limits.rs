@@ -23,3 +23,9 @@ pub const ENDED_CHILDREN_MAX: usize = 1_024;
 
 /// The answer to an operator's request says that it takes longer.
 pub const OPERATE_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// Lines of the log about peers that were turned away, in each [`REFUSAL_INTERVAL`].
+pub const REFUSAL_LINES_MAX: u32 = 10;
+
+/// See [`REFUSAL_LINES_MAX`].
+pub const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);

@@ -75,6 +75,11 @@ fn of_topology(status: &Status) -> Vec<MetricFamily> {
             &["state"],
             slots.map(|(state, count)| ([state], f64::from(count))),
         ),
+        gauge(
+            "memtide_slots_unserved",
+            "Slots whose only complete holders are down.",
+            double(status.unserved as u64),
+        ),
         gauge("memtide_migrations_running", "Slots that are being copied.", double(running)),
         gauge(
             "memtide_slots_remaining",
@@ -99,6 +104,11 @@ fn of_counters(status: &Status) -> Vec<MetricFamily> {
             "memtide_topology_store_failures_total",
             "Tries to store a topology that failed.",
             it.store_failures,
+        ),
+        counter(
+            "memtide_fleet_refused_total",
+            "Control connections turned away: of another fleet, role or cache.",
+            it.refused,
         ),
         counter("memtide_migrations_total", "Copies of slots completed.", it.copied),
         counter("memtide_slots_handed_over_total", "Slots handed over.", it.handed_over),

@@ -8,11 +8,12 @@
 //! What is not stored is told to nobody.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtide_control::{Incoming, SessionId};
 use memtide_manager::{Effect, Event, Manager, Registration};
 use memtide_service::events::Events;
+use memtide_service::logging::{Admit, Limiter};
 use memtide_topology::Topology;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -37,9 +38,13 @@ pub struct Loop {
     pub failures: watch::Sender<Failures>,
     pub sessions: Sessions,
     pub counters: Counters,
+    /// Slots whose only complete holders are down.
+    pub unserved: usize,
     pub commit: Option<Commit>,
     /// Operations that are part of the next commit.
     pub waiting: Vec<Reply>,
+    /// Peers can cause these lines at will.
+    pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
     pub told: (Duration, bool),
 }
@@ -143,6 +148,12 @@ impl Loop {
                 self.sessions.proxy(session, peer, adopted);
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
+            Incoming::Refused { peer, why } => {
+                self.counters.refused += 1;
+                if let Admit::Log { suppressed } = self.refusals.admit(Instant::now()) {
+                    tracing::warn!(%peer, suppressed, "a control stream was refused: {why}");
+                }
+            }
         }
     }
 
@@ -209,7 +220,9 @@ impl Loop {
 
     /// Does what the manager wants, until it wants nothing.
     fn settle(&mut self, now: Duration) {
-        self.follow();
+        if self.topologies.borrow().epoch() < self.manager.topology().epoch() {
+            self.publish(now);
+        }
         while let Some(effect) = self.manager.poll() {
             self.told.1 = true;
             match effect {
@@ -228,6 +241,7 @@ impl Loop {
                     }
                 }
                 Effect::Refuse { session, why } => {
+                    tracing::warn!("a node was refused: {why}");
                     self.sessions.refuse(SessionId(session), &why.to_string());
                 }
                 Effect::Event(event) => self.happened(&event),
@@ -247,17 +261,6 @@ impl Loop {
         }
     }
 
-    /// Tells all sessions of what is stored.
-    fn follow(&mut self) {
-        let topology = Arc::clone(self.manager.topology());
-        let before = Arc::clone(&self.topologies.borrow());
-        if before.epoch() < topology.epoch() {
-            self.counters.copied += copied(&before, &topology);
-            self.topologies.send_replace(Arc::clone(&topology));
-            self.sessions.follow(&topology);
-        }
-    }
-
     fn happened(&mut self, event: &Event) {
         *self.counters.events.entry(event.kind()).or_default() += 1;
         match event {
@@ -266,15 +269,29 @@ impl Loop {
                 self.counters.failed_over += *slots as u64;
             }
             Event::HandedOver { slots } => self.counters.handed_over += *slots as u64,
+            Event::Unserved { slots } => self.unserved = *slots,
             Event::SlotsLost { slots } => self.counters.lost += *slots as u64,
             _ => {}
         }
         tell::tell(&self.events, event);
     }
 
-    /// Tells how the fleet is now.
+    /// Tells how the fleet is now, and then all sessions of what is stored.
     fn publish(&mut self, now: Duration) {
-        self.follow();
+        let topology = Arc::clone(self.manager.topology());
+        let before = Arc::clone(&self.topologies.borrow());
+        let is_new = before.epoch() < topology.epoch();
+        if is_new {
+            self.counters.copied += copied(&before, &topology);
+        }
+        self.show(now);
+        if is_new {
+            self.topologies.send_replace(Arc::clone(&topology));
+            self.sessions.follow(&topology);
+        }
+    }
+
+    fn show(&mut self, now: Duration) {
         self.told = (now, false);
         let failures = self.failures.borrow().clone();
         self.counters.store_failures = failures.count;
@@ -289,6 +306,7 @@ impl Loop {
             nodes: nodes.collect(),
             migrations: self.manager.migrations(),
             remaining: self.manager.remaining(),
+            unserved: self.unserved,
             proxies: self.sessions.proxies(),
             counters: self.counters.clone(),
             now,

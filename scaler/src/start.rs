@@ -11,6 +11,7 @@ use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole};
 use memtide_manager::{Manager, Operation, Settings};
 use memtide_service::admin::{Health, RoleRoutes};
 use memtide_service::events::Events;
+use memtide_service::logging::Limiter;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{CacheId, HashSeed, InvalidTopology, NodeId, Topology};
@@ -19,6 +20,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::commit::Failures;
+use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
 use crate::run::Loop;
 use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
@@ -134,8 +136,10 @@ impl Scaler {
             failures: watch::Sender::new(Failures::default()),
             sessions: Sessions::default(),
             counters: Counters::default(),
+            unserved: 0,
             commit: None,
             waiting: Vec::new(),
+            refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
         };
         let handle = ScalerHandle { asks, topologies: published, status: shown };
@@ -247,6 +251,7 @@ fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
         nodes: Vec::new(),
         migrations: Vec::new(),
         remaining: 0,
+        unserved: 0,
         proxies: Vec::new(),
         counters: Counters::default(),
         now,

@@ -20,6 +20,8 @@ pub struct Status {
     pub migrations: Vec<Migration>,
     /// Slots that are not held as they should be.
     pub remaining: usize,
+    /// Slots whose only complete holders are down.
+    pub unserved: usize,
     /// Proxies that follow.
     pub proxies: Vec<ProxyStatus>,
     /// What has happened since the scaler was started.
@@ -59,6 +61,8 @@ pub struct Counters {
     pub commits: u64,
     /// Tries to store one that failed.
     pub store_failures: u64,
+    /// Peers that were turned away: of another fleet, role or cache.
+    pub refused: u64,
     /// Copies that were completed.
     pub copied: u64,
     /// Slots that were handed over.

@@ -11,8 +11,9 @@ use memtide_topology::{NodeId, SlotId};
 fn the_fleet_is_shown() {
     let fleet = Fleet::new();
     let rig = fleet.start_with(|config| config.settings.nodes_min = 2);
-    let (a, b) = (fleet.node("a"), fleet.child("b", 7));
-    let (a, b) = ((a.id(), a), (b.id(), b));
+    let a = fleet.node("a");
+    let (a, b) = ((a.id(), a), fleet.child("b", 7));
+    let b = (b.id(), b);
     let settled = rig.until_settled(&[a.0, b.0]);
     let topology = rig.json("/v1/topology");
     assert_eq!(topology["cache"], "default");
@@ -164,4 +165,20 @@ fn a_web_page_changes_nothing() {
     assert_eq!(status, 403, "{body}");
     assert_eq!(rig.topology().replicas_wanted(), 0);
     assert_eq!(http_with(rig.address, "GET /v1/nodes", page, "").0, 200);
+}
+
+#[test]
+fn who_is_turned_away_is_counted_and_told_why() {
+    let fleet = Fleet::new();
+    let rig = fleet.start();
+    let node = fleet.stranger();
+    let (why, _) = node.refused();
+    assert_eq!(why, "this scaler is of the cache default, not other");
+    wait_until("it to be counted", PATIENCE, || {
+        // A machine that is too busy for a handshake has it tried again.
+        let metrics = rig.get("/metrics").1;
+        let line = metrics.lines().find_map(|it| it.strip_prefix("memtide_fleet_refused_total "));
+        line.filter(|count| *count != "0").map(|_| ())
+    });
+    assert_eq!(rig.json("/v1/nodes")["nodes"].as_array().unwrap().len(), 0);
 }

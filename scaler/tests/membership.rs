@@ -117,3 +117,30 @@ fn what_only_the_dead_had_starts_empty_when_all_stored_nodes_are_dead() {
     rig.until_settled(&[b.id()]);
     assert!(rig.has_event("slots_lost"));
 }
+
+#[test]
+fn slots_of_a_node_that_is_only_lost_wait_for_it_until_an_operator_forgets_it() {
+    let fleet = Fleet::new();
+    let rig = fleet.start_with(|config| {
+        config.settings.nodes_min = 2;
+        config.settings.gone_grace = std::time::Duration::ZERO;
+    });
+    let (a, b) = (fleet.node("a"), fleet.node("b"));
+    let (stays, lost) = (a.id(), b.id());
+    rig.until_settled(&[stays, lost]);
+    drop(b);
+    let unserved = |wanted: bool| {
+        wait_until("the slots to be counted", PATIENCE, || {
+            let slots = &rig.json("/v1/nodes")["slots"];
+            ((slots["unserved"] != 0) == wanted).then_some(())
+        });
+    };
+    unserved(true);
+    assert!(rig.topology().nodes().contains_key(&lost), "it may come back");
+    assert!(rig.has_event("node_gone") && rig.has_event("slots_unserved"));
+    let (status, body) = rig.post(&format!("/v1/nodes/{lost}/forget"), "");
+    assert_eq!(status, 200, "{body}");
+    rig.until_settled(&[stays]);
+    unserved(false);
+    assert!(rig.has_event("slots_lost"));
+}

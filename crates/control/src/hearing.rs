@@ -94,3 +94,36 @@ pub fn hear(followed: &mut Followed, message: ScalerSays) -> Heard {
 fn cut(why: &str) -> String {
     why[..why.floor_char_boundary(REASON_BYTES_MAX)].to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use memtide_topology::{CacheId, Change, HashSeed, Update};
+
+    use super::*;
+
+    /// So it is asked for anew, and the stream goes on.
+    #[test]
+    fn a_difference_that_does_not_fit_is_no_end() {
+        let first = Topology::new(CacheId::default(), HashSeed::new(1, 2), 0).unwrap();
+        let changes = vec![Change::SetReplicas { replicas: 1 }];
+        let second = first.apply(&Update { parent: first.epoch(), changes }).unwrap();
+        let third = Update { parent: second.epoch(), changes: Vec::new() };
+        let third = second.apply(&third).unwrap();
+        let mut followed = Followed::new(CacheId::default());
+        let mut hear = |says| hear(&mut followed, ScalerSays { says: Some(says) });
+        let difference = Topology::diff(&second, &third).encode();
+        assert!(matches!(hear(Says::Whole(first.encode().into())), Heard::Topology(_)));
+        assert!(matches!(hear(Says::Difference(difference.clone().into())), Heard::Unfit));
+        assert!(matches!(hear(Says::Whole(second.encode().into())), Heard::Topology(_)));
+        let heard = hear(Says::Difference(difference.into()));
+        assert!(matches!(heard, Heard::Topology(topology) if *topology == third));
+    }
+
+    #[test]
+    fn what_a_newer_scaler_says_is_passed_over_and_what_is_broken_is_not() {
+        let mut followed = Followed::new(CacheId::default());
+        assert!(matches!(hear(&mut followed, ScalerSays { says: None }), Heard::Nothing));
+        let broken = ScalerSays { says: Some(Says::Whole(b"x".to_vec().into())) };
+        assert!(matches!(hear(&mut followed, broken), Heard::End(End::Lost(_))));
+    }
+}

@@ -39,11 +39,18 @@ pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// A proxy says this often what it routes by.
 pub const PROXY_BEAT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A connection from which nothing came for this long is asked for a sign of life.
+/// A node or proxy from which nothing came for this long is asked for a sign of life.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// One that gives none for this long is dead.
 pub const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// The same of a scaler, more patiently: one that was stopped for a while goes on with the streams that it
+/// had, and nobody needs it meanwhile.
+pub const SCALER_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// See [`SCALER_KEEPALIVE_INTERVAL`].
+pub const SCALER_KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// Connections that a scaler has open at once: every node and as many proxies.
 pub const CONNECTIONS_MAX: usize = 2_048;

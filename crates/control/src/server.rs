@@ -121,8 +121,8 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Ok((tcp, peer)) => {
                 let shared = Arc::clone(&shared);
                 connections.spawn(async move {
-                    if let Err(why) = serve(tcp, peer, shared).await {
-                        tracing::warn!(%peer, "a control connection was refused: {why}");
+                    if let Err(why) = serve(tcp, peer, Arc::clone(&shared)).await {
+                        shared.talk.note_refusal(peer, why);
                     }
                     drop(place);
                 });
@@ -216,7 +216,11 @@ impl Handlers {
         }
         let is = self.role.map_or("no role's", |role| name(role));
         let why = format!("the certificate is {is}; this wants one of {}", name(wanted));
-        tracing::warn!(peer = %self.peer, "a control stream was refused: {why}");
+        self.shared.talk.note_refusal(self.peer, why.clone());
         Err(Status::permission_denied(why))
     }
 }
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

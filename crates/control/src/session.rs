@@ -56,6 +56,13 @@ pub enum Incoming {
         /// Whose.
         session: SessionId,
     },
+    /// A peer was turned away. Left out where the loop is behind.
+    Refused {
+        /// Who.
+        peer: SocketAddr,
+        /// Why.
+        why: String,
+    },
 }
 
 /// A node's stream, to answer its registration by. The stream ends when this is dropped.

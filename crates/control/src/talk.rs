@@ -35,10 +35,10 @@ pub async fn with_node(
 ) {
     let registration = match first(heard.message()).await.and_then(node_registration) {
         Ok(registration) => registration,
-        Err(status) => return refuse(&say, peer, status).await,
+        Err(status) => return talk.refuse(&say, peer, status).await,
     };
     if let Err(status) = talk.check_cache(&registration.cache) {
-        return refuse(&say, peer, status).await;
+        return talk.refuse(&say, peer, status).await;
     }
     let (session, orders) = Session::new(id, peer);
     if talk.incoming.send(Incoming::NodeCame { session, registration }).await.is_err() {
@@ -46,7 +46,7 @@ pub async fn with_node(
     }
     let pushes = Pushes::new(talk);
     if let Err(status) = node_stream(talk, id, (&mut heard, &say), (orders, pushes)).await {
-        refuse(&say, peer, status).await;
+        talk.refuse(&say, peer, status).await;
     }
     // Where the loop is gone, nobody wants to know.
     let _ = talk.incoming.send(Incoming::NodeLeft { session: id }).await;
@@ -66,7 +66,7 @@ pub async fn with_proxy(
         _ => Err(malformed(Malformed::NoRegistration)),
     });
     if let Err(status) = registered.and_then(|cache| talk.check_cache(&cache)) {
-        return refuse(&say, peer, status).await;
+        return talk.refuse(&say, peer, status).await;
     }
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
@@ -241,6 +241,18 @@ impl Talk {
         let why = format!("this scaler is of the cache {}, not {theirs}", self.cache);
         Err(Status::failed_precondition(why))
     }
+
+    async fn refuse(&self, say: &Say, peer: SocketAddr, status: Status) {
+        self.note_refusal(peer, status.message().to_owned());
+        // Whoever has gone meanwhile need not know.
+        let _ = say.send(Err(status)).await;
+    }
+
+    /// Tells the loop that a peer was turned away.
+    pub fn note_refusal(&self, peer: SocketAddr, why: String) {
+        // There may be many of them, and others are heard first.
+        let _ = self.incoming.try_send(Incoming::Refused { peer, why });
+    }
 }
 
 fn node_registration(message: NodeSays) -> Result<Registration, Status> {
@@ -259,10 +271,4 @@ async fn first<T>(message: impl Future<Output = Result<Option<T>, Status>>) -> R
 
 fn malformed(error: Malformed) -> Status {
     Status::invalid_argument(error.to_string())
-}
-
-async fn refuse(say: &Say, peer: SocketAddr, status: Status) {
-    tracing::warn!(%peer, "a control stream was refused: {}", status.message());
-    // Whoever has gone meanwhile need not know.
-    let _ = say.send(Err(status)).await;
 }

@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 
 use crate::SCALER_NAME;
-use crate::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIME_MAX, WINDOW_BYTES};
+use crate::limits::{SCALER_KEEPALIVE_INTERVAL, SCALER_KEEPALIVE_TIME_MAX, WINDOW_BYTES};
 
 /// What both ends agree on in the TLS handshake.
 pub const ALPN: &[u8] = b"h2";
@@ -60,8 +60,8 @@ impl Connection {
         let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(ConnectError::Tls)?;
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIME_MAX)
+            .keep_alive_interval(SCALER_KEEPALIVE_INTERVAL)
+            .keep_alive_timeout(SCALER_KEEPALIVE_TIME_MAX)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)

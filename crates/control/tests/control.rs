@@ -157,6 +157,8 @@ async fn who_shows_no_certificate_or_a_foreign_one_gets_nowhere() {
     let mut scaler = fleet.scaler();
     let node = fleet.node_with(&scaler, &fleet.nameless(), fleet.registration());
     common::until(|| node.trouble().is_some_and(|why| why.contains("ertificate"))).await;
+    let why = scaler.refusal().await;
+    assert_eq!(why, "TLS handshake failed: peer sent no certificates");
     drop(node);
     let tls = foreign.tls(Role::Node).client();
     let node = fleet.node_with(&scaler, &tls, fleet.registration());
@@ -165,6 +167,26 @@ async fn who_shows_no_certificate_or_a_foreign_one_gets_nowhere() {
     // The next that comes is a good one.
     let _node = fleet.node(&scaler);
     assert_eq!(scaler.came().await.1, fleet.registration());
+}
+
+/// Nothing ends its connection: it is just not heard any more.
+#[tokio::test]
+async fn a_node_that_is_cut_off_is_noticed_and_comes_back() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let forwarder = Forwarder::to(&scaler.endpoint()).await;
+    let tls = fleet.tls(Role::Node).client();
+    let endpoints = vec![forwarder.endpoint()];
+    let node = NodeControl::spawn(&Handle::current(), endpoints, &tls, fleet.registration());
+    let (session, _) = scaler.came().await;
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    forwarder.pause();
+    let left = scaler.incoming().await;
+    assert!(matches!(left, Incoming::NodeLeft { session: id } if id == session.id()), "{left:?}");
+    forwarder.resume();
+    let (_session, registration) = scaler.came().await;
+    assert_eq!(registration.node, Some(NodeId::new(7)));
 }
 
 #[tokio::test]

@@ -140,7 +140,7 @@ impl Transport {
 
     /// Closes in an orderly way, so that the peer reads this side's preface and says why by itself.
     async fn refuse(&mut self, error: PrefaceError) -> LinkError {
-        poll_fn(|cx| Poll::Ready(self.close(cx))).await;
+        poll_fn(|cx| self.poll_close(cx)).await;
         LinkError::Preface(error)
     }
 }

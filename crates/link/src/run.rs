@@ -37,7 +37,7 @@ impl Link {
         let is_untaken = !self.plain.is_empty();
         let mut running = Running { link: self, bounds, outbox, spare: Vec::new(), is_untaken };
         let end = poll_fn(|cx| running.poll(cx, &mut take)).await;
-        poll_fn(|cx| Poll::Ready(running.link.transport.close(cx))).await;
+        poll_fn(|cx| running.link.transport.poll_close(cx)).await;
         // Who pushes from now on learns that nothing arrives.
         outbox.close();
         end

@@ -95,10 +95,11 @@ impl Transport {
     }
 
     /// Says goodbye, as far as the socket takes it now.
-    pub(crate) fn close(&mut self, cx: &mut Context<'_>) {
+    pub(crate) fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.tls.send_close_notify();
         // Whether it arrives changes nothing.
         let _ = self.poll_flush(cx);
+        Poll::Ready(())
     }
 
     fn append_plaintext(&mut self, mut bytes: usize, plain: &mut Vec<u8>) -> io::Result<()> {

@@ -83,6 +83,16 @@ impl Fleet {
         address.expect("the admin HTTP says where its scaler is")
     }
 
+    /// The certificates by which further processes can join.
+    ///
+    /// # Panics
+    /// Where its CA is another than the one it made.
+    #[must_use]
+    pub fn tls_dir(&self) -> PathBuf {
+        let data_dir = self.memtide.ca_file().parent().and_then(Path::parent);
+        data_dir.expect("the CA is in tls/ of the data directory").join("fleet/tls")
+    }
+
     /// JSON of the admin HTTP.
     ///
     /// # Panics
@@ -120,7 +130,7 @@ impl Fleet {
     /// # Panics
     /// With what is still to be done, when it takes too long.
     pub fn wait_settled(&self, count: usize) {
-        wait_until("every slot has its copies, where they belong", PATIENCE * 4, || {
+        wait_until("every slot has its copies, where they belong", PATIENCE * 10, || {
             self.is_settled(count).then_some(())
         });
     }

@@ -1,4 +1,4 @@
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -37,17 +37,37 @@ impl Verifying {
         server: &Memtide,
         words: impl IntoIterator<Item = S>,
     ) -> Self {
+        let endpoint = format!("localhost:{}", server.address().port());
+        let admin = format!("http://{}", server.admin_address());
+        let own = ["--admin", &admin].map(OsString::from);
+        let words = own.into_iter().chain(words.into_iter().map(|word| word.as_ref().to_owned()));
+        let program = Command::new(program.as_ref());
+        Self::start_at(program, &endpoint, server.ca_file(), words)
+    }
+
+    /// The same by this command, as of [`crate::Hosts::command`], against an endpoint that shows a
+    /// certificate of this CA.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_at<S: AsRef<OsStr>>(
+        mut command: Command,
+        endpoint: &str,
+        ca: &Path,
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
         let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
         let output = std::fs::File::create(scratch.path().join("report.txt"));
-        let mut command = Command::new(program.as_ref());
         command
             .args(["loadtest", "--verify", "--duration", "1h", "--warmup", "0", "--timeout", "30s"])
-            .args(["--endpoint", &format!("localhost:{}", server.address().port()), "--ca"])
-            .arg(server.ca_file())
-            .args(["--admin", &format!("http://{}", server.admin_address()), "--json"])
+            .args(["--endpoint", endpoint, "--ca"])
+            .arg(ca)
+            .arg("--json")
             .arg(scratch.path().join("result.json"))
             .args(words)
             .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(output.expect("the scratch directory is ours"))
             .stderr(Stdio::piped());
@@ -87,17 +107,6 @@ impl Verdict {
     pub fn count(&self, path: &str) -> u64 {
         let count = self.json.pointer(&format!("/{path}")).and_then(Value::as_u64);
         count.unwrap_or_else(|| panic!("no whole number at {path}: {:#}", self.json))
-    }
-
-    /// The longest that a reply took, in milliseconds.
-    ///
-    /// # Panics
-    /// Where nothing was answered.
-    #[must_use]
-    pub fn longest_ms(&self) -> f64 {
-        let latency = self.json.get("latency").or_else(|| self.json.get("untrusted_latency"));
-        let longest = latency.and_then(|latency| latency.get("max_us")?.as_f64());
-        longest.expect("a report has a latency") / 1000.0
     }
 
     /// Sure that no client noticed anything but slow replies: no connection broke, nothing was refused, nothing acknowledged

@@ -1,5 +1,5 @@
 use std::ffi::OsStr;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,6 +15,7 @@ use crate::{HttpReply, Logs, PATIENCE, http_get, signal};
 pub struct RoleProcess {
     process: Reaped,
     logs: Logs,
+    ip: Ipv4Addr,
     port: u16,
     admin: SocketAddr,
 }
@@ -30,11 +31,27 @@ impl RoleProcess {
         role: &str,
         arguments: impl IntoIterator<Item = S>,
     ) -> Self {
-        let child = Command::new(program.as_ref())
-            .args([role, "--bind", "127.0.0.1", "--admin", "127.0.0.1:0"])
+        Self::start_at(Command::new(program.as_ref()), Ipv4Addr::LOCALHOST, role, arguments)
+    }
+
+    /// The same by this command, as of [`crate::Hosts::command`], listening at an address of its host; its admin
+    /// HTTP is on that host's loopback.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_at<S: AsRef<OsStr>>(
+        mut program: Command,
+        ip: Ipv4Addr,
+        role: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let child = program
+            .args([role, "--bind", &ip.to_string(), "--admin", "127.0.0.1:0"])
             .args(["--log-format", "json"])
             .args(arguments)
             .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -46,13 +63,13 @@ impl RoleProcess {
         let (port, admin) = logs.find(PATIENCE, listening).unwrap_or_else(|| {
             panic!("no `listening` event from memtide {role}:\n{}", logs.text())
         });
-        Self { process, logs, port, admin }
+        Self { process, logs, ip, port, admin }
     }
 
     /// Where it listens for its peers; of a proxy for clients.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        SocketAddr::from(([127, 0, 0, 1], self.port))
+        SocketAddr::from((self.ip, self.port))
     }
 
     /// The admin HTTP port.

@@ -8,7 +8,7 @@ use memtide_engine_core::replication::{
 use memtide_topology::{Answer, KeyHash, RequestId, SlotId};
 use memtide_wire::{Ask, Reach, Reply};
 
-use super::journals::{Changes, change};
+use super::journals::Changes;
 use super::{Host, Moment, Outlets};
 use crate::commands::{self, Kind, Runner};
 use crate::{limits, stats};
@@ -66,6 +66,11 @@ impl Default for Outcomes {
 }
 
 impl Outcomes {
+    /// Nothing.
+    pub(super) fn none(&self) -> Outcome {
+        Arc::clone(&self.none)
+    }
+
     fn of(&mut self, reply: &[u8]) -> Outcome {
         if *self.last != *reply {
             self.last = Arc::from(reply);
@@ -134,7 +139,8 @@ impl Host {
         out: &mut impl Outlets,
     ) {
         let is_full = self.waiting.len() >= limits::WAITING_MAX
-            || self.waiting_bytes >= limits::WAITING_BYTES_MAX;
+            || self.waiting_bytes >= limits::WAITING_BYTES_MAX
+            || self.replication.log_bytes() >= limits::LOG_BYTES_MAX;
         if is_full {
             let answer = Answer::Done { outcome: commands::OVERLOADED, version: 0 };
             return out.to_proxy(link, &Reply { number: ask.number, answer });
@@ -186,7 +192,7 @@ impl Host {
         let (changes, others) = self.changes_of_command(asked.slot);
         self.may_have_records |= ran.kind == Kind::MayEvict;
         let outcome = match changes.is_empty() {
-            true => Arc::clone(&self.outcomes.none),
+            true => self.outcomes.none(),
             false => self.outcomes.of(&reply),
         };
         let is_read = changes.is_empty();
@@ -237,10 +243,9 @@ impl Host {
 
     /// What a command changed in its slot, and what it evicted from others of the same shard.
     fn changes_of_command(&self, slot: SlotId) -> (Vec<Change>, Changes) {
-        let seed = self.topology.seed();
         let (mut changes, mut others) = (Vec::new(), Changes::new());
         self.store.take_journal(self.store.shard_of(slot), |of, version, bytes| {
-            let change = change(seed, version, bytes);
+            let change = self.change(of, version, bytes);
             match of == slot {
                 true => changes.push(change),
                 false => others.entry(of).or_default().push(change),

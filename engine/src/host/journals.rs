@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use memtide_engine_core::Change as State;
 use memtide_engine_core::replication::Change;
-use memtide_topology::{HashSeed, SlotId};
+use memtide_topology::SlotId;
 
 use super::{Host, Moment};
 
@@ -32,12 +32,23 @@ impl Host {
 
     /// Takes a shard's journal.
     pub(super) fn changes_of(&self, shard: usize) -> Changes {
-        let seed = self.topology.seed();
         let mut changes = Changes::new();
         self.store.take_journal(shard, |slot, version, bytes| {
-            changes.entry(slot).or_default().push(change(seed, version, bytes));
+            changes.entry(slot).or_default().push(self.change(slot, version, bytes));
         });
         changes
+    }
+
+    /// A record of a journal, as the replication takes it.
+    pub(super) fn change(&self, slot: SlotId, version: u64, bytes: &[u8]) -> Change {
+        let seed = self.topology.seed();
+        let (state, _) = State::decode(bytes).expect("the store encodes what it reads");
+        let key = state.key().map(|key| seed.hash(key));
+        let bytes = match self.replication.has_copies(slot) {
+            true => Arc::from(bytes),
+            false => self.outcomes.none(),
+        };
+        Change { version, key, bytes }
     }
 
     /// A slot's changes are told together: after them it may be somebody else's.
@@ -46,9 +57,4 @@ impl Host {
             self.replication.changed(at.now, slot, changes);
         }
     }
-}
-
-pub(super) fn change(seed: HashSeed, version: u64, bytes: &[u8]) -> Change {
-    let (state, _) = State::decode(bytes).expect("the store encodes what it reads");
-    Change { version, key: state.key().map(|key| seed.hash(key)), bytes: Arc::from(bytes) }
 }

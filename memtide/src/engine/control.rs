@@ -1,6 +1,7 @@
 //! Between the node's data thread and its control stream.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
@@ -14,6 +15,9 @@ use crate::failure;
 
 /// How often the scaler hears of a node that lives.
 const BEAT_INTERVAL: Duration = Duration::from_millis(200);
+/// A data thread may be busy with one thing for so long, such as a topology in which everything has
+/// changed, on a machine that has other work too.
+const STILL_MAX: Duration = Duration::from_millis(500);
 /// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -34,8 +38,9 @@ impl Talk {
         drain_timeout: Duration,
     ) -> Ended {
         let Self { control, observer, source } = self;
+        let is_draining = Arc::<AtomicBool>::default();
         let tasks = [
-            tokio::spawn(hear(Arc::clone(&control), source.news)),
+            tokio::spawn(hear(Arc::clone(&control), source.news, Arc::clone(&is_draining))),
             tokio::spawn(say(Arc::clone(&control), source.words)),
             tokio::spawn(beat(control, observer)),
         ];
@@ -64,7 +69,13 @@ impl Talk {
         for task in tasks {
             task.abort();
         }
-        ended
+        match ended {
+            // An operator had it drained: it held nothing when it was taken out.
+            Ended::Removed | Ended::Refused(_) if is_draining.load(Ordering::Relaxed) => {
+                Ended::Drained
+            }
+            ended => ended,
+        }
     }
 }
 
@@ -84,14 +95,22 @@ async fn next_stop(signals: &mut Signals) -> StopSignal {
     }
 }
 
-async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>) {
+/// Hands on what the scaler says, and keeps whether it has this node give up its slots.
+async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, is_draining: Arc<AtomicBool>) {
+    let mut me = None;
     loop {
         let heard = match control.heard().await {
             FromScaler::Welcome(node) => {
                 tracing::info!(%node, "joined");
+                me = Some(node);
                 News::Welcome(node)
             }
-            FromScaler::Topology(topology) => News::Topology(topology),
+            FromScaler::Topology(topology) => {
+                if let Some(info) = me.and_then(|me| topology.nodes().get(&me)) {
+                    is_draining.store(info.is_draining, Ordering::Relaxed);
+                }
+                News::Topology(topology)
+            }
             FromScaler::Refused(why) => News::Refused(why),
         };
         if news.send(heard).await.is_err() {
@@ -113,11 +132,14 @@ async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
 async fn beat(control: Arc<NodeControl>, observer: Observer) {
     let mut interval = interval(BEAT_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut ticks_before = None;
+    let (mut ticks_before, mut moved_at) = (observer.ticks(), Instant::now());
     loop {
-        interval.tick().await;
+        let now = interval.tick().await;
         let ticks = observer.ticks();
-        if ticks_before.replace(ticks) != Some(ticks) {
+        if ticks != ticks_before {
+            (ticks_before, moved_at) = (ticks, now);
+        }
+        if now.duration_since(moved_at) <= STILL_MAX {
             control.say(ToScaler::Beat { adopted: observer.adopted(), usage: usage(&observer) });
         }
     }
@@ -132,6 +154,10 @@ fn usage(observer: &Observer) -> NodeUsage {
         data_bytes: usage.store.bytes,
         evicted: usage.store.evicted,
         expired: usage.store.expired,
+        get_hits: usage.commands.get_hits,
+        get_misses: usage.commands.get_misses,
+        cmd_get: usage.commands.cmd_get,
+        cmd_set: usage.commands.cmd_set,
         requests: usage.requests,
         cpu_micros: u64::try_from(usage.cpu.as_micros()).unwrap_or(u64::MAX),
         ..NodeUsage::default()

@@ -3,13 +3,13 @@
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use memtide_control::ProxyControl;
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig};
-use memtide_service::admin::RoleRoutes;
+use memtide_service::admin::{Health as _, RoleRoutes};
 use memtide_service::events::Events;
 use memtide_service::logging::LogFormat;
 use memtide_service::metrics::Source;
@@ -35,8 +35,17 @@ pub enum Prepared {
 /// What runs behind the endpoint; ends when dropped.
 pub enum Behind {
     Embedded,
-    Joined { control: Arc<ProxyControl>, zone: Option<Zone>, tls: FleetTls },
-    Processes { fleet: Box<Fleet>, tls: FleetTls },
+    Joined {
+        control: Arc<ProxyControl>,
+        /// Why the scaler does not want this proxy, once it has said so.
+        refused: Arc<OnceLock<String>>,
+        zone: Option<Zone>,
+        tls: FleetTls,
+    },
+    Processes {
+        fleet: Box<Fleet>,
+        tls: FleetTls,
+    },
 }
 
 /// Takes what may fail for a reason that a user can do something about.
@@ -94,7 +103,9 @@ impl Prepared {
                     cache(config),
                     crate::random(),
                 );
-                Behind::Joined { control: Arc::new(control), zone: join.zone, tls }
+                let (control, refused) = (Arc::new(control), Arc::<OnceLock<String>>::default());
+                runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
+                Behind::Joined { control, refused, zone: join.zone, tls }
             }
             Self::Processes { nodes, scaler, tls } => {
                 let handle = scaler.handle();
@@ -143,6 +154,9 @@ impl Behind {
     /// # Errors
     /// What is missing, as a fragment.
     pub fn ready(&self) -> Result<(), String> {
+        if let Self::Processes { fleet, .. } = self {
+            fleet.scaler.handle().ready()?;
+        }
         let Some(topologies) = self.topologies() else { return Ok(()) };
         let topology = Arc::clone(&topologies.borrow());
         if topology.epoch() == Epoch::ZERO {
@@ -153,6 +167,17 @@ impl Behind {
             0 => Ok(()),
             SLOTS_ALL => Err("waits for nodes".to_owned()),
             slots => Err(format!("{slots} slots have no node")),
+        }
+    }
+
+    /// Whether what this process has started still runs.
+    ///
+    /// # Errors
+    /// What does not, as a fragment.
+    pub fn healthy(&self) -> Result<(), String> {
+        match self {
+            Self::Processes { fleet, .. } => fleet.scaler.handle().healthy(),
+            _ => Ok(()),
         }
     }
 
@@ -183,7 +208,9 @@ impl Behind {
     /// Why the scaler cannot be reached.
     fn trouble(&self) -> Option<String> {
         match self {
-            Self::Joined { control, .. } => control.trouble(),
+            Self::Joined { control, refused, .. } => {
+                refused.get().cloned().or_else(|| control.trouble())
+            }
             _ => None,
         }
     }
@@ -196,6 +223,13 @@ impl Behind {
             Self::Processes { fleet, .. } => Some(fleet.scaler.handle().topologies()),
         }
     }
+}
+
+/// A proxy that is refused goes on with what it has, and has nothing where it never had.
+async fn tell_refused(control: Arc<ProxyControl>, refused: Arc<OnceLock<String>>) {
+    let why = control.refused().await;
+    tracing::error!(why, "the scaler does not want this proxy");
+    let _ = refused.set(why);
 }
 
 fn cache(config: &EndpointConfig) -> CacheId {

@@ -62,7 +62,7 @@ impl Cache for Served {
     }
 
     fn healthy(&self) -> Result<(), String> {
-        self.observer.check_cores()
+        self.observer.check_cores().and_then(|()| self.behind.healthy())
     }
 }
 

@@ -1,10 +1,13 @@
 //! A scaler and node processes that this process started.
 
+use std::collections::BTreeMap;
+
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use memtide_scaler::{Scaler, ScalerHandle};
 use memtide_service::admin::RoleRoutes;
+use memtide_topology::NodeId;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
@@ -56,25 +59,42 @@ impl Fleet {
         self.scaler.routes().merge(RoleRoutes::new(router, &["/v1/processes"]))
     }
 
-    /// Items and their bytes, each counted once: of each node the part of its slots that it is the primary of, which is what it would be
-    /// if all slots were alike.
+    /// Items and their bytes, each counted once: of what a node holds, the part of its slots that
+    /// it is the primary of; exact where its slots are alike.
     pub fn stored(&self) -> (u64, u64) {
         let status = self.scaler.handle().status();
+        let mut held: BTreeMap<NodeId, Held> = BTreeMap::new();
+        for (_, config) in status.topology.slots() {
+            for holder in config.holders() {
+                held.entry(holder).or_default().slots += 1;
+            }
+            if let Some(primary) = config.primary {
+                held.entry(primary).or_default().primary += 1;
+            }
+        }
         let mut stored = (0, 0);
         for node in &status.nodes {
-            let Some(usage) = node.usage else { continue };
-            let (mut primary, mut all) = (0_u64, 0_u64);
-            for (_, config) in status.topology.slots() {
-                primary += u64::from(config.primary == Some(node.view.node));
-                all += u64::from(config.is_held_by(node.view.node));
-            }
-            let part = |whole: u64| {
-                let part = u128::from(whole) * u128::from(primary) / u128::from(all.max(1));
-                u64::try_from(part).unwrap_or(whole)
+            let (Some(usage), Some(held)) = (node.usage, held.get(&node.view.node)) else {
+                continue;
             };
-            stored = (stored.0 + part(usage.items), stored.1 + part(usage.data_bytes));
+            stored.0 += held.part(usage.items);
+            stored.1 += held.part(usage.data_bytes);
         }
         stored
+    }
+}
+
+/// How many slots a node holds, and of how many it is the primary.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    slots: u64,
+    primary: u64,
+}
+
+impl Held {
+    fn part(self, whole: u64) -> u64 {
+        let part = u128::from(whole) * u128::from(self.primary) / u128::from(self.slots.max(1));
+        u64::try_from(part).unwrap_or(whole)
     }
 }
 

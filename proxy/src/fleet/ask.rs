@@ -23,13 +23,13 @@ impl Ask {
     }
 }
 
-/// Who may answer a command on an item, and whether it may be repeated.
+/// Who may answer a command on an item, a get by any copy where it may, and whether it may be repeated.
 ///
 /// A meta get is a mutation whatever its flags: it takes the token of a stale item.
-pub const fn route(command: &Command<'_>, is_read_optimized: bool) -> (Kind, Reach) {
+pub const fn route(command: &Command<'_>, is_any_copy: bool) -> (Kind, Reach) {
     match command {
         Command::Retrieve(get) if get.touch.is_none() => {
-            if is_read_optimized {
+            if is_any_copy {
                 (Kind::ReadAnyCopy, Reach::Copy)
             } else {
                 (Kind::Read, Reach::Primary)

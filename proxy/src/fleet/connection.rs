@@ -10,8 +10,8 @@ use std::time::Instant;
 use memtide_protocol::Limits;
 
 use super::Fleet;
+use super::lanes::LaneId;
 use super::session::{Desk, Progress, Session};
-use super::switch::LaneId;
 use crate::carry::Carry;
 use crate::connection::{End, Turn};
 use crate::core::{Core, Scratch};
@@ -200,8 +200,8 @@ impl Connection {
                 }
             }
             Kick::None | Kick::Stall => Poll::Pending,
-            // Who waits for an answer is not idle.
-            Kick::Idle if !is_answered => Poll::Pending,
+            // Who waits for an answer, or for room, is not idle.
+            Kick::Idle if !is_answered || self.carry.is_ready() => Poll::Pending,
             Kick::Drain | Kick::Idle => Poll::Ready(Turn::Ended(End::Kicked(kick))),
         }
     }

@@ -12,6 +12,7 @@ use memtide_routing::Refused;
 use memtide_topology::EcpuUnits;
 
 use super::buffers::Buffers;
+use super::stash::Stash;
 use super::tally::{Tally, count_error};
 use crate::counters::CoreCounters;
 use crate::limits::{
@@ -42,6 +43,8 @@ pub struct Lane {
     is_woken: bool,
     /// Parts that are awaited.
     asked: usize,
+    /// Of these, mutations.
+    changing: usize,
     /// Bytes of their commands.
     asked_bytes: usize,
     /// Bytes of a reply: the most lately.
@@ -66,6 +69,7 @@ struct Part {
     asked_bytes: usize,
     started: Duration,
     bill: Option<Bill>,
+    is_mutation: bool,
     bars: bool,
 }
 
@@ -108,6 +112,8 @@ pub struct Asked {
     pub started: Duration,
     /// `None` where more parts of the same command follow.
     pub bill: Option<Bill>,
+    /// It may change something.
+    pub is_mutation: bool,
     /// Nothing behind it is asked before it is answered.
     pub bars: bool,
 }
@@ -117,14 +123,6 @@ struct Current {
     reply_bytes: u64,
     /// An error line ended the reply; what the parts behind bring is dropped.
     is_failed: bool,
-}
-
-/// Replies that came before their turn.
-#[derive(Debug, Default)]
-struct Stash {
-    bytes: Vec<u8>,
-    /// Of them, still wanted.
-    wanted: usize,
 }
 
 /// What an answer needs beside the lane.
@@ -159,12 +157,17 @@ impl Lane {
         (is_small || self.asked == 0)
             && !self.is_barred
             && self.parts.len() < PARTS_MAX
-            && self.out.len() + self.stash.wanted < OUTPUT_BYTES_HIGH
+            && self.out.len() + self.stash.wanted_bytes() < OUTPUT_BYTES_HIGH
+    }
+
+    /// Whether a mutation is awaited, which other copies than the primary may not have yet.
+    pub fn is_changing(&self) -> bool {
+        self.changing > 0
     }
 
     /// Bytes that it holds.
     pub fn held_bytes(&self) -> usize {
-        self.asked_bytes + self.out.len() + self.stash.bytes.len()
+        self.asked_bytes + self.out.len() + self.stash.held_bytes()
     }
 
     /// Bytes of replies that wait to be taken.
@@ -192,12 +195,21 @@ impl Lane {
 
     /// Takes a place for an answer.
     pub fn ask(&mut self, asked: Asked) {
-        let Asked { said, bytes, started, bill, bars } = asked;
+        let Asked { said, bytes, started, bill, is_mutation, bars } = asked;
         self.asked += 1;
+        self.changing += usize::from(is_mutation);
         self.asked_bytes += bytes;
         self.is_barred |= bars;
         let reply = Reply::Awaited;
-        self.parts.push_back(Part { reply, said, asked_bytes: bytes, started, bill, bars });
+        self.parts.push_back(Part {
+            reply,
+            said,
+            asked_bytes: bytes,
+            started,
+            bill,
+            is_mutation,
+            bars,
+        });
     }
 
     /// Takes a place for a reply that is known already: what `write` appends.
@@ -220,7 +232,15 @@ impl Lane {
         let range = self.stash.put(buffers, write);
         let (reply, started) = (Reply::Here(range), *now);
         let bill = Some(bill);
-        self.parts.push_back(Part { reply, said, asked_bytes: 0, started, bill, bars: false });
+        self.parts.push_back(Part {
+            reply,
+            said,
+            asked_bytes: 0,
+            started,
+            bill,
+            is_mutation: false,
+            bars: false,
+        });
     }
 
     /// The data block of a refused command is over, or is not to come: these bytes of it came.
@@ -247,6 +267,7 @@ impl Lane {
             return;
         }
         self.asked -= 1;
+        self.changing -= usize::from(part.is_mutation);
         self.asked_bytes -= part.asked_bytes;
         let bytes = reply.map_or(0, <[u8]>::len);
         self.expected = bytes.max(self.expected - self.expected / 8);
@@ -316,7 +337,7 @@ impl Lane {
             // Not in the lane while its bytes go from one of its buffers to another.
             let stash = std::mem::take(&mut self.stash);
             let reply = match &part.reply {
-                Reply::Here(range) => Ok(&stash.bytes[range.clone()]),
+                Reply::Here(place) => Ok(stash.at(place)),
                 Reply::Refused(refused) => Err(*refused),
                 Reply::Awaited => unreachable!("it was looked at above"),
             };
@@ -327,7 +348,11 @@ impl Lane {
             }
         }
         if self.stash.is_wasteful() {
-            self.stash.compact(&mut self.parts);
+            let places = self.parts.iter_mut().filter_map(|part| match &mut part.reply {
+                Reply::Here(place) => Some(place),
+                _ => None,
+            });
+            self.stash.compact(places);
         }
     }
 
@@ -400,43 +425,6 @@ impl Lane {
         } else {
             counters.meter(EcpuUnits::of_command(bill.items, bytes));
         }
-    }
-}
-
-impl Stash {
-    fn put(&mut self, buffers: &mut Buffers, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
-        buffers.lend(&mut self.bytes);
-        let start = self.bytes.len();
-        write(&mut self.bytes);
-        let end = self.bytes.len();
-        self.wanted += end - start;
-        // Nothing is at no place, since the bytes go when none is wanted.
-        if end > start { start..end } else { 0..0 }
-    }
-
-    fn drop(&mut self, bytes: usize, buffers: &mut Buffers) {
-        self.wanted -= bytes;
-        if self.wanted == 0 {
-            self.bytes.clear();
-            buffers.give_back(&mut self.bytes);
-        }
-    }
-
-    /// More than half of it was told long ago.
-    fn is_wasteful(&self) -> bool {
-        self.bytes.len() > 2 * self.wanted + OUTPUT_BYTES_HIGH
-    }
-
-    fn compact(&mut self, parts: &mut VecDeque<Part>) {
-        let mut bytes = Vec::with_capacity(self.wanted);
-        for part in parts {
-            if let Reply::Here(range) = &mut part.reply {
-                let start = bytes.len();
-                bytes.extend_from_slice(&self.bytes[range.clone()]);
-                *range = start..bytes.len();
-            }
-        }
-        self.bytes = bytes;
     }
 }
 

@@ -43,8 +43,12 @@ pub async fn follow(core: Rc<Core>, fleet: Rc<Fleet>, backend: FleetBackend) {
     let mut topologies = backend.topologies.clone();
     let mut tasks = JoinSet::new();
     let mut kept: BTreeMap<NodeId, (String, AbortHandle)> = BTreeMap::new();
+    let mut topology = Arc::new(Topology::empty());
     loop {
-        let topology = Arc::clone(&topologies.borrow_and_update());
+        let told = Arc::clone(&topologies.borrow_and_update());
+        if told.epoch() > topology.epoch() {
+            topology = told;
+        }
         adopt(&core, &fleet, &topology);
         kept.retain(|node, (address, task)| {
             let known = topology.nodes().get(node);

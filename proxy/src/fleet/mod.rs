@@ -13,8 +13,10 @@ mod buffers;
 mod connection;
 mod gather;
 mod lane;
+mod lanes;
 mod links;
 mod session;
+mod stash;
 mod switch;
 mod tally;
 #[cfg(test)]

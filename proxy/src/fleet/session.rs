@@ -18,7 +18,8 @@ use memtide_wire::Reach;
 use super::ask::route;
 use super::gather::What;
 use super::lane::{Asked, Bill, Said};
-use super::switch::{LaneId, Switch};
+use super::lanes::LaneId;
+use super::switch::Switch;
 use super::tally::Tally;
 use crate::limits::COMMANDS_PER_TURN_MAX;
 
@@ -88,6 +89,7 @@ impl Session {
     ///
     /// Must be called with the rest of the same input and more, in order.
     pub fn advance(&mut self, input: &[u8], desk: &mut Desk<'_>) -> (usize, Progress) {
+        desk.switch.enter(desk.now);
         let done = self.run(input, desk);
         desk.switch.send(desk.now);
         done
@@ -178,7 +180,9 @@ impl Session {
             return Stepped::Done(line.len());
         };
         let command = Command::Retrieve(*get);
-        let (kind, reach) = route(&command, desk.is_read_optimized);
+        // A copy may not have yet what this client has asked for and not heard of: the primary has.
+        let is_any_copy = desk.is_read_optimized && !desk.switch.lane(desk.lane).is_changing();
+        let (kind, reach) = route(&command, is_any_copy);
         let tally = Tally::of(&command);
         let mut keys = get.keys_from(offset);
         let mut next = keys.next();
@@ -243,7 +247,7 @@ impl Desk<'_> {
                 }
             });
         };
-        let (kind, reach) = route(command, self.is_read_optimized);
+        let (kind, reach) = route(command, false);
         let said = Said { tally: Tally::of(command), is_silent: command.noreply(), instead: None };
         let bill = Bill { items: 1, bytes: bytes.len() as u64, is_open: false };
         self.ask(said, Some(bill), (hash, kind, reach), |out| out.extend_from_slice(bytes));
@@ -294,7 +298,8 @@ impl Desk<'_> {
         let said = Said { tally, is_silent, instead: None };
         // All that came before it is to be under way before it is.
         self.switch.send(self.now);
-        let asked = Asked { said, bytes: 0, started, bill: Some(bill), bars: true };
+        let bill = Some(bill);
+        let asked = Asked { said, bytes: 0, started, bill, is_mutation: false, bars: true };
         let ticket = self.switch.take_place(self.lane, asked);
         self.switch.gather(ticket, what);
     }
@@ -310,7 +315,9 @@ impl Desk<'_> {
         to: (KeyHash, Kind, Reach),
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        let asked = Asked { said, bytes: 0, started: self.now, bill, bars: false };
+        let is_mutation = to.1 == Kind::Mutation;
+        let started = self.now;
+        let asked = Asked { said, bytes: 0, started, bill, is_mutation, bars: false };
         self.switch.ask(self.lane, asked, to, write);
     }
 

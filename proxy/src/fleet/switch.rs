@@ -17,6 +17,7 @@ use super::ask::Ask;
 use super::buffers::Buffers;
 use super::gather::Gathers;
 use super::lane::{Asked, Lane, Surroundings};
+use super::lanes::{LaneId, Lanes};
 use crate::counters::CoreCounters;
 use crate::limits::{ASKED_MAX, CORE_BYTES_HIGH, frame_bytes_max};
 use crate::shared::Shared;
@@ -80,23 +81,6 @@ struct LinkUp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkName(NodeId, u64);
 
-/// A connection's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LaneId(u32);
-
-#[derive(Debug, Default)]
-struct Lanes {
-    places: Vec<Place>,
-    free: Vec<u32>,
-}
-
-/// Its numbers go on where it is used again, so that no late answer finds the wrong connection.
-#[derive(Debug, Default)]
-struct Place {
-    lane: Option<Lane>,
-    next_number: u32,
-}
-
 /// Of a ticket: the answer is for a [gather](super::gather). A lane's place is below this bit.
 pub(super) const GATHER: u64 = 1 << 63;
 
@@ -145,13 +129,21 @@ impl Switch {
         Arc::clone(&self.counters)
     }
 
-    /// Takes a newer topology.
+    /// Takes the time, before what asks for none is called.
+    pub fn enter(&mut self, now: Duration) {
+        self.now = self.now.max(now);
+    }
+
+    /// Takes a topology, unless it has one that is as new.
     pub fn adopt(&mut self, now: Duration, topology: Arc<Topology>) {
+        if topology.epoch() <= self.topology.epoch() {
+            return;
+        }
         let is_first = self.seed().is_none();
         self.topology = Arc::clone(&topology);
         self.router.adopt(now, topology);
         self.pump(now, &[]);
-        if is_first && self.seed().is_some() {
+        if is_first {
             self.wake_all();
         }
     }
@@ -239,7 +231,7 @@ impl Switch {
 
     /// Does what the router wants, whose outcomes are ranges of `incoming`.
     pub(super) fn pump(&mut self, now: Duration, incoming: &[u8]) {
-        self.now = now;
+        self.enter(now);
         while let Some(effect) = self.router.poll() {
             match effect {
                 Effect::Send { node, request } => self.send_to(node, &request),
@@ -300,30 +292,22 @@ impl Switch {
 impl Switch {
     /// Opens a lane.
     pub fn open_lane(&mut self) -> LaneId {
-        let index = self.lanes.free.pop().unwrap_or_else(|| {
-            self.lanes.places.push(Place::default());
-            u32::try_from(self.lanes.places.len() - 1).expect("connections are bounded")
-        });
-        let place = &mut self.lanes.places[index as usize];
-        place.lane = Some(Lane::new(place.next_number));
-        LaneId(index)
+        self.lanes.open()
     }
 
     /// Forgets a lane; answers that were for it are dropped. `paused` are the keys and the bytes of
     /// a retrieval that was not asked to its end.
     pub fn close_lane(&mut self, id: LaneId, paused: Option<(u64, u64)>) {
-        let place = &mut self.lanes.places[id.0 as usize];
-        let Some(lane) = place.lane.take() else { return };
-        self.held_bytes -= lane.held_bytes();
-        place.next_number = lane.next_number();
-        lane.abandon(paused, &self.counters);
-        self.lanes.free.push(id.0);
-        self.let_in();
+        if let Some(lane) = self.lanes.close(id) {
+            self.held_bytes -= lane.held_bytes();
+            lane.abandon(paused, &self.counters);
+            self.let_in();
+        }
     }
 
     /// Looks at a lane.
     pub fn lane(&self, id: LaneId) -> &Lane {
-        self.lanes.places[id.0 as usize].lane.as_ref().expect("its connection has not closed it")
+        self.lanes.get(id).expect("its connection has not closed it")
     }
 
     /// Does something with a lane.
@@ -332,8 +316,7 @@ impl Switch {
         id: LaneId,
         work: impl FnOnce(&mut Lane, &mut Surroundings<'_>) -> T,
     ) -> T {
-        let lane = self.lanes.places[id.0 as usize].lane.as_mut();
-        let lane = lane.expect("its connection has not closed it");
+        let lane = self.lanes.get_mut(id).expect("its connection has not closed it");
         let before = lane.held_bytes();
         let mut surroundings =
             Surroundings { counters: &self.counters, buffers: &mut self.buffers, now: self.now };
@@ -386,7 +369,7 @@ impl Switch {
             lane.ask(asked);
             number
         });
-        ticket(id, number)
+        id.ticket(number)
     }
 
     /// Asks what was planned, in that order.
@@ -408,9 +391,9 @@ impl Switch {
 
     /// Brings the answer to a part of a lane.
     pub(super) fn answer(&mut self, ticket: u64, reply: Result<&[u8], Refused>) {
-        let (index, number) = of_ticket(ticket);
-        if self.lanes.places.get(index.0 as usize).is_some_and(|place| place.lane.is_some()) {
-            self.with_lane(index, |lane, surroundings| lane.answer(number, reply, surroundings));
+        let (id, number) = LaneId::of_ticket(ticket);
+        if self.lanes.get(id).is_some() {
+            self.with_lane(id, |lane, surroundings| lane.answer(number, reply, surroundings));
         }
     }
 
@@ -425,7 +408,7 @@ impl Switch {
         }
         let room = self.outstanding_high - self.router.outstanding();
         for id in self.crowd.drain(..self.crowd.len().min(1 + room / ASKED_MAX)) {
-            if let Some(lane) = &mut self.lanes.places[id.0 as usize].lane {
+            if let Some(lane) = self.lanes.get_mut(id) {
                 lane.is_in_line = false;
                 lane.wake();
             }
@@ -433,17 +416,6 @@ impl Switch {
     }
 
     fn wake_all(&mut self) {
-        for lane in self.lanes.places.iter_mut().filter_map(|place| place.lane.as_mut()) {
-            lane.wake();
-        }
+        self.lanes.all().for_each(Lane::wake);
     }
-}
-
-fn ticket(LaneId(index): LaneId, number: u32) -> u64 {
-    u64::from(index) << u32::BITS | u64::from(number)
-}
-
-fn of_ticket(ticket: u64) -> (LaneId, u32) {
-    let low = |bits: u64| u32::try_from(bits & u64::from(u32::MAX)).expect("masked");
-    (LaneId(low(ticket >> u32::BITS)), low(ticket))
 }

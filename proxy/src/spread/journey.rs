@@ -7,17 +7,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use memtide_engine::{Ended, LinkTls, News, Node, NodeConfig, PeerRole, Source, feed};
+use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
+use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::tls::{Identity, Tls, TlsSettings};
-use memtide_topology::HashSeed;
+use memtide_topology::{
+    CacheId, Change, HashSeed, NodeId, NodeInfo, Previous, SlotId, Topology, Update, Zone,
+};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tokio::sync::watch;
 
 use super::plan::Move;
 use crate::shared::Shared;
 use crate::start::{Listeners, Proxy};
-use crate::{Backend, EmbeddedBackend, ProxyConfig};
+use crate::{Backend, EmbeddedBackend, FleetBackend, ProxyConfig};
 
 const CORES: usize = 3;
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -32,21 +38,42 @@ struct Site {
     client_config: Arc<ClientConfig>,
     port: u16,
     deadline: Instant,
+    node: Option<LoneNode>,
+}
+
+/// A node of a fleet that has all slots.
+struct LoneNode {
+    node: Node,
+    drain: Drain,
+    _source: Source,
+    _topologies: watch::Sender<Arc<Topology>>,
 }
 
 impl Site {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let identity = Identity::Made { dir: dir.path().to_owned(), names: vec![] };
+        Self::with(dir, embedded(), None)
+    }
+
+    /// In front of a fleet of one.
+    fn fleet() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (backend, node) = lone_node(dir.path());
+        Self::with(dir, backend, Some(node))
+    }
+
+    fn with(dir: tempfile::TempDir, backend: Backend, node: Option<LoneNode>) -> Self {
+        let identity = Identity::Made { dir: dir.path().join("tls"), names: vec![] };
         let (tls, _) = Tls::open(TlsSettings { identity, client_ca: None }).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let listeners = Listeners { primary: vec![listener], read_optimized: vec![] };
         let drain = Drain::new();
-        let proxy = Proxy::start(config(), listeners, &Arc::new(tls), drain.watch()).unwrap();
+        let proxy =
+            Proxy::start(config(backend), listeners, &Arc::new(tls), drain.watch()).unwrap();
         let shared = Arc::clone(proxy.shared());
-        let client_config = trusting(&dir.path().join("ca.pem"));
+        let client_config = trusting(&dir.path().join("tls/ca.pem"));
         Self {
             _dir: dir,
             proxy,
@@ -55,6 +82,16 @@ impl Site {
             client_config,
             port,
             deadline: Instant::now() + PATIENCE,
+            node,
+        }
+    }
+
+    /// Ends the proxy when its connections have, and then its node.
+    fn join(self) {
+        self.proxy.join();
+        if let Some(LoneNode { node, drain, .. }) = self.node {
+            drain.stop();
+            assert_eq!(node.join(), Ended::Stopped);
         }
     }
 
@@ -83,7 +120,7 @@ impl Site {
     }
 }
 
-fn config() -> ProxyConfig {
+fn config(backend: Backend) -> ProxyConfig {
     ProxyConfig {
         advertise: "localhost".to_owned(),
         threads: CORES,
@@ -93,12 +130,59 @@ fn config() -> ProxyConfig {
         handshake_timeout: PATIENCE,
         handshakes_per_second_max: None,
         give_back_memory: || {},
-        backend: Backend::Embedded(EmbeddedBackend {
-            memory_max: 64 << 20,
-            seed: HashSeed::new(1, 2),
-            metered_bytes_min: 0,
-        }),
+        backend,
     }
+}
+
+const SEED: HashSeed = HashSeed::new(1, 2);
+
+fn embedded() -> Backend {
+    let memory_max = 64 << 20;
+    Backend::Embedded(EmbeddedBackend { memory_max, seed: SEED, metered_bytes_min: 0 })
+}
+
+fn lone_node(dir: &Path) -> (Backend, LoneNode) {
+    FleetTls::make(dir).unwrap();
+    let [node_tls, proxy_tls] =
+        [Role::Node, Role::Proxy].map(|me| FleetTls::load(dir, me).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let id = NodeId::new(1);
+    let info = NodeInfo {
+        address: listener.local_addr().unwrap().to_string(),
+        zone: Zone::new("a").unwrap(),
+        memory_max: 64 << 20,
+        is_draining: false,
+    };
+    let slots = SlotId::all().collect();
+    let changes = vec![
+        Change::AddNode { node: id, info },
+        Change::SetPrimary { slots, primary: id, previous: Previous::Gone },
+    ];
+    let topology = Topology::new(CacheId::default(), SEED, 0).unwrap();
+    let topology = topology.apply(&Update { parent: topology.epoch(), changes }).unwrap();
+    let topology = Arc::new(topology);
+    let config = NodeConfig {
+        cache: CacheId::default(),
+        memory_max: 64 << 20,
+        item_size_max: 1 << 20,
+        replication: ReplicationSettings::default(),
+        tls: LinkTls {
+            client: node_tls.client(),
+            server: node_tls.server(),
+            node_name: Role::Node.server_name(),
+            role_of: |_| Some(PeerRole::Proxy),
+        },
+    };
+    let (source, feed) = feed();
+    let drain = Drain::new();
+    let node = Node::start(config, listener, feed, drain.watch()).unwrap();
+    source.news.blocking_send(News::Welcome(id)).unwrap();
+    source.news.blocking_send(News::Topology(Arc::clone(&topology))).unwrap();
+    let (sender, topologies) = watch::channel(topology);
+    let settings = memtide_routing::Settings::default();
+    let backend = FleetBackend { tls: proxy_tls.client(), topologies, settings };
+    (Backend::Fleet(backend), LoneNode { node, drain, _source: source, _topologies: sender })
 }
 
 fn trusting(ca: &Path) -> Arc<ClientConfig> {
@@ -115,7 +199,16 @@ fn expect(client: &mut Client, reply: &[u8]) {
 
 #[test]
 fn clients_do_not_notice_that_they_move() {
-    let site = Site::start();
+    travel(Site::start());
+}
+
+/// They take no question with them: who moves has all its answers.
+#[test]
+fn clients_of_a_fleet_do_not_notice_that_they_move() {
+    travel(Site::fleet());
+}
+
+fn travel(site: Site) {
     let mut clients: Vec<_> = (0..4).map(|_| site.connect()).collect();
     for (number, client) in clients.iter_mut().enumerate() {
         write!(client, "set n{number} 0 0 1\r\n0\r\n").unwrap();
@@ -149,8 +242,9 @@ fn clients_do_not_notice_that_they_move() {
     for mut client in clients {
         assert_eq!(client.read(&mut [0]).unwrap(), 0, "a TLS goodbye, not a reset");
     }
-    site.proxy.join();
-    assert_eq!(site.shared.connections_open(), 0);
+    let shared = Arc::clone(&site.shared);
+    site.join();
+    assert_eq!(shared.connections_open(), 0);
 }
 
 #[test]
@@ -170,5 +264,5 @@ fn a_connection_that_no_core_takes_stays_and_is_served() {
     }
     site.drain.begin(tokio::time::Instant::now() + PATIENCE);
     assert_eq!(client.read(&mut [0]).unwrap(), 0, "a TLS goodbye, not a reset");
-    site.proxy.join();
+    site.join();
 }

@@ -104,6 +104,8 @@ struct Counts {
     complete: u32,
     short_of_replicas: u32,
     unowned: u32,
+    /// Whose only complete holders are down.
+    unserved: usize,
 }
 
 /// `GET /v1/migrations`.
@@ -187,7 +189,12 @@ impl Nodes {
             epoch: status.topology.epoch().number(),
             nodes: status.nodes.iter().map(of_node).collect(),
             proxies: status.proxies.iter().map(proxy).collect(),
-            slots: Counts { complete, short_of_replicas: short, unowned },
+            slots: Counts {
+                complete,
+                short_of_replicas: short,
+                unowned,
+                unserved: status.unserved,
+            },
         }
     }
 }

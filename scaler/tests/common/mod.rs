@@ -133,6 +133,11 @@ impl Fleet {
         Node::start(self, zone, None)
     }
 
+    /// One of another cache.
+    pub fn stranger(&self) -> Node {
+        Node::stranger(self)
+    }
+
     /// One that its parent knows by a token.
     pub fn child(&self, zone: &str, token: u64) -> Node {
         Node::start(self, zone, Some(token))

@@ -35,19 +35,18 @@ static PORT: AtomicU16 = AtomicU16::new(1_000);
 
 impl Node {
     pub fn start(fleet: &Fleet, zone: &str, parent_token: Option<u64>) -> Self {
-        let registration = Registration {
-            cache: CacheId::default(),
-            node: None,
-            zone: Zone::new(zone).unwrap(),
-            address: format!("127.0.0.1:{}", PORT.fetch_add(1, Ordering::Relaxed)),
-            memory_max: 1 << 30,
-            parent_token,
-            process: RandomState::new().hash_one(0),
-        };
+        let mut registration = registration(zone);
+        registration.parent_token = parent_token;
         Self::start_as(fleet, registration)
     }
 
-    pub fn start_as(fleet: &Fleet, registration: Registration) -> Self {
+    pub fn stranger(fleet: &Fleet) -> Self {
+        let mut registration = registration("a");
+        registration.cache = CacheId::new("other").unwrap();
+        Self::start_as(fleet, registration)
+    }
+
+    fn start_as(fleet: &Fleet, registration: Registration) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let (stop, stopped) = oneshot::channel();
         let (leave, leaves) = oneshot::channel();
@@ -107,6 +106,18 @@ impl Drop for Node {
             let ended = thread.join();
             assert!(ended.is_ok() || std::thread::panicking(), "a node failed");
         }
+    }
+}
+
+fn registration(zone: &str) -> Registration {
+    Registration {
+        cache: CacheId::default(),
+        node: None,
+        zone: Zone::new(zone).unwrap(),
+        address: format!("127.0.0.1:{}", PORT.fetch_add(1, Ordering::Relaxed)),
+        memory_max: 1 << 30,
+        parent_token: None,
+        process: RandomState::new().hash_one(0),
     }
 }
 

@@ -3,10 +3,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// Stands between a client and a server, and can stop to pass on what the server sends.
+/// Stands between a client and a server, and can stop to pass on what they send.
 pub struct Forwarder {
     address: SocketAddr,
     is_paused: watch::Sender<bool>,
@@ -57,27 +58,33 @@ impl Drop for Forwarder {
 async fn pass(
     client: TcpStream,
     server: TcpStream,
-    mut paused: watch::Receiver<bool>,
+    paused: watch::Receiver<bool>,
     bytes_back: Arc<AtomicU64>,
 ) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
-    let there = tokio::io::copy(&mut from_client, &mut to_server);
-    let back = async {
-        let mut buffer = vec![0; 16 * 1024];
-        loop {
-            if paused.wait_for(|is_paused| !is_paused).await.is_err() {
-                return;
-            }
-            let Ok(count @ 1..) = from_server.read(&mut buffer).await else { return };
-            bytes_back.fetch_add(u64::try_from(count).unwrap(), Ordering::Relaxed);
-            if to_client.write_all(&buffer[..count]).await.is_err() {
-                return;
-            }
-        }
-    };
+    let nowhere = AtomicU64::new(0);
     tokio::select! {
-        _ = there => {}
-        () = back => {}
+        () = one_way(&mut from_client, &mut to_server, paused.clone(), &nowhere) => {}
+        () = one_way(&mut from_server, &mut to_client, paused, &bytes_back) => {}
+    }
+}
+
+async fn one_way(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mut paused: watch::Receiver<bool>,
+    bytes: &AtomicU64,
+) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let Ok(count @ 1..) = from.read(&mut buffer).await else { return };
+        if paused.wait_for(|is_paused| !is_paused).await.is_err() {
+            return;
+        }
+        bytes.fetch_add(u64::try_from(count).unwrap(), Ordering::Relaxed);
+        if to.write_all(&buffer[..count]).await.is_err() {
+            return;
+        }
     }
 }

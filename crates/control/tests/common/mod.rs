@@ -12,7 +12,8 @@ use memtide_control::{
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::PATIENCE;
 use memtide_topology::{
-    CacheId, Epoch, HashSeed, NodeId, NodeInfo, SlotConfig, Topology, TopologyParts, Zone,
+    CacheId, CopyConfig, Epoch, HashSeed, NodeId, NodeInfo, SlotConfig, Topology, TopologyParts,
+    Zone,
 };
 use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
@@ -106,8 +107,22 @@ impl Scaler {
         self.server.address().to_string()
     }
 
+    /// What comes next, but for refusals.
     pub async fn incoming(&mut self) -> Incoming {
-        in_time(self.incoming.recv()).await.unwrap()
+        loop {
+            let came = in_time(self.incoming.recv()).await.unwrap();
+            if !matches!(came, Incoming::Refused { .. }) {
+                return came;
+            }
+        }
+    }
+
+    /// Why the next peer is turned away.
+    pub async fn refusal(&mut self) -> String {
+        match in_time(self.incoming.recv()).await.unwrap() {
+            Incoming::Refused { why, .. } => why,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub async fn came(&mut self) -> (Session, Registration) {
@@ -147,12 +162,12 @@ pub fn topology(epoch: u64) -> Topology {
     Topology::from_parts(parts(epoch)).unwrap()
 }
 
-/// One in which each slot is held otherwise than in any other epoch.
+/// One of a thousand nodes in which each slot is held otherwise than in any other epoch.
 pub fn busy_topology(epoch: u64) -> Topology {
     let mut parts = parts(epoch);
-    for id in 1..=200_u64 {
+    for id in 1..=1_002_u64 {
         let info = NodeInfo {
-            address: format!("10.0.0.{id}:7000"),
+            address: format!("node-{id}.example.com:7000"),
             zone: Zone::new("a").unwrap(),
             memory_max: 1 << 30,
             is_draining: false,
@@ -162,9 +177,12 @@ pub fn busy_topology(epoch: u64) -> Topology {
     for (slot, config) in (0_u64..).zip(&mut parts.slots) {
         let mut random = (slot << 32 | epoch).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         random ^= random >> 29;
-        let primary = Some(NodeId::new(random.wrapping_mul(0xbf58_476d_1ce4_e5b9) % 200 + 1));
-        let epoch = Epoch::new(1);
-        *config = Arc::new(SlotConfig { epoch, born: epoch, primary, copies: Vec::new() });
+        let primary = Some(NodeId::new(random.wrapping_mul(0xbf58_476d_1ce4_e5b9) % 1_000 + 1));
+        let since = Epoch::new(1);
+        // Above all primaries, so never one of them.
+        let copies = [1_001, 1_002].map(NodeId::new);
+        let copies = copies.map(|node| CopyConfig { node, since, is_in_sync: true }).to_vec();
+        *config = Arc::new(SlotConfig { epoch: since, born: since, primary, copies });
     }
     Topology::from_parts(parts).unwrap()
 }

@@ -13,6 +13,8 @@ pub(super) struct Log {
     /// After the last entry.
     head: Position,
     entries: VecDeque<Logged>,
+    /// Of the changes and outcomes in them.
+    bytes: usize,
 }
 
 #[derive(Debug)]
@@ -24,7 +26,7 @@ struct Logged {
 
 impl Log {
     pub(super) const fn new(base: Position) -> Self {
-        Self { base, head: base, entries: VecDeque::new() }
+        Self { base, head: base, entries: VecDeque::new(), bytes: 0 }
     }
 
     pub(super) const fn base(&self) -> Position {
@@ -35,9 +37,25 @@ impl Log {
         self.head
     }
 
+    /// Bytes of what it keeps.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn append(&mut self, entry: Arc<Entry>, key: Option<KeyHash>) {
         self.head = entry.position;
+        self.bytes += entry.len();
         self.entries.push_back(Logged { entry, key });
+    }
+
+    /// Passes over an entry that no copy will ask for; `false` where it must be appended, because
+    /// there are some before it.
+    pub(super) fn pass_over(&mut self, position: Position) -> bool {
+        let is_empty = self.entries.is_empty();
+        if is_empty {
+            (self.base, self.head) = (position, position);
+        }
+        is_empty
     }
 
     /// What follows a position; `None` where that is none of this history's, or too old.
@@ -56,6 +74,7 @@ impl Log {
             && first.entry.position.version <= version
         {
             self.base = first.entry.position;
+            self.bytes -= first.entry.len();
             self.entries.pop_front();
         }
     }

@@ -29,6 +29,13 @@ pub struct Entry {
     pub request: Option<(RequestId, Outcome)>,
 }
 
+impl Entry {
+    /// Bytes of its change and its outcome.
+    pub(super) fn len(&self) -> usize {
+        self.change.len() + self.request.as_ref().map_or(0, |(_, outcome)| outcome.len())
+    }
+}
+
 /// What a client was, or will be, told.
 pub type Outcome = Arc<[u8]>;
 

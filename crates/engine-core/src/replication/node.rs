@@ -41,6 +41,10 @@ pub struct Replication {
     effects: VecDeque<Effect>,
     /// When the next beacons and reports are due.
     next_beacon: Duration,
+    /// A slot may wait for a moment; otherwise ticks need not look at all of them.
+    is_waiting: bool,
+    /// Bytes in logs, when they were counted last.
+    log_bytes: usize,
 }
 
 impl Replication {
@@ -59,6 +63,8 @@ impl Replication {
             held: BTreeSet::new(),
             effects: VecDeque::new(),
             next_beacon: Duration::ZERO,
+            is_waiting: false,
+            log_bytes: 0,
         }
     }
 
@@ -86,6 +92,20 @@ impl Replication {
         slot.is_whole().then(|| slot.position())
     }
 
+    /// Whether the bytes of changes of a slot matter: where nobody has copies of it, they may be
+    /// left empty.
+    #[must_use]
+    pub fn has_copies(&self, slot: SlotId) -> bool {
+        self.slots[usize::from(slot.number())].as_ref().is_some_and(|slot| slot.has_copies())
+    }
+
+    /// Bytes of entries that copies have not acknowledged, as of the last tick that looked at all
+    /// slots: with too many, writes must wait.
+    #[must_use]
+    pub const fn log_bytes(&self) -> usize {
+        self.log_bytes
+    }
+
     /// Whether what this node has of a slot is complete and at most a lease old: for readers who
     /// take that instead of the newest.
     pub fn may_read(&mut self, now: Duration, slot: SlotId) -> bool {
@@ -98,6 +118,7 @@ impl Replication {
         if topology.epoch() <= self.topology.epoch() {
             return;
         }
+        self.is_waiting = true;
         let before = core::mem::replace(&mut self.topology, Arc::clone(&topology));
         for id in SlotId::all() {
             let (old, config) = (before.slot(id), topology.slot(id));
@@ -244,13 +265,22 @@ impl Replication {
                 self.env(now).send(peer, Message::Beacon { sent: now, adopted });
             }
         }
+        if !is_due && !self.is_waiting {
+            return;
+        }
+        let (mut is_waiting, mut log_bytes) = (false, 0);
         self.each_slot(now, |slot, env| {
             let hold = slot.settle(env);
-            if is_due && hold == Hold::Held {
-                slot.report(env);
+            if hold == Hold::Held {
+                is_waiting |= slot.is_waiting();
+                log_bytes += slot.log_bytes();
+                if is_due {
+                    slot.report(env);
+                }
             }
             hold
         });
+        (self.is_waiting, self.log_bytes) = (is_waiting, log_bytes);
     }
 
     fn receive_slot(

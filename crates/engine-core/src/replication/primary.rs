@@ -29,6 +29,8 @@ pub(super) struct Primary {
     waiting: VecDeque<Waiting>,
     /// Requests that came before it served.
     held: VecDeque<Asked>,
+    /// The lease when it began to leave.
+    last_lease: Option<Lease>,
 }
 
 /// ```text
@@ -69,11 +71,27 @@ impl Primary {
             followers: config.copies.iter().map(Follower::new).collect(),
             waiting: VecDeque::new(),
             held: VecDeque::new(),
+            last_lease: None,
         }
+    }
+
+    /// The slot has another owner, to whom what is under way is left.
+    ///
+    /// The lease ends where it is: from now on this node has adopted the topology of the new owner
+    /// itself, so an answer to a beacon does not say any more that nobody has taken over.
+    pub(super) fn leave(&mut self, env: &Env<'_>, to: NodeId, epoch: Epoch) {
+        self.last_lease = Some(self.lease_until(env));
+        let until = env.now + 2 * env.lease_wait();
+        self.stage = Stage::Leaving { to, epoch, until };
     }
 
     pub(super) fn head(&self) -> Position {
         self.log.head()
+    }
+
+    /// Bytes of entries that a copy may still need.
+    pub(super) const fn log_bytes(&self) -> usize {
+        self.log.bytes()
     }
 
     pub(super) fn is_serving(&self) -> bool {
@@ -142,6 +160,16 @@ impl Primary {
 
     pub(super) fn take_held(&mut self, held: VecDeque<Asked>) {
         self.held = held;
+    }
+
+    /// Whether anybody else holds the slot, or is to.
+    pub(super) const fn has_copies(&self) -> bool {
+        !self.followers.is_empty()
+    }
+
+    /// Takes an entry that nobody else is to have; `false` where it is to be appended.
+    pub(super) fn pass_over(&mut self, position: Position) -> bool {
+        !self.has_copies() && self.log.pass_over(position)
     }
 
     /// Queues an entry for the copies.
@@ -364,6 +392,9 @@ impl Primary {
     }
 
     fn lease_until(&self, env: &Env<'_>) -> Lease {
+        if let Some(lease) = self.last_lease {
+            return lease;
+        }
         let mut lease = Lease::NotNeeded;
         for follower in self.followers.iter().filter(|follower| follower.is_required()) {
             lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {
@@ -381,8 +412,7 @@ fn messages_of(entries: Vec<Arc<Entry>>) -> Vec<Vec<Arc<Entry>>> {
     let mut messages: Vec<Vec<Arc<Entry>>> = Vec::new();
     let mut bytes = usize::MAX;
     for entry in entries {
-        let len =
-            entry.change.len() + entry.request.as_ref().map_or(0, |(_, outcome)| outcome.len());
+        let len = entry.len();
         bytes = bytes.saturating_add(len);
         match messages.last_mut() {
             Some(last) if bytes <= MESSAGE_BYTES && last.len() < ENTRIES_PER_MESSAGE_MAX => {

@@ -205,6 +205,31 @@ impl Slot {
         self.settle(env)
     }
 
+    /// Whether anything is to happen here that only time brings about: a takeover, or the end of
+    /// one that is left to another.
+    pub(super) const fn is_waiting(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => matches!(primary.stage, Stage::Leaving { .. }),
+            Role::Copy(copy) => copy.takeover.is_some(),
+        }
+    }
+
+    /// Whether anybody is to have what changes here.
+    pub(super) const fn has_copies(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => primary.has_copies(),
+            Role::Copy(_) => true,
+        }
+    }
+
+    /// Bytes of entries that its copies may still need.
+    pub(super) const fn log_bytes(&self) -> usize {
+        match &self.role {
+            Role::Primary(primary) => primary.log_bytes(),
+            Role::Copy(_) => 0,
+        }
+    }
+
     pub(super) fn report(&self, env: &mut Env<'_>) {
         match &self.role {
             Role::Primary(primary) => primary.report(env),
@@ -276,8 +301,10 @@ impl Slot {
     ) {
         let Role::Primary(primary) = &mut self.role else { return };
         let position = Position { epoch: primary.epoch, version: change.version };
-        let entry = Arc::new(Entry { position, change: change.bytes, request });
-        primary.append(env, &entry, change.key);
+        if !primary.pass_over(position) {
+            let entry = Arc::new(Entry { position, change: change.bytes, request });
+            primary.append(env, &entry, change.key);
+        }
         (self.position, self.applied) = (position, position.version);
     }
 
@@ -307,8 +334,7 @@ impl Slot {
                     env.send_slot(to, self.id, SlotMessage::Consent { epoch, position });
                     return Hold::Held;
                 }
-                let until = env.now + 2 * env.lease_wait();
-                primary.stage = Stage::Leaving { to, epoch, until };
+                primary.leave(env, to, epoch);
                 self.settle(env)
             }
             _ => self.step_down(env),

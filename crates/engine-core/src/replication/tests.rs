@@ -136,6 +136,26 @@ fn a_new_primary_waits_until_the_lease_of_the_old_one_is_over() {
     assert!(site.nodes[&node(1)].items.is_empty(), "it holds the slot no more");
 }
 
+/// Its link was slow and not broken, so nobody tells it more than the topology and the answers.
+#[test]
+fn an_old_primary_that_knows_of_the_new_one_gets_no_lease_from_it() {
+    let mut site = pair();
+    site.now += LEASE;
+    site.ask(1, 5, Ask::Incr);
+    let read = site.ask(1, 6, Ask::Get);
+    assert_eq!(heard(&site, read), None, "there is no lease");
+    site.adopt(2, &topology(2, 2, 2, &[(3, 2, false)]));
+    site.now += LEASE + settings().lease_margin;
+    site.tick(2);
+    let write = site.ask(2, 6, Ask::Incr);
+    assert_eq!(heard(&site, write), number(1));
+    site.tick(1);
+    site.settle();
+    assert_eq!(heard(&site, read), None, "it is too old now");
+    site.pass(2 * (LEASE + settings().lease_margin));
+    assert_eq!(heard(&site, read), moved(2));
+}
+
 #[test]
 fn a_handover_waits_for_nothing_but_what_is_under_way() {
     let mut site = pair();

@@ -52,6 +52,26 @@ fn a_fleet_answers_and_bills_as_an_embedded_node_does() {
     }
 }
 
+/// Every outcome of every command that has a reply, quiet meta commands among them.
+const OUTCOMES: &[u8] = b"set a 0 0 1\r\n1\r\nadd a 0 0 1\r\n2\r\nreplace b 0 0 1\r\n3\r\n\
+    get a\r\nget b\r\ngets a b a\r\ngat 100 a b\r\ntouch a 0\r\ntouch b 0\r\nincr a 1\r\n\
+    incr b 1\r\ndecr a 1\r\ndecr b 1\r\nset t 0 0 1\r\nx\r\nincr t 1\r\nma t\r\n\
+    cas a 0 0 1 9999\r\n2\r\ncas b 0 0 1 9\r\n2\r\nms c 1 E77\r\nx\r\ncas c 0 0 1 77\r\ny\r\n\
+    ms d 1 q\r\nx\r\nms d 1 C5 q\r\nx\r\nms e 1 C5 q\r\nx\r\nms d 1 ME q\r\nx\r\n\
+    ms f 1 E5 q\r\nx\r\nms f 1 C5 q\r\ny\r\nmg a\r\nmg b q\r\nmg b\r\nmg a v q\r\nmg v N30\r\n\
+    mg v N30\r\nmg w N30 T30 v\r\nmg a T30\r\nmd f q\r\nmd f q\r\nmd d C1 q\r\nmd a\r\nma n\r\n\
+    ma n N0 q\r\nma n MD q\r\nma n C1 q\r\nma m MD q\r\ndelete d\r\ndelete d\r\nbogus\r\n\
+    get\r\nflush_all\r\nmg\r\n";
+
+#[test]
+fn what_replies_tell_is_counted_as_an_embedded_node_counts_it() {
+    let (mut alone, mut rig) = (Bench::new(), Rig::new(3));
+    let client = rig.client();
+    let expected = text(&alone.send(OUTCOMES).0);
+    assert_eq!(rig.ask(client, OUTCOMES), expected);
+    assert_eq!(rig.shared.totals().items, alone.shared.totals().items);
+}
+
 #[test]
 fn any_split_of_a_refused_value_gives_the_same_replies_and_the_same_bill() {
     let mut stream = b"set a 0 0 1\r\nx\r\nset a 0 0 1048577\r\n".to_vec();
@@ -101,6 +121,33 @@ fn replies_keep_the_order_of_the_commands_whichever_node_is_slow() {
     let rest = "VA 1\r\n6\r\nVA 1\r\n7\r\nVA 1\r\n8\r\nMN\r\nVERSION 1.6.45\r\n";
     assert_eq!(rig.replies(client), rest);
     assert_eq!(rig.switch.lane(rig.clients[client].lane).held_bytes(), 0);
+}
+
+/// What was told gives its room back, though something waits all the time.
+#[test]
+fn replies_before_their_turn_are_kept_no_longer_than_needed() {
+    let mut rig = Rig::new(3);
+    let client = rig.client();
+    let [slow, fast] = [1, 2].map(|node| key_of(node, 0));
+    let value = "v".repeat(1_900);
+    for key in [&slow, &fast] {
+        rig.send(client, format!("set {key} 0 0 1900\r\n{value}\r\n").as_bytes());
+    }
+    rig.replies(client);
+    rig.node(1).is_prompt = false;
+    let (get_slow, get_fast) = (format!("mg {slow} s\r\n"), format!("mg {fast} v\r\n"));
+    let asked = [&get_slow, &get_fast.repeat(100), &get_slow, &get_fast.repeat(10)];
+    assert_eq!(rig.ask(client, asked.map(String::as_str).concat().as_bytes()), "");
+    let held = |rig: &Rig| rig.switch.lane(rig.clients[client].lane).held_bytes();
+    assert!(held(&rig) > 110 * 1_900);
+    rig.answer(1);
+    rig.settle();
+    let (of_slow, of_fast) = ("HD s1900\r\n", format!("VA 1900\r\n{value}\r\n"));
+    assert_eq!(rig.replies(client), format!("{of_slow}{}", of_fast.repeat(100)));
+    assert!(held(&rig) < 12 * 1_900, "{} bytes are held", held(&rig));
+    rig.answer(1);
+    rig.settle();
+    assert_eq!(rig.replies(client), format!("{of_slow}{}", of_fast.repeat(10)));
 }
 
 #[test]
@@ -287,7 +334,7 @@ fn a_client_that_does_not_read_is_not_read_either() {
     let held = rig.switch.lane(lane).held_bytes();
     assert!(held <= OUTPUT_BYTES_HIGH + ASKED_MAX * 1100, "{held} bytes held");
     assert!(consumed < 10_000, "{consumed} bytes taken in");
-    rig.settle();
+    rig.send(client, b"");
     assert_eq!(rig.replies(client).matches("END").count(), 10_000);
 }
 
@@ -318,10 +365,10 @@ fn an_answer_for_a_client_that_has_gone_reaches_nobody() {
     assert_eq!(rig.ecpu_units() - before, 4 * 1024, "what was asked is billed");
     let second = rig.client();
     assert_eq!(rig.clients[second].lane, rig.clients[first].lane, "it has the place");
-    rig.send(second, b"get a\r\nmn\r\n");
+    rig.send(second, &b"get a\r\n".repeat(9));
     rig.answer_all(1);
     rig.settle();
-    assert_eq!(rig.replies(second), "END\r\nMN\r\n");
+    assert_eq!(rig.replies(second), "END\r\n".repeat(9));
     assert_eq!(rig.switch.router.outstanding(), 0);
     assert_eq!(rig.switch.lane(rig.clients[second].lane).held_bytes(), 0);
 }
@@ -393,6 +440,34 @@ fn stats_are_the_sums_of_all_nodes() {
     assert_eq!(rig.ask(client, b"stats\r\nmn\r\n"), refused);
 }
 
+/// The router hears of the time only when it is called.
+#[test]
+fn what_follows_a_long_silence_has_all_its_time() {
+    for command in ["stats\r\n", "flush_all\r\n", "get a\r\n", "stats reset\r\n"] {
+        let mut rig = Rig::new(1);
+        let client = rig.client();
+        rig.wait(60_000);
+        rig.node(1).is_prompt = false;
+        rig.send(client, command.as_bytes());
+        rig.wait(4_900);
+        assert_eq!(rig.replies(client), "", "{command}");
+        rig.node(1).is_prompt = true;
+        rig.settle();
+        let reply = rig.replies(client);
+        assert!(!reply.is_empty() && !reply.contains("ERROR"), "{reply}");
+    }
+}
+
+#[test]
+fn a_topology_that_is_older_changes_nothing() {
+    let mut rig = Rig::new(2);
+    let client = rig.client();
+    rig.switch.adopt(rig.now, topology(5, &[1, 2], &[2]));
+    rig.switch.adopt(rig.now, topology(4, &[1, 2], &[1]));
+    rig.send(client, b"get a\r\nstats\r\n");
+    assert_eq!((rig.node(1).executed.len(), rig.node(2).executed.len()), (1, 2));
+}
+
 #[test]
 fn gets_of_the_read_optimized_port_go_to_any_copy_and_all_else_to_the_primary() {
     let mut rig = Rig::new(1);
@@ -404,6 +479,15 @@ fn gets_of_the_read_optimized_port_go_to_any_copy_and_all_else_to_the_primary() 
     let reached: Vec<Reach> = rig.node(1).questions.iter().map(|question| question.reach).collect();
     let (copy, primary) = (Reach::Copy, Reach::Primary);
     assert_eq!(reached, [copy, copy, copy, primary, primary, primary, primary]);
+    // What the client does not know to be done, a copy need not know either.
+    rig.send(client, b"get a\r\n");
+    rig.node(1).is_prompt = true;
+    rig.settle();
+    rig.node(1).is_prompt = false;
+    rig.send(client, b"get a b\r\nset a 0 0 1 noreply\r\nx\r\nget a\r\n");
+    rig.node(1).listen();
+    let reached: Vec<Reach> = rig.node(1).questions.iter().map(|question| question.reach).collect();
+    assert_eq!(reached, [copy, copy, primary, primary]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use memtide_engine_core::{Now, Store, StoreConfig};
@@ -17,8 +19,9 @@ use memtide_topology::{
 use memtide_wire::{Frame, Reach, Reply, decode_ask, encode_reply};
 
 use crate::config::{Backend, FleetBackend, ProxyConfig};
+use crate::fleet::lanes::LaneId;
 use crate::fleet::session::{Desk, Progress, Session};
-use crate::fleet::switch::{LaneId, LinkName, Switch};
+use crate::fleet::switch::{LinkName, Switch};
 use crate::limits::frame_bytes_max;
 use crate::shared::Shared;
 
@@ -51,12 +54,25 @@ pub struct Node {
 }
 
 pub struct Client {
+    /// Its connection is to be polled.
+    woken: Arc<Flag>,
     pub lane: LaneId,
     pub session: Session,
     pub carry: Vec<u8>,
     pub replies: Vec<u8>,
     pub is_closed: bool,
+    /// For more bytes.
+    is_waiting: bool,
     pub is_read_optimized: bool,
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 pub struct Rig {
@@ -158,11 +174,13 @@ impl Rig {
     pub fn client(&mut self) -> usize {
         let lane = self.switch.open_lane();
         self.clients.push(Client {
+            woken: Arc::default(),
             lane,
             session: Session::default(),
             carry: Vec::new(),
             replies: Vec::new(),
             is_closed: false,
+            is_waiting: true,
             is_read_optimized: false,
         });
         self.clients.len() - 1
@@ -171,6 +189,8 @@ impl Rig {
     /// The client sends these bytes, and all goes on until nothing more happens.
     pub fn send(&mut self, client: usize, bytes: &[u8]) {
         self.clients[client].carry.extend_from_slice(bytes);
+        self.clients[client].is_waiting = false;
+        self.clients[client].woken.0.store(true, Ordering::Relaxed);
         self.settle();
     }
 
@@ -220,13 +240,19 @@ impl Rig {
         let Some(client) = self.clients.get_mut(client).filter(|client| !client.is_closed) else {
             return false;
         };
-        let replies = &mut client.replies;
-        let before = replies.len();
-        self.switch.with_lane(client.lane, |lane, around| {
-            lane.take_out(around, |out| replies.extend_from_slice(out));
-        });
-        let mut has_moved = client.replies.len() > before;
-        if !client.carry.is_empty() && self.switch.has_room(client.lane) {
+        if !client.woken.0.swap(false, Ordering::Relaxed) {
+            return false;
+        }
+        let waker = Waker::from(Arc::clone(&client.woken));
+        self.switch.with_lane(client.lane, |lane, _| lane.set_waker(&waker));
+        loop {
+            let replies = &mut client.replies;
+            self.switch.with_lane(client.lane, |lane, around| {
+                lane.take_out(around, |out| replies.extend_from_slice(out));
+            });
+            if client.is_closed || client.is_waiting || !self.switch.has_room(client.lane) {
+                return true;
+            }
             let limits = Limits { item_bytes_max: ITEM_SIZE_MAX };
             let Client { lane, is_read_optimized, .. } = *client;
             let (switch, now) = (&mut self.switch, self.now);
@@ -234,9 +260,8 @@ impl Rig {
             let (consumed, progress) = client.session.advance(&client.carry, &mut desk);
             client.carry.drain(..consumed);
             client.is_closed = progress == Progress::Close;
-            has_moved |= consumed > 0;
+            client.is_waiting = matches!(progress, Progress::NeedsMore { .. });
         }
-        has_moved
     }
 
     /// The client goes away.
