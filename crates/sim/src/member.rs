@@ -12,6 +12,7 @@ use crate::plan::Plan;
 use crate::store::Command;
 
 /// Which of the two is the same for all nodes of a run: they would not understand each other.
+#[expect(clippy::large_enum_variant, reason = "a run has a handful of them")]
 pub enum Member {
     Model(Node),
     Host(HostNode),
