@@ -9,7 +9,7 @@ use memtide_topology::{NodeId, Topology};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::dial;
-use crate::feed::{Feed, News, Word};
+use crate::feed::{Feed, News};
 use crate::host::{Host, HostConfig};
 use crate::limits;
 use crate::links;
@@ -128,7 +128,7 @@ async fn listen(shell: &Rc<Shell>, feed: &mut Feed) -> Ended {
 /// After the drain has begun: ready when this node has given up its last slot.
 async fn leave(shell: &Rc<Shell>) {
     shell.shared.drain.draining().await;
-    shell.tell_manager(Word::Leaving);
+    shell.leave().await;
     let mut changes = shell.changes.subscribe();
     // The shell owns the sender.
     let _ = changes.wait_for(|_| !shell.holds_slots()).await;

@@ -86,9 +86,10 @@ impl Shell {
         self.host.borrow().holds_slots()
     }
 
-    /// Says something to the manager; where it does not listen, it will not be missed.
-    pub fn tell_manager(&self, word: Word) {
-        let _ = self.words.try_send(word);
+    /// Asks the manager to take this node's slots from it.
+    pub async fn leave(&self) {
+        // Without a manager the drain's time will end it.
+        let _ = self.words.send(Word::Leaving).await;
     }
 
     /// A link of a proxy's core begins. One from before ends: a first try that it may yet bring

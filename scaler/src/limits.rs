@@ -9,6 +9,10 @@ pub const INCOMING_AT_ONCE_MAX: usize = 1_024;
 /// request was answered.
 pub const STATUS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long the manager may go without being told that time has passed, however much there is to
+/// take in.
+pub const TICK_LATENESS_MAX: Duration = Duration::from_millis(100);
+
 /// Before the second try to store a topology; doubled with each further one.
 pub const STORE_BACKOFF_MIN: Duration = Duration::from_millis(10);
 

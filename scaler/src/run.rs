@@ -21,7 +21,7 @@ use tokio::time;
 
 use crate::commit::{Failures, commit};
 use crate::handle::{Ask, Reply};
-use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL};
+use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL, TICK_LATENESS_MAX};
 use crate::sessions::Sessions;
 use crate::status::{Counters, NodeStatus, Status, copied};
 use crate::{Stored, TopologyStore, clock, tell};
@@ -47,6 +47,8 @@ pub struct Loop {
     pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
     pub told: (Duration, bool),
+    /// When the manager was last told that time has passed.
+    pub ticked: Duration,
 }
 
 /// A topology on its way into the store.
@@ -73,13 +75,19 @@ impl Loop {
         let mut watched = self.store.watch();
         self.settle(clock::now());
         loop {
-            let pause = self.pause(clock::now());
+            let now = clock::now();
+            let pause = self.pause(now);
+            // Where there is always something to take in, no pause ends by itself.
+            let is_overdue = now >= self.ticked + TICK_LATENESS_MAX;
             let woken = tokio::select! {
-                came = self.incoming.recv() => Woken::Came(came),
-                asked = self.asks.recv() => Woken::Asked(asked),
-                stored = stored(&mut self.commit) => Woken::Stored(stored),
-                Ok(()) = watched.changed() => Woken::Seen(watched.borrow_and_update().clone()),
-                () = time::sleep(pause) => Woken::Time,
+                came = self.incoming.recv(), if !is_overdue => Woken::Came(came),
+                asked = self.asks.recv(), if !is_overdue => Woken::Asked(asked),
+                stored = stored(&mut self.commit), if !is_overdue => Woken::Stored(stored),
+                Ok(()) = watched.changed(), if !is_overdue => {
+                    Woken::Seen(watched.borrow_and_update().clone())
+                }
+                () = time::sleep(pause), if !is_overdue => Woken::Time,
+                else => Woken::Time,
             };
             let now = clock::now();
             match woken {
@@ -98,6 +106,7 @@ impl Loop {
                         self.take_in(now, came);
                     }
                     self.manager.tick(now);
+                    self.ticked = now;
                 }
             }
             self.settle(now);

@@ -141,6 +141,7 @@ impl Scaler {
             waiting: Vec::new(),
             refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
+            ticked: Duration::ZERO,
         };
         let handle = ScalerHandle { asks, topologies: published, status: shown };
         let address = server.address();

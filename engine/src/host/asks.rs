@@ -162,8 +162,12 @@ impl Host {
 
     fn hand_in(&mut self, at: Moment, pending: &Pending<'_>, out: &mut impl Outlets) {
         let Asked { ticket, link, id, slot, .. } = pending.asked;
-        // So that what the journal has afterwards is of this command.
+        // So that what the journal has afterwards is of this command, and slots are in the store
+        // what they are in the replication: the command may evict from others.
         self.take_records_of(at, self.store.shard_of(slot));
+        while let Some(effect) = self.replication.poll() {
+            self.carry_out(at, effect, out);
+        }
         match self.replication.request(at.now, &pending.asked) {
             Verdict::Execute => self.execute(at, pending, out),
             Verdict::Held => {
