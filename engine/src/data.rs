@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_topology::{NodeId, Topology};
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 
 use crate::dial;
 use crate::feed::{Feed, News};
@@ -40,10 +40,8 @@ pub async fn serve(shared: Arc<Shared>, listener: TcpListener, mut feed: Feed) -
         () = shell.broken.notified() => return Ended::Panicked,
     };
     shell.finish();
-    let deadline = Instant::now() + FINISH_MAX;
-    while shell.is_linked() && Instant::now() < deadline {
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    // Whatever a peer does not take in that time is lost with its link.
+    let _ = tokio::time::timeout(FINISH_MAX, shell.unlinked()).await;
     ended
 }
 

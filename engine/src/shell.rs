@@ -29,6 +29,8 @@ pub struct Shell {
     pub copying: Notify,
     /// A bug has stopped the host in the middle of something.
     pub broken: Notify,
+    /// Told of each link that has ended; one task waits for it.
+    link_ended: Notify,
     /// Sends the epoch of each topology that was adopted.
     pub changes: watch::Sender<u64>,
     /// Nodes that this one is to dial.
@@ -62,6 +64,7 @@ impl Shell {
             lines: RefCell::default(),
             words,
             copying: Notify::new(),
+            link_ended: Notify::new(),
             broken: Notify::new(),
             changes: watch::Sender::new(0),
             wanted: RefCell::default(),
@@ -122,6 +125,7 @@ impl Shell {
         if lines.proxies.remove(&link).is_some() {
             self.host.borrow_mut().proxy_gone(link);
         }
+        self.link_ended.notify_one();
     }
 
     /// A link to a node begins, and one from before ends.
@@ -150,6 +154,7 @@ impl Shell {
             self.lines.borrow_mut().nodes.remove(&peer);
             self.with_host(|host, at, out| host.node_down(at, peer, out));
         }
+        self.link_ended.notify_one();
     }
 
     /// Takes requests of a proxy, until so many answers wait for it that it is to take some first;
@@ -237,8 +242,14 @@ impl Shell {
         lines.nodes.values().for_each(|(_, outbox)| outbox.finish());
     }
 
-    /// Whether a link is open.
-    pub fn is_linked(&self) -> bool {
+    /// Ready when no link is open.
+    pub async fn unlinked(&self) {
+        while self.is_linked() {
+            self.link_ended.notified().await;
+        }
+    }
+
+    fn is_linked(&self) -> bool {
         let lines = self.lines.borrow();
         !lines.proxies.is_empty() || !lines.nodes.is_empty()
     }

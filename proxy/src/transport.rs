@@ -4,13 +4,14 @@
 //! costs one read and one write of the socket. What the handshake leaves to be sent goes out with
 //! the replies to what came together with its end.
 
-use std::io::{self, IoSlice, Read as _, Write};
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use memtide_link::socket::{SocketWriter, append_plaintext};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Most bytes of one read while hands are shaken.
@@ -187,7 +188,7 @@ impl Transport {
             .tls
             .process_new_packets()
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-        append_plaintext(&mut self.tls, state.plaintext_bytes_to_read(), plain)?;
+        append_plaintext(self.tls.reader(), state.plaintext_bytes_to_read(), plain)?;
         Ok(if state.peer_has_closed() { Received::Closed } else { Received::Bytes })
     }
 
@@ -229,55 +230,6 @@ impl Transport {
     /// Gives the socket back.
     pub fn into_stream(self) -> TcpStream {
         self.stream
-    }
-}
-
-fn append_plaintext(
-    tls: &mut ServerConnection,
-    mut bytes: usize,
-    plain: &mut Vec<u8>,
-) -> io::Result<()> {
-    plain.reserve(bytes);
-    while bytes > 0 {
-        let at = plain.len();
-        plain.resize(at + bytes, 0);
-        let got = tls.reader().read(&mut plain[at..])?;
-        plain.truncate(at + got);
-        bytes = if got == 0 { 0 } else { bytes - got };
-    }
-    Ok(())
-}
-
-/// A socket as rustls wants it: a blocking-style writer that says `WouldBlock`.
-struct SocketWriter<'a, 'cx> {
-    stream: &'a mut TcpStream,
-    cx: &'a mut Context<'cx>,
-}
-
-impl SocketWriter<'_, '_> {
-    fn or_would_block(poll: Poll<io::Result<usize>>) -> io::Result<usize> {
-        match poll {
-            Poll::Ready(result) => result,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-impl Write for SocketWriter<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Self::or_would_block(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // send(2) does less than writev(2).
-        if let [slice] = slices {
-            return self.write(slice);
-        }
-        Self::or_would_block(Pin::new(&mut *self.stream).poll_write_vectored(self.cx, slices))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

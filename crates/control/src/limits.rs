@@ -7,6 +7,9 @@ use memtide_topology::{ADDRESS_BYTES_MAX, CACHE_NAME_BYTES_MAX, ENCODED_BYTES_MA
 /// Bytes of a message to a node or proxy: a topology of the most nodes, and its frame.
 pub const TOPOLOGY_MESSAGE_BYTES_MAX: usize = ENCODED_BYTES_MAX + 64;
 
+/// Before a listener that failed (no descriptors left) is asked again.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
 /// Reports in one message.
 pub const REPORTS_PER_MESSAGE_MAX: usize = 1_024;
 

@@ -2,7 +2,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -20,7 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::limits::{
-    CONNECTIONS_MAX, INCOMING_QUEUED_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIME_MAX,
+    ACCEPT_PAUSE, CONNECTIONS_MAX, INCOMING_QUEUED_MAX, KEEPALIVE_INTERVAL, KEEPALIVE_TIME_MAX,
     REGISTRATION_TIME_MAX, REPORT_MESSAGE_BYTES_MAX, TOPOLOGY_MESSAGE_BYTES_MAX, WINDOW_BYTES,
 };
 use crate::schema::control_server::{Control, ControlServer as Service};
@@ -130,7 +129,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             Err(error) => {
                 // Out of descriptors, or a client that left early: the next may fare better.
                 tracing::warn!(%error, "failed to accept a control connection");
-                time::sleep(Duration::from_millis(50)).await;
+                time::sleep(ACCEPT_PAUSE).await;
             }
         }
     }

@@ -19,6 +19,7 @@ mod handshake;
 mod limits;
 mod outbox;
 mod run;
+pub mod socket;
 mod transport;
 
 pub use error::{LinkEnd, LinkError};

@@ -4,16 +4,17 @@
 //! link that is idle owns no read buffer.
 
 use std::cell::RefCell;
-use std::io::{self, IoSlice, Read as _, Write};
+use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use rustls::Connection;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::error::LinkEnd;
 use crate::limits::READ_BYTES_MAX;
+use crate::socket::{SocketWriter, append_plaintext};
 
 thread_local! {
     /// What came from a socket, before it is decrypted; no link keeps anything in it.
@@ -66,7 +67,7 @@ impl Transport {
                 }
                 let state = self.tls.process_new_packets()?;
                 let bytes = state.plaintext_bytes_to_read();
-                self.append_plaintext(bytes, plain)?;
+                append_plaintext(self.tls.reader(), bytes, plain)?;
                 if state.peer_has_closed() {
                     return Poll::Ready(Ok(Received::Closed));
                 }
@@ -100,49 +101,5 @@ impl Transport {
         // Whether it arrives changes nothing.
         let _ = self.poll_flush(cx);
         Poll::Ready(())
-    }
-
-    fn append_plaintext(&mut self, mut bytes: usize, plain: &mut Vec<u8>) -> io::Result<()> {
-        while bytes > 0 {
-            let at = plain.len();
-            plain.resize(at + bytes, 0);
-            let got = self.tls.reader().read(&mut plain[at..])?;
-            plain.truncate(at + got);
-            bytes = if got == 0 { 0 } else { bytes - got };
-        }
-        Ok(())
-    }
-}
-
-/// A socket as rustls wants it: a blocking-style writer that says `WouldBlock`.
-struct SocketWriter<'a, 'cx> {
-    stream: &'a mut TcpStream,
-    cx: &'a mut Context<'cx>,
-}
-
-impl SocketWriter<'_, '_> {
-    fn or_would_block(poll: Poll<io::Result<usize>>) -> io::Result<usize> {
-        match poll {
-            Poll::Ready(result) => result,
-            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
-        }
-    }
-}
-
-impl Write for SocketWriter<'_, '_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        Self::or_would_block(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
-    }
-
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        // send(2) does less than writev(2).
-        if let [slice] = slices {
-            return self.write(slice);
-        }
-        Self::or_would_block(Pin::new(&mut *self.stream).poll_write_vectored(self.cx, slices))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

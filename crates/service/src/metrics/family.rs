@@ -18,14 +18,8 @@ pub fn counters<'a, const N: usize>(
     label_names: &[&str; N],
     samples: impl IntoIterator<Item = ([&'a str; N], u64)>,
 ) -> MetricFamily {
-    let metrics = samples.into_iter().map(|(values, count)| {
-        let mut counter = Counter::default();
-        counter.set_value(as_double(count));
-        let mut metric = Metric::from_label(labels(label_names, &values));
-        metric.set_counter(counter);
-        metric
-    });
-    family(name, help, MetricType::COUNTER, metrics.collect())
+    let samples = samples.into_iter().map(|(values, count)| (values, as_double(count)));
+    counters_f64(name, help, label_names, samples)
 }
 
 /// A counter of seconds or of another quantity that is no integer. `name` ends in `_total`.
