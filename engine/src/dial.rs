@@ -1,10 +1,10 @@
 //! Links that this node begins: to every node with a higher id that it has a slot in common with.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_link::{LinkEnd, LinkError};
+use memtide_service::tls::fleet::Role;
 use memtide_topology::NodeId;
 use memtide_wire::Peer;
 use thiserror::Error;
@@ -78,7 +78,7 @@ async fn link(shell: &Rc<Shell>, peer: NodeId) -> Result<LinkEnd, DialError> {
     let connecting = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address));
     let stream = connecting.await.map_err(|_| DialError::Slow)??;
     let tls = &shell.shared.config.tls;
-    let (client, name) = (Arc::clone(&tls.client), tls.node_name.clone());
+    let (client, name) = (tls.client(), Role::Node.server_name());
     let link = memtide_link::connect(stream, client, name, &links::preface(shell)).await?;
     // Its address may be another's by now.
     if link.peer().peer != Peer::Node(peer) || link.peer().cache != shell.shared.config.cache {

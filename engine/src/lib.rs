@@ -33,7 +33,7 @@ mod shell;
 mod start;
 mod stats;
 
-pub use config::{LinkTls, NodeConfig, PeerRole};
+pub use config::NodeConfig;
 pub use counters::NodeCounters;
 pub use feed::{Feed, News, Source, Word, feed};
 pub use host::{Host, HostConfig, Moment, Outlets};

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_link::{Bounds, Link, LinkEnd, Outbox};
+use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::NodeId;
 use memtide_wire::{Peer, Preface};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::PeerRole;
 use crate::limits;
 use crate::shell::{Serial, Shell};
 
@@ -58,7 +58,7 @@ async fn welcome(
     (stream, from): (TcpStream, SocketAddr),
     _place: OwnedSemaphorePermit,
 ) {
-    let tls = Arc::clone(&shell.shared.config.tls.server);
+    let tls = shell.shared.config.tls.server();
     match memtide_link::accept(stream, tls, &preface(&shell)).await {
         Ok(link) => serve(&shell, link, from).await,
         Err(error) => tracing::warn!(%from, %error, "a link is refused"),
@@ -72,10 +72,10 @@ async fn serve(shell: &Rc<Shell>, link: Link, from: SocketAddr) {
         tracing::warn!(%from, %theirs, %ours, "a link is refused: it is for another cache");
         return;
     }
-    let role = (config.tls.role_of)(link.peer_certificates());
+    let role = FleetTls::role_of(link.peer_certificates());
     match (link.peer().peer, role) {
-        (Peer::Proxy(client), Some(PeerRole::Proxy)) => serve_proxy(shell, link, client).await,
-        (Peer::Node(peer), Some(PeerRole::Node)) if peer != shell.me => {
+        (Peer::Proxy(client), Some(Role::Proxy)) => serve_proxy(shell, link, client).await,
+        (Peer::Node(peer), Some(Role::Node)) if peer != shell.me => {
             serve_node(shell, link, peer).await;
         }
         (peer, role) => {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use memtide_engine::{Ended, News, Node, NodeConfig, Observer, Source, Word, feed};
 use memtide_engine_core::replication::{CopyName, ReplicationSettings, Report};
@@ -230,24 +230,20 @@ impl Proxy {
         let (number, mut is_retry) = (self.last, false);
         let born = fleet.topology.slot(SlotId::of(hash)).born.version_base();
         let seen = self.seen.get(&SlotId::of(hash)).copied().unwrap_or_default().max(born);
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            assert!(Instant::now() < deadline, "nobody answers {command}");
+        wait_until(&format!("an answer to {command}"), PATIENCE, || {
             fleet.heed_reports();
             let try_ = Try { number, hash, seen, is_retry, command };
             match self.try_once(fleet, &try_) {
                 Some(Answer::Done { outcome, version }) => {
                     self.seen.insert(SlotId::of(hash), version.max(seen));
-                    return String::from_utf8(outcome).unwrap();
+                    return Some(String::from_utf8(outcome).unwrap());
                 }
-                Some(Answer::Moved { may_be_done, .. }) => {
-                    is_retry |= may_be_done;
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                Some(Answer::Unknown) => return "unknown".to_owned(),
+                Some(Answer::Moved { may_be_done, .. }) => is_retry |= may_be_done,
+                Some(Answer::Unknown) => return Some("unknown".to_owned()),
                 None => is_retry = true,
             }
-        }
+            None
+        })
     }
 
     fn try_once(&mut self, fleet: &mut Fleet, try_: &Try<'_>) -> Option<Answer<Vec<u8>>> {

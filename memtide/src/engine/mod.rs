@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use memtide_control::{NodeControl, Registration};
-use memtide_engine::{Ended, LinkTls, Node, NodeConfig, PeerRole, feed};
+use memtide_engine::{Ended, Node, NodeConfig, feed};
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
@@ -16,7 +16,6 @@ use memtide_service::signals::Signals;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
-use rustls::pki_types::CertificateDer;
 
 use self::control::Talk;
 use crate::failure::{self, Failure};
@@ -81,21 +80,7 @@ fn node_config(config: &EngineConfig, tls: &FleetTls) -> NodeConfig {
         memory_max: config.memory_max,
         item_size_max: config.item_size_max,
         replication: ReplicationSettings::default(),
-        tls: LinkTls {
-            client: tls.client(),
-            server: tls.server(),
-            node_name: Role::Node.server_name(),
-            role_of,
-        },
-    }
-}
-
-/// Scalers have nothing to say on a link.
-fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {
-    match FleetTls::role_of(certificates)? {
-        Role::Proxy => Some(PeerRole::Proxy),
-        Role::Node => Some(PeerRole::Node),
-        Role::Scaler => None,
+        tls: tls.clone(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memtide_engine::{Ended, LinkTls, News, Node, NodeConfig, PeerRole, Source, feed};
+use memtide_engine::{Ended, News, Node, NodeConfig, Source, feed};
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
 use memtide_service::tls::fleet::{FleetTls, Role};
@@ -167,12 +167,7 @@ fn lone_node(dir: &Path) -> (Backend, LoneNode) {
         memory_max: 64 << 20,
         item_size_max: 1 << 20,
         replication: ReplicationSettings::default(),
-        tls: LinkTls {
-            client: node_tls.client(),
-            server: node_tls.server(),
-            node_name: Role::Node.server_name(),
-            role_of: |_| Some(PeerRole::Proxy),
-        },
+        tls: node_tls,
     };
     let (source, feed) = feed();
     let drain = Drain::new();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_engine::{Ended, LinkTls, News, Node, NodeConfig, PeerRole, Source, Word, feed};
+use memtide_engine::{Ended, News, Node, NodeConfig, Source, Word, feed};
 use memtide_engine_core::replication::{CopyName, ReplicationSettings, Report};
 use memtide_proxy::{
     Backend, EmbeddedBackend, FleetBackend, Listeners, Observer, Proxy, ProxyConfig,
@@ -18,7 +18,6 @@ use memtide_testkit::{Client, PATIENCE, Server, Side, TlsClient, wait_until};
 use memtide_topology::{
     CacheId, CaughtUp, Change, HashSeed, NodeId, NodeInfo, Previous, SlotId, Topology, Update, Zone,
 };
-use rustls::pki_types::CertificateDer;
 use tokio::sync::watch;
 
 const SEED: HashSeed = HashSeed::new(11, 22);
@@ -159,12 +158,7 @@ impl Fleet {
             memory_max: MEMORY_MAX,
             item_size_max: 1 << 20,
             replication: ReplicationSettings::default(),
-            tls: LinkTls {
-                client: tls.client(),
-                server: tls.server(),
-                node_name: Role::Node.server_name(),
-                role_of,
-            },
+            tls,
         };
         let node = Node::start(config, listener, feed, drain.watch()).unwrap();
         source.news.blocking_send(News::Welcome(id)).unwrap();
@@ -272,14 +266,6 @@ impl Drop for Fleet {
             member.drain.stop();
             drop(member.node.join());
         }
-    }
-}
-
-fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {
-    match FleetTls::role_of(certificates)? {
-        Role::Proxy => Some(PeerRole::Proxy),
-        Role::Node => Some(PeerRole::Node),
-        Role::Scaler => None,
     }
 }
 
