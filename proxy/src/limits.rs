@@ -10,8 +10,9 @@
 //! In a fleet commands under way come on top, `asked <= ASKED_BYTES_HIGH + item_size_max +
 //! LINE_AND_FRAMING_BYTES_MAX`, and replies to them that come before their turn or before the client
 //! reads: about `ASKED_REPLY_BYTES_MAX` where replies are as large as those before them, and at the
-//! very most `ASKED_MAX` items, where small replies are followed by the largest. What all connections of
-//! a core hold so is kept to `CORE_BYTES_HIGH`, but for what was under way when it was reached.
+//! very most `ASKED_MAX` items, where small replies are followed by the largest. Where all connections of
+//! a core hold `CORE_BYTES_HIGH` so, none takes in another command; what was under way may bring them to
+//! `CORE_BYTES_MAX`, and from there on a connection gets an error for every value but the only one it holds.
 
 use std::time::Duration;
 
@@ -87,12 +88,23 @@ pub const ASKED_BYTES_HIGH: usize = 256 * 1024;
 /// under way.
 pub const ASKED_REPLY_BYTES_MAX: usize = 1024 * 1024;
 
+/// What is taken for the size of a connection's first replies, so that few are under way until
+/// their size is known.
+pub const REPLY_BYTES_EXPECTED: usize = ASKED_REPLY_BYTES_MAX / 16;
+
 /// Commands of one connection that wait for their turn to be answered.
 pub const PARTS_MAX: usize = 1024;
 
 /// Bytes of commands and replies that a core holds for its connections from which on none takes in
 /// another command.
 pub const CORE_BYTES_HIGH: usize = 256 * 1024 * 1024;
+
+/// Such bytes from which on a reply larger than `REPLY_BYTES_SMALL` becomes an error, where its
+/// connection holds replies already.
+pub const CORE_BYTES_MAX: usize = 2 * CORE_BYTES_HIGH;
+
+/// See [`CORE_BYTES_MAX`].
+pub const REPLY_BYTES_SMALL: usize = 1024;
 
 /// Frames that wait for one node to take them; more ends the link.
 pub const LINK_QUEUE_BYTES_MAX: usize = 2 * CORE_BYTES_HIGH;

@@ -17,10 +17,9 @@ use super::tally::{Tally, count_error};
 use crate::counters::CoreCounters;
 use crate::limits::{
     ASKED_BYTES_HIGH, ASKED_MAX, ASKED_REPLY_BYTES_MAX, OUTPUT_BYTES_HIGH, PARTS_MAX,
+    REPLY_BYTES_EXPECTED,
 };
 
-/// What is taken for the size of a connection's first replies.
-const REPLY_BYTES_EXPECTED: usize = 4 * 1024;
 const END: &[u8] = b"END\r\n";
 
 /// One connection's queue.
@@ -168,6 +167,11 @@ impl Lane {
     /// Bytes that it holds.
     pub fn held_bytes(&self) -> usize {
         self.asked_bytes + self.out.len() + self.stash.held_bytes()
+    }
+
+    /// Whether it holds replies, in turn or before it.
+    pub fn holds_replies(&self) -> bool {
+        !self.out.is_empty() || self.stash.held_bytes() > 0
     }
 
     /// Bytes of replies that wait to be taken.

@@ -19,7 +19,9 @@ use super::gather::Gathers;
 use super::lane::{Asked, Lane, Surroundings};
 use super::lanes::{LaneId, Lanes};
 use crate::counters::CoreCounters;
-use crate::limits::{ASKED_MAX, CORE_BYTES_HIGH, frame_bytes_max};
+use crate::limits::{
+    ASKED_MAX, CORE_BYTES_HIGH, CORE_BYTES_MAX, REPLY_BYTES_SMALL, frame_bytes_max,
+};
 use crate::shared::Shared;
 
 /// Brings the commands of a core's connections to the nodes and the replies back. No socket, clock
@@ -39,6 +41,8 @@ pub struct Switch {
     pub(super) flush_command: Rc<[u8]>,
     /// What the lanes hold, in bytes.
     held_bytes: usize,
+    /// [`CORE_BYTES_MAX`].
+    pub(super) held_bytes_max: usize,
     /// Requests under way from which on no connection takes in another command.
     outstanding_high: usize,
     /// Connections that wait until there is less under way.
@@ -100,6 +104,7 @@ impl Switch {
             counters: Arc::clone(&shared.counters[core]),
             flush_command: b"flush_all\r\n".as_slice().into(),
             held_bytes: 0,
+            held_bytes_max: CORE_BYTES_MAX,
             outstanding_high,
             crowd: VecDeque::new(),
             now: Duration::ZERO,
@@ -394,7 +399,16 @@ impl Switch {
     /// Brings the answer to a part of a lane.
     pub(super) fn answer(&mut self, ticket: u64, reply: Result<&[u8], Refused>) {
         let (id, number) = LaneId::of_ticket(ticket);
-        if self.lanes.get(id).is_some() {
+        if let Some(lane) = self.lanes.get(id) {
+            let is_too_much = self.held_bytes >= self.held_bytes_max
+                && lane.holds_replies()
+                && reply.is_ok_and(|bytes| bytes.len() > REPLY_BYTES_SMALL);
+            let reply = if is_too_much {
+                self.counters.fleet.overloaded.add(1);
+                Err(Refused::Overloaded)
+            } else {
+                reply
+            };
             self.with_lane(id, |lane, surroundings| lane.answer(number, reply, surroundings));
         }
     }

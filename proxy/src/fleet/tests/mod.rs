@@ -6,6 +6,7 @@ use memtide_routing::Settings;
 use memtide_topology::{Answer, Epoch, NodeId, SlotId};
 use memtide_wire::Reach;
 
+use super::lane::Lane;
 use crate::limits::{ASKED_MAX, OUTPUT_BYTES_HIGH};
 use crate::session::tests::{Bench, pipeline};
 use rig::{Rig, SEED, topology};
@@ -136,6 +137,8 @@ fn replies_before_their_turn_are_kept_no_longer_than_needed() {
     rig.replies(client);
     rig.node(1).is_prompt = false;
     let (get_slow, get_fast) = (format!("mg {slow} s\r\n"), format!("mg {fast} v\r\n"));
+    // Until their size is known, few are asked at a time.
+    rig.ask(client, get_fast.repeat(200).as_bytes());
     let asked = [&get_slow, &get_fast.repeat(100), &get_slow, &get_fast.repeat(10)];
     assert_eq!(rig.ask(client, asked.map(String::as_str).concat().as_bytes()), "");
     let held = |rig: &Rig| rig.switch.lane(rig.clients[client].lane).held_bytes();
@@ -351,6 +354,50 @@ fn few_large_values_are_under_way_at_a_time() {
     let before = rig.shared.totals().fleet.sent;
     rig.send(client, b"");
     assert_eq!(rig.shared.totals().fleet.sent, before);
+}
+
+#[test]
+fn few_replies_of_unknown_size_are_under_way_at_a_time() {
+    let mut rig = Rig::new(1);
+    let client = rig.client();
+    rig.node(1).is_prompt = false;
+    rig.send(client, &b"get k\r\n".repeat(1000));
+    rig.node(1).listen();
+    assert_eq!(rig.node(1).questions.len(), 16);
+    for _ in 0..100 {
+        rig.answer(1);
+        rig.settle();
+    }
+    assert_eq!(rig.node(1).questions.len(), ASKED_MAX, "they were small");
+}
+
+#[test]
+fn what_a_core_holds_is_bounded_whatever_comes_for_clients_that_do_not_read() {
+    let mut rig = Rig::new(1);
+    let writer = rig.client();
+    let value = "v".repeat(50_000);
+    rig.ask(writer, format!("set k 0 0 50000\r\n{value}\r\n").as_bytes());
+    rig.node(1).is_prompt = false;
+    rig.switch.held_bytes_max = 200_000;
+    let readers: Vec<usize> = (0..10).map(|_| rig.client()).collect();
+    for &reader in &readers {
+        rig.send(reader, &b"get k\r\nincr n 1\r\n".repeat(8));
+    }
+    rig.answer_all(1);
+    let lanes = readers.iter().map(|&reader| rig.switch.lane(rig.clients[reader].lane));
+    let held: usize = lanes.map(Lane::held_bytes).sum();
+    assert!(held < 200_000 + 10 * 51_000, "a value for each reader at most: {held}");
+    rig.node(1).is_prompt = true;
+    rig.settle();
+    let refused = "SERVER_ERROR overloaded: too many requests wait\r\n";
+    for &reader in &readers {
+        let replies = rig.replies(reader);
+        let [values, errors, numbers] =
+            ["VALUE k", refused, "NOT_FOUND"].map(|reply| replies.matches(reply).count());
+        assert!(values > 0, "each has one");
+        assert_eq!((values + errors, numbers), (8, 8), "in step");
+    }
+    assert_eq!(rig.ask(readers[9], b"get k\r\n").matches("VALUE").count(), 1, "over again");
 }
 
 #[test]
