@@ -11,10 +11,13 @@
 pub mod limits;
 
 mod admin;
+mod behind;
 mod clock;
 mod commit;
 mod handle;
+mod hear;
 mod metrics;
+mod orders;
 mod run;
 mod sessions;
 mod start;

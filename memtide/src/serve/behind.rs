@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use memtide_control::ProxyControl;
+use memtide_control::{ProxyControl, ProxyRegistration};
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig};
@@ -18,7 +18,8 @@ use memtide_topology::{CacheId, Epoch, HashSeed, SLOTS, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::fleet::{Fleet, Supervising};
+use super::fleet::{Fleet, Metered, Stored, Supervising};
+use super::scaler_port;
 use crate::failure::Failure;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
 use crate::supervisor::{Plan, Supervisor};
@@ -63,14 +64,14 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
                 cache: cache(config),
                 replicas: nodes.replicas,
                 data_dir: config.common.fleet_dir.clone(),
-                listener: crate::one_listener("--nodes", &[Ipv4Addr::LOCALHOST.into()], 0)?,
+                listener: scaler_port::listen(&config.common.fleet_dir)?,
                 tls: load(Role::Scaler)?,
+                item_size_max: config.item_size_max,
                 settings: Settings { nodes_min: nodes.count, ..Settings::default() },
-                // They were children of a process before, and have ended with it.
-                stored_nodes_are_dead: true,
                 events: events.clone(),
             });
             let scaler = scaler.map_err(Failure::environment)?;
+            scaler_port::remember(&config.common.fleet_dir, scaler.address().port());
             Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls: load(Role::Proxy)? })
         }
     }
@@ -96,13 +97,13 @@ impl Prepared {
         let behind = match self {
             Self::Embedded => Behind::Embedded,
             Self::Joined { join, tls } => {
-                let control = ProxyControl::spawn(
-                    runtime,
-                    join.scalers,
-                    &tls.client(),
-                    cache(config),
-                    crate::random(),
-                );
+                let registration = ProxyRegistration {
+                    cache: cache(config),
+                    item_size_max: config.item_size_max,
+                    process: crate::random(),
+                };
+                let control =
+                    ProxyControl::spawn(runtime, join.scalers, &tls.client(), registration);
                 let (control, refused) = (Arc::new(control), Arc::<OnceLock<String>>::default());
                 runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
                 Behind::Joined { control, refused, zone: join.zone, tls }
@@ -120,7 +121,9 @@ impl Prepared {
                 let supervisor = Supervisor::start(plan)?;
                 let running = supervisor.running();
                 let supervising = Supervising::by(runtime.spawn(supervisor.run()));
-                let fleet = Box::new(Fleet { scaler, running });
+                let metered = Metered::default();
+                runtime.spawn(metered.clone().sample(scaler.handle(), config.data_storage_min));
+                let fleet = Box::new(Fleet { scaler, running, metered });
                 return Ok((Behind::Processes { fleet, tls }, supervising));
             }
         };
@@ -200,13 +203,13 @@ impl Behind {
     /// What `/metrics` shows of it.
     pub fn metrics(&self) -> Option<Arc<dyn Source>> {
         match self {
-            Self::Processes { fleet, .. } => Some(fleet.scaler.metrics()),
+            Self::Processes { fleet, .. } => Some(fleet.metrics()),
             _ => None,
         }
     }
 
-    /// Items and their bytes, each counted once; `None` where this process does not know.
-    pub fn stored(&self) -> Option<(u64, u64)> {
+    /// What is stored, each item counted once; `None` where this process does not know.
+    pub fn stored(&self) -> Option<Stored> {
         match self {
             Self::Processes { fleet, .. } => Some(fleet.stored()),
             _ => None,

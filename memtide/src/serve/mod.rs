@@ -3,6 +3,7 @@
 mod behind;
 mod described;
 mod fleet;
+mod scaler_port;
 mod stop;
 mod watch;
 
