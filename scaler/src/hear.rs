@@ -40,13 +40,17 @@ impl Loop {
                 self.manager.gone(now, session.0);
             }
             Incoming::ProxyBeat { session, peer, adopted } => {
-                self.check_beat(adopted, || format!("the proxy at {peer}"));
+                self.check_beat(adopted, || format!("a proxy at {}", peer.ip()));
                 self.sessions.proxy(session, peer, adopted);
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
             Incoming::Ahead { who, adopted } => self.hear_of(&who, adopted),
             Incoming::Refused { peer, why } => {
                 self.counters.refused += 1;
+                if self.behind.is_some() {
+                    // All are, and it was said why.
+                    return;
+                }
                 if let Admit::Log { suppressed } = self.refusals.admit(Instant::now()) {
                     tracing::warn!(%peer, suppressed, "a control stream was refused: {why}");
                 }
@@ -105,6 +109,9 @@ impl Loop {
 
     /// A peer has adopted what is not stored here, or may not be.
     fn hear_of(&mut self, who: &str, adopted: Adopted) {
+        if self.behind.is_some() && self.heard_epoch >= adopted.epoch {
+            return;
+        }
         match judge(self.manager.topology(), who, adopted) {
             Judged::Known => {}
             Judged::Stranger => {
@@ -124,9 +131,6 @@ impl Loop {
     /// From now on nothing is stored and nobody is told of anything. A commit that is on its way may yet be
     /// stored, and is told to nobody.
     fn fall_behind(&mut self, adopted: Adopted, why: String) {
-        if self.behind.is_some() && self.heard_epoch >= adopted.epoch {
-            return;
-        }
         self.heard_epoch = adopted.epoch;
         tracing::error!("this scaler stands still: {why}");
         self.events.record(EventKind::StoreBehind, why.clone());

@@ -110,6 +110,8 @@ fn a_node_of_another_fleet_of_the_same_name_is_turned_away_and_keeps_what_it_has
     let theirs = fleet.node("a");
     rig.until_settled(&[theirs.id()]);
     drop((rig, theirs));
+    // Its epochs are its own.
+    fleet.seen.lock().unwrap().clear();
     let rig = fleet.start();
     let node = fleet.node("a");
     let newest = rig.until_settled(&[node.id()]);

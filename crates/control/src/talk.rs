@@ -330,7 +330,7 @@ fn node_registration(message: NodeSays) -> Result<Registration, Status> {
 
 fn proxy_comes(it: &schema::ProxyRegistration, peer: SocketAddr) -> Result<Comes, Status> {
     Ok(Comes {
-        who: format!("the proxy at {peer}"),
+        who: format!("a proxy at {}", peer.ip()),
         cache: CacheId::new(&it.cache).ok_or_else(|| malformed(Malformed::Cache))?,
         adopted: Adopted { fleet: it.fleet, epoch: Epoch::new(it.adopted) },
         item_size_max: it.item_size_max,

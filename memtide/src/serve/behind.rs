@@ -19,6 +19,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::fleet::{Fleet, Metered, Stored, Supervising};
+use super::parent_tls::ParentTls;
 use super::scaler_port;
 use crate::failure::Failure;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
@@ -30,7 +31,7 @@ const SLOTS_ALL: usize = SLOTS as usize;
 pub enum Prepared {
     Embedded,
     Joined { join: Join, tls: FleetTls },
-    Processes { nodes: Processes, scaler: Scaler, tls: FleetTls },
+    Processes { nodes: Processes, scaler: Scaler, tls: ParentTls },
 }
 
 /// What runs behind the endpoint; ends when dropped.
@@ -45,7 +46,7 @@ pub enum Behind {
     },
     Processes {
         fleet: Box<Fleet>,
-        tls: FleetTls,
+        tls: ParentTls,
     },
 }
 
@@ -59,20 +60,20 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
             Ok(Prepared::Joined { join: join.clone(), tls: load(Role::Proxy)? })
         }
         Backend::Processes(nodes) => {
-            FleetTls::make(dir).map_err(Failure::environment)?;
+            let tls = ParentTls::make(dir).map_err(Failure::environment)?;
             let scaler = Scaler::start(ScalerConfig {
                 cache: cache(config),
                 replicas: nodes.replicas,
                 data_dir: config.common.fleet_dir.clone(),
                 listener: scaler_port::listen(&config.common.fleet_dir)?,
-                tls: load(Role::Scaler)?,
+                tls: tls.scaler.clone(),
                 item_size_max: config.item_size_max,
                 settings: Settings { nodes_min: nodes.count, ..Settings::default() },
                 events: events.clone(),
             });
             let scaler = scaler.map_err(Failure::environment)?;
             scaler_port::remember(&config.common.fleet_dir, scaler.address().port());
-            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls: load(Role::Proxy)? })
+            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls })
         }
     }
 }
@@ -143,7 +144,7 @@ impl Behind {
                 });
             }
             Self::Joined { tls, zone, .. } => (tls, zone.clone()),
-            Self::Processes { tls, .. } => (tls, None),
+            Self::Processes { tls, .. } => (&tls.proxy, None),
         };
         memtide_proxy::Backend::Fleet(FleetBackend {
             tls: tls.client(),
@@ -173,11 +174,16 @@ impl Behind {
         }
     }
 
-    /// What nodes and the scaler know this process by.
-    pub fn tls(&self) -> Option<FleetTls> {
+    /// Has the certificates read again that the roles of a fleet know each other by: those of this
+    /// process, and those of the processes that it has started.
+    pub fn reload_tls(&self) {
         match self {
-            Self::Embedded => None,
-            Self::Joined { tls, .. } | Self::Processes { tls, .. } => Some(tls.clone()),
+            Self::Embedded => {}
+            Self::Joined { tls, .. } => crate::reload_fleet_tls(tls),
+            Self::Processes { tls, fleet } => {
+                tls.reload();
+                fleet.running.reload();
+            }
         }
     }
 
