@@ -31,7 +31,7 @@ const SLOTS_ALL: usize = SLOTS as usize;
 pub enum Prepared {
     Embedded,
     Joined { join: Join, tls: FleetTls },
-    Processes { nodes: Processes, scaler: Scaler, tls: ParentTls },
+    Processes { nodes: Processes, scaler: Scaler, tls: Box<ParentTls> },
 }
 
 /// What runs behind the endpoint; ends when dropped.
@@ -46,7 +46,7 @@ pub enum Behind {
     },
     Processes {
         fleet: Box<Fleet>,
-        tls: ParentTls,
+        tls: Box<ParentTls>,
     },
 }
 
@@ -60,7 +60,7 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
             Ok(Prepared::Joined { join: join.clone(), tls: load(Role::Proxy)? })
         }
         Backend::Processes(nodes) => {
-            let tls = ParentTls::make(dir).map_err(Failure::environment)?;
+            let tls = Box::new(ParentTls::make(dir).map_err(Failure::environment)?);
             let scaler = Scaler::start(ScalerConfig {
                 cache: cache(config),
                 replicas: nodes.replicas,
