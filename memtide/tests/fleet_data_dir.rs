@@ -100,6 +100,32 @@ fn an_empty_data_directory_is_noticed_and_costs_nothing() {
     assert_eq!(roles.scaler.as_ref().unwrap().get("/readyz").status, 200);
 }
 
+/// The node that knows most has what the scaler has lost.
+#[test]
+fn a_data_directory_that_is_lost_is_made_up_for_by_a_node() {
+    let mut roles = Roles::start();
+    let mut client = roles.connect();
+    fall_apart(&roles, &mut client);
+    roles.kill_scaler();
+    let (adopted, newest) =
+        roles.nodes.iter().map(|node| (epoch_of(node), node)).max_by_key(|it| it.0).unwrap();
+    let admin = newest.admin_address().to_string();
+    let words = ["cache", "--json", "save-topology", "--admin", &admin];
+    let saved = Command::new(PROGRAM).args(words).env_clear().output().unwrap();
+    assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    let saved: Value = serde_json::from_slice(&saved.stdout).unwrap();
+    assert_eq!(saved["epoch"], adopted);
+    restore(&roles.data_dir(), &Saved::new());
+    let place = roles.data_dir().join("fleet");
+    std::fs::create_dir_all(&place).unwrap();
+    std::fs::copy(saved["file"].as_str().unwrap(), place.join("topology")).unwrap();
+    roles.start_scaler();
+    roles.wait_both_up();
+    assert!(roles.set_replicas(0) > adopted, "no epoch is used twice");
+    assert_eq!(roles.scaler.as_ref().unwrap().get("/readyz").status, 200);
+    check_value(&mut client);
+}
+
 /// Its own node processes end with it; others do not.
 #[test]
 fn serve_that_is_killed_and_started_anew_keeps_what_nodes_from_outside_hold() {

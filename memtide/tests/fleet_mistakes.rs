@@ -37,7 +37,10 @@ fn what_a_fleet_was_told_exits_with_64() {
     check(&["proxy", "--join", "x"], r#"memtide: --join: "x": x: give a host and a port"#);
     check(&["scaler", "--threads", "2"], "memtide: --threads: is for proxy and serve; leave it");
     check(&["engine", "--nodes-min", "2"], "memtide: --nodes-min: is for scaler; leave it out");
-    check(&["cache"], "memtide: cache: what to do? give one of: topology, nodes, migrations,");
+    check(
+        &["cache"],
+        "memtide: cache: what to do? give one of: topology, nodes, migrations, save-topology,",
+    );
     check(&["cache", "slots", "move", "99999", "--to", "n1"], "memtide: invalid value '99999'");
     check(&["cache", "node", "drain", "n1", "--wait", "x"], "memtide: invalid value 'x'");
     check(&["scaler", "--item-size-max", "2g"], r#"memtide: --item-size-max: "2g": give a size"#);

@@ -29,4 +29,4 @@ pub use clock::now;
 pub use handle::{OperateError, Operated, ScalerHandle};
 pub use start::{Scaler, ScalerConfig, ScalerError};
 pub use status::{Counters, Held, NodeStatus, ProxyStatus, SlotCounts, Status};
-pub use store::{Damage, LocalStore, StoreError, StoreFuture, Stored, TopologyStore};
+pub use store::{Damage, LocalStore, StoreError, StoreFuture, Stored, TopologyStore, write_copy};

@@ -15,7 +15,7 @@ use memtide_topology::{CacheId, DecodeError, Epoch, Topology};
 use tokio::sync::watch;
 
 pub use children::ChildrenFile;
-pub use local::LocalStore;
+pub use local::{LocalStore, write_copy};
 
 /// What a store does, when it is done.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

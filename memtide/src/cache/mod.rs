@@ -36,6 +36,8 @@ enum What {
     Nodes,
     /// Show the slots that are on the move, and how far they are
     Migrations,
+    /// Have a node write its topology into a file, for a scaler that has lost its own; give --admin of that node
+    SaveTopology,
     /// Change a node
     Node {
         #[command(subcommand)]
@@ -147,6 +149,7 @@ fn what_to_ask(what: &What) -> Ask {
         What::Topology => get("/v1/topology"),
         What::Nodes => get("/v1/nodes"),
         What::Migrations => get("/v1/migrations"),
+        What::SaveTopology => post("/v1/topology/save".to_owned()),
         What::Node { change: NodeChange::Drain { node, .. } } => of_node(node, "drain"),
         What::Node { change: NodeChange::Undrain { node } } => of_node(node, "undrain"),
         What::Node { change: NodeChange::Forget { node } } => of_node(node, "forget"),

@@ -3,6 +3,7 @@
 mod control;
 mod described;
 mod parent;
+mod save;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
 
 use self::control::{Held, Talk};
+use self::save::Newest;
 use crate::failure::{self, Failure};
 use crate::settings::EngineConfig;
 
@@ -63,12 +65,14 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     );
     let control = Arc::new(control);
     let events = Events::new();
-    let answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    let newest = Newest::default();
+    let mut answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    answers.routes = save::routes(newest.clone(), common.fleet_dir.clone());
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let talk = Talk { control, observer, source, tls };
+    let talk = Talk { control, observer, source, tls, newest };
     let (ended, held) =
         runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
     drop(admin);

@@ -31,8 +31,10 @@ impl Roles {
         let tls = tls.to_str().unwrap();
         let joins = ["--join", &join, "--fleet-tls", tls];
         let engine = |zone| {
-            let words = ["--zone", zone, "--port", "0", "--memory", "64m"];
-            RoleProcess::start(PROGRAM, "engine", [&joins[..], &words].concat())
+            let data = scratch.path().join(format!("node-{zone}"));
+            let words = ["--zone", zone, "--port", "0", "--memory", "64m", "--data-dir"];
+            let words = [&joins[..], &words, &[data.to_str().unwrap()]].concat();
+            RoleProcess::start(PROGRAM, "engine", words)
         };
         let nodes = vec![engine("a"), engine("b")];
         let data = scratch.path().join("proxy");
