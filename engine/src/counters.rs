@@ -9,6 +9,10 @@ pub struct NodeCounters {
     pub items: CommandCounters,
     /// Requests of proxies.
     pub requests: Counter,
+    /// Bytes that came over links.
+    pub received_bytes: Counter,
+    /// Bytes that were put into links.
+    pub sent_bytes: Counter,
     /// Bytes of chunks that were read for copies on other nodes.
     pub copied_bytes: Counter,
     /// Items of copies for which there was no room.

@@ -83,6 +83,8 @@ fn commands(usage: &Usage) -> Vec<MetricFamily> {
 
 fn traffic(observer: &Observer, counts: &NodeCounters) -> Vec<MetricFamily> {
     let epoch = observer.adopted().number();
+    let links_bytes =
+        [(["received"], counts.received_bytes.load()), (["sent"], counts.sent_bytes.load())];
     let links = [
         (["proxy"], counts.proxy_links.load()),
         (["node"], counts.node_links.load()),
@@ -95,6 +97,12 @@ fn traffic(observer: &Observer, counts: &NodeCounters) -> Vec<MetricFamily> {
             "Links that began, by peer, and those that were broken off for what came over them.",
             &["kind"],
             links,
+        ),
+        counters(
+            "memtide_node_link_bytes_total",
+            "Bytes over links, before TLS.",
+            &["direction"],
+            links_bytes,
         ),
         counter(
             "memtide_node_copied_bytes_total",

@@ -20,6 +20,10 @@ pub struct Usage {
     pub commands: CommandTotals,
     /// Requests of proxies.
     pub requests: u64,
+    /// Bytes that came over links, and that were put into them, before TLS.
+    pub received_bytes: u64,
+    /// See `received_bytes`.
+    pub sent_bytes: u64,
     /// CPU time of the process.
     pub cpu: Duration,
 }
@@ -63,6 +67,8 @@ impl Observer {
             store,
             commands,
             requests: self.0.counters.requests.load(),
+            received_bytes: self.0.counters.received_bytes.load(),
+            sent_bytes: self.0.counters.sent_bytes.load(),
             cpu: Duration::new(u64::try_from(cpu.tv_sec).unwrap_or_default(), nanos),
         }
     }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use memtide_engine_core::replication::{ProxyLink, Report};
+use memtide_execute::Counter;
 use memtide_link::Outbox;
 use memtide_topology::{NodeId, Topology};
 use memtide_wire::{Frame, NodeWords, Reply, WireError, decode_ask, encode_reply, encode_words};
@@ -178,7 +179,7 @@ impl Shell {
                 rest = after;
             }
             host.end_batch(at, out);
-            Ok(bytes.len() - rest.len())
+            Ok(self.received(bytes.len() - rest.len()))
         })
     }
 
@@ -195,8 +196,14 @@ impl Shell {
                 rest = after;
             }
             host.end_batch(at, out);
-            Ok(bytes.len() - rest.len())
+            Ok(self.received(bytes.len() - rest.len()))
         })
+    }
+
+    /// Counts bytes of a link.
+    fn received(&self, count: usize) -> usize {
+        self.shared.counters.received_bytes.add(count as u64);
+        count
     }
 
     /// Has the host handle something, and notices what came of it.
@@ -221,7 +228,8 @@ impl Shell {
     ) -> R {
         let lines = self.lines.borrow();
         let mut host = self.host.borrow_mut();
-        let mut mouth = Mouth { lines: &lines, words: &self.words };
+        let sent_bytes = &self.shared.counters.sent_bytes;
+        let mut mouth = Mouth { lines: &lines, words: &self.words, sent_bytes };
         let sound = Sound { is_broken: &self.is_broken, broken: &self.broken };
         assert!(!self.is_broken.get(), "the host was stopped in the middle of something");
         let done = handle(&mut host, clock::moment(), &mut mouth);
@@ -287,6 +295,15 @@ impl Drop for Sound<'_> {
 pub struct Mouth<'s> {
     lines: &'s Lines,
     words: &'s mpsc::Sender<Word>,
+    sent_bytes: &'s Counter,
+}
+
+fn push(outbox: &Outbox, sent_bytes: &Counter, encode: impl FnOnce(&mut Vec<u8>)) {
+    outbox.push(|out| {
+        let before = out.len();
+        encode(out);
+        sent_bytes.add((out.len() - before) as u64);
+    });
 }
 
 impl Outlets for Mouth<'_> {
@@ -296,7 +313,7 @@ impl Outlets for Mouth<'_> {
 
     fn to_node(&mut self, node: NodeId, words: &NodeWords) {
         if let Some((_, outbox)) = self.lines.nodes.get(&node) {
-            outbox.push(|out| encode_words(out, words));
+            push(outbox, self.sent_bytes, |out| encode_words(out, words));
         }
     }
 
@@ -306,7 +323,7 @@ impl Outlets for Mouth<'_> {
 
     fn to_proxy(&mut self, link: ProxyLink, reply: &Reply<'_>) {
         if let Some(outbox) = self.lines.proxies.get(&link) {
-            outbox.push(|out| encode_reply(out, reply));
+            push(outbox, self.sent_bytes, |out| encode_reply(out, reply));
         }
     }
 

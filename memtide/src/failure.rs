@@ -5,6 +5,8 @@ use memtide_service::config::ConfigError;
 /// Exit codes after sysexits(3), so that a supervisor can tell a mistake from a mishap.
 const CONFIGURATION: u8 = 64;
 const ENVIRONMENT: u8 = 69;
+/// Of a node whose drain ran out of time: it ended with slots.
+pub const DRAIN_CUT: u8 = 1;
 /// Of a node that cannot go on as who it is: its process is to be started anew.
 pub const START_ANEW: u8 = 75;
 /// A bug of ours.

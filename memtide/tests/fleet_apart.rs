@@ -1,87 +1,30 @@
 //! The roles as processes of their own, as on several hosts.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use std::path::{Path, PathBuf};
+mod apart;
+
 use std::process::Command;
 
-use memtide_testkit::{Client, PATIENCE, RoleProcess, Signal, TlsClient, Verifying, wait_until};
+use apart::{Roles, epoch_of};
+use memtide_testkit::{PATIENCE, RoleProcess, Signal, Verifying, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
-
-/// Two nodes, a proxy and a scaler, with the certificates of one `memtide tls init`.
-struct Roles {
-    scaler: Option<RoleProcess>,
-    nodes: Vec<RoleProcess>,
-    proxy: RoleProcess,
-    scaler_port: u16,
-    scratch: tempfile::TempDir,
-}
-
-impl Roles {
-    fn start() -> Self {
-        let scratch = tempfile::tempdir().unwrap();
-        let tls = scratch.path().join("tls");
-        let made = Command::new(PROGRAM).args(["tls", "init", "--dir"]).arg(&tls).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        let scaler = scaler(scratch.path(), 0);
-        let scaler_port = scaler.address().port();
-        let join = scaler.address().to_string();
-        let tls = tls.to_str().unwrap();
-        let joins = ["--join", &join, "--fleet-tls", tls];
-        let engine = |zone| {
-            let words = ["--zone", zone, "--port", "0", "--memory", "64m"];
-            RoleProcess::start(PROGRAM, "engine", [&joins[..], &words].concat())
-        };
-        let nodes = vec![engine("a"), engine("b")];
-        let data = scratch.path().join("proxy");
-        let data = data.to_str().unwrap();
-        let words = ["--port", "0", "--read-port", "0", "--data-dir", data];
-        let proxy = RoleProcess::start(PROGRAM, "proxy", [&joins[..], &words].concat());
-        let roles = Self { scaler: Some(scaler), nodes, proxy, scaler_port, scratch };
-        wait_until("the fleet is ready", PATIENCE, || {
-            (roles.proxy.get("/readyz").status == 200).then_some(())
-        });
-        roles
-    }
-
-    fn connect(&self) -> Client {
-        let ca: PathBuf = self.scratch.path().join("proxy/tls/ca.pem");
-        Client::tls(self.proxy.address(), &TlsClient::new(&ca))
-    }
-}
-
-fn scaler(scratch: &Path, port: u16) -> RoleProcess {
-    let (tls, data) = (scratch.join("tls"), scratch.join("scaler"));
-    let port = port.to_string();
-    let words = ["--port", &port, "--replicas", "1", "--nodes-min", "2", "--fleet-tls"];
-    let words = [&words[..], &[tls.to_str().unwrap(), "--data-dir", data.to_str().unwrap()]];
-    RoleProcess::start(PROGRAM, "scaler", words.concat())
-}
 
 #[test]
 fn the_data_path_does_not_need_the_scaler_and_it_goes_on_where_it_was() {
     let mut roles = Roles::start();
     let mut client = roles.connect();
     assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
-    let topology = |scaler: &RoleProcess| -> Value {
-        serde_json::from_str(&scaler.get("/v1/topology").body).unwrap()
-    };
-    let before = topology(roles.scaler.as_ref().unwrap())["epoch"].as_u64().unwrap();
-    let mut killed = roles.scaler.take().unwrap();
-    killed.signal(Signal::KILL);
-    killed.wait_exit(PATIENCE);
+    roles.kill_scaler();
     assert_eq!(client.ask(b"append k 0 0 1\r\ny\r\n").unwrap(), "STORED\r\n");
     assert_eq!(roles.connect().ask(b"incr none 1\r\n").unwrap(), "NOT_FOUND\r\n");
 
-    let again = scaler(roles.scratch.path(), roles.scaler_port);
-    wait_until("both nodes are back, as who they were", PATIENCE, || {
-        let nodes: Value = serde_json::from_str(&again.get("/v1/nodes").body).unwrap();
-        let nodes = nodes["nodes"].as_array().unwrap().clone();
-        let are_up = nodes.iter().all(|node| node["state"] == "up");
-        (nodes.len() == 2 && are_up).then_some(())
-    });
-    assert!(topology(&again)["epoch"].as_u64().unwrap() >= before, "no epoch is used twice");
+    let adopted = roles.nodes.iter().map(epoch_of).max().unwrap();
+    roles.start_scaler();
+    roles.wait_both_up();
+    let next = roles.set_replicas(0);
+    assert!(next > adopted, "epoch {next} was adopted before it was stored again");
     client.send(b"get k\r\n").unwrap();
     let reply = client.read_until(b"END\r\n").unwrap();
     assert_eq!(reply, b"VALUE k 0 2\r\nxy\r\nEND\r\n");
@@ -95,16 +38,9 @@ fn a_scaler_that_is_killed_and_started_again_goes_unnoticed() {
     let load = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
     let load = Verifying::start_at(Command::new(PROGRAM), &endpoint, &ca, load);
     for _ in 0..3 {
-        let mut killed = roles.scaler.take().unwrap();
-        killed.signal(Signal::KILL);
-        killed.wait_exit(PATIENCE);
-        roles.scaler = Some(scaler(roles.scratch.path(), roles.scaler_port));
-        let again = roles.scaler.as_ref().unwrap();
-        wait_until("both nodes are back", PATIENCE, || {
-            let nodes: Value = serde_json::from_str(&again.get("/v1/nodes").body).unwrap();
-            let nodes = nodes["nodes"].as_array().unwrap().clone();
-            (nodes.len() == 2 && nodes.iter().all(|node| node["state"] == "up")).then_some(())
-        });
+        roles.kill_scaler();
+        roles.start_scaler();
+        roles.wait_both_up();
     }
     load.finish().assert_unnoticed();
 }

@@ -37,8 +37,13 @@ fn what_a_fleet_was_told_exits_with_64() {
     check(&["proxy", "--join", "x"], r#"memtide: --join: "x": x: give a host and a port"#);
     check(&["scaler", "--threads", "2"], "memtide: --threads: is for proxy and serve; leave it");
     check(&["engine", "--nodes-min", "2"], "memtide: --nodes-min: is for scaler; leave it out");
-    check(&["cache"], "memtide: cache: what to do? give one of: topology, nodes, migrations,");
+    check(
+        &["cache"],
+        "memtide: cache: what to do? give one of: topology, nodes, migrations, save-topology,",
+    );
     check(&["cache", "slots", "move", "99999", "--to", "n1"], "memtide: invalid value '99999'");
+    check(&["cache", "node", "drain", "n1", "--wait", "x"], "memtide: invalid value 'x'");
+    check(&["scaler", "--item-size-max", "2g"], r#"memtide: --item-size-max: "2g": give a size"#);
     check(&["cache", "nodes", "--admin", "x"], r#"memtide: --admin: "x": give an IP address"#);
     fs::write(directory.join("memtide.toml"), "replicas = 1\n").unwrap();
     check(
@@ -76,6 +81,18 @@ fn a_second_scaler_on_the_same_data_is_refused() {
     let words = ["scaler", "--port", "0", "--admin", "127.0.0.1:0"];
     check(directory, &words, 69, "memtide: ");
     assert_eq!(first.get("/healthz").status, 200);
+}
+
+#[test]
+fn a_file_of_a_scaler_that_is_damaged_is_named() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    let init = Command::new(PROGRAM).current_dir(directory).args(["tls", "init"]).output().unwrap();
+    assert!(init.status.success());
+    fs::write(directory.join("memtide-data/fleet/children"), "n1\n").unwrap();
+    let words = ["scaler", "--port", "0", "--admin", "127.0.0.1:0"];
+    let expected = "memtide: memtide-data/fleet/children is damaged; remove it: ";
+    check(directory, &words, 69, expected);
 }
 
 #[test]

@@ -112,8 +112,8 @@ async fn operate(handle: &ScalerHandle, operation: Operation) -> Result<Response
             OperateError::Refused(Refused::NoSlots | Refused::ReplicasMax(_)) => {
                 StatusCode::BAD_REQUEST
             }
-            OperateError::Refused(_) => StatusCode::CONFLICT,
-            OperateError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
+            OperateError::Refused(_) | OperateError::Overtaken => StatusCode::CONFLICT,
+            OperateError::Behind(_) | OperateError::Stopped => StatusCode::SERVICE_UNAVAILABLE,
         };
         mistake(status, &error.to_string())
     };

@@ -1,15 +1,17 @@
 //! Storing a topology, for as long as it takes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_service::events::{EventKind, Events};
-use memtide_topology::{Epoch, Topology};
+use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::watch;
 use tokio::time;
 
 use crate::limits::{STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
-use crate::{Stored, TopologyStore};
+use crate::store::ChildrenFile;
+use crate::{StoreError, Stored, TopologyStore};
 
 /// What becomes of tries to store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,21 +22,33 @@ pub struct Failures {
     pub now: Option<String>,
 }
 
+/// What is to be stored.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The topology that it follows.
+    pub parent: Option<Epoch>,
+    pub next: Arc<Topology>,
+    /// The nodes that end with this process, to be written down first, where they are others than
+    /// before.
+    pub children: Option<(ChildrenFile, BTreeSet<NodeId>)>,
+}
+
 /// Stores a topology. After a failure it is not known whether it is there: so the same is tried again until
 /// the store says so, and nobody is told of it before.
 pub async fn commit(
     store: Arc<dyn TopologyStore>,
-    (parent, next): (Option<Epoch>, Arc<Topology>),
+    step: Step,
     events: Events,
     failures: watch::Sender<Failures>,
 ) -> Stored {
     let mut backoff: Duration = STORE_BACKOFF_MIN;
     loop {
-        match store.compare_and_set(parent, Arc::clone(&next)).await {
+        match try_once(&*store, &step).await {
             Ok(stored) => {
                 if failures.borrow().now.is_some() {
                     tracing::info!("the topology can be stored again");
-                    events.record(EventKind::StoreRecovered, format!("epoch {}", next.epoch()));
+                    events
+                        .record(EventKind::StoreRecovered, format!("epoch {}", step.next.epoch()));
                     failures.send_modify(|failures| failures.now = None);
                 }
                 return stored;
@@ -54,4 +68,12 @@ pub async fn commit(
             }
         }
     }
+}
+
+async fn try_once(store: &dyn TopologyStore, step: &Step) -> Result<Stored, StoreError> {
+    if let Some((file, children)) = step.children.clone() {
+        let written = tokio::task::spawn_blocking(move || file.store(&children)).await;
+        written.unwrap_or(Err(StoreError::Closed))?;
+    }
+    store.compare_and_set(step.parent, Arc::clone(&step.next)).await
 }

@@ -25,7 +25,7 @@ pub enum Ask {
 }
 
 /// Answered once what was asked for is stored, as far as it changes anything at once.
-pub type Reply = oneshot::Sender<Result<Epoch, Refused>>;
+pub type Reply = oneshot::Sender<Result<Epoch, OperateError>>;
 
 /// What became of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +37,19 @@ pub enum Operated {
 }
 
 /// Why an operation was not done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperateError {
     /// It cannot be.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Somebody else has stored something that it does not fit to.
+    #[error(
+        "the topology was changed at the same time, and this was not done; look, and ask again"
+    )]
+    Overtaken,
+    /// Nothing is stored any more; why.
+    #[error("{0}")]
+    Behind(String),
     /// There is nobody to do it.
     #[error("the scaler has stopped")]
     Stopped,

@@ -11,10 +11,13 @@
 pub mod limits;
 
 mod admin;
+mod behind;
 mod clock;
 mod commit;
 mod handle;
+mod hear;
 mod metrics;
+mod orders;
 mod run;
 mod sessions;
 mod start;
@@ -26,4 +29,4 @@ pub use clock::now;
 pub use handle::{OperateError, Operated, ScalerHandle};
 pub use start::{Scaler, ScalerConfig, ScalerError};
 pub use status::{Counters, Held, NodeStatus, ProxyStatus, SlotCounts, Status};
-pub use store::{Damage, LocalStore, StoreError, StoreFuture, Stored, TopologyStore};
+pub use store::{Damage, LocalStore, StoreError, StoreFuture, Stored, TopologyStore, write_copy};

@@ -31,5 +31,8 @@ pub const OPERATE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Lines of the log about peers that were turned away, in each [`REFUSAL_INTERVAL`].
 pub const REFUSAL_LINES_MAX: u32 = 10;
 
+/// Peers of other fleets of which each is told once.
+pub const STRANGERS_TOLD_MAX: usize = 64;
+
 /// See [`REFUSAL_LINES_MAX`].
 pub const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);

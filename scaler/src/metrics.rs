@@ -17,11 +17,15 @@ pub struct FleetSource(ScalerHandle);
 /// A number of a node's usage: name, help, and which it is.
 type OfUsage = (&'static str, &'static str, fn(&NodeUsage) -> u64);
 
-const USAGE_GAUGES: [OfUsage; 4] = [
+const USAGE_GAUGES: [OfUsage; 6] = [
     ("memtide_node_memory_used_bytes", "Bytes that items and index take.", |it| it.memory_used),
     ("memtide_node_memory_max_bytes", "Bytes that they may take.", |it| it.memory_max),
-    ("memtide_node_items", "Items, those of copies included.", |it| it.items),
+    ("memtide_node_items", "Items in slots that a node is the primary of.", |it| {
+        it.items.saturating_sub(it.copy_items)
+    }),
     ("memtide_node_data_bytes", "Bytes of items, those of copies included.", |it| it.data_bytes),
+    ("memtide_node_copy_items", "Items of copies.", |it| it.copy_items),
+    ("memtide_node_copy_bytes", "Bytes of the items of copies.", |it| it.copy_bytes),
 ];
 
 const USAGE_COUNTERS: [OfUsage; 9] = [
@@ -91,6 +95,11 @@ fn of_topology(status: &Status) -> Vec<MetricFamily> {
             "Proxies that follow the topology.",
             double(status.proxies.len() as u64),
         ),
+        gauge(
+            "memtide_topology_store_behind",
+            "1 where the stored topology is not the newest of the fleet, and nothing is changed.",
+            f64::from(u8::from(status.behind.is_some())),
+        ),
         gauge("memtide_topology_store_failing", "1 while storing fails or takes long.", is_failing),
     ]
 }
@@ -109,6 +118,11 @@ fn of_counters(status: &Status) -> Vec<MetricFamily> {
             "memtide_fleet_refused_total",
             "Control connections turned away: of another fleet, role or cache.",
             it.refused,
+        ),
+        counter(
+            "memtide_fleet_strangers_total",
+            "Times that a node or proxy of another fleet was turned away.",
+            it.strangers,
         ),
         counter("memtide_migrations_total", "Copies of slots completed.", it.copied),
         counter("memtide_slots_handed_over_total", "Slots handed over.", it.handed_over),

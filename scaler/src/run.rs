@@ -7,23 +7,27 @@
 //! ```
 //! What is not stored is told to nobody.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use memtide_control::{Incoming, SessionId};
-use memtide_manager::{Effect, Event, Manager, Registration};
+use memtide_manager::{Effect, Event, Manager, Operation};
 use memtide_service::events::Events;
-use memtide_service::logging::{Admit, Limiter};
-use memtide_topology::Topology;
+use memtide_service::logging::Limiter;
+use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time;
 
-use crate::commit::{Failures, commit};
-use crate::handle::{Ask, Reply};
+use crate::behind::Strangers;
+use crate::commit::{Failures, Step, commit};
+use crate::handle::{Ask, OperateError, Reply};
 use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL, TICK_LATENESS_MAX};
+use crate::orders::Orders;
 use crate::sessions::Sessions;
-use crate::status::{Counters, NodeStatus, Status, copied};
+use crate::status::{Counters, NodeStatus, Status};
+use crate::store::ChildrenFile;
 use crate::{Stored, TopologyStore, clock, tell};
 
 /// What the loop works on.
@@ -41,8 +45,17 @@ pub struct Loop {
     /// Slots whose only complete holders are down.
     pub unserved: usize,
     pub commit: Option<Commit>,
-    /// Operations that are part of the next commit.
-    pub waiting: Vec<Reply>,
+    /// Operators who wait for an answer.
+    pub orders: Orders,
+    /// Nodes that end with this process, as they are written down, and where.
+    pub children: (ChildrenFile, BTreeSet<NodeId>),
+    /// Why nothing is stored any more, once that is so.
+    pub behind: Option<String>,
+    /// The newest epoch that was heard of then.
+    pub heard_epoch: Epoch,
+    /// What all streams end with then.
+    pub closed: watch::Sender<Option<String>>,
+    pub strangers: Strangers,
     /// Peers can cause these lines at will.
     pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
@@ -53,11 +66,11 @@ pub struct Loop {
 
 /// A topology on its way into the store.
 pub struct Commit {
-    next: Arc<Topology>,
+    pub next: Arc<Topology>,
     task: JoinHandle<Stored>,
     began: Duration,
-    /// The operations that it has.
-    replies: Vec<Reply>,
+    /// The children that are written down with it, where they are others.
+    children: Option<BTreeSet<NodeId>>,
 }
 
 /// What woke the loop.
@@ -95,7 +108,7 @@ impl Loop {
                 Woken::Asked(Some(ask)) => self.ask(now, ask),
                 Woken::Came(None) | Woken::Asked(None) => return,
                 Woken::Stored(stored) => self.stored(now, stored),
-                Woken::Seen(Some(topology)) if self.commit.is_none() => {
+                Woken::Seen(Some(topology)) if self.commit.is_none() && self.behind.is_none() => {
                     self.manager.observe(now, topology);
                 }
                 Woken::Seen(_) => {}
@@ -121,70 +134,6 @@ impl Loop {
         due.saturating_sub(now).max(Duration::from_millis(1))
     }
 
-    fn take_in(&mut self, now: Duration, came: Incoming) {
-        self.told.1 = true;
-        match came {
-            Incoming::NodeCame { session, mut registration } => {
-                let id = session.id().0;
-                self.sessions.came(session, &mut registration);
-                self.bury(now, &registration);
-                let memtide_control::Registration { node, zone, address, memory_max, .. } =
-                    registration;
-                let registration = Registration { node, zone, address, memory_max };
-                self.manager.register(now, id, registration);
-            }
-            Incoming::NodeBeat { session, adopted, usage } => {
-                if let Some(node) = self.sessions.node(session) {
-                    self.sessions.uses(node, usage);
-                    self.manager.beat(now, node, adopted);
-                }
-            }
-            Incoming::NodeReports { session, reports } => {
-                if let Some(node) = self.sessions.node(session) {
-                    reports.into_iter().for_each(|it| self.manager.report(now, node, it));
-                }
-            }
-            Incoming::NodeLeaving { session } => {
-                if let Some(node) = self.sessions.node(session) {
-                    self.manager.leaving(now, node);
-                }
-            }
-            Incoming::NodeLeft { session } => {
-                self.sessions.left(session);
-                self.manager.gone(now, session.0);
-            }
-            Incoming::ProxyBeat { session, peer, adopted } => {
-                self.sessions.proxy(session, peer, adopted);
-            }
-            Incoming::ProxyLeft { session } => self.sessions.left(session),
-            Incoming::Refused { peer, why } => {
-                self.counters.refused += 1;
-                if let Admit::Log { suppressed } = self.refusals.admit(Instant::now()) {
-                    tracing::warn!(%peer, suppressed, "a control stream was refused: {why}");
-                }
-            }
-        }
-    }
-
-    /// A process has this address. So nobody is another node without a stream that has it too and holds nothing:
-    /// its process has ended, or was never told who it is because a scaler was killed before. Where it holds
-    /// something, that is for an operator to say.
-    fn bury(&mut self, now: Duration, registration: &memtide_control::Registration) {
-        let topology = Arc::clone(self.manager.topology());
-        let others = topology.nodes().iter().filter(|(node, info)| {
-            info.address == registration.address
-                && Some(**node) != registration.node
-                && !self.sessions.is_open(**node)
-        });
-        for (&node, _) in others {
-            let coming = self.commit.iter().map(|commit| &commit.next);
-            let is_holder = |of: &Arc<Topology>| of.slots().any(|(_, it)| it.is_held_by(node));
-            if !coming.chain([&topology]).any(is_holder) {
-                self.manager.dead(now, node);
-            }
-        }
-    }
-
     fn ask(&mut self, now: Duration, ask: Ask) {
         match ask {
             Ask::Dead(node) => self.manager.dead(now, node),
@@ -193,27 +142,41 @@ impl Loop {
                     self.manager.dead(now, node);
                 }
             }
-            Ask::Operate(operation, reply) => match self.manager.operate(now, operation) {
-                Ok(()) => self.waiting.push(reply),
-                // Who has gone need not know.
-                Err(refused) => drop(reply.send(Err(refused))),
-            },
+            Ask::Operate(operation, reply) => self.operate(now, operation, reply),
+        }
+    }
+
+    fn operate(&mut self, now: Duration, operation: Operation, reply: Reply) {
+        let accepted = match &self.behind {
+            Some(why) => Err(OperateError::Behind(why.clone())),
+            None => self.manager.operate(now, operation.clone()).map_err(OperateError::from),
+        };
+        match accepted {
+            Ok(()) => self.orders.accepted(operation, reply),
+            // Who has gone need not know.
+            Err(refused) => drop(reply.send(Err(refused))),
         }
     }
 
     /// A commit has ended.
     fn stored(&mut self, now: Duration, stored: Stored) {
-        let Some(Commit { next, replies, .. }) = self.commit.take() else { return };
+        let Some(Commit { next, children, .. }) = self.commit.take() else { return };
+        if let Some(children) = children {
+            self.children.1 = children;
+        }
+        self.orders.end();
+        if self.behind.is_some() {
+            // Without an answer the manager has no other commit.
+            return;
+        }
         match stored {
             Stored::Conflict(Some(other)) if *other != *next => {
                 tracing::warn!(epoch = %other.epoch(), "somebody else has stored a topology");
-                self.waiting.extend(replies);
                 self.manager.conflict(now, other);
                 return;
             }
             Stored::Conflict(None) => {
                 tracing::error!("the stored topology has vanished");
-                self.waiting.extend(replies);
                 let mine = Arc::clone(self.manager.topology());
                 self.manager.conflict(now, mine);
                 return;
@@ -221,12 +184,8 @@ impl Loop {
             Stored::Done | Stored::Conflict(Some(_)) => {}
         }
         self.counters.commits += 1;
-        let epoch = next.epoch();
         self.manager.committed(now, next);
         self.publish(now);
-        for reply in replies {
-            let _ = reply.send(Ok(epoch));
-        }
     }
 
     /// Does what the manager wants, until it wants nothing.
@@ -237,15 +196,9 @@ impl Loop {
         while let Some(effect) = self.manager.poll() {
             self.told.1 = true;
             match effect {
-                Effect::Commit { update, next } => {
-                    let parent = Some(update.parent);
-                    let step = (parent, Arc::clone(&next));
-                    let (events, failures) = (self.events.clone(), self.failures.clone());
-                    let store = Arc::clone(&self.store);
-                    let task = tokio::spawn(commit(store, step, events, failures));
-                    let replies = std::mem::take(&mut self.waiting);
-                    self.commit = Some(Commit { next, task, began: now, replies });
-                }
+                // It goes on only to see who is there.
+                _ if self.behind.is_some() => {}
+                Effect::Commit { update, next } => self.commit(now, update.parent, next),
                 Effect::Welcome { session, node } => {
                     if self.sessions.welcome(SessionId(session), node) {
                         self.manager.dead(now, node);
@@ -258,17 +211,47 @@ impl Loop {
                 Effect::Event(event) => self.happened(&event),
             }
         }
-        if self.commit.is_none() && !self.waiting.is_empty() {
-            // They changed nothing that has to be stored first.
-            let epoch = self.manager.topology().epoch();
-            self.publish(now);
-            for reply in std::mem::take(&mut self.waiting) {
-                let _ = reply.send(Ok(epoch));
-            }
-        }
+        self.answer_operators(now);
         let (told, is_other) = self.told;
         if is_other && told + STATUS_INTERVAL <= now {
             self.publish(now);
+        }
+    }
+
+    fn commit(&mut self, now: Duration, parent: Epoch, next: Arc<Topology>) {
+        let children = self.children_with(&next);
+        let children = (children != self.children.1).then_some(children);
+        let step = Step {
+            parent: Some(parent),
+            next: Arc::clone(&next),
+            children: children.clone().map(|children| (self.children.0.clone(), children)),
+        };
+        let (events, failures) = (self.events.clone(), self.failures.clone());
+        let task = tokio::spawn(commit(Arc::clone(&self.store), step, events, failures));
+        self.orders.begin();
+        self.commit = Some(Commit { next, task, began: now, children });
+    }
+
+    /// The nodes that end with this process, of those that are there before and after a commit.
+    fn children_with(&self, next: &Topology) -> BTreeSet<NodeId> {
+        let now = self.manager.topology().nodes();
+        let known = self.children.1.iter().copied();
+        let mut children: BTreeSet<NodeId> = known.filter(|node| now.contains_key(node)).collect();
+        let new = next.nodes().iter().filter(|(node, _)| !now.contains_key(node));
+        let new = new.filter(|(_, info)| self.sessions.is_child_joining(&info.address));
+        children.extend(new.map(|(node, _)| *node));
+        children
+    }
+
+    fn answer_operators(&mut self, now: Duration) {
+        let due = self.orders.due(&self.manager);
+        if due.is_empty() {
+            return;
+        }
+        let epoch = self.manager.topology().epoch();
+        self.publish(now);
+        for (reply, answer) in due {
+            let _ = reply.send(answer.map(|()| epoch));
         }
     }
 
@@ -279,7 +262,10 @@ impl Loop {
                 self.counters.failovers += 1;
                 self.counters.failed_over += *slots as u64;
             }
-            Event::HandedOver { slots } => self.counters.handed_over += *slots as u64,
+            Event::Moved(moved) => {
+                self.counters.handed_over += moved.handed_over as u64;
+                self.counters.copied += moved.copied as u64;
+            }
             Event::Unserved { slots } => self.unserved = *slots,
             Event::SlotsLost { slots } => self.counters.lost += *slots as u64,
             _ => {}
@@ -290,11 +276,7 @@ impl Loop {
     /// Tells how the fleet is now, and then all sessions of what is stored.
     fn publish(&mut self, now: Duration) {
         let topology = Arc::clone(self.manager.topology());
-        let before = Arc::clone(&self.topologies.borrow());
-        let is_new = before.epoch() < topology.epoch();
-        if is_new {
-            self.counters.copied += copied(&before, &topology);
-        }
+        let is_new = self.topologies.borrow().epoch() < topology.epoch();
         self.show(now);
         if is_new {
             self.topologies.send_replace(Arc::clone(&topology));
@@ -322,6 +304,7 @@ impl Loop {
             counters: self.counters.clone(),
             now,
             store_failure: failures.now,
+            behind: self.behind.clone(),
             storing_since: self.commit.as_ref().map(|commit| commit.began),
         }));
     }

@@ -67,6 +67,22 @@ impl Sessions {
         self.open.insert(session.id(), Open { session, node: None, process });
     }
 
+    /// Who else has an open stream with the address that a process names: one address is one process's.
+    pub fn rival(&self, registration: &Registration) -> Option<String> {
+        let is_rival = |open: &&Open| {
+            open.process.address == registration.address
+                && open.process.number != registration.process
+        };
+        let rival = self.open.values().find(is_rival)?;
+        Some(rival.node.map_or_else(|| "another that is joining".to_owned(), |it| it.to_string()))
+    }
+
+    /// Whether the process that joins at this address is a child, which ends with its parent.
+    pub fn is_child_joining(&self, address: &str) -> bool {
+        let mut joining = self.open.values().filter(|open| open.node.is_none());
+        joining.any(|it| it.process.address == address && it.process.parent_token.is_some())
+    }
+
     /// A stream has ended.
     pub fn left(&mut self, session: SessionId) {
         self.open.remove(&session);

@@ -14,16 +14,19 @@ use memtide_service::events::Events;
 use memtide_service::logging::Limiter;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
-use memtide_topology::{CacheId, HashSeed, InvalidTopology, NodeId, Topology};
+use memtide_topology::{CacheId, Epoch, HashSeed, InvalidTopology, Topology};
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::behind::Strangers;
 use crate::commit::Failures;
 use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
+use crate::orders::Orders;
 use crate::run::Loop;
 use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
+use crate::store::ChildrenFile;
 use crate::{LocalStore, ScalerHandle, StoreError, Stored, TopologyStore, admin, clock, metrics};
 
 /// What a scaler is made of.
@@ -42,8 +45,8 @@ pub struct ScalerConfig {
     pub tls: FleetTls,
     /// Of the manager; [`Settings::nodes_min`] among them.
     pub settings: Settings,
-    /// Whether the processes of all nodes in the stored topology are known to have ended.
-    pub stored_nodes_are_dead: bool,
+    /// Bytes of the largest item of the cache: nodes and proxies that take others are refused.
+    pub item_size_max: u32,
     /// Where its events go.
     pub events: Events,
 }
@@ -105,20 +108,25 @@ impl Scaler {
     ) -> Result<Self, ScalerError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let topology = runtime.block_on(begin(&*store, &config))?;
+        let children_file = ChildrenFile::of(&config.data_dir);
+        let children = children_file.load()?;
         let (topologies, published) = watch::channel(Arc::clone(&topology));
+        let (closed, has_closed) = watch::channel(None);
         let control = ControlServerConfig {
             listener: config.listener,
             tls: config.tls.server(),
             role_of,
             cache: config.cache,
             topologies: published.clone(),
+            item_size_max: config.item_size_max,
+            closed: has_closed,
         };
         let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
         let now = clock::now();
         let mut manager = Manager::new(config.settings, Arc::clone(&topology), now);
-        if config.stored_nodes_are_dead {
-            topology.nodes().keys().for_each(|node: &NodeId| manager.dead(now, *node));
-        }
+        // They ended with the process that had this directory before.
+        let ended = topology.nodes().keys().filter(|node| children.contains(node));
+        ended.for_each(|node| manager.dead(now, *node));
         if let Some(replicas) = config.replicas.filter(|it| *it != topology.replicas_wanted()) {
             let set = manager.operate(now, Operation::SetReplicas(replicas));
             set.expect("the topology was made with as many");
@@ -138,7 +146,12 @@ impl Scaler {
             counters: Counters::default(),
             unserved: 0,
             commit: None,
-            waiting: Vec::new(),
+            orders: Orders::default(),
+            children: (children_file, children),
+            behind: None,
+            heard_epoch: Epoch::ZERO,
+            closed,
+            strangers: Strangers::default(),
             refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
             ticked: Duration::ZERO,
@@ -197,7 +210,8 @@ impl Drop for Scaler {
 impl Health for ScalerHandle {
     fn ready(&self) -> Result<(), String> {
         self.healthy()?;
-        self.status().store_trouble().map_or(Ok(()), Err)
+        let status = self.status();
+        status.behind.clone().or_else(|| status.store_trouble()).map_or(Ok(()), Err)
     }
 
     fn healthy(&self) -> Result<(), String> {
@@ -256,6 +270,7 @@ fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
         proxies: Vec::new(),
         counters: Counters::default(),
         now,
+        behind: None,
         store_failure: None,
         storing_since: None,
     }

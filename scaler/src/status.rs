@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use memtide_control::NodeUsage;
 use memtide_manager::{Migration, NodeView};
-use memtide_topology::{NodeId, SlotConfig, SlotId, Topology};
+use memtide_topology::{NodeId, Topology};
 
 use crate::clock;
 use crate::limits::STORE_TIME_MAX;
@@ -28,6 +28,8 @@ pub struct Status {
     pub counters: Counters,
     /// When this was so, by the clock of the scaler: what times in it are compared with.
     pub now: Duration,
+    /// Why nothing is stored any more: what is stored here is not the newest.
+    pub behind: Option<String>,
     /// Why the topology cannot be stored now.
     pub store_failure: Option<String>,
     /// Since when a topology is being stored.
@@ -63,6 +65,8 @@ pub struct Counters {
     pub store_failures: u64,
     /// Peers that were turned away: of another fleet, role or cache.
     pub refused: u64,
+    /// Times that one of another fleet was turned away.
+    pub strangers: u64,
     /// Copies that were completed.
     pub copied: u64,
     /// Slots that were handed over.
@@ -141,16 +145,4 @@ pub fn slot_counts(topology: &Topology) -> SlotCounts {
         *count += 1;
     }
     counts
-}
-
-/// Copies that have become complete from one topology to the next.
-pub fn copied(before: &Topology, after: &Topology) -> u64 {
-    let was_learner = |slot: SlotId, node: NodeId| {
-        before.slot(slot).copy(node).is_some_and(|copy| !copy.is_in_sync)
-    };
-    let of_slot = |slot: SlotId, config: &SlotConfig| {
-        config.complete().filter(|node| was_learner(slot, *node)).count() as u64
-    };
-    let diff = Topology::diff(before, after);
-    diff.slots().map(|(slot, config)| of_slot(slot, config)).sum()
 }

@@ -1,5 +1,6 @@
 //! Where topologies are kept.
 
+mod children;
 mod file;
 mod local;
 
@@ -13,7 +14,8 @@ use std::sync::Arc;
 use memtide_topology::{CacheId, DecodeError, Epoch, Topology};
 use tokio::sync::watch;
 
-pub use local::LocalStore;
+pub use children::ChildrenFile;
+pub use local::{LocalStore, write_copy};
 
 /// What a store does, when it is done.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -97,6 +99,12 @@ pub enum StoreError {
         path: PathBuf,
         /// How it shows.
         fault: Damage,
+    },
+    /// See [`ChildrenFile`].
+    #[error("{} is damaged; remove it: nodes that ended with this process then count as silent until they are forgotten", path.display())]
+    Children {
+        /// Which.
+        path: PathBuf,
     },
     /// Two topologies may never have the same epoch.
     #[error("refused to store epoch {next} after {epoch}")]

@@ -3,10 +3,13 @@
 use memtide_manager::{Event, Loss};
 use memtide_service::events::{EventKind, Events};
 
-/// Logs an event, and keeps it for `/v1/events`.
+/// Logs an event, and keeps it for `/v1/events`; of steps there are too many.
 pub fn tell(events: &Events, event: &Event) {
-    let (kind, is_bad) = kind(event);
     let name = event.kind();
+    let Some((kind, is_bad)) = kind(event) else {
+        tracing::debug!(event = name, "{event}");
+        return;
+    };
     if is_bad {
         tracing::warn!(event = name, "{event}");
     } else {
@@ -15,9 +18,9 @@ pub fn tell(events: &Events, event: &Event) {
     events.record(kind, event.to_string());
 }
 
-/// Its kind, and whether somebody should look.
-fn kind(event: &Event) -> (EventKind, bool) {
-    match event {
+/// Its kind, and whether somebody should look; `None` of a step.
+fn kind(event: &Event) -> Option<(EventKind, bool)> {
+    Some(match event {
         Event::Joined { .. } => (EventKind::NodeJoined, false),
         Event::Returned(_) => (EventKind::NodeReturned, false),
         Event::Lost(_, Loss::Gone) => (EventKind::NodeGone, true),
@@ -33,16 +36,17 @@ fn kind(event: &Event) -> (EventKind, bool) {
         Event::Unserved { slots } => (EventKind::SlotsUnserved, *slots > 0),
         Event::SlotsLost { .. } => (EventKind::SlotsLost, true),
         Event::MigrationBegan { .. } => (EventKind::MigrationBegan, false),
-        Event::HandedOver { .. } => (EventKind::SlotsHandedOver, false),
-        Event::MigrationEnded => (EventKind::MigrationEnded, false),
-        Event::Diverged(..) => (EventKind::CopyDiverged, true),
-        Event::Incomplete(..) => (EventKind::CopyIncomplete, true),
+        Event::Moved(_) => return None,
+        Event::MigrationEnded(_) => (EventKind::MigrationEnded, false),
+        Event::Diverged { .. } => (EventKind::CopyDiverged, true),
+        Event::Incomplete { .. } => (EventKind::CopyIncomplete, true),
         Event::Dropped(_) => (EventKind::UpdateRefused, true),
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use memtide_manager::Moved;
     use memtide_topology::NodeId;
 
     use super::*;
@@ -66,10 +70,10 @@ mod tests {
             Event::Unserved { slots: 1 },
             Event::SlotsLost { slots: 1 },
             Event::MigrationBegan { slots: 1 },
-            Event::HandedOver { slots: 1 },
-            Event::MigrationEnded,
+            Event::MigrationEnded(Moved::default()),
         ] {
-            let word = serde_json::to_value(kind(&event).0).unwrap();
+            assert!(!event.is_step());
+            let word = serde_json::to_value(kind(&event).unwrap().0).unwrap();
             assert_eq!(word, event.kind());
         }
     }

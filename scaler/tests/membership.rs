@@ -19,9 +19,20 @@ fn nodes_get_ids_and_slots_and_a_third_gets_its_share() {
     });
     let c = fleet.node("c");
     rig.until_settled(&[nodes[0], nodes[1], c.id()]);
-    for kind in ["node_joined", "slots_founded", "migration_began", "slots_handed_over"] {
-        assert!(rig.has_event(kind), "{kind}");
+    for kind in ["node_joined", "slots_founded", "migration_began", "migration_ended"] {
+        wait_until(kind, PATIENCE, || rig.has_event(kind).then_some(()));
     }
+    let moved = wait_until("the metrics to tell", PATIENCE, || {
+        let metrics = rig.get("/metrics").1;
+        let line =
+            metrics.lines().find_map(|it| it.strip_prefix("memtide_slots_handed_over_total "));
+        line.and_then(|count| count.parse::<f64>().ok()).filter(|count| *count > 5_000.0)
+    });
+    assert!(rig.get("/v1/events").1.contains(&format!("{moved} slots handed over")));
+    // In each of the dozens of commits slots were handed over.
+    let page = rig.json("/v1/events");
+    let events = page["events"].as_array().unwrap().len();
+    assert!(events < 40, "{events} events: {page}");
 }
 
 #[test]
@@ -105,17 +116,39 @@ fn a_child_that_ended_is_dead_at_once_and_its_copies_take_over() {
     drop(a);
 }
 
+/// A parent that was killed cannot say that its children have ended with it.
 #[test]
-fn what_only_the_dead_had_starts_empty_when_all_stored_nodes_are_dead() {
+fn children_are_dead_when_their_parent_starts_anew_and_nodes_from_outside_live_on() {
+    let fleet = Fleet::new();
+    let rig = fleet.start_with(|config| config.settings.nodes_min = 2);
+    let (outside, child) = (fleet.node("a"), fleet.child("b", 7));
+    let (stays, ends) = (outside.id(), child.id());
+    let before = rig.until_settled(&[stays, ends]);
+    drop(rig);
+    drop(child);
+    let rig = fleet.start();
+    let after = rig.until_settled(&[stays]);
+    assert!(rig.has_event("slots_lost"), "those of the child start empty");
+    assert!(!rig.has_event("node_silent"), "nobody had to be waited for");
+    assert_eq!(outside.ids(), [stays, stays]);
+    for (slot, config) in before.slots().filter(|(_, config)| config.primary == Some(stays)) {
+        assert_eq!(after.slot(slot).born, config.born, "what the other holds is not given up");
+    }
+}
+
+#[test]
+fn an_address_is_one_nodes_for_as_long_as_that_is_up() {
     let fleet = Fleet::new();
     let rig = fleet.start();
-    let a = fleet.node("a");
-    rig.until_settled(&[a.id()]);
-    drop((a, rig));
-    let rig = fleet.start_with(|config| config.stored_nodes_are_dead = true);
-    let b = fleet.node("a");
-    rig.until_settled(&[b.id()]);
-    assert!(rig.has_event("slots_lost"));
+    let first = fleet.node_at("127.0.0.1:777");
+    let id = first.id();
+    let second = fleet.node_at("127.0.0.1:777");
+    let why = second.until_trouble("the address of");
+    assert!(why.contains(&format!("127.0.0.1:777 is the address of {id}, which is up")), "{why}");
+    assert!(second.lives_on() && second.ids().is_empty());
+    assert_eq!(rig.topology().nodes().len(), 1);
+    drop(first);
+    assert_ne!(second.id(), id, "it joins once the other has gone");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use memtide_engine_core::replication::{CopyName, Report};
 use memtide_topology::{ADDRESS_BYTES_MAX, CacheId, Epoch, NodeId, SlotId, Zone};
 
 use crate::schema::{self, report};
-use crate::{NodeUsage, Registration};
+use crate::{Adopted, NodeUsage, Registration};
 
 /// What in a message is not what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -42,6 +42,9 @@ impl From<&Registration> for schema::NodeRegistration {
             memory_max: registration.memory_max,
             parent_token: registration.parent_token,
             process: registration.process,
+            fleet: registration.adopted.fleet,
+            adopted: registration.adopted.epoch.number(),
+            item_size_max: registration.item_size_max,
         }
     }
 }
@@ -61,6 +64,8 @@ impl TryFrom<schema::NodeRegistration> for Registration {
             memory_max: it.memory_max,
             parent_token: it.parent_token,
             process: it.process,
+            adopted: Adopted { fleet: it.fleet, epoch: Epoch::new(it.adopted) },
+            item_size_max: it.item_size_max,
         })
     }
 }
@@ -89,6 +94,8 @@ impl From<&NodeUsage> for schema::NodeUsage {
             cpu_micros: it.cpu_micros,
             bytes_in: it.bytes_in,
             bytes_out: it.bytes_out,
+            copy_items: it.copy_items,
+            copy_bytes: it.copy_bytes,
         }
     }
 }
@@ -110,6 +117,8 @@ impl From<schema::NodeUsage> for NodeUsage {
             cpu_micros: it.cpu_micros,
             bytes_in: it.bytes_in,
             bytes_out: it.bytes_out,
+            copy_items: it.copy_items,
+            copy_bytes: it.copy_bytes,
         }
     }
 }
@@ -177,6 +186,8 @@ mod tests {
             memory_max: 1 << 30,
             parent_token: Some(0),
             process: 9,
+            adopted: Adopted { fleet: 5, epoch: Epoch::new(8) },
+            item_size_max: 1 << 20,
         }
     }
 

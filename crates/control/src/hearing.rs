@@ -3,13 +3,14 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use memtide_topology::{NodeId, Topology};
+use memtide_topology::{Epoch, NodeId, Topology};
 use tonic::{Code, Status};
 
+use crate::Adopted;
 use crate::limits::{REASON_BYTES_MAX, TOPOLOGY_MESSAGE_BYTES_MAX};
-use crate::schema::ScalerSays;
 use crate::schema::control_client::ControlClient;
 use crate::schema::scaler_says::Says;
+use crate::schema::{Refused, ScalerSays};
 use crate::topologies::Followed;
 use crate::transport::{Connection, Requests};
 
@@ -34,17 +35,32 @@ pub enum Heard {
     End(End),
 }
 
-impl From<Status> for End {
-    fn from(status: Status) -> Self {
+impl End {
+    /// By the status of a stream, of one that has adopted this. Whoever holds something goes on with it
+    /// whatever a scaler answers: that may be the wrong one, or one whose certificate, configuration or
+    /// data directory is wrong for a while.
+    pub fn of_status(status: &Status, adopted: Adopted) -> Self {
         let why = cut(status.message());
         match status.code() {
             // What the scaler answers to what it will never take.
             Code::FailedPrecondition
             | Code::InvalidArgument
             | Code::PermissionDenied
-            | Code::Unimplemented => Self::Refused(why),
-            _ => Self::Lost(cut(&with_causes(why, &status))),
+            | Code::Unimplemented
+                if adopted.is_nothing() =>
+            {
+                Self::Refused(why)
+            }
+            _ => Self::Lost(cut(&with_causes(why, status))),
         }
+    }
+
+    /// By a refusal, which counts only where its scaler knows all that the refused one has adopted.
+    fn of_refusal(refused: &Refused, adopted: Adopted) -> Self {
+        let why = cut(&refused.why);
+        let knows_all =
+            refused.fleet == adopted.fleet && Epoch::new(refused.epoch) >= adopted.epoch;
+        if adopted.is_nothing() || knows_all { Self::Refused(why) } else { Self::Lost(why) }
     }
 }
 
@@ -68,11 +84,11 @@ pub fn client(connection: &Connection) -> ControlClient<Requests> {
         .max_decoding_message_size(TOPOLOGY_MESSAGE_BYTES_MAX)
 }
 
-/// Takes a message in.
-pub fn hear(followed: &mut Followed, message: ScalerSays) -> Heard {
+/// Takes a message in, of one that has adopted this.
+pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> Heard {
     let topology = match message.says {
         Some(Says::Welcome(it)) => return Heard::Welcome(NodeId::new(it.node)),
-        Some(Says::Refused(it)) => return Heard::End(End::Refused(cut(&it.why))),
+        Some(Says::Refused(it)) => return Heard::End(End::of_refusal(&it, adopted)),
         None => return Heard::Nothing,
         Some(Says::Whole(bytes)) => followed.whole(&bytes),
         Some(Says::Difference(bytes)) => match followed.difference(&bytes) {
@@ -97,7 +113,7 @@ fn cut(why: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use memtide_topology::{CacheId, Change, HashSeed, Update};
+    use memtide_topology::{CacheId, Change, Epoch, HashSeed, Update};
 
     use super::*;
 
@@ -109,8 +125,9 @@ mod tests {
         let second = first.apply(&Update { parent: first.epoch(), changes }).unwrap();
         let third = Update { parent: second.epoch(), changes: Vec::new() };
         let third = second.apply(&third).unwrap();
-        let mut followed = Followed::new(CacheId::default());
-        let mut hear = |says| hear(&mut followed, ScalerSays { says: Some(says) });
+        let mut followed = Followed::new(CacheId::default(), 0);
+        let nothing = Adopted::default();
+        let mut hear = |says| hear(&mut followed, ScalerSays { says: Some(says) }, nothing);
         let difference = Topology::diff(&second, &third).encode();
         assert!(matches!(hear(Says::Whole(first.encode().into())), Heard::Topology(_)));
         assert!(matches!(hear(Says::Difference(difference.clone().into())), Heard::Unfit));
@@ -121,9 +138,30 @@ mod tests {
 
     #[test]
     fn what_a_newer_scaler_says_is_passed_over_and_what_is_broken_is_not() {
-        let mut followed = Followed::new(CacheId::default());
-        assert!(matches!(hear(&mut followed, ScalerSays { says: None }), Heard::Nothing));
-        let broken = ScalerSays { says: Some(Says::Whole(b"x".to_vec().into())) };
-        assert!(matches!(hear(&mut followed, broken), Heard::End(End::Lost(_))));
+        let mut followed = Followed::new(CacheId::default(), 0);
+        let mut hear = |says| hear(&mut followed, ScalerSays { says }, Adopted::default());
+        assert!(matches!(hear(None), Heard::Nothing));
+        let broken = Some(Says::Whole(b"x".to_vec().into()));
+        assert!(matches!(hear(broken), Heard::End(End::Lost(_))));
+    }
+
+    /// Of all that a scaler can answer, only one that knows as much may end who holds something.
+    #[test]
+    fn who_holds_something_obeys_a_refusal_of_its_own_fleet_that_is_no_older_and_nothing_else() {
+        let adopted = Adopted { fleet: 7, epoch: Epoch::new(9) };
+        for code in (0..=16).map(Code::from) {
+            let end = End::of_status(&Status::new(code, "no"), adopted);
+            assert!(matches!(end, End::Lost(_)), "{code}: {end:?}");
+        }
+        let wrong = End::of_status(&Status::failed_precondition("no"), Adopted::default());
+        assert_eq!(wrong, End::Refused("no".to_owned()));
+        let end = |fleet, epoch, adopted| {
+            End::of_refusal(&Refused { why: String::new(), fleet, epoch }, adopted)
+        };
+        let (ends, stays) = (End::Refused(String::new()), End::Lost(String::new()));
+        assert_eq!([end(7, 9, adopted), end(7, 8, adopted)], [ends, stays]);
+        assert_eq!(end(8, 99, adopted), End::Lost(String::new()), "another fleet's");
+        assert_eq!(end(0, 0, adopted), End::Lost(String::new()), "one that does not say");
+        assert_eq!(end(0, 0, Adopted::default()), End::Refused(String::new()));
     }
 }

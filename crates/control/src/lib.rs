@@ -24,7 +24,10 @@ mod talk;
 mod topologies;
 mod transport;
 
-pub use messages::{FromScaler, NodeUsage, Registration, Role, SessionId, ToScaler};
+pub use messages::{
+    Adopted, FromScaler, NodeUsage, ProxyRegistration, Registration, Role, SessionId, ToScaler,
+    fleet_of,
+};
 pub use node::NodeControl;
 pub use proxy::ProxyControl;
 pub use server::{ControlServer, ControlServerConfig, RoleOf};

@@ -8,7 +8,7 @@ use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::Notify;
 
 use crate::limits::{REPORTS_PER_MESSAGE_MAX, REPORTS_QUEUED_MAX};
-use crate::{FromScaler, NodeUsage, ToScaler};
+use crate::{Adopted, FromScaler, NodeUsage, ToScaler, fleet_of};
 
 /// What a node has to say: the newest beat, and reports up to [`REPORTS_QUEUED_MAX`].
 #[derive(Debug, Default)]
@@ -25,6 +25,8 @@ struct Waiting {
     is_leaving: bool,
     /// Whether this stream has been told so.
     is_leaving_said: bool,
+    /// The newest topology that a beat has named; never forgotten.
+    adopted: Epoch,
 }
 
 /// One message's worth of what a node has to say.
@@ -39,7 +41,10 @@ impl Outbox {
     pub fn put(&self, said: ToScaler) {
         let mut waiting = lock(&self.waiting);
         match said {
-            ToScaler::Beat { adopted, usage } => waiting.beat = Some((adopted, usage)),
+            ToScaler::Beat { adopted, usage } => {
+                waiting.adopted = waiting.adopted.max(adopted);
+                waiting.beat = Some((adopted, usage));
+            }
             ToScaler::Report(report) if waiting.reports.len() < REPORTS_QUEUED_MAX => {
                 waiting.reports.push_back(report);
             }
@@ -53,7 +58,13 @@ impl Outbox {
     /// Forgets all that was said while there was no stream, but that the node leaves.
     pub fn begin(&self) {
         let mut waiting = lock(&self.waiting);
-        *waiting = Waiting { is_leaving: waiting.is_leaving, ..Waiting::default() };
+        let Waiting { is_leaving, adopted, .. } = *waiting;
+        *waiting = Waiting { is_leaving, adopted, ..Waiting::default() };
+    }
+
+    /// The newest topology that the node said it has: nodes hear of them from each other, too.
+    pub fn adopted(&self) -> Epoch {
+        lock(&self.waiting).adopted
     }
 
     /// What to say next; waits until there is something. Nothing is lost where the future is
@@ -97,6 +108,8 @@ struct Unheard {
     refused: Option<String>,
     /// The newest topology that was put in; an older one is none to hear of.
     newest: Option<Epoch>,
+    /// Whose topologies they are; 0 before the first.
+    fleet: u64,
 }
 
 impl Inbox {
@@ -109,10 +122,17 @@ impl Inbox {
         let mut unheard = lock(&self.unheard);
         if unheard.newest.is_none_or(|newest| newest < topology.epoch()) {
             unheard.newest = Some(topology.epoch());
+            unheard.fleet = fleet_of(&topology);
             unheard.topology = Some(topology);
             drop(unheard);
             self.changed.notify_one();
         }
+    }
+
+    /// The newest topology that was put in.
+    pub fn newest(&self) -> Adopted {
+        let unheard = lock(&self.unheard);
+        Adopted { fleet: unheard.fleet, epoch: unheard.newest.unwrap_or(Epoch::ZERO) }
     }
 
     pub fn refuse(&self, why: String) {

@@ -12,6 +12,51 @@ pub enum Role {
     Proxy,
 }
 
+/// What a process has adopted of the history of a fleet: a topology that was stored, and that nobody
+/// may store another one in the place of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Which fleet: made with its first topology, another one for each; 0 of none.
+    pub fleet: u64,
+    /// The newest topology; [`Epoch::ZERO`] of none.
+    pub epoch: Epoch,
+}
+
+impl Adopted {
+    /// Who has this topology. The first of all says nothing yet: nobody is in it.
+    #[must_use]
+    pub fn of(topology: &Topology) -> Self {
+        if topology.epoch() == Epoch::ZERO {
+            return Self::default();
+        }
+        Self { fleet: fleet_of(topology), epoch: topology.epoch() }
+    }
+
+    /// Whether it is nothing: whoever says so holds nothing.
+    #[must_use]
+    pub const fn is_nothing(self) -> bool {
+        self.fleet == 0
+    }
+}
+
+/// The fleet that a topology is of: a name made of the cache's secret seed, which never changes, and
+/// from which that cannot be found out.
+#[must_use]
+pub fn fleet_of(topology: &Topology) -> u64 {
+    topology.seed().hash(b"memtide fleet").bits().max(1)
+}
+
+/// How a process asks to follow as a proxy of a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyRegistration {
+    /// The cache; that of another one is refused.
+    pub cache: CacheId,
+    /// Bytes of the largest item that it takes; 0 where it does not say.
+    pub item_size_max: u32,
+    /// Random, and another one for each process.
+    pub process: u64,
+}
+
 /// How a process asks to be a node of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {
@@ -30,6 +75,10 @@ pub struct Registration {
     /// Random, and another one for each process: by it a scaler knows a registration again whose
     /// answer was lost.
     pub process: u64,
+    /// What it has adopted, over all its streams.
+    pub adopted: Adopted,
+    /// Bytes of the largest item that it takes; 0 where it does not say.
+    pub item_size_max: u32,
 }
 
 /// What a node hears.
@@ -90,6 +139,10 @@ pub struct NodeUsage {
     pub bytes_in: u64,
     /// Bytes that went over links.
     pub bytes_out: u64,
+    /// Of `items`, those of copies: others count them where their primary is.
+    pub copy_items: u64,
+    /// Of `data_bytes`, those of copies.
+    pub copy_bytes: u64,
 }
 
 /// A stream that a scaler has accepted; never used twice by one process.

@@ -13,13 +13,14 @@ use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, node_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
-use crate::{FromScaler, Registration, ToScaler};
+use crate::{Adopted, FromScaler, Registration, ToScaler};
 
 /// A node's side of the control stream; may be used from any thread. It ends when this is dropped.
 ///
 /// ```text
 /// connect --> registered --> welcome --> topologies ... --> lost --> connect, as the same node
-///                  \--> refused, for good
+///                  \--> refused, for good: by a status only who was never welcome, else by a scaler
+///                       that knows all that this node has adopted
 /// ```
 #[derive(Debug)]
 pub struct NodeControl {
@@ -77,6 +78,14 @@ impl Drop for NodeControl {
     }
 }
 
+impl Shared {
+    /// All that this node has heard of and adopted, from whomever.
+    fn adopted(&self) -> Adopted {
+        let heard = self.inbox.newest();
+        Adopted { epoch: heard.epoch.max(self.outbox.adopted()), ..heard }
+    }
+}
+
 async fn run(shared: Arc<Shared>, mut reach: Reach, mut registration: Registration) {
     loop {
         let connection = reach.connect().await;
@@ -94,23 +103,24 @@ async fn stream(
     reach: &mut Reach,
     registration: &mut Registration,
 ) -> End {
+    registration.adopted = shared.adopted();
     let (say, said) = mpsc::channel(1);
     let first = node_says::Says::Registration((&*registration).into());
     let mut heard = match open(connection, &say, said, first).await {
         Ok(heard) => heard,
-        Err(status) => return status.into(),
+        Err(status) => return End::of_status(&status, shared.adopted()),
     };
     shared.outbox.begin();
-    let mut followed = Followed::new(registration.cache.clone());
+    let mut followed = Followed::new(registration.cache.clone(), registration.adopted.fleet);
     loop {
         tokio::select! {
             message = heard.message() => {
                 let message = match message {
                     Ok(Some(message)) => message,
                     Ok(None) => return End::Lost("it ended the stream".to_owned()),
-                    Err(status) => return status.into(),
+                    Err(status) => return End::of_status(&status, shared.adopted()),
                 };
-                match hear(&mut followed, message) {
+                match hear(&mut followed, message, shared.adopted()) {
                     Heard::Welcome(node) => {
                         registration.node = Some(node);
                         reach.succeeded();

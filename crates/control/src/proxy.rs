@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use memtide_topology::{CacheId, Epoch, Topology};
+use memtide_topology::{Epoch, Topology};
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
@@ -15,6 +15,7 @@ use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, proxy_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
+use crate::{Adopted, ProxyRegistration};
 
 /// A proxy's side of the control stream; may be used from any thread. It ends when this is dropped,
 /// and the topologies stay what they were.
@@ -28,30 +29,30 @@ pub struct ProxyControl {
 
 /// What the task tells the others.
 struct Told {
-    cache: CacheId,
+    registration: ProxyRegistration,
     topologies: watch::Sender<Arc<Topology>>,
     refused: watch::Sender<Option<String>>,
 }
 
 impl ProxyControl {
     /// Follows the topologies of a cache from whichever of these scalers (`host:port`) answers, from a
-    /// task on `runtime`, and keeps at it for as long as it is not refused.
+    /// task on `runtime`, and keeps at it for as long as it is not refused; once it has a topology, for
+    /// ever.
     ///
     /// `tls` is to verify that the peer is called [`crate::SCALER_NAME`], and shows the certificate of a
-    /// proxy. `seed` is another one for each process.
+    /// proxy.
     #[must_use]
     pub fn spawn(
         runtime: &Handle,
         endpoints: Vec<String>,
         tls: &ClientConfig,
-        cache: CacheId,
-        seed: u64,
+        registration: ProxyRegistration,
     ) -> Self {
         let (to_topologies, topologies) = watch::channel(Arc::new(Topology::empty()));
         let (to_refused, refused) = watch::channel(None);
         let trouble = Arc::<Trouble>::default();
-        let reach = Reach::new(endpoints, tls, seed, Arc::clone(&trouble));
-        let told = Told { cache, topologies: to_topologies, refused: to_refused };
+        let reach = Reach::new(endpoints, tls, registration.process, Arc::clone(&trouble));
+        let told = Told { registration, topologies: to_topologies, refused: to_refused };
         let task = runtime.spawn(run(told, reach));
         Self { topologies, refused, trouble, task }
     }
@@ -102,11 +103,11 @@ async fn run(told: Told, mut reach: Reach) {
 /// One stream from its registration to its end.
 async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End {
     let (say, said) = mpsc::channel(1);
-    let mut heard = match open(connection, &say, said, &told.cache).await {
+    let mut heard = match open(connection, &say, said, told).await {
         Ok(heard) => heard,
-        Err(status) => return status.into(),
+        Err(status) => return End::of_status(&status, told.adopted()),
     };
-    let mut followed = Followed::new(told.cache.clone());
+    let mut followed = Followed::new(told.registration.cache.clone(), told.adopted().fleet);
     let mut beats = time::interval(PROXY_BEAT_INTERVAL);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -115,9 +116,9 @@ async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End 
                 let message = match message {
                     Ok(Some(message)) => message,
                     Ok(None) => return End::Lost("it ended the stream".to_owned()),
-                    Err(status) => return status.into(),
+                    Err(status) => return End::of_status(&status, told.adopted()),
                 };
-                match hear(&mut followed, message) {
+                match hear(&mut followed, message, told.adopted()) {
                     Heard::Topology(topology) => {
                         reach.succeeded();
                         told.topology(topology);
@@ -140,6 +141,10 @@ async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End 
 }
 
 impl Told {
+    fn adopted(&self) -> Adopted {
+        Adopted::of(&self.topologies.borrow())
+    }
+
     /// Only newer ones: an endpoint that was away may have an older one.
     fn topology(&self, topology: Arc<Topology>) {
         self.topologies.send_if_modified(|now| {
@@ -156,10 +161,16 @@ async fn open(
     connection: &Connection,
     say: &mpsc::Sender<schema::ProxySays>,
     said: mpsc::Receiver<schema::ProxySays>,
-    cache: &CacheId,
+    told: &Told,
 ) -> Result<Streaming<ScalerSays>, Status> {
     let mut client = client(connection);
-    let first = schema::ProxyRegistration { cache: cache.name().to_owned() };
+    let adopted = told.adopted();
+    let first = schema::ProxyRegistration {
+        cache: told.registration.cache.name().to_owned(),
+        fleet: adopted.fleet,
+        adopted: adopted.epoch.number(),
+        item_size_max: told.registration.item_size_max,
+    };
     let first = message_of(proxy_says::Says::Registration(first));
     say.try_send(first).expect("the channel has room for one");
     Ok(client.proxy(ReceiverStream::new(said)).await?.into_inner())

@@ -1,7 +1,7 @@
 //! How a scaler is reached: endpoints in turn, with pauses that grow.
 
-use std::sync::Arc;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -27,7 +27,14 @@ pub struct Reach {
 
 /// Why there is no stream now, for those who ask.
 #[derive(Debug, Default)]
-pub struct Trouble(Mutex<Option<String>>);
+pub struct Trouble(Mutex<Reasons>);
+
+#[derive(Debug, Default)]
+struct Reasons {
+    last: Option<String>,
+    /// What was logged of each endpoint: tries go round, and only what is new is told.
+    by_endpoint: BTreeMap<String, String>,
+}
 
 impl Reach {
     /// `seed` is for the jitter, so that those who lost a scaler together do not come back together.
@@ -49,7 +56,7 @@ impl Reach {
             self.pause().await;
             let Some(endpoint) = self.endpoints.get(self.next).cloned() else {
                 self.next = 0;
-                self.trouble.note("no endpoint of a scaler is given".to_owned());
+                self.trouble.note("none", "no endpoint of a scaler is given");
                 continue;
             };
             let tls = Arc::clone(&self.tls);
@@ -64,7 +71,7 @@ impl Reach {
     /// The stream at this endpoint ended, or none was had: the next one's turn.
     pub fn failed(&mut self, why: &str) {
         if let Some(endpoint) = self.endpoints.get(self.next) {
-            self.trouble.note(format!("scaler at {endpoint}: {why}"));
+            self.trouble.note(endpoint, why);
         }
         self.next = (self.next + 1) % self.endpoints.len().max(1);
     }
@@ -91,21 +98,28 @@ impl Reach {
 impl Trouble {
     /// The last reason, while there is no stream.
     pub fn now(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.reasons().last.clone()
     }
 
-    fn note(&self, why: String) {
-        let mut now = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.as_ref() != Some(&why) {
-            tracing::warn!("not connected to a scaler, trying again: {why}");
-            *now = Some(why);
+    fn note(&self, endpoint: &str, why: &str) {
+        let mut reasons = self.reasons();
+        let told = format!("scaler at {endpoint}: {why}");
+        let before = reasons.by_endpoint.insert(endpoint.to_owned(), why.to_owned());
+        if before.is_none_or(|before| before != why) {
+            tracing::warn!("not connected to a scaler, trying again: {told}");
         }
+        reasons.last = Some(told);
     }
 
     fn clear(&self) {
-        let was = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if was.is_some() {
+        let was = std::mem::take(&mut *self.reasons());
+        if was.last.is_some() {
             tracing::info!("connected to a scaler again");
         }
+    }
+
+    /// Nothing is left half done under this lock.
+    fn reasons(&self) -> MutexGuard<'_, Reasons> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -45,6 +45,10 @@ pub struct ControlServerConfig {
     pub cache: CacheId,
     /// What is pushed: each session gets the newest, as fast as it takes them.
     pub topologies: watch::Receiver<Arc<Topology>>,
+    /// Bytes of the largest item of the cache: who takes others is refused.
+    pub item_size_max: u32,
+    /// Why nobody is heard any more, once that is so: all streams end with it.
+    pub closed: watch::Receiver<Option<String>>,
 }
 
 /// The scaler's side of all control streams. They end when this is dropped.
@@ -79,6 +83,8 @@ impl ControlServer {
             talk: Talk {
                 cache: config.cache,
                 topologies: config.topologies,
+                item_size_max: config.item_size_max,
+                closed: config.closed,
                 encodings: Encodings::default(),
                 incoming,
             },

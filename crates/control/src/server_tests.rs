@@ -39,6 +39,8 @@ impl Rig {
             },
             cache: CacheId::default(),
             topologies: published,
+            item_size_max: 1 << 20,
+            closed: watch::channel(None).1,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
         Self { dir, server, _incoming: incoming, topologies }
@@ -78,7 +80,8 @@ async fn who_asks_for_the_whole_topology_gets_it() {
     let (say, said) = mpsc::channel(8);
     let tell = |says| say.try_send(ProxySays { says: Some(says) }).unwrap();
     let cache = "default".to_owned();
-    tell(proxy_says::Says::Registration(schema::ProxyRegistration { cache }));
+    let registration = schema::ProxyRegistration { cache, ..schema::ProxyRegistration::default() };
+    tell(proxy_says::Says::Registration(registration));
     let heard = client(&connection).proxy(ReceiverStream::new(said)).await;
     let mut heard = heard.unwrap().into_inner();
     let mut next = async || heard.message().await.unwrap().unwrap().says.unwrap();

@@ -4,7 +4,7 @@ use memtide_engine_core::replication::Report;
 use memtide_topology::{Epoch, NodeId};
 use tokio::sync::mpsc;
 
-use crate::{NodeUsage, Registration, SessionId};
+use crate::{Adopted, NodeUsage, Registration, SessionId};
 
 /// What comes to the scaler's loop from all streams, each stream's in its order.
 #[derive(Debug)]
@@ -56,6 +56,13 @@ pub enum Incoming {
         /// Whose.
         session: SessionId,
     },
+    /// A peer has adopted what was never published here, and was turned away to try again.
+    Ahead {
+        /// Who: a node by its address, or a proxy by where it comes from.
+        who: String,
+        /// What it has adopted.
+        adopted: Adopted,
+    },
     /// A peer was turned away. Left out where the loop is behind.
     Refused {
         /// Who.
@@ -78,6 +85,7 @@ pub struct Session {
 pub(crate) enum Order {
     Welcome(NodeId),
     Refuse(String),
+    TurnAway(String),
 }
 
 impl Session {
@@ -102,6 +110,11 @@ impl Session {
     pub fn welcome(&self, node: NodeId) {
         // A stream that has ended says so by itself.
         let _ = self.orders.send(Order::Welcome(node));
+    }
+
+    /// The process cannot be a node now: it is to try again. Ends the stream.
+    pub fn turn_away(self, why: impl Into<String>) {
+        let _ = self.orders.send(Order::TurnAway(why.into()));
     }
 
     /// The process cannot be a node of this cache, for good; ends the stream.

@@ -13,13 +13,15 @@ use crate::limits::{REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE
 use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says, scaler_says};
 use crate::session::Order;
 use crate::topologies::Encodings;
-use crate::{Incoming, NodeUsage, Registration, Session, SessionId};
+use crate::{Adopted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
 
 /// What all streams share.
 pub struct Talk {
     pub cache: CacheId,
     pub topologies: watch::Receiver<Arc<Topology>>,
     pub encodings: Encodings,
+    pub item_size_max: u32,
+    pub closed: watch::Receiver<Option<String>>,
     pub incoming: mpsc::Sender<Incoming>,
 }
 
@@ -37,7 +39,13 @@ pub async fn with_node(
         Ok(registration) => registration,
         Err(status) => return talk.refuse(&say, peer, status).await,
     };
-    if let Err(status) = talk.check_cache(&registration.cache) {
+    let comes = Comes {
+        who: format!("the node at {}", registration.address),
+        cache: registration.cache.clone(),
+        adopted: registration.adopted,
+        item_size_max: registration.item_size_max,
+    };
+    if let Err(status) = talk.check(comes).await {
         return talk.refuse(&say, peer, status).await;
     }
     let (session, orders) = Session::new(id, peer);
@@ -60,16 +68,19 @@ pub async fn with_proxy(
     say: Say,
 ) {
     let registered = first(heard.message()).await.and_then(|message| match message.says {
-        Some(proxy_says::Says::Registration(it)) => {
-            CacheId::new(&it.cache).ok_or_else(|| malformed(Malformed::Cache))
-        }
+        Some(proxy_says::Says::Registration(it)) => proxy_comes(&it, peer),
         _ => Err(malformed(Malformed::NoRegistration)),
     });
-    if let Err(status) = registered.and_then(|cache| talk.check_cache(&cache)) {
+    let checked = match registered {
+        Ok(comes) => talk.check(comes).await,
+        Err(status) => Err(status),
+    };
+    if let Err(status) = checked {
         return talk.refuse(&say, peer, status).await;
     }
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
+    let mut closed = talk.closed.clone();
     let mut came = Some(Epoch::ZERO);
     loop {
         if let Some(adopted) = came.take() {
@@ -86,6 +97,10 @@ pub async fn with_proxy(
                 Some(_) => {}
             },
             is_open = pushes.next(talk, &say) => if !is_open { break },
+            Ok(why) = why_closed(&mut closed) => {
+                talk.refuse(&say, peer, Status::unavailable(why)).await;
+                break;
+            }
         }
     }
     let _ = talk.incoming.send(Incoming::ProxyLeft { session: id }).await;
@@ -99,12 +114,17 @@ async fn node_stream(
     (mut orders, mut pushes): (mpsc::UnboundedReceiver<Order>, Pushes),
 ) -> Result<(), Status> {
     let mut is_refused = false;
+    let mut closed = talk.closed.clone();
     loop {
         tokio::select! {
+            Ok(why) = why_closed(&mut closed) => return Err(Status::unavailable(why)),
             order = orders.recv(), if !is_refused => {
                 // Without a session nobody is interested in this node: it is to try again.
                 let order = order.ok_or_else(|| Status::unavailable("replaced or shut down"))?;
-                is_refused = pushes.order(order);
+                is_refused = match order {
+                    Order::TurnAway(why) => return Err(Status::unavailable(why)),
+                    order => pushes.order(order),
+                };
             }
             message = heard.message() => {
                 let Some(message) = message.ok().flatten() else { return Ok(()) };
@@ -183,9 +203,13 @@ impl Pushes {
                 self.welcome = says(scaler_says::Says::Welcome(schema::Welcome { node }));
                 false
             }
-            Order::Refuse(mut why) => {
+            Order::Refuse(mut why) | Order::TurnAway(mut why) => {
                 why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
-                self.refusal = says(scaler_says::Says::Refused(schema::Refused { why }));
+                let topology = self.topologies.borrow();
+                let (fleet, epoch) = (fleet_of(&topology), topology.epoch().number());
+                let refused = schema::Refused { why, fleet, epoch };
+                drop(topology);
+                self.refusal = says(scaler_says::Says::Refused(refused));
                 true
             }
         }
@@ -233,13 +257,55 @@ impl Pushes {
     }
 }
 
+/// What is looked at before a peer is taken.
+struct Comes {
+    /// For people.
+    who: String,
+    cache: CacheId,
+    adopted: Adopted,
+    item_size_max: u32,
+}
+
 impl Talk {
-    fn check_cache(&self, theirs: &CacheId) -> Result<(), Status> {
-        if *theirs == self.cache {
-            return Ok(());
+    /// Whether this scaler is the one that the peer follows.
+    async fn check(&self, comes: Comes) -> Result<(), Status> {
+        let Comes { who, cache: theirs, adopted, item_size_max } = comes;
+        if theirs != self.cache {
+            let why = format!("this scaler is of the cache {}, not {theirs}", self.cache);
+            return Err(Status::failed_precondition(why));
         }
-        let why = format!("this scaler is of the cache {}, not {theirs}", self.cache);
-        Err(Status::failed_precondition(why))
+        if ![0, self.item_size_max].contains(&item_size_max) {
+            let why = format!(
+                "--item-size-max of this fleet is {} bytes, not {item_size_max}; give the same to the scaler, all nodes and all proxies",
+                self.item_size_max
+            );
+            return Err(Status::failed_precondition(why));
+        }
+        let why = self.closed.borrow().clone();
+        // Who is ahead is told of all the same: it may be further ahead.
+        let ahead = self.ahead(adopted);
+        if ahead.is_some() && self.incoming.send(Incoming::Ahead { who, adopted }).await.is_err() {
+            return Err(Status::unavailable("the scaler stops"));
+        }
+        why.or(ahead).map_or(Ok(()), |why| Err(Status::unavailable(why)))
+    }
+
+    /// Why a peer cannot have it from here what it has adopted.
+    fn ahead(&self, adopted: Adopted) -> Option<String> {
+        let topology = self.topologies.borrow();
+        let (ours, has) = (fleet_of(&topology), topology.epoch().number());
+        let epoch = adopted.epoch.number();
+        if adopted.is_nothing() {
+            return None;
+        }
+        if adopted.fleet != ours {
+            let theirs = adopted.fleet;
+            return Some(format!(
+                "it is of the fleet {ours:016x}, and this process of {theirs:016x}"
+            ));
+        }
+        (epoch > has)
+            .then(|| format!("it has epoch {has} of the topology, and this process epoch {epoch}"))
     }
 
     async fn refuse(&self, say: &Say, peer: SocketAddr, status: Status) {
@@ -260,6 +326,22 @@ fn node_registration(message: NodeSays) -> Result<Registration, Status> {
         Some(node_says::Says::Registration(it)) => Registration::try_from(it).map_err(malformed),
         _ => Err(malformed(Malformed::NoRegistration)),
     }
+}
+
+fn proxy_comes(it: &schema::ProxyRegistration, peer: SocketAddr) -> Result<Comes, Status> {
+    Ok(Comes {
+        who: format!("a proxy at {}", peer.ip()),
+        cache: CacheId::new(&it.cache).ok_or_else(|| malformed(Malformed::Cache))?,
+        adopted: Adopted { fleet: it.fleet, epoch: Epoch::new(it.adopted) },
+        item_size_max: it.item_size_max,
+    })
+}
+
+/// Ready with the reason once nobody is heard any more; an error where that can never be.
+async fn why_closed(
+    closed: &mut watch::Receiver<Option<String>>,
+) -> Result<String, watch::error::RecvError> {
+    Ok(closed.wait_for(Option::is_some).await?.clone().expect("it was waited for"))
 }
 
 /// The first message of a stream, within [`REGISTRATION_TIME_MAX`].

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use memtide_topology::{CacheId, DecodeError, Diff, Epoch, PatchError, Topology};
 
+use crate::fleet_of;
+
 /// Encodings that are kept for the sessions that want the same: those in step want one, those that
 /// were slow a few others.
 const KEPT_MAX: usize = 8;
@@ -51,6 +53,8 @@ impl Encodings {
 #[derive(Debug)]
 pub struct Followed {
     cache: CacheId,
+    /// 0 before the first topology.
+    fleet: u64,
     now: Option<Arc<Topology>>,
 }
 
@@ -66,12 +70,22 @@ pub enum FollowError {
     /// Another cache's.
     #[error("it sent a topology of the cache {0}")]
     OtherCache(CacheId),
+    /// Of the same name, and with another history.
+    #[error(
+        "it is of the fleet {theirs:016x}, and this process of {ours:016x}; give the right scaler, or end this process to join that fleet"
+    )]
+    OtherFleet {
+        /// Whose it is.
+        theirs: u64,
+        /// Whose topology was adopted before.
+        ours: u64,
+    },
 }
 
 impl Followed {
-    /// Nothing yet, of this cache.
-    pub const fn new(cache: CacheId) -> Self {
-        Self { cache, now: None }
+    /// Nothing yet, of this cache and fleet; of whichever fleet where that is 0.
+    pub const fn new(cache: CacheId, fleet: u64) -> Self {
+        Self { cache, fleet, now: None }
     }
 
     /// All of one came.
@@ -80,6 +94,11 @@ impl Followed {
         if *topology.cache() != self.cache {
             return Err(FollowError::OtherCache(topology.cache().clone()));
         }
+        let theirs = fleet_of(&topology);
+        if theirs != self.fleet && self.fleet != 0 {
+            return Err(FollowError::OtherFleet { theirs, ours: self.fleet });
+        }
+        self.fleet = theirs;
         let topology = Arc::new(topology);
         self.now = Some(Arc::clone(&topology));
         Ok(topology)
@@ -122,7 +141,7 @@ mod tests {
     fn differences_lead_on_and_one_that_does_not_fit_asks_for_all() {
         let [first, second, third] = three();
         let encodings = Encodings::default();
-        let mut followed = Followed::new(CacheId::default());
+        let mut followed = Followed::new(CacheId::default(), 0);
         assert_eq!(*followed.whole(&encodings.whole(&first)).unwrap(), first);
         let bytes = encodings.difference(&first, &second);
         assert_eq!(*followed.difference(&bytes).unwrap().unwrap(), second);
@@ -134,11 +153,23 @@ mod tests {
     #[test]
     fn what_is_of_another_cache_or_no_topology_is_refused() {
         let [first, ..] = three();
-        let mut followed = Followed::new(CacheId::new("other").unwrap());
+        let mut followed = Followed::new(CacheId::new("other").unwrap(), 0);
         let refused = followed.whole(&first.encode());
         assert_eq!(refused, Err(FollowError::OtherCache(CacheId::default())));
         assert!(matches!(followed.whole(b"no"), Err(FollowError::Whole(_))));
         assert!(matches!(followed.difference(b"no"), Err(FollowError::Difference(_))));
+    }
+
+    /// Its epochs say nothing about ours, however high they are.
+    #[test]
+    fn a_topology_of_another_fleet_of_the_same_name_is_refused() {
+        let [_, second, third] = three();
+        let mut followed = Followed::new(CacheId::default(), fleet_of(&second));
+        followed.whole(&third.encode()).unwrap();
+        let other = Topology::new(CacheId::default(), HashSeed::new(3, 4), 0).unwrap();
+        let other = step(&step(&step(&other, 1), 2), 1);
+        let refused = followed.whole(&other.encode());
+        assert!(matches!(refused, Err(FollowError::OtherFleet { .. })), "{refused:?}");
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{Fleet, Forwarder, in_time, topology};
-use memtide_control::{FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler};
+use memtide_control::{
+    Adopted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler,
+};
 use memtide_engine_core::replication::Report;
 use memtide_service::tls::fleet::Role;
 use memtide_topology::{CacheId, Epoch, NodeId, SlotId, Topology};
@@ -99,8 +101,7 @@ async fn endpoints_are_tried_in_turn() {
     let endpoints =
         vec![nobody.to_string(), "no-such-host.invalid:1".to_owned(), scaler.endpoint()];
     let tls = fleet.tls(Role::Proxy).client();
-    let cache = CacheId::default();
-    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, cache, 1);
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
     let came = scaler.incoming().await;
     assert!(matches!(came, Incoming::ProxyBeat { adopted: Epoch::ZERO, .. }), "{came:?}");
     scaler.publish(&topology(4));
@@ -144,9 +145,9 @@ async fn who_is_not_of_this_fleet_is_refused_for_good_and_told_why() {
     session.refuse("n3 was forgotten");
     check(node, "n3 was forgotten").await;
 
-    let (tls, cache) = (fleet.tls(Role::Node).client(), CacheId::default());
+    let tls = fleet.tls(Role::Node).client();
     let endpoints = vec![scaler.endpoint()];
-    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, cache, 1);
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
     let why = in_time(proxy.refused()).await;
     assert_eq!(why, "the certificate is node.memtide; this wants one of proxy.memtide");
 }
@@ -197,8 +198,7 @@ async fn a_session_that_is_slow_holds_up_nobody_and_gets_the_newest() {
     let forwarder = Forwarder::to(&scaler.endpoint()).await;
     let tls = fleet.tls(Role::Proxy).client();
     let follow = |endpoint: String, seed| {
-        let cache = CacheId::default();
-        ProxyControl::spawn(&Handle::current(), vec![endpoint], &tls, cache, seed)
+        ProxyControl::spawn(&Handle::current(), vec![endpoint], &tls, common::proxy(seed))
     };
     let slow = follow(forwarder.endpoint(), 1);
     let quick = follow(scaler.endpoint(), 2);
@@ -221,4 +221,110 @@ async fn a_session_that_is_slow_holds_up_nobody_and_gets_the_newest() {
     let sent = forwarder.bytes_back() - before;
     let all = u64::try_from(common::busy_topology(1).encode().len()).unwrap() * STEPS;
     assert!(sent < all / 4, "{sent} bytes of {all} were sent to the slow one");
+}
+
+/// As when a scaler is started with an older copy of its data directory, or as none of its fleet.
+#[tokio::test]
+async fn who_has_adopted_more_than_a_scaler_has_goes_on_until_it_has_that() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let node = fleet.node(&scaler);
+    let (session, _) = scaler.came().await;
+    scaler.publish(&topology(7));
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(7))));
+    // From another node it has heard of more.
+    node.say(ToScaler::Beat { adopted: Epoch::new(9), usage: NodeUsage::default() });
+
+    let mut scaler = scaler.restart(&fleet).await;
+    scaler.publish(&topology(8));
+    match scaler.incoming().await {
+        Incoming::Ahead { who, adopted } => {
+            assert_eq!(who, "the node at 127.0.0.1:7000");
+            assert_eq!(adopted, Adopted { epoch: Epoch::new(9), ..Adopted::of(&topology(8)) });
+        }
+        other => panic!("{other:?}"),
+    }
+    common::until(|| node.trouble().is_some_and(|why| why.contains("this process epoch 9"))).await;
+    scaler.publish(&topology(10));
+    let (session, registration) = loop {
+        match scaler.incoming().await {
+            Incoming::NodeCame { session, registration } => break (session, registration),
+            Incoming::Ahead { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(registration.node, Some(NodeId::new(7)));
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(10))));
+}
+
+#[tokio::test]
+async fn a_proxy_goes_on_with_what_it_has_whatever_a_scaler_answers() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    scaler.publish(&topology(7));
+    let tls = fleet.tls(Role::Proxy).client();
+    let endpoints = vec![scaler.endpoint()];
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
+    let mut topologies = proxy.topologies();
+    in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(7))).await.unwrap();
+    let scaler_again = scaler.restart(&fleet).await;
+    scaler = scaler_again;
+    common::until(|| proxy.trouble().is_some_and(|why| why.contains("this process epoch 7"))).await;
+    scaler.close("it stands still");
+    common::until(|| proxy.trouble().is_some_and(|why| why.contains("it stands still"))).await;
+    assert_eq!(proxy.topologies().borrow().epoch(), Epoch::new(7));
+    let refused = tokio::time::timeout(Duration::from_millis(10), proxy.refused()).await;
+    assert!(refused.is_err(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn all_streams_end_with_the_reason_once_nobody_is_heard_any_more() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let node = fleet.node(&scaler);
+    let (session, _) = scaler.came().await;
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    scaler.close("it stands still");
+    common::until(|| node.trouble().is_some_and(|why| why.contains("it stands still"))).await;
+    let left = scaler.incoming().await;
+    assert!(matches!(left, Incoming::NodeLeft { session: id } if id == session.id()), "{left:?}");
+}
+
+#[tokio::test]
+async fn who_is_turned_away_tries_again() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let node = fleet.node(&scaler);
+    let (session, _) = scaler.came().await;
+    session.turn_away("not now");
+    common::until(|| node.trouble().is_some_and(|why| why.contains("not now"))).await;
+    let session = loop {
+        if let Incoming::NodeCame { session, .. } = scaler.incoming().await {
+            break session;
+        }
+    };
+    session.welcome(NodeId::new(7));
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+}
+
+/// Frames of the larger items would break the links of those that take smaller ones.
+#[tokio::test]
+async fn who_takes_other_items_is_refused_and_told_what_the_fleet_takes() {
+    let fleet = Fleet::new();
+    let scaler = fleet.scaler();
+    let mut registration = fleet.registration();
+    registration.item_size_max = 2 << 20;
+    let node = fleet.node_as(&scaler, Role::Node, registration);
+    let expected = "--item-size-max of this fleet is 1048576 bytes, not 2097152; give the same to the scaler, all nodes and all proxies";
+    assert_eq!(in_time(node.heard()).await, FromScaler::Refused(expected.to_owned()));
+    let tls = fleet.tls(Role::Proxy).client();
+    let mut other = common::proxy(1);
+    other.item_size_max = 2 << 20;
+    let proxy = ProxyControl::spawn(&Handle::current(), vec![scaler.endpoint()], &tls, other);
+    assert_eq!(in_time(proxy.refused()).await, expected);
 }

@@ -1,7 +1,7 @@
 use core::fmt;
 use std::sync::Arc;
 
-use memtide_topology::{ApplyError, NodeId, SlotId, Topology, Update, Zone};
+use memtide_topology::{ApplyError, NodeId, Topology, Update, Zone};
 
 use crate::{Session, Unwelcome};
 
@@ -86,19 +86,35 @@ pub enum Event {
         /// How many.
         slots: usize,
     },
-    /// Slots got another primary by a handover.
-    HandedOver {
-        /// How many.
+    /// A step of that: one of many, see [`Event::is_step`].
+    Moved(Moved),
+    /// All slots are where they belong.
+    MigrationEnded(Moved),
+    /// Copies had another history than their primaries, and are copied anew.
+    Diverged {
+        /// Whose.
+        node: NodeId,
+        /// How many, since it was told last.
         slots: usize,
     },
-    /// All slots are where they belong.
-    MigrationEnded,
-    /// A copy had another history than its primary, and is copied anew.
-    Diverged(SlotId, NodeId),
-    /// A node that is to take over a slot has a part of it only, and cannot.
-    Incomplete(SlotId, NodeId),
+    /// A node that is to take over slots has a part of them only, and cannot.
+    Incomplete {
+        /// Who.
+        node: NodeId,
+        /// How many, since it was told last.
+        slots: usize,
+    },
     /// A part of an update did not fit, and was dropped; what is still needed is planned again.
     Dropped(ApplyError),
+}
+
+/// How far slots have come, in a step or in all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Slots that got another primary by a handover.
+    pub handed_over: usize,
+    /// Copies that have become complete.
+    pub copied: usize,
 }
 
 /// Why a node counts as down.
@@ -113,6 +129,13 @@ pub enum Loss {
 }
 
 impl Event {
+    /// Whether it is one of the many steps of something whose beginning and end are told: for counters,
+    /// not for people.
+    #[must_use]
+    pub const fn is_step(&self) -> bool {
+        matches!(self, Self::Moved(_))
+    }
+
     /// Its name, for logs and metrics.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
@@ -132,12 +155,19 @@ impl Event {
             Self::Unserved { .. } => "slots_unserved",
             Self::SlotsLost { .. } => "slots_lost",
             Self::MigrationBegan { .. } => "migration_began",
-            Self::HandedOver { .. } => "slots_handed_over",
-            Self::MigrationEnded => "migration_ended",
-            Self::Diverged(..) => "copy_diverged",
-            Self::Incomplete(..) => "copy_incomplete",
+            Self::Moved(_) => "slots_moved",
+            Self::MigrationEnded(_) => "migration_ended",
+            Self::Diverged { .. } => "copy_diverged",
+            Self::Incomplete { .. } => "copy_incomplete",
             Self::Dropped(_) => "update_refused",
         }
+    }
+}
+
+impl fmt::Display for Moved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { handed_over, copied } = self;
+        write!(f, "{handed_over} slots handed over, {copied} copies completed")
     }
 }
 
@@ -168,17 +198,15 @@ impl fmt::Display for Event {
                 write!(f, "{slots} slots start empty: all of their holders are dead")
             }
             Self::MigrationBegan { slots } => write!(f, "{slots} slots are to be moved or copied"),
-            Self::HandedOver { slots } => write!(f, "{slots} slots were handed over"),
-            Self::MigrationEnded => write!(f, "all slots are where they belong"),
-            Self::Diverged(slot, node) => {
-                write!(
-                    f,
-                    "{node} has another history of slot {}, and is copied anew",
-                    slot.number()
-                )
+            Self::Moved(moved) => write!(f, "{moved}"),
+            Self::MigrationEnded(moved) => {
+                write!(f, "all slots are where they belong: {moved}")
             }
-            Self::Incomplete(slot, node) => {
-                write!(f, "{node} is to take over slot {} and has a part of it only", slot.number())
+            Self::Diverged { node, slots } => {
+                write!(f, "{node} has another history of {slots} slots, and copies them anew")
+            }
+            Self::Incomplete { node, slots } => {
+                write!(f, "{node} is to take over {slots} slots and has a part of them only")
             }
             Self::Dropped(error) => write!(f, "a part of an update was dropped: {error}"),
         }

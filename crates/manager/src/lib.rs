@@ -16,6 +16,8 @@
 //!
 //! Pure: no clock, socket, thread, random source or environment.
 
+mod checks;
+mod crowds;
 mod draft;
 mod effect;
 mod joins;
@@ -31,9 +33,9 @@ mod wake;
 mod watch;
 mod wishes;
 
-pub use effect::{Effect, Event, Loss};
+pub use effect::{Effect, Event, Loss, Moved};
 pub use manager::Manager;
-pub use operation::{Operation, Refused};
+pub use operation::{Operation, Outcome, Refused};
 pub use registration::{Registration, Session, Unwelcome};
 pub use settings::Settings;
 pub use view::{Migration, NodeState, NodeView};

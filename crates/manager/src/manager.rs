@@ -3,8 +3,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use memtide_engine_core::replication::Report;
-use memtide_topology::{Epoch, NodeId, NodeInfo, REPLICAS_MAX, SlotId, Topology};
+use memtide_topology::{Epoch, NodeId, NodeInfo, REPLICAS_MAX, Topology};
 
+use crate::crowds::Crowds;
 use crate::joins::Joins;
 use crate::members::Members;
 use crate::placement::Placement;
@@ -12,8 +13,8 @@ use crate::wake::Wake;
 use crate::watch::Watch;
 use crate::wishes::Wishes;
 use crate::{
-    Effect, Event, Migration, NodeView, Operation, Refused, Registration, Session, Settings,
-    Unwelcome,
+    Effect, Event, Migration, Moved, NodeView, Operation, Outcome, Refused, Registration, Session,
+    Settings,
 };
 
 /// See the crate.
@@ -26,6 +27,7 @@ pub struct Manager {
     pub(crate) wishes: Wishes,
     pub(crate) placement: Placement,
     pub(crate) watch: Watch,
+    pub(crate) crowds: Crowds,
     pub(crate) progress: Progress,
     pub(crate) effects: VecDeque<Effect>,
     /// The time of the last call.
@@ -50,31 +52,44 @@ pub(crate) struct Progress {
     pub(crate) unserved: usize,
     /// It was told that slots move.
     pub(crate) is_migrating: bool,
+    /// How far they have come since.
+    pub(crate) moved: Moved,
+    /// A cache without owners gets none before.
+    pub(crate) found_from: Duration,
+}
+
+impl Progress {
+    fn new(now: Duration, settings: &Settings) -> Self {
+        Self {
+            is_committing: false,
+            not_before: now,
+            reports_from: now,
+            is_idle: false,
+            wake: Wake::default(),
+            failed_over: None,
+            unserved: 0,
+            is_migrating: false,
+            moved: Moved::default(),
+            found_from: now + settings.founding_wait,
+        }
+    }
 }
 
 impl Manager {
     /// A manager that goes on from what is stored. It has heard of no node yet, and gives each
-    /// [`Settings::silence_max`] to register again.
+    /// [`Settings::silence_max`] and more to register again; before that it stores nothing.
     #[must_use]
     pub fn new(settings: Settings, topology: Arc<Topology>, now: Duration) -> Self {
         Self {
             watch: Watch::new(now, &topology),
             members: Members::of(now, &topology),
+            progress: Progress::new(now, &settings),
             settings,
             topology,
             joins: Joins::default(),
             wishes: Wishes::default(),
             placement: Placement::default(),
-            progress: Progress {
-                is_committing: false,
-                not_before: now,
-                reports_from: now,
-                is_idle: false,
-                wake: Wake::default(),
-                failed_over: None,
-                unserved: 0,
-                is_migrating: false,
-            },
+            crowds: Crowds::default(),
             effects: VecDeque::new(),
             now,
         }
@@ -129,11 +144,12 @@ impl Manager {
         if let Report::Incomplete(slot, epoch) = report
             && self.topology.slot(slot).epoch == epoch
         {
-            self.tell(Event::Incomplete(slot, node));
+            self.crowds.incomplete(&self.topology, slot, node);
+            self.think();
         }
         if self.wishes.report(&self.topology, node, report) {
-            if let Report::Diverged(slot, name) = report {
-                self.tell(Event::Diverged(slot, name.node));
+            if let Report::Diverged(_, name) = report {
+                self.crowds.diverged(name.node);
             }
             self.think();
         }
@@ -199,6 +215,30 @@ impl Manager {
         Ok(())
     }
 
+    /// What has become of an operation that was accepted before.
+    #[must_use]
+    pub fn outcome(&self, operation: &Operation) -> Outcome {
+        let nodes = self.topology.nodes();
+        let is_stored = match operation {
+            Operation::Drain(node) => nodes.get(node).is_none_or(|info| info.is_draining),
+            Operation::Undrain(node) => nodes.get(node).is_some_and(|info| !info.is_draining),
+            Operation::Forget(node) => !nodes.contains_key(node),
+            Operation::SetReplicas(replicas) => self.topology.replicas_wanted() == *replicas,
+            // They are stored one after the other, for as long as it takes.
+            Operation::MoveSlots { .. } => !self.progress.is_committing,
+        };
+        let waits = match operation {
+            Operation::Forget(node) => self.members.dead().contains(node),
+            Operation::MoveSlots { .. } => true,
+            other => self.wishes.has(other),
+        };
+        match (is_stored, waits) {
+            (true, _) => Outcome::Stored,
+            (false, true) => Outcome::Waits,
+            (false, false) => Outcome::Overtaken,
+        }
+    }
+
     /// The answer to [`Effect::Commit`]: it is stored. `topology` is what is stored, and usually `next`.
     pub fn committed(&mut self, now: Duration, topology: Arc<Topology>) {
         self.pass(now);
@@ -235,7 +275,8 @@ impl Manager {
     #[must_use]
     pub fn next_timeout(&self) -> Duration {
         let tick = self.now + self.settings.tick;
-        let due = match self.progress.is_committing {
+        let is_held_up = self.progress.is_committing || self.members.is_returning();
+        let due = match is_held_up {
             true => None,
             false if self.wishes.has_reports() => Some(self.progress.reports_from),
             false => self.progress.wake.due(),
@@ -308,7 +349,14 @@ impl Manager {
         let before = core::mem::replace(&mut self.topology, topology);
         let after = Arc::clone(&self.topology);
         let events = self.watch.follow(self.now, (&before, &after), &self.settings);
-        events.into_iter().for_each(|event| self.tell(event));
+        for event in events {
+            if let Event::Moved(moved) = event {
+                self.progress.moved.handed_over += moved.handed_over;
+                self.progress.moved.copied += moved.copied;
+            }
+            self.tell(event);
+        }
+        self.crowds.follow(&after);
         self.members.follow(self.now, &after);
         for (session, node) in self.joins.take_added(&before, &after) {
             self.members.registers(self.now, session, node);
@@ -316,47 +364,5 @@ impl Manager {
         }
         self.wishes.forget_done(&after);
         self.stir();
-    }
-
-    fn check_return(&self, node: NodeId, registration: &Registration) -> Result<(), Unwelcome> {
-        let info = self.topology.nodes().get(&node).ok_or(Unwelcome::Left(node))?;
-        if self.members.dead().contains(&node) {
-            return Err(Unwelcome::Dead(node));
-        }
-        let said = (&registration.address, &registration.zone);
-        if said == (&info.address, &info.zone) { Ok(()) } else { Err(Unwelcome::Other(node)) }
-    }
-
-    fn check_known(&self, node: NodeId) -> Result<(), Refused> {
-        let is_known = self.topology.nodes().contains_key(&node);
-        is_known.then_some(()).ok_or(Refused::NodeUnknown(node))
-    }
-
-    /// A node may go where another is up that stays.
-    fn check_drain(&self, node: NodeId) -> Result<(), Refused> {
-        self.check_known(node)?;
-        let stays = |other: &&NodeId| {
-            **other != node
-                && !self.members.down().contains(other)
-                && !self.wishes.is_draining(&self.topology, **other)
-        };
-        let is_last = self.topology.nodes().keys().find(stays).is_none();
-        if is_last { Err(Refused::LastNode(node)) } else { Ok(()) }
-    }
-
-    fn check_move(&self, slots: &[SlotId], to: NodeId) -> Result<(), Refused> {
-        self.check_known(to)?;
-        if self.wishes.is_draining(&self.topology, to) {
-            return Err(Refused::NodeDraining(to));
-        }
-        if self.members.down().contains(&to) {
-            return Err(Refused::NodeDown(to));
-        }
-        let of_nobody = slots.iter().find(|slot| self.topology.slot(**slot).primary.is_none());
-        match of_nobody {
-            Some(slot) => Err(Refused::NoPrimary(*slot)),
-            None if slots.is_empty() => Err(Refused::NoSlots),
-            None => Ok(()),
-        }
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Members {
     dead: BTreeSet<NodeId>,
     /// Nodes that came back lately.
     on_probation: BTreeSet<NodeId>,
+    /// How many the manager was started with.
+    all_awaited: u32,
 }
 
 #[derive(Debug)]
@@ -24,6 +26,8 @@ struct Member {
     /// When it was heard last, or began to be waited for.
     heard: Duration,
     is_heard: bool,
+    /// The manager was started with it, and it has not been heard since: it has more time.
+    is_awaited: bool,
     /// It was added while this manager ran, and may not know yet who it is.
     is_new: bool,
     adopted: Epoch,
@@ -44,6 +48,7 @@ impl Member {
         Self {
             heard: now,
             is_heard: false,
+            is_awaited: false,
             is_new,
             adopted: Epoch::ZERO,
             session: None,
@@ -56,11 +61,11 @@ impl Member {
     }
 
     /// Why it is down, if it is.
-    fn loss_at(&self, now: Duration, settings: &Settings) -> Option<Loss> {
+    fn loss_at(&self, now: Duration, silence_max: Duration, settings: &Settings) -> Option<Loss> {
         match self.gone {
             _ if self.loss == Some(Loss::Dead) => Some(Loss::Dead),
             Some(gone) if gone + settings.gone_grace <= now => Some(Loss::Gone),
-            _ if self.heard + settings.silence_max <= now => Some(Loss::Silent),
+            _ if self.heard + silence_max <= now => Some(Loss::Silent),
             _ => None,
         }
     }
@@ -79,9 +84,10 @@ impl Member {
 impl Members {
     /// Those of a topology, all of which may be at work.
     pub(crate) fn of(now: Duration, topology: &Topology) -> Self {
-        let nodes = topology.nodes().keys();
-        let members = nodes.map(|node| (*node, Member::new(now, false))).collect();
-        Self { members, ..Self::default() }
+        let member = || Member { is_awaited: true, ..Member::new(now, false) };
+        let members = topology.nodes().keys().map(|node| (*node, member())).collect();
+        let all = u32::try_from(topology.nodes().len()).unwrap_or(u32::MAX);
+        Self { members, all_awaited: all, ..Self::default() }
     }
 
     /// Follows the topology: who is new there is waited for from now on.
@@ -123,6 +129,7 @@ impl Members {
         if let Some(member) = self.members.get_mut(&node) {
             member.heard = member.heard.max(now);
             member.is_heard = true;
+            member.is_awaited = false;
         }
     }
 
@@ -158,8 +165,10 @@ impl Members {
     /// before.
     pub(crate) fn review(&mut self, now: Duration, settings: &Settings) -> (Vec<Event>, bool) {
         let mut events = Vec::new();
+        let awaited_max = settings.silence_max + settings.return_grace * self.all_awaited;
         for (&node, member) in &mut self.members {
-            let loss = member.loss_at(now, settings);
+            let silence_max = if member.is_awaited { awaited_max } else { settings.silence_max };
+            let loss = member.loss_at(now, silence_max, settings);
             match (member.loss, loss) {
                 (None, Some(loss)) => {
                     member.lost = now;
@@ -204,6 +213,12 @@ impl Members {
     /// Whether some were not heard since the manager was started, and have time left.
     pub(crate) fn is_waiting(&self) -> bool {
         self.members.values().any(|member| !member.is_heard && member.loss.is_none())
+    }
+
+    /// Whether some of those that the manager was started with have not been heard, and have time left.
+    /// What one of them knows may show that what is stored is not the newest.
+    pub(crate) fn is_returning(&self) -> bool {
+        self.members.values().any(|member| member.is_awaited && member.loss.is_none())
     }
 
     /// Whether a node has been down for this long.

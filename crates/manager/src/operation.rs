@@ -21,6 +21,17 @@ pub enum Operation {
     SetReplicas(u8),
 }
 
+/// What has become of an [`Operation`] that was accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// What it changes at once is stored.
+    Stored,
+    /// It is still to be stored.
+    Waits,
+    /// What is stored came to be otherwise, and it is not asked for any more.
+    Overtaken,
+}
+
 /// Why an operator's wish is not followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

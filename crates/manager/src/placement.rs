@@ -83,6 +83,11 @@ impl Placement {
         self.changed.is_some()
     }
 
+    /// Whether anybody holds a slot.
+    pub(crate) fn is_founded(topology: &Topology, settings: &Settings) -> bool {
+        settings.slots.iter().any(|slot| topology.slot(*slot).primary.is_some())
+    }
+
     /// What to change next.
     pub(crate) fn next_changes(
         &mut self,
@@ -92,7 +97,7 @@ impl Placement {
         settings: &Settings,
     ) -> Vec<Change> {
         let inputs = Inputs::of(topology, away);
-        let is_held = settings.slots.iter().any(|slot| topology.slot(*slot).primary.is_some());
+        let is_held = Self::is_founded(topology, settings);
         if !is_held && !self.may_found((now, wake), &inputs, settings) {
             return Vec::new();
         }

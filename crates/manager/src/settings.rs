@@ -7,17 +7,26 @@ use memtide_topology::{Pace, SlotId};
 pub struct Settings {
     /// A node of which nothing was heard for this long is silent, and its slots fail over.
     pub silence_max: Duration,
+    /// A manager that is started waits for this much longer than [`Settings::silence_max`] for each node
+    /// that it knows, times their number: they all come back at once, and each takes its time of a
+    /// scaler that is busy with the others.
+    pub return_grace: Duration,
     /// A node whose control stream has ended has this long to register again before they do.
     pub gone_grace: Duration,
     /// Nodes that a cache without owners waits for before its slots are given out.
     pub nodes_min: usize,
     /// How long it waits for them at most, from the first.
     pub founding_grace: Duration,
+    /// How long a manager that is started with a cache without owners waits at least: those of a cache
+    /// that had some, and whose data directory is not this one, come back meanwhile.
+    pub founding_wait: Duration,
     /// For how long changes of the nodes gather before slots are placed anew; a lost copy is replaced
     /// at once.
     pub gather_nodes: Duration,
     /// For how long reports gather before they are stored, unless something else is.
     pub gather_reports: Duration,
+    /// For how long events of single slots gather, after the first.
+    pub gather_events: Duration,
     /// How long it waits after a commit that has failed.
     pub retry_after: Duration,
     /// Between two looks at the time, at most.
@@ -44,11 +53,15 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             silence_max: Duration::from_millis(750),
+            // Twice what a TLS handshake and a registration take a scaler; see docs/design/0010.
+            return_grace: Duration::from_millis(4),
             gone_grace: Duration::from_millis(200),
             nodes_min: 1,
             founding_grace: Duration::from_secs(5),
+            founding_wait: Duration::ZERO,
             gather_nodes: Duration::from_millis(200),
             gather_reports: Duration::from_millis(10),
+            gather_events: Duration::from_secs(1),
             retry_after: Duration::from_millis(50),
             tick: Duration::from_millis(50),
             handover_grace: Duration::from_millis(300),

@@ -6,13 +6,15 @@ use std::sync::Arc;
 use memtide_topology::{ApplyError, Change, Failover, NodeId, SlotId, Topology};
 
 use crate::draft::Draft;
+use crate::placement::Placement;
 use crate::wake::Wake;
 use crate::watch::holders;
 use crate::{Effect, Event, Manager};
 
 impl Manager {
     /// Looks at what has changed, and makes the next update of all that is to be done, unless one is
-    /// under way.
+    /// under way, or nodes that were there before the manager was started may yet come back: where one
+    /// knows of a newer topology, this one's epochs have been used.
     ///
     /// ```text
     /// reports -> failover -> orders -> a new node -> who leaves -> placement
@@ -26,7 +28,10 @@ impl Manager {
         if is_other {
             self.stir();
         }
-        if self.progress.is_committing || self.now < self.progress.not_before || !self.has_work() {
+        let events = self.crowds.events(self.now, &self.settings);
+        events.into_iter().for_each(|event| self.tell(event));
+        let is_held_up = self.progress.is_committing || self.members.is_returning();
+        if is_held_up || self.now < self.progress.not_before || !self.has_work() {
             return;
         }
         self.progress.wake = Wake::default();
@@ -152,6 +157,11 @@ impl Manager {
         if self.members.is_waiting() {
             return;
         }
+        if self.now < self.progress.found_from
+            && !Placement::is_founded(&self.topology, &self.settings)
+        {
+            return self.progress.wake.at(self.progress.found_from);
+        }
         let mut away = self.members.away();
         let is_new = |node: &&NodeId| !self.topology.nodes().contains_key(*node);
         away.extend(draft.topology().nodes().keys().filter(is_new));
@@ -162,12 +172,16 @@ impl Manager {
         self.spare_copies(draft.topology(), &mut changes, are_nodes_coming);
         let result = draft.add(changes);
         self.check(result);
-        let slots = self.placement.remaining();
+        self.tell_migrating(self.placement.remaining());
+    }
+
+    fn tell_migrating(&mut self, slots: usize) {
         let is_migrating = slots > 0;
         if core::mem::replace(&mut self.progress.is_migrating, is_migrating) != is_migrating {
+            let moved = core::mem::take(&mut self.progress.moved);
             self.tell(match is_migrating {
                 true => Event::MigrationBegan { slots },
-                false => Event::MigrationEnded,
+                false => Event::MigrationEnded(moved),
             });
         }
     }

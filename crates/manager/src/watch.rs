@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use memtide_topology::{Diff, Epoch, NodeId, SlotConfig, SlotId, Topology};
 
-use crate::{Event, Migration, Settings};
+use crate::{Event, Migration, Moved, Settings};
 
 /// What is under way.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(crate) struct Watch {
 struct Counts {
     founded: usize,
     failed_over: usize,
-    handed_over: usize,
+    moved: Moved,
     lost: usize,
 }
 
@@ -54,13 +54,13 @@ impl Watch {
         self.handed_over.retain(|_, at| *at + settings.handover_grace > now);
         let mut counts = Counts::default();
         for (slot, config) in diff.slots() {
-            self.follow_slot((now, slot), before.slot(slot), config);
+            counts.moved.copied += self.follow_slot((now, slot), before.slot(slot), config);
             match change_of_hands(before.slot(slot), config) {
                 Some(Hands::Founded) => counts.founded += 1,
                 Some(Hands::FailedOver) => counts.failed_over += 1,
                 Some(Hands::Lost) => counts.lost += 1,
                 Some(Hands::HandedOver) => {
-                    counts.handed_over += 1;
+                    counts.moved.handed_over += 1;
                     self.handed_over.insert(slot, now);
                 }
                 None => {}
@@ -71,18 +71,22 @@ impl Watch {
         events
     }
 
+    /// Says how many copies have become complete.
     fn follow_slot(
         &mut self,
         (now, slot): (Duration, SlotId),
         before: &SlotConfig,
         after: &SlotConfig,
-    ) {
+    ) -> usize {
+        let mut copied = 0;
         for learner in before.learners().filter(|node| !is_learner(after, *node)) {
             self.learners.remove(&(slot, learner));
+            copied += usize::from(after.complete().any(|node| node == learner));
         }
         for learner in after.learners() {
             self.learners.entry((slot, learner)).or_insert(now);
         }
+        copied
     }
 
     fn look_for_emptied(&mut self, now: Duration, topology: &Topology) {
@@ -165,12 +169,12 @@ fn change_of_hands(before: &SlotConfig, after: &SlotConfig) -> Option<Hands> {
 
 impl Counts {
     fn into_events(self) -> impl Iterator<Item = Event> {
-        let Self { founded, failed_over, handed_over, lost } = self;
+        let Self { founded, failed_over, moved, lost } = self;
         let events = [
             (lost, Event::SlotsLost { slots: lost }),
             (founded, Event::Founded { slots: founded }),
             (failed_over, Event::FailedOver { slots: failed_over }),
-            (handed_over, Event::HandedOver { slots: handed_over }),
+            (moved.handed_over + moved.copied, Event::Moved(moved)),
         ];
         events.into_iter().filter(|(count, _)| *count > 0).map(|(_, event)| event)
     }

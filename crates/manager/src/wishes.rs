@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_topology::{CaughtUp, Change, NodeId, SlotId, Topology};
 
+use crate::Operation;
+
 /// All of it is said as it should be, not as a step: what the topology shows is forgotten.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
@@ -67,6 +69,16 @@ impl Wishes {
             nodes.get(node).is_some_and(|info| info.memory_max != *memory_max)
         });
         self.replicas = self.replicas.filter(|replicas| *replicas != topology.replicas_wanted());
+    }
+
+    /// Whether what an operator wants of a node or of all is among them.
+    pub(crate) fn has(&self, operation: &Operation) -> bool {
+        match operation {
+            Operation::Drain(node) => self.draining.get(node) == Some(&true),
+            Operation::Undrain(node) => self.draining.get(node) == Some(&false),
+            Operation::SetReplicas(replicas) => self.replicas == Some(*replicas),
+            Operation::Forget(_) | Operation::MoveSlots { .. } => false,
+        }
     }
 
     pub(crate) fn has_reports(&self) -> bool {

@@ -68,8 +68,6 @@ pub enum EventKind {
     SlotsLost,
     /// Slots are to be copied or moved.
     MigrationBegan,
-    /// Slots got another primary that had been their copy.
-    SlotsHandedOver,
     /// All slots are where they belong.
     MigrationEnded,
     /// A copy has another history than its primary, and is copied anew.
@@ -82,6 +80,10 @@ pub enum EventKind {
     StoreFailed,
     /// The topology can be stored again.
     StoreRecovered,
+    /// What is stored is not the newest of the fleet: nothing is changed any more.
+    StoreBehind,
+    /// A node or proxy of another fleet has come, and was turned away.
+    FleetStranger,
 }
 
 /// Something that happened.

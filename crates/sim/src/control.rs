@@ -83,6 +83,9 @@ fn settings(plan: &Plan, slots: &[memtide_topology::SlotId], rng: &mut Rng) -> S
         gone_grace: if is_deposed { ms(50) } else { any(rng, &[0, 50, 200]) },
         nodes_min: 1 + rng.below(plan.nodes),
         founding_grace: ms(300),
+        founding_wait: ms(0),
+        return_grace: any(rng, &[0, 4]),
+        gather_events: ms(1_000),
         gather_nodes: any(rng, &[0, 100, 200]),
         gather_reports: any(rng, &[0, 10]),
         retry_after: ms(50),
@@ -257,7 +260,7 @@ impl World {
                 }
                 Effect::Event(event) => {
                     self.trace.line(self.heap.now(), || format!("manager: {event}"));
-                    if matches!(event, Told::Dropped(_) | Told::Incomplete(..)) {
+                    if matches!(event, Told::Dropped(_) | Told::Incomplete { .. }) {
                         self.checks.violated(|| format!("the manager says: {event}"));
                     }
                 }

@@ -41,6 +41,11 @@ pub fn ask(address: SocketAddr, ask: &Ask) -> Result<String, Failure> {
         ))
     };
     let (status, text) = send(&url, ask).map_err(no_answer)?;
+    if status == 202 {
+        return Err(Failure::Environment(format!(
+            "{url}: accepted, and not stored yet; /readyz says why storing takes long, and memtide cache topology whether it was done"
+        )));
+    }
     if (200..300).contains(&status) {
         return Ok(text);
     }

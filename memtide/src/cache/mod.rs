@@ -3,11 +3,13 @@
 mod ask;
 mod table;
 mod view;
+mod wait;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use memtide_service::config::Given;
+use memtide_service::config::{Given, duration};
 use serde_json::json;
 
 use self::ask::{Ask, Method};
@@ -34,6 +36,8 @@ enum What {
     Nodes,
     /// Show the slots that are on the move, and how far they are
     Migrations,
+    /// Have a node write its topology into a file, for a scaler that has lost its own; give --admin of that node
+    SaveTopology,
     /// Change a node
     Node {
         #[command(subcommand)]
@@ -57,6 +61,9 @@ enum NodeChange {
     Drain {
         /// Such as n3
         node: Node,
+        /// Wait until it has left, for at most so long, such as 60s
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
+        wait: Option<Duration>,
     },
     /// Let a node that is being drained hold slots again
     Undrain {
@@ -121,6 +128,9 @@ impl std::str::FromStr for Slots {
 pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
     let admin = settings::admin(given)?;
     let reply = ask::ask(admin, &what_to_ask(&arguments.what))?;
+    if let What::Node { change: NodeChange::Drain { node, wait: Some(wait) } } = &arguments.what {
+        wait::until_left(admin, &node.0, *wait)?;
+    }
     let text = match serde_json::from_str(&reply) {
         Ok(value) if !arguments.json => table::show(&view::of(&arguments.what, value)),
         // Already JSON, or a word for people.
@@ -139,7 +149,8 @@ fn what_to_ask(what: &What) -> Ask {
         What::Topology => get("/v1/topology"),
         What::Nodes => get("/v1/nodes"),
         What::Migrations => get("/v1/migrations"),
-        What::Node { change: NodeChange::Drain { node } } => of_node(node, "drain"),
+        What::SaveTopology => post("/v1/topology/save".to_owned()),
+        What::Node { change: NodeChange::Drain { node, .. } } => of_node(node, "drain"),
         What::Node { change: NodeChange::Undrain { node } } => of_node(node, "undrain"),
         What::Node { change: NodeChange::Forget { node } } => of_node(node, "forget"),
         What::Slots { change: SlotsChange::Move { slots, to } } => Ask {

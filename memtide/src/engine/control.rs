@@ -1,7 +1,6 @@
 //! Between the node's data thread and its control stream.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
@@ -9,9 +8,11 @@ use memtide_engine::{Ended, News, Node, Observer, Source, Word};
 use memtide_service::drain::Drain;
 use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::fleet::FleetTls;
-use tokio::sync::mpsc;
+use memtide_topology::{NodeId, SlotConfig, Topology};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
+use super::save::Newest;
 use crate::failure;
 
 /// How often the scaler hears of a node that lives.
@@ -28,6 +29,8 @@ pub struct Talk {
     pub observer: Observer,
     pub source: Source,
     pub tls: FleetTls,
+    /// Where the newest topology is kept that the scaler has sent.
+    pub newest: Newest,
 }
 
 impl Talk {
@@ -38,11 +41,12 @@ impl Talk {
         mut signals: Signals,
         drain: Drain,
         drain_timeout: Duration,
-    ) -> Ended {
-        let Self { control, observer, source, tls } = self;
-        let is_draining = Arc::<AtomicBool>::default();
+    ) -> (Ended, Held) {
+        let Self { control, observer, source, tls, newest } = self;
+        let (now_held, held) = watch::channel(Held::default());
+        let follows = (now_held, newest);
         let tasks = [
-            tokio::spawn(hear(Arc::clone(&control), source.news, Arc::clone(&is_draining))),
+            tokio::spawn(hear(Arc::clone(&control), source.news, follows)),
             tokio::spawn(say(Arc::clone(&control), source.words)),
             tokio::spawn(beat(control, observer)),
         ];
@@ -71,13 +75,13 @@ impl Talk {
         for task in tasks {
             task.abort();
         }
-        match ended {
+        let held = *held.borrow();
+        let ended = match ended {
             // An operator had it drained: it held nothing when it was taken out.
-            Ended::Removed | Ended::Refused(_) if is_draining.load(Ordering::Relaxed) => {
-                Ended::Drained
-            }
+            Ended::Removed | Ended::Refused(_) if held.is_draining => Ended::Drained,
             ended => ended,
-        }
+        };
+        (ended, held)
     }
 }
 
@@ -96,8 +100,36 @@ async fn next_stop(signals: &mut Signals, tls: &FleetTls) -> StopSignal {
     }
 }
 
-/// Hands on what the scaler says, and keeps whether it has this node give up its slots.
-async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, is_draining: Arc<AtomicBool>) {
+/// What the newest topology says of this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// It is to give up its slots.
+    is_draining: bool,
+    /// Slots that it holds.
+    pub slots: usize,
+    /// Slots of which nobody else has all.
+    pub alone: usize,
+}
+
+impl Held {
+    fn of(topology: &Topology, me: NodeId) -> Self {
+        let is_draining = topology.nodes().get(&me).is_some_and(|info| info.is_draining);
+        let mine = || topology.slots().filter(|(_, config)| config.is_held_by(me));
+        let is_alone = |config: &SlotConfig| {
+            let mut complete = config.complete();
+            complete.next() == Some(me) && complete.next().is_none()
+        };
+        let alone = mine().filter(|(_, config)| is_alone(config)).count();
+        Self { is_draining, slots: mine().count(), alone }
+    }
+}
+
+/// Hands on what the scaler says, and keeps what it says of this node.
+async fn hear(
+    control: Arc<NodeControl>,
+    news: mpsc::Sender<News>,
+    (held, newest): (watch::Sender<Held>, Newest),
+) {
     let mut me = None;
     loop {
         let heard = match control.heard().await {
@@ -107,9 +139,10 @@ async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, is_draining: 
                 News::Welcome(node)
             }
             FromScaler::Topology(topology) => {
-                if let Some(info) = me.and_then(|me| topology.nodes().get(&me)) {
-                    is_draining.store(info.is_draining, Ordering::Relaxed);
+                if let Some(me) = me.filter(|me| topology.nodes().contains_key(me)) {
+                    held.send_replace(Held::of(&topology, me));
                 }
+                newest.set(Arc::clone(&topology));
                 News::Topology(topology)
             }
             FromScaler::Refused(why) => News::Refused(why),
@@ -161,6 +194,9 @@ fn usage(observer: &Observer) -> NodeUsage {
         cmd_set: usage.commands.cmd_set,
         requests: usage.requests,
         cpu_micros: u64::try_from(usage.cpu.as_micros()).unwrap_or(u64::MAX),
-        ..NodeUsage::default()
+        bytes_in: usage.received_bytes,
+        bytes_out: usage.sent_bytes,
+        copy_items: usage.store.copy_items,
+        copy_bytes: usage.store.copy_bytes,
     }
 }

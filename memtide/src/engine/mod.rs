@@ -3,11 +3,12 @@
 mod control;
 mod described;
 mod parent;
+mod save;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use memtide_control::{NodeControl, Registration};
+use memtide_control::{Adopted, NodeControl, Registration};
 use memtide_engine::{Ended, Node, NodeConfig, feed};
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
@@ -17,7 +18,8 @@ use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
 
-use self::control::Talk;
+use self::control::{Held, Talk};
+use self::save::Newest;
 use crate::failure::{self, Failure};
 use crate::settings::EngineConfig;
 
@@ -63,15 +65,18 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     );
     let control = Arc::new(control);
     let events = Events::new();
-    let answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    let newest = Newest::default();
+    let mut answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    answers.routes = save::routes(newest.clone(), common.fleet_dir.clone());
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let talk = Talk { control, observer, source, tls };
-    let ended = runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
+    let talk = Talk { control, observer, source, tls, newest };
+    let (ended, held) =
+        runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
     drop(admin);
-    Ok(told(ended))
+    Ok(told(ended, held))
 }
 
 fn node_config(config: &EngineConfig, tls: &FleetTls) -> NodeConfig {
@@ -96,6 +101,8 @@ fn registration(config: &EngineConfig, port: u16) -> Registration {
         memory_max: config.memory_max,
         parent_token: config.parent.map(|parent| parent.token),
         process: crate::random(),
+        adopted: Adopted::default(),
+        item_size_max: config.item_size_max,
     }
 }
 
@@ -104,15 +111,23 @@ fn cache(config: &EngineConfig) -> CacheId {
 }
 
 /// Tells how it ended, and gives the exit code.
-fn told(ended: Ended) -> ExitCode {
+fn told(ended: Ended, Held { slots, alone, .. }: Held) -> ExitCode {
     match ended {
         Ended::Drained => {
             tracing::info!("drained");
             ExitCode::SUCCESS
         }
-        Ended::Stopped => {
-            tracing::warn!("the drain took too long; slots that nobody else has are lost");
+        Ended::Stopped if slots == 0 => {
+            tracing::info!("drained");
             ExitCode::SUCCESS
+        }
+        Ended::Stopped => {
+            tracing::error!(
+                slots,
+                alone,
+                "the drain took too long: this node ends with {slots} slots, {alone} of which nobody else has; give more --drain-timeout, or drain it by memtide cache before it is stopped"
+            );
+            ExitCode::from(failure::DRAIN_CUT)
         }
         Ended::Refused(why) => {
             tracing::error!(why, "the scaler does not want this process; start it anew");

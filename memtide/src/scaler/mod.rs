@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use memtide_manager::Settings;
 use memtide_scaler::{Scaler, ScalerConfig as Config};
@@ -19,6 +20,10 @@ use crate::settings::ScalerConfig;
 
 /// Streams of nodes and proxies, and what a process has open beside.
 const DESCRIPTORS: u64 = 16 * 1024;
+
+/// Whoever has lost a scaler tries again within half of it: nodes and proxies of a fleet whose data
+/// directory is not this one are heard before a new cache begins.
+const FOUNDING_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs until a signal ends it; nodes and proxies go on with what they know.
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
@@ -42,8 +47,12 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
         data_dir: common.fleet_dir.clone(),
         listener,
         tls: tls.clone(),
-        settings: Settings { nodes_min: config.nodes_min, ..Settings::default() },
-        stored_nodes_are_dead: false,
+        item_size_max: config.item_size_max,
+        settings: Settings {
+            nodes_min: config.nodes_min,
+            founding_wait: FOUNDING_WAIT,
+            ..Settings::default()
+        },
         events: events.clone(),
     });
     let scaler = scaler.map_err(Failure::environment)?;

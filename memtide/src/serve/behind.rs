@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
-use memtide_control::ProxyControl;
+use memtide_control::{ProxyControl, ProxyRegistration};
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig};
@@ -18,7 +18,9 @@ use memtide_topology::{CacheId, Epoch, HashSeed, SLOTS, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::fleet::{Fleet, Supervising};
+use super::fleet::{Fleet, Metered, Stored, Supervising};
+use super::parent_tls::ParentTls;
+use super::scaler_port;
 use crate::failure::Failure;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
 use crate::supervisor::{Plan, Supervisor};
@@ -29,7 +31,7 @@ const SLOTS_ALL: usize = SLOTS as usize;
 pub enum Prepared {
     Embedded,
     Joined { join: Join, tls: FleetTls },
-    Processes { nodes: Processes, scaler: Scaler, tls: FleetTls },
+    Processes { nodes: Processes, scaler: Scaler, tls: Box<ParentTls> },
 }
 
 /// What runs behind the endpoint; ends when dropped.
@@ -44,7 +46,7 @@ pub enum Behind {
     },
     Processes {
         fleet: Box<Fleet>,
-        tls: FleetTls,
+        tls: Box<ParentTls>,
     },
 }
 
@@ -58,20 +60,20 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
             Ok(Prepared::Joined { join: join.clone(), tls: load(Role::Proxy)? })
         }
         Backend::Processes(nodes) => {
-            FleetTls::make(dir).map_err(Failure::environment)?;
+            let tls = Box::new(ParentTls::make(dir).map_err(Failure::environment)?);
             let scaler = Scaler::start(ScalerConfig {
                 cache: cache(config),
                 replicas: nodes.replicas,
                 data_dir: config.common.fleet_dir.clone(),
-                listener: crate::one_listener("--nodes", &[Ipv4Addr::LOCALHOST.into()], 0)?,
-                tls: load(Role::Scaler)?,
+                listener: scaler_port::listen(&config.common.fleet_dir)?,
+                tls: tls.scaler.clone(),
+                item_size_max: config.item_size_max,
                 settings: Settings { nodes_min: nodes.count, ..Settings::default() },
-                // They were children of a process before, and have ended with it.
-                stored_nodes_are_dead: true,
                 events: events.clone(),
             });
             let scaler = scaler.map_err(Failure::environment)?;
-            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls: load(Role::Proxy)? })
+            scaler_port::remember(&config.common.fleet_dir, scaler.address().port());
+            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls })
         }
     }
 }
@@ -96,13 +98,13 @@ impl Prepared {
         let behind = match self {
             Self::Embedded => Behind::Embedded,
             Self::Joined { join, tls } => {
-                let control = ProxyControl::spawn(
-                    runtime,
-                    join.scalers,
-                    &tls.client(),
-                    cache(config),
-                    crate::random(),
-                );
+                let registration = ProxyRegistration {
+                    cache: cache(config),
+                    item_size_max: config.item_size_max,
+                    process: crate::random(),
+                };
+                let control =
+                    ProxyControl::spawn(runtime, join.scalers, &tls.client(), registration);
                 let (control, refused) = (Arc::new(control), Arc::<OnceLock<String>>::default());
                 runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
                 Behind::Joined { control, refused, zone: join.zone, tls }
@@ -120,7 +122,9 @@ impl Prepared {
                 let supervisor = Supervisor::start(plan)?;
                 let running = supervisor.running();
                 let supervising = Supervising::by(runtime.spawn(supervisor.run()));
-                let fleet = Box::new(Fleet { scaler, running });
+                let metered = Metered::default();
+                runtime.spawn(metered.clone().sample(scaler.handle(), config.data_storage_min));
+                let fleet = Box::new(Fleet { scaler, running, metered });
                 return Ok((Behind::Processes { fleet, tls }, supervising));
             }
         };
@@ -140,7 +144,7 @@ impl Behind {
                 });
             }
             Self::Joined { tls, zone, .. } => (tls, zone.clone()),
-            Self::Processes { tls, .. } => (tls, None),
+            Self::Processes { tls, .. } => (&tls.proxy, None),
         };
         memtide_proxy::Backend::Fleet(FleetBackend {
             tls: tls.client(),
@@ -170,11 +174,16 @@ impl Behind {
         }
     }
 
-    /// What nodes and the scaler know this process by.
-    pub fn tls(&self) -> Option<FleetTls> {
+    /// Has the certificates read again that the roles of a fleet know each other by: those of this
+    /// process, and those of the processes that it has started.
+    pub fn reload_tls(&self) {
         match self {
-            Self::Embedded => None,
-            Self::Joined { tls, .. } | Self::Processes { tls, .. } => Some(tls.clone()),
+            Self::Embedded => {}
+            Self::Joined { tls, .. } => crate::reload_fleet_tls(tls),
+            Self::Processes { tls, fleet } => {
+                tls.reload();
+                fleet.running.reload();
+            }
         }
     }
 
@@ -200,13 +209,13 @@ impl Behind {
     /// What `/metrics` shows of it.
     pub fn metrics(&self) -> Option<Arc<dyn Source>> {
         match self {
-            Self::Processes { fleet, .. } => Some(fleet.scaler.metrics()),
+            Self::Processes { fleet, .. } => Some(fleet.metrics()),
             _ => None,
         }
     }
 
-    /// Items and their bytes, each counted once; `None` where this process does not know.
-    pub fn stored(&self) -> Option<(u64, u64)> {
+    /// What is stored, each item counted once; `None` where this process does not know.
+    pub fn stored(&self) -> Option<Stored> {
         match self {
             Self::Processes { fleet, .. } => Some(fleet.stored()),
             _ => None,

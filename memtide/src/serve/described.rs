@@ -12,6 +12,7 @@ use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
 use super::behind::Behind;
+use super::fleet::Stored;
 use crate::settings::EndpointConfig;
 
 /// Where the admin HTTP has its answers from.
@@ -70,11 +71,15 @@ impl Served {
     #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
     fn usage(&self) -> CacheUsage {
         let usage = self.observer.usage();
-        let (items, bytes) = match (usage.stored, self.behind.stored()) {
-            (Some(stored), _) => (stored.items, stored.data_bytes),
-            (None, stored) => stored.unwrap_or_default(),
+        let stored = match usage.stored {
+            Some(node) => Stored {
+                items: node.items,
+                data_bytes: node.data_bytes,
+                byte_seconds: node.metered_byte_seconds,
+            },
+            None => self.behind.stored().unwrap_or_default(),
         };
-        let byte_seconds = usage.stored.map_or(0, |stored| stored.metered_byte_seconds);
+        let Stored { items, data_bytes: bytes, byte_seconds } = stored;
         CacheUsage {
             items,
             data_storage_bytes: bytes,

@@ -1,15 +1,19 @@
 //! A scaler and node processes that this process started.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
 use memtide_scaler::{Scaler, ScalerHandle};
 use memtide_service::admin::RoleRoutes;
-use memtide_topology::NodeId;
+use memtide_service::metrics::{Source, counter, gauge};
+use prometheus::proto::MetricFamily;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
 
 use crate::supervisor::Running;
 
@@ -17,6 +21,8 @@ use crate::supervisor::Running;
 pub struct Fleet {
     pub scaler: Scaler,
     pub running: Running,
+    /// What was stored over time.
+    pub metered: Metered,
 }
 
 /// The task that owns the node processes, if there are any.
@@ -59,42 +65,94 @@ impl Fleet {
         self.scaler.routes().merge(RoleRoutes::new(router, &["/v1/processes"]))
     }
 
-    /// Items and their bytes, each counted once: of what a node holds, the part of its slots that
-    /// it is the primary of; exact where its slots are alike.
-    pub fn stored(&self) -> (u64, u64) {
-        let status = self.scaler.handle().status();
-        let mut held: BTreeMap<NodeId, Held> = BTreeMap::new();
-        for (_, config) in status.topology.slots() {
-            for holder in config.holders() {
-                held.entry(holder).or_default().slots += 1;
-            }
-            if let Some(primary) = config.primary {
-                held.entry(primary).or_default().primary += 1;
-            }
-        }
-        let mut stored = (0, 0);
-        for node in &status.nodes {
-            let (Some(usage), Some(held)) = (node.usage, held.get(&node.view.node)) else {
-                continue;
-            };
-            stored.0 += held.part(usage.items);
-            stored.1 += held.part(usage.data_bytes);
-        }
-        stored
+    /// What is stored.
+    pub fn stored(&self) -> Stored {
+        Stored { byte_seconds: self.metered.byte_seconds(), ..Stored::of(&self.scaler.handle()) }
+    }
+
+    /// The scaler's metrics, and of what is stored.
+    pub fn metrics(&self) -> Arc<dyn Source> {
+        let (scaler, handle) = (self.scaler.metrics(), self.scaler.handle());
+        Arc::new(FleetMetrics { scaler, handle, metered: self.metered.clone() })
     }
 }
 
-/// How many slots a node holds, and of how many it is the primary.
-#[derive(Clone, Copy, Debug, Default)]
-struct Held {
-    slots: u64,
-    primary: u64,
+/// What a cache stores.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stored {
+    pub items: u64,
+    pub data_bytes: u64,
+    /// Metered data over time, since the start.
+    pub byte_seconds: u64,
 }
 
-impl Held {
-    fn part(self, whole: u64) -> u64 {
-        let part = u128::from(whole) * u128::from(self.primary) / u128::from(self.slots.max(1));
-        u64::try_from(part).unwrap_or(whole)
+impl Stored {
+    /// As the nodes that are up said last: each item counts where its primary is.
+    fn of(scaler: &ScalerHandle) -> Self {
+        let status = scaler.status();
+        let up = status.nodes.iter().filter(|node| !node.view.state.is_down());
+        up.filter_map(|node| node.usage).fold(Self::default(), |sum, usage| Self {
+            items: sum.items + usage.items.saturating_sub(usage.copy_items),
+            data_bytes: sum.data_bytes + usage.data_bytes.saturating_sub(usage.copy_bytes),
+            byte_seconds: 0,
+        })
+    }
+}
+
+/// Metered data over time; clones count together.
+#[derive(Clone, Debug, Default)]
+pub struct Metered(Arc<AtomicU64>);
+
+impl Metered {
+    /// In byte-seconds, since the start.
+    pub fn byte_seconds(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Counts for ever: each second with what is stored at its end, at least `bytes_min`.
+    pub async fn sample(self, scaler: ScalerHandle, bytes_min: u64) {
+        let mut interval = interval(Duration::from_secs(1));
+        // A second that came late counts all the same.
+        interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        interval.tick().await;
+        loop {
+            interval.tick().await;
+            let bytes = Stored::of(&scaler).data_bytes.max(bytes_min);
+            self.0.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// See [`Fleet::metrics`].
+struct FleetMetrics {
+    scaler: Arc<dyn Source>,
+    handle: ScalerHandle,
+    metered: Metered,
+}
+
+impl Source for FleetMetrics {
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
+    fn collect(&self) -> Vec<MetricFamily> {
+        let stored = Stored::of(&self.handle);
+        let mut families = self.scaler.collect();
+        families.extend([
+            counter(
+                "memtide_metered_byte_seconds_total",
+                "Data stored over time, the configured minimum included; 3600 * 2^30 are a GB-hour.",
+                self.metered.byte_seconds(),
+            ),
+            gauge(
+                "memtide_items",
+                "Items stored (CloudWatch: CurrItems).",
+                stored.items as f64,
+            ),
+            gauge(
+                "memtide_cache_used_bytes",
+                "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
+                stored.data_bytes as f64,
+            ),
+        ]);
+        families
     }
 }
 

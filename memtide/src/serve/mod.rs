@@ -3,6 +3,8 @@
 mod behind;
 mod described;
 mod fleet;
+mod parent_tls;
+mod scaler_port;
 mod stop;
 mod watch;
 
@@ -97,7 +99,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     events.record(EventKind::Listening, ports);
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
     runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
-    let running = Running { drain, reloader, fleet_tls: behind.tls(), events, proxy };
+    let running = Running { drain, reloader, behind, events, proxy };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
     runtime.block_on(supervising.end());
     drop(admin);

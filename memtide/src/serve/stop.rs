@@ -1,15 +1,17 @@
 //! How `serve` stops.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_proxy::Proxy;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::signals::{Request, Signals, StopSignal};
-use memtide_service::tls::{Reloader, fleet::FleetTls};
+use memtide_service::tls::Reloader;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::behind::Behind;
 use crate::failure;
 
 /// Cores that were told to drop everything need no time; one that takes this long is stuck.
@@ -21,8 +23,8 @@ pub struct Running {
     pub drain: Drain,
     /// Reads certificates again.
     pub reloader: Reloader,
-    /// What the roles of a fleet know this process by.
-    pub fleet_tls: Option<FleetTls>,
+    /// What is behind it: nothing, or a fleet.
+    pub behind: Arc<Behind>,
     /// What happens meanwhile.
     pub events: Events,
     /// Serves.
@@ -35,10 +37,10 @@ pub async fn until_stopped(
     mut signals: Signals,
     running: Running,
 ) -> ExitCode {
-    let Running { drain, reloader, fleet_tls, events, proxy } = running;
+    let Running { drain, reloader, behind, events, proxy } = running;
     let reload = || {
         reloader.reload();
-        fleet_tls.iter().for_each(crate::reload_fleet_tls);
+        behind.reload_tls();
     };
     let signal = next_stop(&mut signals, &reload).await;
     let deadline = Instant::now() + drain_timeout;

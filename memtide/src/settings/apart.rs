@@ -43,6 +43,7 @@ pub struct ScalerConfig {
     pub replicas: Option<u8>,
     /// Nodes that must be there before a new cache begins.
     pub nodes_min: usize,
+    pub item_size_max: u32,
 }
 
 /// Reads the settings of a node, on this `host`.
@@ -80,6 +81,7 @@ pub fn resolve_scaler(given: &Given) -> Result<ScalerConfig, ConfigError> {
         port: given.read("port", port)?,
         replicas: fleet::replicas(given)?,
         nodes_min: count(given, "nodes-min", 1, NODES_MAX as u64)?,
+        item_size_max: item_size_max(given, None)?,
         common: common(given)?,
     };
     config.common.shown = show::show(given, |name| show::of_common(name, given, &config.common));

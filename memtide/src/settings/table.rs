@@ -23,7 +23,6 @@ const NODES: &[&str] = &[Role::Serve.name(), Role::Engine.name()];
 const JOINERS: &[&str] = &[Role::Proxy.name(), Role::Engine.name()];
 /// Those that say how many copies there are.
 const PLACERS: &[&str] = &[Role::Serve.name(), Role::Scaler.name()];
-const ITEMS: &[&str] = &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name()];
 const ALL: &[&str] =
     &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name(), Role::Scaler.name()];
 
@@ -58,7 +57,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(CLIENTS, "tls-key", "FILE", None, "PEM private key that belongs to it"),
     setting!(CLIENTS, "tls-client-ca", "FILE", None, "PEM CAs; clients must then show a certificate that one of them issued"),
     setting!(NODES, "memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows"),
-    setting!(ITEMS, "item-size-max", "SIZE", Some("1m"), "Largest item as memcached counts it"),
+    setting!(ALL, "item-size-max", "SIZE", Some("1m"), "Largest item as memcached counts it; the same for all roles of a fleet"),
     setting!(CLIENTS, "data-storage-min", "SIZE", Some("1g"), "Data is metered as at least this much"),
     setting!(CLIENTS, "connections-max", "COUNT", Some("10000"), "Most client connections at one time"),
     setting!(CLIENTS, "handshakes-per-second", "COUNT", Some("0"), "Most TLS handshakes a second, others wait; 0 is no limit"),

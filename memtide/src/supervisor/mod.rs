@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memtide_service::events::{EventKind, Events};
 use memtide_topology::Zone;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::signal::unix::{self, SignalKind, signal};
 use tokio::time::{Instant, sleep_until};
 
 use self::children::Children;
@@ -47,6 +48,15 @@ impl Running {
         self.lock().clone()
     }
 
+    /// Has all of them read their certificates again.
+    pub fn reload(&self) {
+        for process in self.all() {
+            let pid = i32::try_from(process.pid).ok().and_then(Pid::from_raw);
+            // One that has ended meanwhile is not waited for yet, so its id is nobody else's.
+            pid.map(|pid| kill_process(pid, Signal::HUP));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Vec<Process>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -58,7 +68,7 @@ pub struct Supervisor {
     roster: Roster,
     children: Children,
     running: Running,
-    ends: Signal,
+    ends: unix::Signal,
     origin: Instant,
 }
 

@@ -147,15 +147,22 @@ fn load(dir: &Path) -> Result<Option<Topology>, StoreError> {
 
 /// The first half of storing: `topology.new` is there, whole.
 fn write_next(dir: &Path, next: &Topology) -> Result<(), StoreError> {
-    let path = next_path(dir);
+    write_copy(&next_path(dir), next)
+}
+
+/// Writes a topology as [`LocalStore`] keeps it, to be put in its place by an operator who has lost that.
+///
+/// # Errors
+/// Where the system does not want to.
+pub fn write_copy(path: &Path, next: &Topology) -> Result<(), StoreError> {
     let write = || {
         // The seed of the hash is a secret of the cache.
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(path)?;
         file.write_all(&file::encode(next))?;
         file.sync_all()
     };
-    write().map_err(|source| io_error("write", &path, source))
+    write().map_err(|source| io_error("write", path, source))
 }
 
 /// The second half: it has taken the place of `topology`.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use memtide_manager::Settings;
-use memtide_scaler::{Scaler, ScalerConfig, ScalerError, ScalerHandle};
+use memtide_scaler::{LocalStore, Scaler, ScalerConfig, ScalerError, ScalerHandle, TopologyStore};
 use memtide_service::admin::{Admin, RoleAnswers, serve_role};
 use memtide_service::drain::Drain;
 use memtide_service::events::Events;
@@ -22,6 +22,8 @@ use memtide_topology::{CacheId, Epoch, NodeId, Topology};
 use serde_json::Value;
 
 pub use node::Node;
+
+pub const ITEM_SIZE_MAX: u32 = 1 << 20;
 
 /// Every topology that anybody was told of, by its epoch.
 pub type Seen = Arc<Mutex<BTreeMap<Epoch, Arc<Topology>>>>;
@@ -46,7 +48,8 @@ pub struct Rig {
 pub fn note(seen: &Seen, topology: &Arc<Topology>) {
     let mut seen = seen.lock().unwrap();
     let first = seen.entry(topology.epoch()).or_insert_with(|| Arc::clone(topology));
-    assert_eq!(first, topology, "epoch {} was used twice", topology.epoch());
+    // Not shown: a topology is long.
+    assert!(first == topology, "epoch {} was used twice", topology.epoch());
 }
 
 impl Fleet {
@@ -88,7 +91,7 @@ impl Fleet {
             listener: self.listener(),
             tls: self.tls(Role::Scaler),
             settings,
-            stored_nodes_are_dead: false,
+            item_size_max: ITEM_SIZE_MAX,
             events: Events::new(),
         }
     }
@@ -111,8 +114,18 @@ impl Fleet {
     }
 
     pub fn try_start(&self, config: ScalerConfig) -> Result<Rig, ScalerError> {
+        let store = Arc::new(LocalStore::open(&config.data_dir)?);
+        self.try_start_on(config, store)
+    }
+
+    /// With its topologies in this store.
+    pub fn try_start_on(
+        &self,
+        config: ScalerConfig,
+        store: Arc<dyn TopologyStore>,
+    ) -> Result<Rig, ScalerError> {
         let events = config.events.clone();
-        let scaler = Scaler::start(config)?;
+        let scaler = Scaler::start_with(config, store)?;
         let listener = listen("--admin", &["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
         let (address, drain, metrics) =
             (listener.local_addr().unwrap(), Drain::new(), Registry::new());
@@ -136,6 +149,11 @@ impl Fleet {
     /// One of another cache.
     pub fn stranger(&self) -> Node {
         Node::stranger(self)
+    }
+
+    /// One that names an address.
+    pub fn node_at(&self, address: &str) -> Node {
+        Node::at(self, address)
     }
 
     /// One that its parent knows by a token.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use memtide_control::{FromScaler, NodeControl, NodeUsage, Registration, ToScaler};
+use memtide_control::{Adopted, FromScaler, NodeControl, NodeUsage, Registration, ToScaler};
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_service::tls::fleet::Role;
 use memtide_testkit::{PATIENCE, wait_until};
@@ -28,6 +28,8 @@ struct State {
     ids: Vec<NodeId>,
     topology: Option<Arc<Topology>>,
     refused: Option<String>,
+    /// Why it has no stream now.
+    trouble: Option<String>,
 }
 
 /// For addresses that are nobody else's.
@@ -43,6 +45,12 @@ impl Node {
     pub fn stranger(fleet: &Fleet) -> Self {
         let mut registration = registration("a");
         registration.cache = CacheId::new("other").unwrap();
+        Self::start_as(fleet, registration)
+    }
+
+    pub fn at(fleet: &Fleet, address: &str) -> Self {
+        let mut registration = registration("a");
+        registration.address = address.to_owned();
         Self::start_as(fleet, registration)
     }
 
@@ -93,6 +101,19 @@ impl Node {
         })
     }
 
+    /// Waits until it has no stream for a reason with these words.
+    pub fn until_trouble(&self, words: &str) -> String {
+        wait_until(&format!("the node to be told {words}"), PATIENCE, || {
+            let trouble = self.state.lock().unwrap().trouble.clone();
+            trouble.filter(|why| why.contains(words))
+        })
+    }
+
+    /// Whether it goes on, with what it has.
+    pub fn lives_on(&self) -> bool {
+        self.state.lock().unwrap().refused.is_none()
+    }
+
     /// Says that it wants to leave.
     pub fn leave(&mut self) {
         let _ = self.leave.take().unwrap().send(());
@@ -118,6 +139,8 @@ fn registration(zone: &str) -> Registration {
         memory_max: 1 << 30,
         parent_token: None,
         process: RandomState::new().hash_one(0),
+        adopted: Adopted::default(),
+        item_size_max: super::ITEM_SIZE_MAX,
     }
 }
 
@@ -145,6 +168,7 @@ async fn live(control: &NodeControl, shared: &Mutex<State>, seen: &Seen) {
                 }
             },
             _ = beats.tick() => {
+                shared.lock().unwrap().trouble = control.trouble();
                 let adopted = shared.lock().unwrap().topology.as_ref().map(|it| it.epoch());
                 let usage = NodeUsage { items: 5, requests: 7, cpu_micros: 1_500_000, ..NodeUsage::default() };
                 let adopted = adopted.unwrap_or(Epoch::ZERO);

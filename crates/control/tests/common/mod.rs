@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use memtide_control::{
-    ControlServer, ControlServerConfig, Incoming, NodeControl, Registration, Role as PeerRole,
-    Session,
+    Adopted, ControlServer, ControlServerConfig, Incoming, NodeControl, ProxyRegistration,
+    Registration, Role as PeerRole, Session,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::PATIENCE;
@@ -29,7 +29,10 @@ pub struct Scaler {
     server: ControlServer,
     incoming: mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
+    closed: watch::Sender<Option<String>>,
 }
+
+const ITEM_SIZE_MAX: u32 = 1 << 20;
 
 impl Fleet {
     pub fn new() -> Self {
@@ -61,15 +64,18 @@ impl Fleet {
 
     fn scaler_on(&self, listener: TcpListener) -> Scaler {
         let (topologies, published) = watch::channel(Arc::new(topology(1)));
+        let (closed, has_closed) = watch::channel(None);
         let config = ControlServerConfig {
             listener,
             tls: self.tls(Role::Scaler).server(),
             role_of,
             cache: CacheId::default(),
             topologies: published,
+            item_size_max: ITEM_SIZE_MAX,
+            closed: has_closed,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
-        Scaler { server, incoming, topologies }
+        Scaler { server, incoming, topologies, closed }
     }
 
     pub fn registration(&self) -> Registration {
@@ -81,6 +87,8 @@ impl Fleet {
             memory_max: 1 << 30,
             parent_token: Some(17),
             process: 99,
+            adopted: Adopted::default(),
+            item_size_max: ITEM_SIZE_MAX,
         }
     }
 
@@ -136,6 +144,11 @@ impl Scaler {
         self.topologies.send_replace(Arc::new(topology.clone()));
     }
 
+    /// Turns everybody away from now on.
+    pub fn close(&self, why: &str) {
+        self.closed.send_replace(Some(why.to_owned()));
+    }
+
     /// Ends it with all its streams, and starts another in its place.
     pub async fn restart(self, fleet: &Fleet) -> Self {
         let address = self.server.address();
@@ -147,6 +160,11 @@ impl Scaler {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// How a proxy asks to follow.
+pub fn proxy(process: u64) -> ProxyRegistration {
+    ProxyRegistration { cache: CacheId::default(), item_size_max: ITEM_SIZE_MAX, process }
 }
 
 fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {

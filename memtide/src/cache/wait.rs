@@ -1,0 +1,52 @@
+//! Waiting for what an order leads to.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::ask::{Ask, Method, ask};
+use crate::failure::Failure;
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Waits until a node has left the topology.
+///
+/// # Errors
+/// With what it still has, once the time is over.
+pub fn until_left(admin: SocketAddr, node: &str, wait: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now() + wait;
+    loop {
+        let look = Ask { method: Method::Get, path: "/v1/nodes".to_owned(), body: None };
+        let Some(slots) = slots_of(&ask(admin, &look)?, node) else { return Ok(()) };
+        if Instant::now() >= deadline {
+            return Err(Failure::Environment(format!(
+                "{node} still holds {slots} slots after {} s; they go on moving: memtide cache migrations shows how far they are",
+                wait.as_secs()
+            )));
+        }
+        std::thread::sleep(INTERVAL);
+    }
+}
+
+/// Slots and copies that a node has; `None` of one that is not there.
+fn slots_of(nodes: &str, node: &str) -> Option<u64> {
+    let nodes: Value = serde_json::from_str(nodes).ok()?;
+    let node = nodes["nodes"].as_array()?.iter().find(|it| it["id"] == node)?;
+    let parts = ["primary_slots", "in_sync_slots", "learner_slots"];
+    Some(parts.iter().filter_map(|part| node[*part].as_u64()).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_holds_all_that_it_has_any_part_in() {
+        let nodes =
+            r#"{"nodes":[{"id":"n3","primary_slots":5,"in_sync_slots":2,"learner_slots":1}]}"#;
+        assert_eq!(slots_of(nodes, "n3"), Some(8));
+        assert_eq!(slots_of(nodes, "n4"), None);
+    }
+}

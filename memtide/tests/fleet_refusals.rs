@@ -1,0 +1,77 @@
+//! What nodes are told that a fleet cannot take as they are, and what one says that it leaves behind.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+mod apart;
+
+use std::net::Ipv4Addr;
+use std::process::Command;
+
+use apart::{Roles, epoch_of};
+use memtide_testkit::{PATIENCE, RoleProcess, Signal, wait_until};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
+
+#[test]
+fn a_second_node_at_an_address_is_told_whose_it_is() {
+    let roles = Roles::start();
+    let address = roles.nodes[0].address();
+    let (port, join) = (address.port().to_string(), format!("127.0.0.1:{}", roles.scaler_port));
+    let tls = roles.scratch.path().join("tls");
+    let words = ["--join", &join, "--fleet-tls", tls.to_str().unwrap(), "--memory", "64m"];
+    let same = ["--port", &port, "--advertise", "127.0.0.1"];
+    let ip = Ipv4Addr::new(127, 0, 0, 2);
+    let second =
+        RoleProcess::start_at(Command::new(PROGRAM), ip, "engine", [&words[..], &same].concat());
+    let reason = wait_until("it to say why it cannot join", PATIENCE, || {
+        let reply = second.get("/readyz");
+        reply.body.contains("is the address of").then_some(reply.body)
+    });
+    let expected = format!("{address} is the address of n");
+    assert!(reason.contains(&expected) && reason.contains("which is up; give"), "{reason}");
+    assert_eq!(roles.nodes[0].get("/readyz").status, 200);
+}
+
+#[test]
+fn a_node_with_other_items_is_told_what_the_fleet_takes() {
+    let roles = Roles::start();
+    let mut other = roles.start_node(&["--zone", "a", "--port", "0", "--item-size-max", "2m"]);
+    assert_eq!(other.wait_exit(PATIENCE).code(), Some(75));
+    let text = other.logs().text();
+    assert!(text.contains("--item-size-max of this fleet is 1048576 bytes, not 2097152"), "{text}");
+}
+
+#[test]
+fn a_node_whose_drain_runs_out_of_time_says_what_it_still_has_and_fails() {
+    let mut roles = Roles::start();
+    let mut node = roles.start_node(&["--zone", "c", "--port", "0", "--drain-timeout", "300ms"]);
+    let scaler = roles.scaler.as_ref().unwrap();
+    wait_until("it to have its share, and to know", PATIENCE, || {
+        let nodes: Value = serde_json::from_str(&scaler.get("/v1/nodes").body).unwrap();
+        let third = nodes["nodes"].as_array()?.get(2)?.clone();
+        let is_settled = nodes["slots"]["complete"] == 16_384 && third["primary_slots"] != 0;
+        (is_settled && epoch_of(&node) >= nodes["epoch"].as_u64()?).then_some(())
+    });
+    // Nobody takes its slots from it.
+    roles.kill_scaler();
+    node.signal(Signal::TERM);
+    assert_eq!(node.wait_exit(PATIENCE).code(), Some(1));
+    let text = node.logs().text();
+    assert!(text.contains("the drain took too long: this node ends with "), "{text}");
+}
+
+#[test]
+fn who_waits_for_a_drain_is_told_what_is_left_and_when_it_is_done() {
+    let roles = Roles::start();
+    let admin = roles.scaler.as_ref().unwrap().admin_address().to_string();
+    let drain = |wait: &str| {
+        let words = ["cache", "node", "drain", "n2", "--wait", wait, "--admin", &admin];
+        Command::new(PROGRAM).args(words).env_clear().output().unwrap()
+    };
+    let early = drain("0s");
+    let text = String::from_utf8_lossy(&early.stderr).into_owned();
+    assert_eq!(early.status.code(), Some(69), "{text}");
+    assert!(text.starts_with("memtide: n2 still holds "), "{text}");
+    let done = drain("60s");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}

@@ -1,0 +1,144 @@
+//! What the loop makes of what comes over the streams.
+
+use std::time::{Duration, Instant};
+
+use memtide_control::{Adopted, Incoming, Registration, Session, fleet_of};
+use memtide_service::events::EventKind;
+use memtide_service::logging::Admit;
+use memtide_topology::Epoch;
+
+use crate::behind::{Judged, judge};
+use crate::handle::OperateError;
+use crate::run::Loop;
+
+impl Loop {
+    pub fn take_in(&mut self, now: Duration, came: Incoming) {
+        self.told.1 = true;
+        match came {
+            Incoming::NodeCame { session, registration } => {
+                self.node_comes(now, session, registration);
+            }
+            Incoming::NodeBeat { session, adopted, usage } => {
+                if let Some(node) = self.sessions.node(session) {
+                    self.check_beat(adopted, || node.to_string());
+                    self.sessions.uses(node, usage);
+                    self.manager.beat(now, node, adopted);
+                }
+            }
+            Incoming::NodeReports { session, reports } => {
+                if let Some(node) = self.sessions.node(session) {
+                    reports.into_iter().for_each(|it| self.manager.report(now, node, it));
+                }
+            }
+            Incoming::NodeLeaving { session } => {
+                if let Some(node) = self.sessions.node(session) {
+                    self.manager.leaving(now, node);
+                }
+            }
+            Incoming::NodeLeft { session } => {
+                self.sessions.left(session);
+                self.manager.gone(now, session.0);
+            }
+            Incoming::ProxyBeat { session, peer, adopted } => {
+                self.check_beat(adopted, || format!("a proxy at {}", peer.ip()));
+                self.sessions.proxy(session, peer, adopted);
+            }
+            Incoming::ProxyLeft { session } => self.sessions.left(session),
+            Incoming::Ahead { who, adopted } => self.hear_of(&who, adopted),
+            Incoming::Refused { peer, why } => {
+                self.counters.refused += 1;
+                if self.behind.is_some() {
+                    // All are, and it was said why.
+                    return;
+                }
+                if let Admit::Log { suppressed } = self.refusals.admit(Instant::now()) {
+                    tracing::warn!(%peer, suppressed, "a control stream was refused: {why}");
+                }
+            }
+        }
+    }
+
+    fn node_comes(&mut self, now: Duration, session: Session, mut registration: Registration) {
+        if let Some(why) = &self.behind {
+            return session.turn_away(why.clone());
+        }
+        if let Some(rival) = self.sessions.rival(&registration) {
+            let address = &registration.address;
+            return session.turn_away(format!(
+                "{address} is the address of {rival}, which is up; give this node another --port or --advertise"
+            ));
+        }
+        let id = session.id().0;
+        self.sessions.came(session, &mut registration);
+        self.bury(now, &registration);
+        let Registration { node, zone, address, memory_max, .. } = registration;
+        let registration = memtide_manager::Registration { node, zone, address, memory_max };
+        self.manager.register(now, id, registration);
+    }
+
+    /// A process has this address. So nobody is another node without a stream that has it too and holds nothing:
+    /// its process has ended, or was never told who it is because a scaler was killed before. Where it holds
+    /// something, that is for an operator to say.
+    fn bury(&mut self, now: Duration, registration: &Registration) {
+        let topology = std::sync::Arc::clone(self.manager.topology());
+        let others = topology.nodes().iter().filter(|(node, info)| {
+            info.address == registration.address
+                && Some(**node) != registration.node
+                && !self.sessions.is_open(**node)
+        });
+        for (&node, _) in others {
+            let coming = self.commit.iter().map(|commit| &commit.next);
+            let is_holder = |of: &std::sync::Arc<memtide_topology::Topology>| {
+                of.slots().any(|(_, it)| it.is_held_by(node))
+            };
+            if !coming.chain([&topology]).any(is_holder) {
+                self.manager.dead(now, node);
+            }
+        }
+    }
+
+    /// Nodes hear of topologies from each other, too: so one may have come to know more since it
+    /// registered.
+    fn check_beat(&mut self, adopted: Epoch, who: impl FnOnce() -> String) {
+        let stored = self.manager.topology();
+        if adopted > stored.epoch() {
+            let fleet = fleet_of(stored);
+            self.hear_of(&who(), Adopted { fleet, epoch: adopted });
+        }
+    }
+
+    /// A peer has adopted what is not stored here, or may not be.
+    fn hear_of(&mut self, who: &str, adopted: Adopted) {
+        if self.behind.is_some() && self.heard_epoch >= adopted.epoch {
+            return;
+        }
+        match judge(self.manager.topology(), who, adopted) {
+            Judged::Known => {}
+            Judged::Stranger => {
+                self.counters.strangers += 1;
+                if self.strangers.is_news(who) {
+                    let why = format!(
+                        "{who} is of another fleet of the same name and CA; it was turned away, and goes on as it was"
+                    );
+                    tracing::warn!("{why}");
+                    self.events.record(EventKind::FleetStranger, why);
+                }
+            }
+            Judged::Behind(why) => self.fall_behind(adopted, why),
+        }
+    }
+
+    /// From now on nothing is stored and nobody is told of anything. A commit that is on its way may yet be
+    /// stored, and is told to nobody.
+    fn fall_behind(&mut self, adopted: Adopted, why: String) {
+        self.heard_epoch = adopted.epoch;
+        tracing::error!("this scaler stands still: {why}");
+        self.events.record(EventKind::StoreBehind, why.clone());
+        for reply in self.orders.give_up() {
+            let _ = reply.send(Err(OperateError::Behind(why.clone())));
+        }
+        let closed = format!("it stands still: {why}");
+        self.closed.send_replace(Some(closed.clone()));
+        self.behind = Some(closed);
+    }
+}
