@@ -35,6 +35,7 @@ fn kind(event: &Event) -> (EventKind, bool) {
         Event::MigrationBegan { .. } => (EventKind::MigrationBegan, false),
         Event::HandedOver { .. } => (EventKind::SlotsHandedOver, false),
         Event::MigrationEnded => (EventKind::MigrationEnded, false),
+        Event::CutOff { .. } => (EventKind::CopyCutOff, true),
         Event::Diverged(..) => (EventKind::CopyDiverged, true),
         Event::Incomplete(..) => (EventKind::CopyIncomplete, true),
         Event::Dropped(_) => (EventKind::UpdateRefused, true),
@@ -68,6 +69,7 @@ mod tests {
             Event::MigrationBegan { slots: 1 },
             Event::HandedOver { slots: 1 },
             Event::MigrationEnded,
+            Event::CutOff { primary: node, copy: node, slots: 1 },
         ] {
             let word = serde_json::to_value(kind(&event).0).unwrap();
             assert_eq!(word, event.kind());

@@ -93,6 +93,16 @@ pub enum Event {
     },
     /// All slots are where they belong.
     MigrationEnded,
+    /// A primary cannot reach a copy that it needs, and both are up: these slots go on without it until
+    /// the two hear each other again.
+    CutOff {
+        /// Who goes on.
+        primary: NodeId,
+        /// Without whom.
+        copy: NodeId,
+        /// How many slots.
+        slots: usize,
+    },
     /// A copy had another history than its primary, and is copied anew.
     Diverged(SlotId, NodeId),
     /// A node that is to take over a slot has a part of it only, and cannot.
@@ -134,6 +144,7 @@ impl Event {
             Self::MigrationBegan { .. } => "migration_began",
             Self::HandedOver { .. } => "slots_handed_over",
             Self::MigrationEnded => "migration_ended",
+            Self::CutOff { .. } => "copy_cut_off",
             Self::Diverged(..) => "copy_diverged",
             Self::Incomplete(..) => "copy_incomplete",
             Self::Dropped(_) => "update_refused",
@@ -170,6 +181,9 @@ impl fmt::Display for Event {
             Self::MigrationBegan { slots } => write!(f, "{slots} slots are to be moved or copied"),
             Self::HandedOver { slots } => write!(f, "{slots} slots were handed over"),
             Self::MigrationEnded => write!(f, "all slots are where they belong"),
+            Self::CutOff { primary, copy, slots } => {
+                write!(f, "{primary} cannot reach {copy}: {slots} slots go on without that copy")
+            }
             Self::Diverged(slot, node) => {
                 write!(
                     f,

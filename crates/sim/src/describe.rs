@@ -60,7 +60,7 @@ fn payload(payload: &Payload) -> String {
     match payload {
         Payload::Peer(message) => peer(message),
         Payload::Words(bytes) => words(bytes),
-        Payload::Ask(Request { id, slot, epoch, round, seen, is_retry, command }) => format!(
+        Payload::Ask(Request { id, slot, epoch, round, seen, is_retry, command, .. }) => format!(
             "ask {}.{} slot {}@{epoch} round {round} seen {seen} retry {is_retry}: key {} {:?}",
             id.client,
             id.number,
