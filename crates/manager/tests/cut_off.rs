@@ -5,8 +5,8 @@ mod common;
 
 use common::*;
 use memtide_engine_core::replication::{CopyName, Report};
-use memtide_manager::{Event, Operation};
-use memtide_topology::{NodeId, SlotConfig, SlotId};
+use memtide_manager::{Event, Operation, Settings};
+use memtide_topology::{NodeId, Pace, SlotConfig, SlotId};
 use std::time::Duration;
 
 /// What a slot's primary says of its first copy.
@@ -93,7 +93,8 @@ fn only_the_present_primary_is_believed() {
 /// Learners that nobody can expect to catch up do not hold up the others.
 #[test]
 fn slots_are_moved_on_while_many_copies_are_cut_off() {
-    let mut fleet = Fleet::settled(few(24), 1, &["a", "b", "c"]);
+    let pace = Pace { slots_max: 16, learners_max: 2 };
+    let mut fleet = Fleet::settled(Settings { pace, ..few(24) }, 1, &["a", "b", "c"]);
     let (one, other) = (fleet.id(1), fleet.id(2));
     fleet.cut_off = Some((one, other));
     let slots = fleet.settings.slots.clone();
@@ -105,8 +106,7 @@ fn slots_are_moved_on_while_many_copies_are_cut_off() {
     assert!(between.len() >= fleet.settings.pace.learners_max, "{}", between.len());
     let reports: Vec<_> = between.iter().map(|slot| report(&fleet, *slot)).collect();
     reports.into_iter().for_each(|said| say(&mut fleet, said));
-    fleet.start("c", GIB);
-    let fourth = 4;
+    let fourth = fleet.start("c", GIB);
     fleet.pass(Duration::from_secs(20));
     let fourth = fleet.id(fourth);
     let holds = slots.iter().filter(|slot| fleet.stored.slot(**slot).is_held_by(fourth)).count();

@@ -110,6 +110,6 @@ fn peer(message: &Message) -> String {
 }
 
 fn entry(entry: &Entry) -> String {
-    let request = entry.request.as_ref().map(|(id, _)| (id.client, id.number));
+    let request = entry.request.as_ref().map(|of| (of.id.client, of.id.number));
     format!("{} {:?} of {request:?}", entry.position.version, decode_items(&entry.change))
 }

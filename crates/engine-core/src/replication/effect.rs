@@ -48,6 +48,8 @@ pub enum Canary {
     NoLeaseWait,
     /// Go on after the consent.
     ServeAfterHandover,
+    /// Go on without a copy that does not answer before the manager has decided.
+    GoOnAlone,
 }
 
 impl ReplicationSettings {

@@ -395,8 +395,18 @@ impl Primary {
         if env.settings.is_canary(super::Canary::AckEarly) {
             return Some(head);
         }
-        let mut required = self.followers.iter().filter(|follower| follower.is_required());
+        let mut required = self.required(env);
         required.try_fold(head, |least, follower| Some(least.min(follower.acked?)))
+    }
+
+    /// The copies that a commit and a lease need.
+    fn required<'a>(&'a self, env: &'a Env<'_>) -> impl Iterator<Item = &'a Follower> {
+        let is_alone = env.settings.is_canary(super::Canary::GoOnAlone);
+        let is_given_up = move |follower: &Follower| {
+            is_alone && env.links.reach.missed(follower.node) >= env.settings.missed_max()
+        };
+        let required = self.followers.iter().filter(|follower| follower.is_required());
+        required.filter(move |follower| !is_given_up(follower))
     }
 
     /// The version up to which no copy may need the log: not what is committed, and not what a
@@ -411,7 +421,7 @@ impl Primary {
             return lease;
         }
         let mut lease = Lease::NotNeeded;
-        for follower in self.followers.iter().filter(|follower| follower.is_required()) {
+        for follower in self.required(env) {
             lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {
                 (_, None) => return Lease::None,
                 (Lease::Until(least), Some(until)) => Lease::Until(least.min(until)),

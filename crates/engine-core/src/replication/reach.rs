@@ -40,6 +40,11 @@ impl Reach {
         peer.missed
     }
 
+    /// For how many intervals a peer has not answered though it was needed.
+    pub(super) fn missed(&self, peer: NodeId) -> u32 {
+        self.0.get(&peer).map_or(0, |peer| peer.missed)
+    }
+
     /// Whether a peer that was out of reach has answered for long enough since.
     pub(super) fn is_trusted(&self, peer: NodeId) -> bool {
         self.0.get(&peer).is_none_or(|peer| peer.steady >= peer.wary)
