@@ -167,7 +167,8 @@ fn a_slot_whose_copy_never_acknowledges_fills_up_alone() {
 
         let version = rig.heard.version;
         rig.say(Message::Slot(rig.copied, SlotMessage::Ack { epoch: EPOCH, version }));
-        let told = rig.heard.answers.values().filter(|answer| matches!(answer, Answer::Done { .. }));
+        let told =
+            rig.heard.answers.values().filter(|answer| matches!(answer, Answer::Done { .. }));
         assert_eq!(told.count(), waiting + 1, "what waited is answered");
         assert_eq!(rig.set("one", value_bytes), None, "there is room again");
         assert!(rig.host.replication().is_serving(rig.lone));

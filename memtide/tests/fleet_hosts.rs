@@ -126,7 +126,9 @@ fn two_nodes_that_are_cut_from_each_other_go_unnoticed() {
     let fleet = Fleet::start();
     let load = fleet.load();
     fleet.hosts.cut_between(NODE, NODE + 1);
-    wait_until("slots go on without a copy", PATIENCE, || (fleet.complete() < 16_384).then_some(()));
+    wait_until("slots go on without a copy", PATIENCE, || {
+        (fleet.complete() < 16_384).then_some(())
+    });
     wait_until("all that the two have in common do", PATIENCE, || {
         (fleet.complete() < 16_384 * 3 / 4).then_some(())
     });

@@ -93,7 +93,8 @@ impl Wishes {
         let nodes = topology.nodes();
         self.caught_up.retain(|report| topology.is_current(report));
         self.diverged.retain(|(slot, _), name| is_in_sync(topology, *slot, name));
-        let gone = self.unreachable.extract_if(.., |(slot, _), name| !is_copy(topology, *slot, name));
+        let gone =
+            self.unreachable.extract_if(.., |(slot, _), name| !is_copy(topology, *slot, name));
         for ((slot, node), name) in gone {
             if let Some(since) = learner_since(topology, slot, node)
                 && since > name.since

@@ -74,7 +74,7 @@ impl Plan {
         let is_planned = profile == Profile::Planned;
         let is_deposed = profile == Profile::Deposed;
         let lease = *rng.pick(if is_deposed { &[1_000] } else { &[300, 600, 1_000] });
-        let settings = ReplicationSettings {
+        let mut settings = ReplicationSettings {
             lease: Duration::from_millis(lease),
             lease_margin: Duration::from_millis(lease / 10),
             beacon_interval: Duration::from_millis(lease / 5),
@@ -84,6 +84,9 @@ impl Plan {
             held_per_slot_max: *rng.pick(&[1024, 2]),
             ..ReplicationSettings::default()
         };
+        if settings.held_per_slot_max < 1024 {
+            settings.waiting_per_slot_max = 3;
+        }
         let plan = Self {
             profile,
             is_scripted: true,
@@ -116,6 +119,7 @@ impl Plan {
             unreachable_after: lease,
             records_per_slot_max: 64,
             held_per_slot_max: 1024,
+            waiting_per_slot_max: 1024,
             ..self.settings
         };
         Self {

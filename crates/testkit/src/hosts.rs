@@ -81,8 +81,17 @@ impl Hosts {
             let (namespace, to) = (self.namespace(from), self.address(to).to_string());
             let nobody = "02:00:00:00:00:99";
             ip(&[
-                "-n", &namespace, "neigh", "replace", &to, "lladdr", nobody, "nud", "permanent",
-                "dev", "eth0",
+                "-n",
+                &namespace,
+                "neigh",
+                "replace",
+                &to,
+                "lladdr",
+                nobody,
+                "nud",
+                "permanent",
+                "dev",
+                "eth0",
             ]);
         }
     }

@@ -3,9 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use memtide_engine_core::replication::{
-    Entry, Message, Position, Receipt, Record, SlotMessage,
-};
+use memtide_engine_core::replication::{Entry, Message, Position, Receipt, Record, SlotMessage};
 use memtide_topology::{
     Answer, CacheId, Epoch, KeyHash, NodeId, RequestId, SLOTS, SlotId, Topology,
 };
@@ -40,8 +38,11 @@ fn entry() -> impl Strategy<Value = Arc<Entry>> {
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    (id(), any::<u64>(), proptest::option::of(bytes()))
-        .prop_map(|(id, version, outcome)| Record { id, version, outcome })
+    (id(), any::<u64>(), proptest::option::of(bytes())).prop_map(|(id, version, outcome)| Record {
+        id,
+        version,
+        outcome,
+    })
 }
 
 fn slot_message() -> impl Strategy<Value = SlotMessage> {

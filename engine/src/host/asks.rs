@@ -81,7 +81,8 @@ impl Host {
 
     /// Tells the reply of a request that was executed.
     pub(super) fn release(&mut self, ticket: Ticket, out: &mut impl Outlets) {
-        if let Some(Waiting::Done { link, number, reply, version, .. }) = self.waiting.take(ticket) {
+        if let Some(Waiting::Done { link, number, reply, version, .. }) = self.waiting.take(ticket)
+        {
             let answer = Answer::Done { outcome: &*reply, version };
             out.to_proxy(link, &Reply { number, answer });
         }

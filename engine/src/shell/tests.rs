@@ -7,9 +7,7 @@ use std::task::{Context, Waker};
 use memtide_engine_core::replication::{Message, ReplicationSettings, SlotMessage};
 use memtide_service::drain::Drain;
 use memtide_service::tls::fleet::{FleetTls, Role};
-use memtide_topology::{
-    CacheId, CopyConfig, Epoch, HashSeed, NodeInfo, SlotConfig, SlotId, Zone,
-};
+use memtide_topology::{CacheId, CopyConfig, Epoch, HashSeed, NodeInfo, SlotConfig, SlotId, Zone};
 
 use super::*;
 use crate::config::NodeConfig;

@@ -310,12 +310,7 @@ impl Slot {
         }
     }
 
-    fn append_one(
-        &mut self,
-        env: &mut Env<'_>,
-        change: Change,
-        request: Option<Receipt>,
-    ) {
+    fn append_one(&mut self, env: &mut Env<'_>, change: Change, request: Option<Receipt>) {
         let Role::Primary(primary) = &mut self.role else { return };
         let position = Position { epoch: primary.epoch, version: change.version };
         if !primary.pass_over(position) {

@@ -286,7 +286,10 @@ impl Fleet {
             let Some(primary) = config.primary.filter(|node| self.is_up(*node)) else { continue };
             for copy in config.copies.iter().filter(|copy| !copy.is_in_sync) {
                 let pair = (primary.min(copy.node), primary.max(copy.node));
-                if self.cut_off == Some(pair) || !self.is_up(copy.node) || !self.random.one_in(self.catches_up_one_in) {
+                if self.cut_off == Some(pair)
+                    || !self.is_up(copy.node)
+                    || !self.random.one_in(self.catches_up_one_in)
+                {
                     continue;
                 }
                 let (epoch, node, since) = (config.epoch, copy.node, copy.since);
