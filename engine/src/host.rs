@@ -21,9 +21,10 @@ mod copies;
 mod effects;
 mod journals;
 mod pressure;
+mod waiting;
 
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use memtide_engine_core::replication::{
@@ -37,8 +38,9 @@ use memtide_wire::{Frame, NodeWords, Reply, WireError};
 use crate::counters::NodeCounters;
 use crate::limits;
 use crate::stats::Baseline;
-use asks::{Outcomes, Waiting};
+use asks::Outcomes;
 use copies::Copies;
+use waiting::WaitingRoom;
 
 /// See the module.
 #[derive(Debug)]
@@ -50,9 +52,7 @@ pub struct Host {
     topology: Arc<Topology>,
     limits: Limits,
     counters: Arc<NodeCounters>,
-    waiting: BTreeMap<Ticket, Waiting>,
-    /// Bytes of what waits.
-    waiting_bytes: usize,
+    waiting: WaitingRoom,
     resumed: VecDeque<Ticket>,
     last_ticket: Ticket,
     outcomes: Outcomes,
@@ -118,8 +118,7 @@ impl Host {
             topology: Arc::new(Topology::empty()),
             limits: Limits { item_bytes_max: item_size_max },
             counters,
-            waiting: BTreeMap::new(),
-            waiting_bytes: 0,
+            waiting: WaitingRoom::default(),
             resumed: VecDeque::new(),
             last_ticket: 0,
             outcomes: Outcomes::default(),
@@ -176,8 +175,7 @@ impl Host {
     /// A proxy's link has ended; nothing of it comes after this.
     pub fn proxy_gone(&mut self, link: ProxyLink) {
         self.replication.proxy_gone(link);
-        let gone = self.waiting.extract_if(.., |_, waiting| waiting.link() == link);
-        self.waiting_bytes -= gone.map(|(_, waiting)| waiting.bytes()).sum::<usize>();
+        self.waiting.forget(link);
     }
 
     /// Takes a frame of another node.

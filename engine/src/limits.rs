@@ -25,6 +25,10 @@ pub const COPY_QUEUED_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of a chunk of a copy, but for one that is a single larger item.
 pub const COPY_CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes of commands and replies of a slot that wait: with more, requests of that slot are refused, and
+/// tried again by who asks.
+pub const WAITING_BYTES_PER_SLOT_MAX: usize = 16 * 1024 * 1024;
+
 /// Requests that wait, for a commit, a lease or the begin of a primary, in all: with more, who
 /// asks is told so.
 pub const WAITING_MAX: usize = 256 * 1024;

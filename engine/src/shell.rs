@@ -332,3 +332,6 @@ impl Outlets for Mouth<'_> {
         let _ = self.words.try_send(Word::Report(report));
     }
 }
+
+#[cfg(test)]
+mod tests;

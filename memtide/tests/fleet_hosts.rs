@@ -85,6 +85,11 @@ impl Fleet {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Slots that have all their copies.
+    fn complete(&self) -> u64 {
+        self.cache("nodes")["slots"]["complete"].as_u64().unwrap()
+    }
+
     fn node_count(&self, state: &str) -> usize {
         let nodes = self.cache("nodes");
         let nodes = nodes["nodes"].as_array().unwrap().iter();
@@ -111,6 +116,24 @@ fn a_primary_that_is_cut_off_from_everyone_goes_unnoticed_and_so_does_its_return
     // The others hold everything, twice; what it has is of no use any more.
     fleet.wait_settled(2);
     fleet.hosts.reconnect(NODE);
+    fleet.wait_settled(3);
+    load.finish().assert_unnoticed();
+}
+
+/// Both reach the scaler and the proxy, so neither is lost: their slots go on without the other.
+#[test]
+fn two_nodes_that_are_cut_from_each_other_go_unnoticed() {
+    let fleet = Fleet::start();
+    let load = fleet.load();
+    fleet.hosts.cut_between(NODE, NODE + 1);
+    wait_until("slots go on without a copy", PATIENCE, || {
+        (fleet.complete() < 16_384).then_some(())
+    });
+    wait_until("all that the two have in common do", PATIENCE, || {
+        (fleet.complete() < 16_384 * 3 / 4).then_some(())
+    });
+    assert_eq!(fleet.node_count("up"), 3);
+    fleet.hosts.mend_between(NODE, NODE + 1);
     fleet.wait_settled(3);
     load.finish().assert_unnoticed();
 }

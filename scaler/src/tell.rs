@@ -40,6 +40,7 @@ fn kind(event: &Event) -> Option<(EventKind, bool)> {
         Event::MigrationEnded(_) => (EventKind::MigrationEnded, false),
         Event::Diverged { .. } => (EventKind::CopyDiverged, true),
         Event::Incomplete { .. } => (EventKind::CopyIncomplete, true),
+        Event::CutOff { .. } => (EventKind::CopyCutOff, true),
         Event::Dropped(_) => (EventKind::UpdateRefused, true),
     })
 }
@@ -71,6 +72,7 @@ mod tests {
             Event::SlotsLost { slots: 1 },
             Event::MigrationBegan { slots: 1 },
             Event::MigrationEnded(Moved::default()),
+            Event::CutOff { primary: node, copy: node, slots: 1 },
         ] {
             assert!(!event.is_step());
             let word = serde_json::to_value(kind(&event).unwrap().0).unwrap();

@@ -68,6 +68,7 @@ enum CanaryName {
     AckEarly,
     NoLeaseWait,
     ServeAfterHandover,
+    GoOnAlone,
 }
 
 /// Runs the chore; fails where a seed does.
@@ -76,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         CanaryName::AckEarly => Canary::AckEarly,
         CanaryName::NoLeaseWait => Canary::NoLeaseWait,
         CanaryName::ServeAfterHandover => Canary::ServeAfterHandover,
+        CanaryName::GoOnAlone => Canary::GoOnAlone,
     });
     let manager = match arguments.manager {
         ManagerName::BySeed => ManagerKind::BySeed,

@@ -134,6 +134,7 @@ impl From<Report> for schema::Report {
         let report = match report {
             Report::CaughtUp(slot, name) => report::Report::CaughtUp(copy(slot, name)),
             Report::Diverged(slot, name) => report::Report::Diverged(copy(slot, name)),
+            Report::Unreachable(slot, name) => report::Report::Unreachable(copy(slot, name)),
             Report::Incomplete(slot, epoch) => report::Report::Incomplete(schema::Incomplete {
                 slot: u32::from(slot.number()),
                 epoch: epoch.number(),
@@ -162,6 +163,10 @@ pub fn report(it: &schema::Report) -> Result<Option<Report>, Malformed> {
         Some(report::Report::Diverged(it)) => {
             let (slot, name) = copy(it)?;
             Some(Report::Diverged(slot, name))
+        }
+        Some(report::Report::Unreachable(it)) => {
+            let (slot, name) = copy(it)?;
+            Some(Report::Unreachable(slot, name))
         }
         Some(report::Report::Incomplete(it)) => {
             Some(Report::Incomplete(slot(it.slot)?, Epoch::new(it.epoch)))
@@ -220,6 +225,7 @@ mod tests {
         for it in [
             Report::CaughtUp(slot, name),
             Report::Diverged(slot, name),
+            Report::Unreachable(slot, name),
             Report::Incomplete(slot, Epoch::new(6)),
         ] {
             assert_eq!(report(&it.into()), Ok(Some(it)));

@@ -3,6 +3,7 @@
 //! [`Replication`] is one node's part; see `docs/design/0007-replication-failover-and-migration.md`
 //! for the protocol and why it holds.
 
+mod clients;
 mod copy;
 mod effect;
 mod fences;
@@ -12,6 +13,7 @@ mod log;
 mod message;
 mod node;
 mod primary;
+mod reach;
 mod records;
 mod slot;
 
@@ -22,5 +24,7 @@ pub use effect::{
     Asked, Canary, Change, Effect, Executed, Moved, Part, ProxyLink, ReplicationSettings, Ticket,
     Verdict,
 };
-pub use message::{CopyName, Entry, Message, Outcome, Position, Record, Report, SlotMessage};
+pub use message::{
+    CopyName, Entry, Message, Outcome, Position, Receipt, Record, Report, SlotMessage,
+};
 pub use node::Replication;

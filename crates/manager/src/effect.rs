@@ -104,6 +104,16 @@ pub enum Event {
         /// How many, since it was told last.
         slots: usize,
     },
+    /// A primary cannot reach a copy that it needs, and both are up: these slots go on without it until
+    /// the two hear each other again.
+    CutOff {
+        /// Who goes on.
+        primary: NodeId,
+        /// Without whom.
+        copy: NodeId,
+        /// How many slots.
+        slots: usize,
+    },
     /// A part of an update did not fit, and was dropped; what is still needed is planned again.
     Dropped(ApplyError),
 }
@@ -159,6 +169,7 @@ impl Event {
             Self::MigrationEnded(_) => "migration_ended",
             Self::Diverged { .. } => "copy_diverged",
             Self::Incomplete { .. } => "copy_incomplete",
+            Self::CutOff { .. } => "copy_cut_off",
             Self::Dropped(_) => "update_refused",
         }
     }
@@ -201,6 +212,9 @@ impl fmt::Display for Event {
             Self::Moved(moved) => write!(f, "{moved}"),
             Self::MigrationEnded(moved) => {
                 write!(f, "all slots are where they belong: {moved}")
+            }
+            Self::CutOff { primary, copy, slots } => {
+                write!(f, "{primary} cannot reach {copy}: {slots} slots go on without that copy")
             }
             Self::Diverged { node, slots } => {
                 write!(f, "{node} has another history of {slots} slots, and copies them anew")

@@ -27,6 +27,8 @@ pub(crate) struct Placement {
     /// Who is to be the primary of a slot by an operator's wish.
     pins: BTreeMap<SlotId, NodeId>,
     remaining: usize,
+    /// Learners that may take any time.
+    cut_off: usize,
 }
 
 /// All that decides where slots belong, but for where they are.
@@ -78,6 +80,11 @@ impl Placement {
         self.remaining
     }
 
+    /// So many learners do not count for the pace: it is not known when they will have caught up.
+    pub(crate) const fn expects_nothing_of(&mut self, cut_off: usize) {
+        self.cut_off = cut_off;
+    }
+
     /// Whether the target does not know of nodes that may hold slots by now.
     pub(crate) const fn is_stale(&self) -> bool {
         self.changed.is_some()
@@ -109,7 +116,8 @@ impl Placement {
             self.is_final = self.remaining == 0 || self.renewals >= RENEWALS_MAX;
         }
         let slots_max = if is_held { settings.pace.slots_max } else { usize::MAX };
-        let pace = Pace { slots_max, ..settings.pace };
+        let learners_max = settings.pace.learners_max.saturating_add(self.cut_off);
+        let pace = Pace { slots_max, learners_max };
         let target = self.target.iter();
         target.flat_map(|target| target.next_changes(topology, pace)).collect()
     }

@@ -20,7 +20,7 @@ impl Manager {
     /// reports -> failover -> orders -> a new node -> who leaves -> placement
     /// ```
     /// Each part is made for what those before it lead to, and is dropped where it does not fit. Where
-    /// there is a failover the placement waits for the next update: design note 0007 lets no copy be dropped
+    /// there is a failover, or a copy that is out of reach, the placement waits for the next update: design note 0007 lets no copy be dropped
     /// in a handover.
     pub(crate) fn think(&mut self) {
         let (events, is_other) = self.members.review(self.now, &self.settings);
@@ -36,12 +36,12 @@ impl Manager {
         }
         self.progress.wake = Wake::default();
         let mut draft = Draft::new(Arc::clone(&self.topology));
-        self.put_reports(&mut draft);
+        let is_cut_off = self.put_reports(&mut draft);
         let is_failover = self.put_failover(&mut draft);
         self.put_orders(&mut draft);
         self.put_new_node(&mut draft);
         self.put_leave(&mut draft);
-        if !is_failover {
+        if !is_failover && !is_cut_off {
             self.put_placement(&mut draft);
         }
         self.progress.is_idle = draft.is_empty();
@@ -66,11 +66,20 @@ impl Manager {
         true
     }
 
-    fn put_reports(&mut self, draft: &mut Draft) {
+    /// Whether slots go on without copies that their primaries cannot reach.
+    fn put_reports(&mut self, draft: &mut Draft) -> bool {
+        self.wishes.forget_reports_of(&self.topology, self.members.down());
         let result = draft.add(self.wishes.of_reports());
         if !self.check(result) {
             self.wishes.drop_reports();
+            return false;
         }
+        let unreachable = self.wishes.unreachable(&self.topology);
+        let is_any = !unreachable.is_empty();
+        for ((primary, copy), slots) in unreachable {
+            self.tell(Event::CutOff { primary, copy, slots });
+        }
+        is_any
     }
 
     /// Whether somebody takes over, or is no copy any more.
@@ -166,6 +175,7 @@ impl Manager {
         let is_new = |node: &&NodeId| !self.topology.nodes().contains_key(*node);
         away.extend(draft.topology().nodes().keys().filter(is_new));
         let is_any_away = away.len() > self.members.down().len();
+        self.placement.expects_nothing_of(self.wishes.cut_off());
         let time = (self.now, &mut self.progress.wake);
         let mut changes = self.placement.next_changes(time, draft.topology(), away, &self.settings);
         let are_nodes_coming = is_any_away || self.placement.is_stale();

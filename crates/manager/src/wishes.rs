@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use memtide_engine_core::replication::{CopyName, Report};
-use memtide_topology::{CaughtUp, Change, NodeId, SlotId, Topology};
+use memtide_topology::{CaughtUp, Change, Epoch, NodeId, SlotId, Topology};
 
 use crate::Operation;
 
@@ -13,6 +13,10 @@ pub(crate) struct Wishes {
     caught_up: BTreeSet<CaughtUp>,
     /// Copies in sync that have another history, by slot and node.
     diverged: BTreeMap<(SlotId, NodeId), CopyName>,
+    /// Required copies that their primaries cannot reach, by slot and node.
+    unreachable: BTreeMap<(SlotId, NodeId), CopyName>,
+    /// Learners that were such copies, and since when: nobody can say when they will catch up.
+    cut_off: BTreeMap<(SlotId, NodeId), Epoch>,
     draining: BTreeMap<NodeId, bool>,
     memory: BTreeMap<NodeId, u64>,
     replicas: Option<u8>,
@@ -32,8 +36,37 @@ impl Wishes {
                     && is_in_sync(topology, slot, &name)
                     && self.diverged.insert((slot, name.node), name).is_none()
             }
+            Report::Unreachable(slot, name) => {
+                is_primary(slot)
+                    && is_copy(topology, slot, &name)
+                    && self.unreachable.insert((slot, name.node), name).is_none()
+            }
             Report::Incomplete(..) => false,
         }
+    }
+
+    /// Forgets what primaries say that are down: a copy that only they do not reach may have to take
+    /// over from them.
+    pub(crate) fn forget_reports_of(&mut self, topology: &Topology, down: &BTreeSet<NodeId>) {
+        self.unreachable.retain(|(slot, _), _| {
+            topology.slot(*slot).primary.is_some_and(|primary| !down.contains(&primary))
+        });
+    }
+
+    /// Slots that are to go on without a copy, by their primary and that.
+    pub(crate) fn unreachable(&self, topology: &Topology) -> BTreeMap<(NodeId, NodeId), usize> {
+        let mut slots = BTreeMap::new();
+        for (slot, copy) in self.unreachable.keys() {
+            if let Some(primary) = topology.slot(*slot).primary {
+                *slots.entry((primary, *copy)).or_default() += 1;
+            }
+        }
+        slots
+    }
+
+    /// How many learners cannot be expected to catch up.
+    pub(crate) fn cut_off(&self) -> usize {
+        self.cut_off.len()
     }
 
     pub(crate) fn set_draining(&mut self, topology: &Topology, node: NodeId, is_draining: bool) {
@@ -62,6 +95,17 @@ impl Wishes {
         let nodes = topology.nodes();
         self.caught_up.retain(|report| topology.is_current(report));
         self.diverged.retain(|(slot, _), name| is_in_sync(topology, *slot, name));
+        let gone =
+            self.unreachable.extract_if(.., |(slot, _), name| !is_copy(topology, *slot, name));
+        for ((slot, node), name) in gone {
+            if let Some(since) = learner_since(topology, slot, node)
+                && since > name.since
+            {
+                self.cut_off.insert((slot, node), since);
+            }
+        }
+        self.cut_off
+            .retain(|(slot, node), since| learner_since(topology, *slot, *node) == Some(*since));
         self.draining.retain(|node, is_draining| {
             nodes.get(node).is_some_and(|info| info.is_draining != *is_draining)
         });
@@ -82,7 +126,7 @@ impl Wishes {
     }
 
     pub(crate) fn has_reports(&self) -> bool {
-        !self.caught_up.is_empty() || !self.diverged.is_empty()
+        !self.caught_up.is_empty() || !self.diverged.is_empty() || !self.unreachable.is_empty()
     }
 
     pub(crate) fn has_orders(&self) -> bool {
@@ -96,11 +140,13 @@ impl Wishes {
             let reports = self.caught_up.iter().copied().collect();
             changes.push(Change::MakeInSync { reports });
         }
-        let mut diverged: BTreeMap<NodeId, Vec<SlotId>> = BTreeMap::new();
-        for (slot, node) in self.diverged.keys() {
-            diverged.entry(*node).or_default().push(*slot);
+        let anew: BTreeSet<&(SlotId, NodeId)> =
+            self.diverged.keys().chain(self.unreachable.keys()).collect();
+        let mut learners: BTreeMap<NodeId, Vec<SlotId>> = BTreeMap::new();
+        for (slot, node) in anew {
+            learners.entry(*node).or_default().push(*slot);
         }
-        let learners = diverged.into_iter();
+        let learners = learners.into_iter();
         changes.extend(learners.map(|(node, slots)| Change::MakeLearner { slots, node }));
         changes
     }
@@ -122,6 +168,7 @@ impl Wishes {
     pub(crate) fn drop_reports(&mut self) {
         self.caught_up.clear();
         self.diverged.clear();
+        self.unreachable.clear();
     }
 
     /// Gives up what does not fit.
@@ -134,8 +181,19 @@ impl Wishes {
 
 /// Whether a copy is what its primary said of it, and in sync.
 fn is_in_sync(topology: &Topology, slot: SlotId, name: &CopyName) -> bool {
+    let copy = topology.slot(slot).copy(name.node);
+    is_copy(topology, slot, name) && copy.is_some_and(|copy| copy.is_in_sync)
+}
+
+/// Whether a copy is what its primary said of it.
+fn is_copy(topology: &Topology, slot: SlotId, name: &CopyName) -> bool {
     let config = topology.slot(slot);
     let copy = config.copy(name.node);
-    config.epoch == name.epoch
-        && copy.is_some_and(|copy| copy.is_in_sync && copy.since == name.since)
+    config.epoch == name.epoch && copy.is_some_and(|copy| copy.since == name.since)
+}
+
+/// Since when a node is a learner, if it is one.
+fn learner_since(topology: &Topology, slot: SlotId, node: NodeId) -> Option<Epoch> {
+    let copy = topology.slot(slot).copy(node)?;
+    (!copy.is_in_sync).then_some(copy.since)
 }

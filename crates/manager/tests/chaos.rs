@@ -6,6 +6,7 @@ mod common;
 
 use common::rules::check_calm;
 use common::*;
+use memtide_engine_core::replication::{CopyName, Report};
 use memtide_manager::{Operation, Settings};
 use memtide_topology::{NodeId, SlotId};
 use proptest::prelude::*;
@@ -32,7 +33,20 @@ fn shake(fleet: &mut Fleet) {
             // The manager itself stands still.
             fleet.now += Duration::from_millis(u64::try_from(fleet.random.below(3_000)).unwrap());
         }
-        _ => {}
+        _ => say_unreachable(fleet),
+    }
+}
+
+/// A primary that is up says that it cannot reach a copy.
+fn say_unreachable(fleet: &mut Fleet) {
+    let at = fleet.random.below(fleet.settings.slots.len());
+    let slot = fleet.settings.slots[at];
+    let config = std::sync::Arc::clone(fleet.stored.slot(slot));
+    let Some(primary) = config.primary.filter(|node| fleet.is_up(*node)) else { return };
+    for copy in &config.copies {
+        let name = CopyName { epoch: config.epoch, node: copy.node, since: copy.since };
+        fleet.manager.report(fleet.now, primary, Report::Unreachable(slot, name));
+        fleet.carry_out();
     }
 }
 

@@ -173,6 +173,12 @@ impl<C> Requests<C> {
         self.by_deadline.head()
     }
 
+    /// The number below which all requests of this one's client have come to their end.
+    pub fn answered_before(&self, id: RequestId) -> u64 {
+        let first = self.first_due().map(|index| self.get(index).id);
+        first.filter(|first| first.client == id.client).map_or(0, |first| first.number)
+    }
+
     /// Appends to a slot's chain.
     pub fn append_to_slot(&mut self, chain: &mut Chain, index: u32) {
         self.append(chain, BY_SLOT, index);

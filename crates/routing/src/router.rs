@@ -309,6 +309,7 @@ impl<C: Clone, O> Router<C, O> {
     }
 
     pub(crate) fn send(&mut self, index: u32, node: NodeId, link: LinkId) {
+        let answered = self.requests.answered_before(self.requests.get(index).id);
         let outstanding = self.requests.get_mut(index);
         let path = &self.paths[usize::from(outstanding.slot.number())];
         if outstanding.epoch.is_none() {
@@ -323,6 +324,7 @@ impl<C: Clone, O> Router<C, O> {
             epoch,
             round: if outstanding.is_ordered() { path.round } else { 0 },
             seen: outstanding.seen,
+            answered,
             is_retry: outstanding.is_mutation() && outstanding.may_be_done(),
             command: outstanding.command.clone(),
         };

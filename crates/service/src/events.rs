@@ -70,6 +70,8 @@ pub enum EventKind {
     MigrationBegan,
     /// All slots are where they belong.
     MigrationEnded,
+    /// A primary and a copy of its slots cannot reach each other.
+    CopyCutOff,
     /// A copy has another history than its primary, and is copied anew.
     CopyDiverged,
     /// A node is to take over a slot of which it has a part.

@@ -36,7 +36,8 @@ impl World {
             Profile::Planned => 0..30,
             Profile::Crashes => 0..45,
             Profile::Deposed => 80..92,
-            Profile::All => 0..100,
+            Profile::Cut => 100..118,
+            Profile::All => 0..110,
         };
         match choices.start + self.rng.below(choices.len()) {
             0..8 => self.grow(),
@@ -48,7 +49,9 @@ impl World {
             70..80 => self.partition(),
             80..92 => self.cut_off_primary(),
             92..96 => self.slow_down(),
-            _ => self.lose_manager(),
+            96..100 => self.lose_manager(),
+            115..118 => self.move_slot(),
+            _ => self.cut_pair(),
         }
     }
 
@@ -214,6 +217,25 @@ impl World {
             if is_out {
                 self.block(one, other, length);
             }
+        }
+    }
+
+    /// A primary and a copy of its do not hear each other, or one does not hear the other; everybody else
+    /// hears both.
+    fn cut_pair(&mut self) {
+        let slot = *self.rng.pick(&self.stored.slots);
+        let config = self.stored.topology.slot(slot);
+        let copies: Vec<NodeId> = config.copies.iter().map(|copy| copy.node).collect();
+        let (Some(primary), false) = (config.primary, copies.is_empty()) else { return };
+        let (one, other) = (Place::Node(primary), Place::Node(*self.rng.pick(&copies)));
+        let (is_to, is_from) = *self.rng.pick(&[(true, true), (true, false), (false, true)]);
+        let length = (200 + self.rng.below(4_000) as Nanos) * MS;
+        self.tell(|| format!("{one} and {other} are cut from each other: {is_to}, {is_from}"));
+        if is_to {
+            self.block(one, other, length);
+        }
+        if is_from {
+            self.block(other, one, length);
         }
     }
 

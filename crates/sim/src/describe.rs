@@ -60,7 +60,7 @@ fn payload(payload: &Payload) -> String {
     match payload {
         Payload::Peer(message) => peer(message),
         Payload::Words(bytes) => words(bytes),
-        Payload::Ask(Request { id, slot, epoch, round, seen, is_retry, command }) => format!(
+        Payload::Ask(Request { id, slot, epoch, round, seen, is_retry, command, .. }) => format!(
             "ask {}.{} slot {}@{epoch} round {round} seen {seen} retry {is_retry}: key {} {:?}",
             id.client,
             id.number,
@@ -110,6 +110,6 @@ fn peer(message: &Message) -> String {
 }
 
 fn entry(entry: &Entry) -> String {
-    let request = entry.request.as_ref().map(|(id, _)| (id.client, id.number));
+    let request = entry.request.as_ref().map(|of| (of.id.client, of.id.number));
     format!("{} {:?} of {request:?}", entry.position.version, decode_items(&entry.change))
 }

@@ -93,12 +93,13 @@ impl HostNode {
         (proxy, link): (Place, u64),
         request: Request<Command>,
     ) {
-        let Request { id, slot, epoch, round, seen, is_retry, command } = request;
+        let Request { id, slot, epoch, round, seen, answered, is_retry, command } = request;
         self.asked.insert((link, id.number), (proxy, id, command));
         let text = memcached::encode(command, slot);
         let hash = memcached::key_hash(command.key, slot);
         let (number, reach) = (id.number, Reach::Primary);
-        let ask = Ask { number, reach, hash, epoch, round, seen, is_retry, command: &text };
+        let command = &text;
+        let ask = Ask { number, reach, hash, epoch, round, seen, answered, is_retry, command };
         self.act(step, |host, at, out| host.asked(at, (link, id.client), &ask, out));
     }
 

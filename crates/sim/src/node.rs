@@ -163,9 +163,9 @@ impl Node {
 
     fn hand_in(&mut self, step: &mut Step<'_>, ticket: Ticket) {
         let Some(waiting) = self.requests.get(&ticket) else { return };
-        let Request { id, slot, epoch, round, seen, is_retry, command } = waiting.request;
+        let Request { id, slot, epoch, round, seen, answered, is_retry, command } = waiting.request;
         let link = waiting.link;
-        let asked = Asked { ticket, link, id, slot, epoch, round, seen, is_retry };
+        let asked = Asked { ticket, link, id, slot, epoch, round, seen, answered, is_retry };
         match self.replication.request(step.now, &asked) {
             Verdict::Held => {}
             Verdict::Moved(moved) => self.moved(step, ticket, moved),

@@ -13,6 +13,9 @@ const FAULTS_UNTIL: Nanos = 12 * SECOND;
 pub const RECOVERY_MAX: Nanos = 8 * SECOND;
 /// The longest that a link is silent before that is noticed.
 pub const SILENCE_NOTICED_MAX: Nanos = 2 * SECOND;
+/// The longest lease where pairs of nodes are cut from each other: all is to be over within the patience
+/// of the proxies.
+const CUT_LEASE_MAX: Duration = Duration::from_millis(600);
 /// How long it is then watched.
 pub const CALM: Nanos = SECOND;
 
@@ -25,6 +28,9 @@ pub enum Profile {
     Crashes,
     /// Primaries are cut off from all but proxies, and all else is well.
     Deposed,
+    /// Pairs of nodes are cut from each other, one way or both ways, and everybody else hears both; now
+    /// and then a slot is moved. No request may fail, nor wait for longer than [`Plan::wait_max`].
+    Cut,
     /// Everything.
     All,
 }
@@ -68,14 +74,19 @@ impl Plan {
         let is_planned = profile == Profile::Planned;
         let is_deposed = profile == Profile::Deposed;
         let lease = *rng.pick(if is_deposed { &[1_000] } else { &[300, 600, 1_000] });
-        let settings = ReplicationSettings {
+        let mut settings = ReplicationSettings {
             lease: Duration::from_millis(lease),
             lease_margin: Duration::from_millis(lease / 10),
             beacon_interval: Duration::from_millis(lease / 5),
+            unreachable_after: Duration::from_millis(lease),
+            wary_max: Duration::from_millis(lease),
             records_per_slot_max: if is_planned { 64 } else { *rng.pick(&[64, 64, 8]) },
             held_per_slot_max: *rng.pick(&[1024, 2]),
             ..ReplicationSettings::default()
         };
+        if settings.held_per_slot_max < 1024 {
+            settings.waiting_per_slot_max = 3;
+        }
         let plan = Self {
             profile,
             is_scripted: true,
@@ -96,6 +107,39 @@ impl Plan {
             silence_max: *rng.pick(&[150, 300, 1_000]) * MS,
         };
         if is_deposed { plan.of_deposed() } else { plan }
+    }
+
+    /// The same fleet, with nothing but cuts between nodes.
+    pub fn of_cuts(self) -> Self {
+        let lease = self.settings.lease.min(CUT_LEASE_MAX);
+        let settings = ReplicationSettings {
+            lease,
+            lease_margin: lease / 10,
+            beacon_interval: lease / 5,
+            unreachable_after: lease,
+            records_per_slot_max: 64,
+            held_per_slot_max: 1024,
+            waiting_per_slot_max: 1024,
+            ..self.settings
+        };
+        Self {
+            profile: Profile::Cut,
+            settings,
+            replicas: self.replicas.max(1),
+            silence_max: SECOND,
+            ..self
+        }
+    }
+
+    /// How long a request may wait for a cut to be noticed, and for the slot to go on without the copy.
+    ///
+    /// A copy that a cut has taken from its primary is noticed after a lease and up to two intervals; a new
+    /// primary waits out a lease and a margin first, and then for the old one, which may be cut off; with two
+    /// copies, the second may be lost while the first is reported. The rest is for the manager, whose
+    /// storage is slow and fails.
+    pub fn wait_max(&self) -> Nanos {
+        let lease = Nanos::try_from(self.settings.lease.as_nanos()).expect("a second at most");
+        4 * lease + 2 * SECOND
     }
 
     /// Many clients ask, some of the old primary, while its lease lasts.

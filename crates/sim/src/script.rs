@@ -53,19 +53,22 @@ impl Script {
     pub fn report(stored: &mut Stored, from: NodeId, report: Report) -> bool {
         let epoch = stored.topology.epoch().next();
         let slot = match report {
-            Report::CaughtUp(slot, _) | Report::Diverged(slot, _) | Report::Incomplete(slot, _) => {
-                slot
-            }
+            Report::CaughtUp(slot, _)
+            | Report::Diverged(slot, _)
+            | Report::Unreachable(slot, _)
+            | Report::Incomplete(slot, _) => slot,
         };
         let mut config = SlotConfig::clone(stored.topology.slot(slot));
         if config.primary != Some(from) {
             return false;
         }
-        let change = |config: &mut SlotConfig, name: CopyName, is_in_sync| {
+        let change = |config: &mut SlotConfig, name: CopyName, (was_in_sync, is_in_sync)| {
             let is_present = config.epoch == name.epoch;
             let copies = config.copies.iter_mut();
             let copy = copies.filter(|_| is_present).find(|copy| {
-                copy.node == name.node && copy.since == name.since && copy.is_in_sync != is_in_sync
+                copy.node == name.node
+                    && copy.since == name.since
+                    && was_in_sync != Some(!copy.is_in_sync)
             });
             if let Some(copy) = copy {
                 copy.is_in_sync = is_in_sync;
@@ -75,8 +78,9 @@ impl Script {
             false
         };
         let is_changed = match report {
-            Report::CaughtUp(_, name) => change(&mut config, name, true),
-            Report::Diverged(_, name) => change(&mut config, name, false),
+            Report::CaughtUp(_, name) => change(&mut config, name, (Some(false), true)),
+            Report::Diverged(_, name) => change(&mut config, name, (Some(true), false)),
+            Report::Unreachable(_, name) => change(&mut config, name, (None, false)),
             Report::Incomplete(..) => false,
         };
         if is_changed {

@@ -30,6 +30,8 @@ pub struct Workload {
     pub history: History,
     /// When a request was asked that failed.
     pub failed: Vec<Nanos>,
+    /// How long the request took that took longest, and when it was asked.
+    pub slowest: (Nanos, Nanos),
     rng: Rng,
 }
 
@@ -82,6 +84,7 @@ impl Workload {
             bases: BTreeMap::new(),
             history: History::default(),
             failed: Vec::new(),
+            slowest: (0, 0),
             rng,
         }
     }
@@ -126,7 +129,9 @@ impl Workload {
         let reply = result.as_ref().map(|bytes| Reply::decode(bytes)).map_err(|refused| *refused);
         let of_client = &mut self.clients[client];
         let waiting = of_client.under_way.iter_mut().find(|pending| pending.ticket == ticket);
-        waiting.expect("it has a ticket").answer = Some(reply);
+        let waiting = waiting.expect("it has a ticket");
+        waiting.answer = Some(reply);
+        self.slowest = self.slowest.max((now - waiting.invoked, waiting.invoked));
         while let Some(Pending { answer: Some(_), .. }) = self.clients[client].under_way.front() {
             let pending = self.clients[client].under_way.pop_front().expect("there is a first");
             self.see(now, client, &pending);

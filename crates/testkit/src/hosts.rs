@@ -74,6 +74,36 @@ impl Hosts {
         ip(&["-n", &self.hub(), "link", "set", &port(host), "master", "bridge"]);
     }
 
+    /// Has two hosts hear nothing of each other, and nobody told; others hear both. What one sends to
+    /// the other goes to an address of hardware that nobody has.
+    pub fn cut_between(&self, one: u8, other: u8) {
+        for (from, to) in [(one, other), (other, one)] {
+            let (namespace, to) = (self.namespace(from), self.address(to).to_string());
+            let nobody = "02:00:00:00:00:99";
+            ip(&[
+                "-n",
+                &namespace,
+                "neigh",
+                "replace",
+                &to,
+                "lladdr",
+                nobody,
+                "nud",
+                "permanent",
+                "dev",
+                "eth0",
+            ]);
+        }
+    }
+
+    /// They hear each other again.
+    pub fn mend_between(&self, one: u8, other: u8) {
+        for (from, to) in [(one, other), (other, one)] {
+            let (namespace, to) = (self.namespace(from), self.address(to).to_string());
+            ip(&["-n", &namespace, "neigh", "delete", &to, "dev", "eth0"]);
+        }
+    }
+
     fn plug_in(&self, host: u8) {
         let (hub, namespace, port) = (self.hub(), self.namespace(host), port(host));
         let address = format!("{}/24", self.address(host));
@@ -143,6 +173,11 @@ mod tests {
         assert!(!reaches(&hosts, 1, 2));
         assert!(reaches(&hosts, 0, 2));
         hosts.reconnect(1);
+        assert!(reaches(&hosts, 0, 1));
+        hosts.cut_between(0, 1);
+        assert!(!reaches(&hosts, 0, 1) && !reaches(&hosts, 1, 0));
+        assert!(reaches(&hosts, 0, 2) && reaches(&hosts, 2, 1));
+        hosts.mend_between(0, 1);
         assert!(reaches(&hosts, 0, 1));
     }
 }

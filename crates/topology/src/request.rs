@@ -24,6 +24,8 @@ pub struct Request<C> {
     pub round: u32,
     /// The highest version of the slot that the proxy had seen before the first try.
     pub seen: u64,
+    /// All requests of this client with lower numbers have come to their end: none of them is sent again.
+    pub answered: u64,
     /// Whether an earlier try may have been executed.
     pub is_retry: bool,
     /// What is to be done.

@@ -31,6 +31,8 @@ pub struct Ask<'a> {
     /// See [`Request`](memtide_topology::Request).
     pub seen: u64,
     /// See [`Request`](memtide_topology::Request).
+    pub answered: u64,
+    /// See [`Request`](memtide_topology::Request).
     pub is_retry: bool,
     /// A command on one key as memcached's protocol has it, data block and all.
     pub command: &'a [u8],
@@ -71,6 +73,7 @@ pub fn encode_ask(out: &mut Vec<u8>, ask: &Ask<'_>) {
         out.extend_from_slice(&ask.epoch.number().to_le_bytes());
         out.extend_from_slice(&ask.round.to_le_bytes());
         out.extend_from_slice(&ask.seen.to_le_bytes());
+        out.extend_from_slice(&ask.answered.to_le_bytes());
         out.extend_from_slice(ask.command);
     });
 }
@@ -98,6 +101,7 @@ pub fn decode_ask<'a>(frame: &Frame<'a>) -> Result<Ask<'a>, WireError> {
         epoch: Epoch::new(reader.u64("an epoch")?),
         round: reader.u32("a round")?,
         seen: reader.u64("a version")?,
+        answered: reader.u64("a request's number")?,
         is_retry: flags & IS_RETRY != 0,
         command: reader.rest(),
     })

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::sync::Arc;
 
-use memtide_engine_core::replication::{Entry, Message, Position, Record, SlotMessage};
+use memtide_engine_core::replication::{Entry, Message, Position, Receipt, Record, SlotMessage};
 use memtide_topology::{
     Answer, CacheId, Epoch, KeyHash, NodeId, RequestId, SLOTS, SlotId, Topology,
 };
@@ -31,13 +31,18 @@ fn id() -> impl Strategy<Value = RequestId> {
 }
 
 fn entry() -> impl Strategy<Value = Arc<Entry>> {
-    let request = proptest::option::of((id(), bytes()));
-    (position(), bytes(), request)
+    let receipt = (id(), any::<u64>(), proptest::option::of(bytes()));
+    let receipt = receipt.prop_map(|(id, answered, outcome)| Receipt { id, answered, outcome });
+    (position(), bytes(), proptest::option::of(receipt))
         .prop_map(|(position, change, request)| Arc::new(Entry { position, change, request }))
 }
 
 fn record() -> impl Strategy<Value = Record> {
-    (id(), any::<u64>(), bytes()).prop_map(|(id, version, outcome)| Record { id, version, outcome })
+    (id(), any::<u64>(), proptest::option::of(bytes())).prop_map(|(id, version, outcome)| Record {
+        id,
+        version,
+        outcome,
+    })
 }
 
 fn slot_message() -> impl Strategy<Value = SlotMessage> {
@@ -135,14 +140,14 @@ proptest! {
 
     #[test]
     fn a_request_and_its_answer_arrive_as_they_were_sent(
-        (number, seen, hash) in any::<(u64, u64, u64)>(),
+        (number, seen, answered, hash) in any::<(u64, u64, u64, u64)>(),
         (epoch, round, is_retry) in (epoch(), any::<u32>(), any::<bool>()),
         reach in prop_oneof![Just(Reach::Primary), Just(Reach::Copy), Just(Reach::Node)],
         answer in answer(b"STORED\r\n"),
     ) {
         let hash = KeyHash::from_bits(hash);
         let command = b"set k 0 0 1\r\nv\r\n".as_slice();
-        let ask = Ask { number, reach, hash, epoch, round, seen, is_retry, command };
+        let ask = Ask { number, reach, hash, epoch, round, seen, answered, is_retry, command };
         let mut bytes = Vec::new();
         encode_ask(&mut bytes, &ask);
         prop_assert_eq!(decode_ask(&only(&bytes)), Ok(ask));

@@ -10,47 +10,10 @@ use memtide_topology::{Answer, KeyHash, RequestId, SlotId};
 use memtide_wire::{Ask, Reach, Reply};
 
 use super::journals::Changes;
+use super::waiting::Waiting;
 use super::{Host, Moment, Outlets};
 use crate::commands::{self, Kind, Runner};
 use crate::{limits, stats};
-
-/// A request that waits.
-#[derive(Debug)]
-pub(super) enum Waiting {
-    /// To be executed.
-    Held { asked: Asked, hash: KeyHash, command: Box<[u8]> },
-    /// Executed; what it is answered may be told once [`Effect::Release`] comes.
-    Done {
-        link: ProxyLink,
-        number: u64,
-        reply: Outcome,
-        /// Of the slot.
-        version: u64,
-    },
-}
-
-impl Waiting {
-    pub(super) fn link(&self) -> ProxyLink {
-        match self {
-            Self::Held { asked, .. } => asked.link,
-            Self::Done { link, .. } => *link,
-        }
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        match self {
-            Self::Held { asked, .. } => asked.id.number,
-            Self::Done { number, .. } => *number,
-        }
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        match self {
-            Self::Held { command, .. } => command.len(),
-            Self::Done { reply, .. } => reply.len(),
-        }
-    }
-}
 
 /// Outcomes, of which most are the same few words.
 #[derive(Debug)]
@@ -85,6 +48,8 @@ struct Pending<'a> {
     asked: Asked,
     hash: KeyHash,
     command: &'a [u8],
+    /// It has not waited before.
+    is_new: bool,
 }
 
 impl Host {
@@ -108,28 +73,19 @@ impl Host {
 
     /// Hands in a request that was held.
     pub(super) fn hand_in_again(&mut self, at: Moment, ticket: Ticket, out: &mut impl Outlets) {
-        if let Some(Waiting::Held { asked, hash, command }) = self.take_waiting(ticket) {
-            self.hand_in(at, &Pending { asked, hash, command: &command }, out);
+        if let Some(Waiting::Held { asked, hash, command }) = self.waiting.take(ticket) {
+            let pending = Pending { asked, hash, command: &command, is_new: false };
+            self.hand_in(at, &pending, out);
         }
     }
 
     /// Tells the reply of a request that was executed.
     pub(super) fn release(&mut self, ticket: Ticket, out: &mut impl Outlets) {
-        if let Some(Waiting::Done { link, number, reply, version }) = self.take_waiting(ticket) {
+        if let Some(Waiting::Done { link, number, reply, version, .. }) = self.waiting.take(ticket)
+        {
             let answer = Answer::Done { outcome: &*reply, version };
             out.to_proxy(link, &Reply { number, answer });
         }
-    }
-
-    pub(super) fn take_waiting(&mut self, ticket: Ticket) -> Option<Waiting> {
-        let waiting = self.waiting.remove(&ticket)?;
-        self.waiting_bytes -= waiting.bytes();
-        Some(waiting)
-    }
-
-    fn wait(&mut self, ticket: Ticket, waiting: Waiting) {
-        self.waiting_bytes += waiting.bytes();
-        self.waiting.insert(ticket, waiting);
     }
 
     fn ask_primary(
@@ -139,10 +95,7 @@ impl Host {
         ask: &Ask<'_>,
         out: &mut impl Outlets,
     ) {
-        let is_full = self.waiting.len() >= limits::WAITING_MAX
-            || self.waiting_bytes >= limits::WAITING_BYTES_MAX
-            || self.replication.log_bytes() >= limits::LOG_BYTES_MAX;
-        if is_full {
+        if self.waiting.is_full() || self.replication.log_bytes() >= limits::LOG_BYTES_MAX {
             let answer = Answer::Done { outcome: commands::OVERLOADED, version: 0 };
             return out.to_proxy(link, &Reply { number: ask.number, answer });
         }
@@ -155,28 +108,37 @@ impl Host {
             epoch: ask.epoch,
             round: ask.round,
             seen: ask.seen,
+            answered: ask.answered,
             is_retry: ask.is_retry,
         };
-        self.hand_in(at, &Pending { asked, hash: ask.hash, command: ask.command }, out);
+        let pending = Pending { asked, hash: ask.hash, command: ask.command, is_new: true };
+        self.hand_in(at, &pending, out);
     }
 
     fn hand_in(&mut self, at: Moment, pending: &Pending<'_>, out: &mut impl Outlets) {
         let Asked { ticket, link, id, slot, .. } = pending.asked;
+        let is_new = pending.is_new;
         // So that what the journal has afterwards is of this command, and slots are in the store
         // what they are in the replication: the command may evict from others.
         self.take_records_of(at, self.store.shard_of(slot));
         while let Some(effect) = self.replication.poll() {
             self.carry_out(at, effect, out);
         }
-        match self.replication.request(at.now, &pending.asked) {
+        // What has waited already has its place.
+        let verdict = match is_new && self.waiting.is_full_of(slot) {
+            true => self.replication.turn_away(&pending.asked),
+            false => self.replication.request(at.now, &pending.asked),
+        };
+        match verdict {
             Verdict::Execute => self.execute(at, pending, out),
             Verdict::Held => {
-                let Pending { asked, hash, command } = *pending;
-                self.wait(ticket, Waiting::Held { asked, hash, command: command.into() });
+                let Pending { asked, hash, command, .. } = *pending;
+                self.waiting.put(ticket, Waiting::Held { asked, hash, command: command.into() });
             }
             Verdict::Recorded(reply) => {
                 let version = self.version(slot);
-                self.wait(ticket, Waiting::Done { link, number: id.number, reply, version });
+                let number = id.number;
+                self.waiting.put(ticket, Waiting::Done { link, slot, number, reply, version });
             }
             Verdict::Moved(moved) => {
                 let (epoch, primary) = (moved.epoch, moved.primary);
@@ -190,7 +152,7 @@ impl Host {
     }
 
     fn execute(&mut self, at: Moment, pending: &Pending<'_>, out: &mut impl Outlets) {
-        let Pending { asked, hash, command } = *pending;
+        let Pending { asked, hash, command, .. } = *pending;
         let mut reply = core::mem::take(&mut self.reply);
         reply.clear();
         let ran = self.runner(at).run((asked.slot, hash), command, &mut reply);
@@ -208,8 +170,9 @@ impl Host {
         let version = self.version(asked.slot);
         if !self.answer_at_once(at, &asked, (&reply, version), out) {
             let reply = if is_read { Arc::from(&*reply) } else { outcome };
-            let (link, number) = (asked.link, asked.id.number);
-            self.wait(asked.ticket, Waiting::Done { link, number, reply, version });
+            let Asked { ticket, link, slot, id, .. } = asked;
+            let number = id.number;
+            self.waiting.put(ticket, Waiting::Done { link, slot, number, reply, version });
         }
         reply.shrink_to(limits::REPLY_BYTES_KEPT);
         self.reply = reply;

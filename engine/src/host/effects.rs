@@ -39,7 +39,7 @@ impl Host {
 
     /// Answers that somebody else has the slot.
     pub(super) fn refuse(&mut self, ticket: Ticket, moved: Moved, out: &mut impl Outlets) {
-        if let Some(waiting) = self.take_waiting(ticket) {
+        if let Some(waiting) = self.waiting.take(ticket) {
             let Moved { epoch, primary, may_be_done } = moved;
             let answer = Answer::Moved { epoch, primary, may_be_done };
             out.to_proxy(waiting.link(), &Reply { number: waiting.number(), answer });

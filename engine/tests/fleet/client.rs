@@ -29,7 +29,8 @@ pub struct Client {
 /// An ask that is like most.
 pub fn ask(number: u64, hash: KeyHash, epoch: Epoch, command: &[u8]) -> Ask<'_> {
     let reach = Reach::Primary;
-    Ask { number, reach, hash, epoch, round: 0, seen: 0, is_retry: false, command }
+    let (round, seen, answered) = (0, 0, 0);
+    Ask { number, reach, hash, epoch, round, seen, answered, is_retry: false, command }
 }
 
 impl Client {

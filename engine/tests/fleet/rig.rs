@@ -158,7 +158,10 @@ impl Fleet {
                             caught_up.insert(report);
                         }
                     }
-                    Word::Report(Report::Diverged(slot, CopyName { epoch, node, .. })) => {
+                    Word::Report(
+                        Report::Diverged(slot, CopyName { epoch, node, .. })
+                        | Report::Unreachable(slot, CopyName { epoch, node, .. }),
+                    ) => {
                         let config = self.topology.slot(slot);
                         let is_in_sync = config.in_sync().any(|copy| copy == node);
                         if config.epoch == epoch && is_in_sync {

@@ -273,6 +273,7 @@ impl Switch {
             epoch: request.epoch,
             round: request.round,
             seen: request.seen,
+            answered: request.answered,
             is_retry: request.is_retry,
             command: ask.command(),
         };

@@ -14,10 +14,24 @@ pub struct ReplicationSettings {
     pub lease_margin: Duration,
     /// Between two beacons, and two reports of the same.
     pub beacon_interval: Duration,
+    /// A copy that its slot needs and that has answered no beacon for this long is reported, so that
+    /// the slot may go on without it.
+    pub unreachable_after: Duration,
+    /// How long such a copy must have answered before it is required again: first as long as it had
+    /// to be silent, twice as long each time, and never longer than this. Who has answered for so long
+    /// is trusted as before.
+    pub wary_max: Duration,
     /// Requests of a slot that wait for its primary to begin.
     pub held_per_slot_max: usize,
+    /// Requests of a slot that were executed and wait for a commit or a lease.
+    pub waiting_per_slot_max: usize,
+    /// Bytes of entries of a slot that copies have not acknowledged.
+    pub log_bytes_per_slot_max: usize,
     /// Executed mutations of a slot that are remembered for their retries.
     pub records_per_slot_max: usize,
+    /// Bytes of these in all slots, counted once in a beacon interval: with more, a slot that is written
+    /// to keeps its last few only.
+    pub records_bytes_max: usize,
     /// Chunks of a slot that are under way to a learner at the same time.
     pub copy_chunks_max: u32,
     /// A bug on purpose, which the simulator must find.
@@ -34,9 +48,26 @@ pub enum Canary {
     NoLeaseWait,
     /// Go on after the consent.
     ServeAfterHandover,
+    /// Go on without a copy that does not answer before the manager has decided.
+    GoOnAlone,
 }
 
 impl ReplicationSettings {
+    /// [`Self::unreachable_after`] in intervals.
+    pub(super) fn missed_max(&self) -> u32 {
+        self.intervals(self.unreachable_after)
+    }
+
+    /// [`Self::wary_max`] in intervals.
+    pub(super) fn wary_max(&self) -> u32 {
+        self.intervals(self.wary_max).max(self.missed_max())
+    }
+
+    fn intervals(&self, time: Duration) -> u32 {
+        let count = time.as_nanos().div_ceil(self.beacon_interval.as_nanos().max(1));
+        u32::try_from(count).unwrap_or(u32::MAX).max(1)
+    }
+
     #[cfg_attr(not(feature = "canary"), expect(clippy::unused_self, reason = "no field to read"))]
     pub(super) fn is_canary(&self, canary: Canary) -> bool {
         #[cfg(feature = "canary")]
@@ -55,8 +86,13 @@ impl Default for ReplicationSettings {
             lease: Duration::from_secs(1),
             lease_margin: Duration::from_millis(100),
             beacon_interval: Duration::from_millis(200),
+            unreachable_after: Duration::from_secs(1),
+            wary_max: Duration::from_secs(60),
             held_per_slot_max: 1024,
-            records_per_slot_max: 64,
+            waiting_per_slot_max: 4096,
+            log_bytes_per_slot_max: 16 * 1024 * 1024,
+            records_per_slot_max: 4096,
+            records_bytes_max: 128 * 1024 * 1024,
             copy_chunks_max: 4,
             #[cfg(feature = "canary")]
             canary: None,
@@ -88,6 +124,8 @@ pub struct Asked {
     pub round: u32,
     /// Of the request.
     pub seen: u64,
+    /// Of the request.
+    pub answered: u64,
     /// Of the request.
     pub is_retry: bool,
 }

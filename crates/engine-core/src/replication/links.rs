@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use memtide_topology::{Epoch, NodeId, SlotId, Topology};
 
+use super::clients::Clients;
 use super::effect::{Asked, Effect, Moved, ReplicationSettings};
 use super::fences::Fences;
 use super::message::{Message, SlotMessage};
+use super::reach::Reach;
 
 /// The links to other nodes, and the leases that come with them.
 #[derive(Debug, Default)]
-pub(super) struct Links(BTreeMap<NodeId, Link>);
+pub(super) struct Links {
+    links: BTreeMap<NodeId, Link>,
+    pub(super) reach: Reach,
+}
 
 #[derive(Debug)]
 struct Link {
@@ -20,64 +25,51 @@ struct Link {
     told: Epoch,
     /// When the newest beacon was sent whose answer counts.
     lease_from: Option<Duration>,
-    /// When the peer's last beacon came.
-    beacon_at: Option<Duration>,
 }
 
 impl Links {
     pub(super) fn up(&mut self, peer: NodeId) {
         let (adopted, told) = (None, Epoch::ZERO);
-        self.0.insert(peer, Link { adopted, told, lease_from: None, beacon_at: None });
+        self.links.insert(peer, Link { adopted, told, lease_from: None });
     }
 
     pub(super) fn down(&mut self, peer: NodeId) -> bool {
-        self.0.remove(&peer).is_some()
+        self.links.remove(&peer).is_some()
     }
 
     /// Whether the peer has said hello.
     pub(super) fn is_ready(&self, peer: NodeId) -> bool {
-        self.0.get(&peer).is_some_and(|link| link.adopted.is_some())
+        self.links.get(&peer).is_some_and(|link| link.adopted.is_some())
     }
 
     /// The peer has told what it has adopted.
     pub(super) fn heard(&mut self, peer: NodeId, adopted: Epoch) {
-        if let Some(link) = self.0.get_mut(&peer) {
+        if let Some(link) = self.links.get_mut(&peer) {
             link.adopted = link.adopted.max(Some(adopted));
         }
     }
 
     /// A beacon sent at this time was answered so that it counts.
     pub(super) fn granted(&mut self, peer: NodeId, sent: Duration) {
-        if let Some(link) = self.0.get_mut(&peer) {
+        if let Some(link) = self.links.get_mut(&peer) {
             link.lease_from = link.lease_from.max(Some(sent));
         }
     }
 
-    /// When the newest beacon was sent that this peer's promise not to take over starts from.
+    /// When the newest beacon was sent to which this peer has said that it had adopted nothing newer
+    /// than this node.
     pub(super) fn lease_from(&self, peer: NodeId) -> Option<Duration> {
-        self.0.get(&peer)?.lease_from
-    }
-
-    /// The peer has asked for the lease.
-    pub(super) fn asked(&mut self, peer: NodeId, now: Duration) {
-        if let Some(link) = self.0.get_mut(&peer) {
-            link.beacon_at = Some(now);
-        }
-    }
-
-    /// When the peer asked for the lease last.
-    pub(super) fn beacon_at(&self, peer: NodeId) -> Option<Duration> {
-        self.0.get(&peer)?.beacon_at
+        self.links.get(&peer)?.lease_from
     }
 
     pub(super) fn ready_peers(&self) -> Vec<NodeId> {
-        let ready = self.0.iter().filter(|(_, link)| link.adopted.is_some());
+        let ready = self.links.iter().filter(|(_, link)| link.adopted.is_some());
         ready.map(|(peer, _)| *peer).collect()
     }
 
     /// Whether the peer lacks this topology, and was not sent it.
     fn lacks(&mut self, peer: NodeId, epoch: Epoch) -> bool {
-        let Some(link) = self.0.get_mut(&peer) else { return false };
+        let Some(link) = self.links.get_mut(&peer) else { return false };
         let is_behind = link.adopted.is_some_and(|adopted| adopted < epoch) && link.told < epoch;
         if is_behind {
             link.told = epoch;
@@ -94,6 +86,9 @@ pub(super) struct Env<'a> {
     pub(super) topology: &'a Arc<Topology>,
     pub(super) links: &'a mut Links,
     pub(super) fences: &'a mut Fences,
+    pub(super) clients: &'a mut Clients,
+    /// Too much is remembered of requests in all slots.
+    pub(super) is_in_need: bool,
     pub(super) effects: &'a mut VecDeque<Effect>,
 }
 

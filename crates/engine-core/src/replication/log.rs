@@ -10,6 +10,9 @@ const ENTRIES_PER_MESSAGE_MAX: usize = 64;
 /// Bytes of their changes and outcomes, but for a single one that is larger.
 const MESSAGE_BYTES: usize = 256 * 1024;
 
+/// What an entry takes beside its change and its outcome.
+const ENTRY_BYTES: usize = size_of::<Logged>() + size_of::<Entry>() + 3 * 16;
+
 /// The entries that a required copy may still need, and the positions around them.
 #[derive(Debug)]
 pub(super) struct Log {
@@ -18,7 +21,7 @@ pub(super) struct Log {
     /// After the last entry.
     head: Position,
     entries: VecDeque<Logged>,
-    /// Of the changes and outcomes in them.
+    /// Of the changes and outcomes in them, and of themselves.
     bytes: usize,
 }
 
@@ -49,7 +52,7 @@ impl Log {
 
     pub(super) fn append(&mut self, entry: Arc<Entry>, key: Option<KeyHash>) {
         self.head = entry.position;
-        self.bytes += entry.len();
+        self.bytes += ENTRY_BYTES + entry.len();
         self.entries.push_back(Logged { entry, key });
     }
 
@@ -79,7 +82,7 @@ impl Log {
             && first.entry.position.version <= version
         {
             self.base = first.entry.position;
-            self.bytes -= first.entry.len();
+            self.bytes -= ENTRY_BYTES + first.entry.len();
             self.entries.pop_front();
         }
     }

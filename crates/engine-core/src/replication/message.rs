@@ -26,14 +26,26 @@ pub struct Entry {
     /// The state that it left, as the store encodes it.
     pub change: Arc<[u8]>,
     /// The request that it completes; `None` for eviction, expiry and parts of a command.
-    pub request: Option<(RequestId, Outcome)>,
+    pub request: Option<Receipt>,
 }
 
 impl Entry {
     /// Bytes of its change and its outcome.
     pub(super) fn len(&self) -> usize {
-        self.change.len() + self.request.as_ref().map_or(0, |(_, outcome)| outcome.len())
+        let outcome = self.request.as_ref().and_then(|receipt| receipt.outcome.as_ref());
+        self.change.len() + outcome.map_or(0, |outcome| outcome.len())
     }
+}
+
+/// What the copies are to know of a request that was executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Which.
+    pub id: RequestId,
+    /// All requests of its client with lower numbers have come to their end.
+    pub answered: u64,
+    /// Its result; `None` where that is too long to be remembered.
+    pub outcome: Option<Outcome>,
 }
 
 /// What a client was, or will be, told.
@@ -46,8 +58,8 @@ pub struct Record {
     pub id: RequestId,
     /// The slot's version after it.
     pub version: u64,
-    /// Its result.
-    pub outcome: Outcome,
+    /// Its result; `None` where that was too long to be remembered.
+    pub outcome: Option<Outcome>,
 }
 
 /// What nodes say to each other, over a link that keeps the order and loses nothing until it
@@ -164,6 +176,10 @@ pub enum Report {
     CaughtUp(SlotId, CopyName),
     /// A copy that is in sync has another history: make it a learner anew.
     Diverged(SlotId, CopyName),
+    /// A copy in the acknowledgement path has not answered for
+    /// [`unreachable_after`](super::ReplicationSettings::unreachable_after): have the slot go on without
+    /// it, and make it a learner anew.
+    Unreachable(SlotId, CopyName),
     /// The sender is to take over a slot of which it has a part only.
     Incomplete(SlotId, Epoch),
 }

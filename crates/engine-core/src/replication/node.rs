@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use memtide_topology::{Epoch, NodeId, SLOTS, SlotConfig, SlotId, Topology};
 
+use super::clients::Clients;
 use super::effect::{
     Asked, Change, Effect, Executed, Moved, ProxyLink, ReplicationSettings, Verdict,
 };
@@ -34,6 +35,7 @@ pub struct Replication {
     topology: Arc<Topology>,
     links: Links,
     fences: Fences,
+    clients: Clients,
     /// By number.
     slots: Vec<Option<Box<Slot>>>,
     /// Those that are not `None`.
@@ -45,6 +47,8 @@ pub struct Replication {
     is_waiting: bool,
     /// Bytes in logs, when they were counted last.
     log_bytes: usize,
+    /// Bytes that are remembered of requests, counted then, too.
+    records_bytes: usize,
 }
 
 impl Replication {
@@ -59,12 +63,14 @@ impl Replication {
             topology: Arc::new(Topology::empty()),
             links: Links::default(),
             fences: Fences::default(),
+            clients: Clients::default(),
             slots,
             held: BTreeSet::new(),
             effects: VecDeque::new(),
             next_beacon: Duration::ZERO,
             is_waiting: false,
             log_bytes: 0,
+            records_bytes: 0,
         }
     }
 
@@ -120,6 +126,7 @@ impl Replication {
         }
         self.is_waiting = true;
         let before = core::mem::replace(&mut self.topology, Arc::clone(&topology));
+        self.links.reach.retain(|peer| topology.nodes().contains_key(&peer));
         for id in SlotId::all() {
             let (old, config) = (before.slot(id), topology.slot(id));
             if !Arc::ptr_eq(old, config) && old != config {
@@ -175,12 +182,12 @@ impl Replication {
             }
             Message::Beacon { sent, adopted } => {
                 self.links.heard(from, adopted);
-                self.links.asked(from, now);
                 let adopted = self.topology.epoch();
                 self.env(now).send(from, Message::BeaconAck { sent, adopted });
             }
             Message::BeaconAck { sent, adopted } => {
                 self.links.heard(from, adopted);
+                self.links.reach.answered(from);
                 // Who has adopted a newer topology may be about to take over.
                 if adopted <= self.topology.epoch() {
                     self.links.granted(from, sent);
@@ -206,6 +213,12 @@ impl Replication {
                 Verdict::Moved(moved)
             }
         }
+    }
+
+    /// Refuses a request that the caller has no room for: it is tried again.
+    pub fn turn_away(&mut self, asked: &Asked) -> Verdict {
+        self.fences.refused(asked);
+        Verdict::Moved(Moved::of(self.topology.slot(asked.slot)))
     }
 
     /// A request was executed on the store; `now` was read after that.
@@ -268,12 +281,13 @@ impl Replication {
         if !is_due && !self.is_waiting {
             return;
         }
-        let (mut is_waiting, mut log_bytes) = (false, 0);
+        let (mut is_waiting, mut log_bytes, mut records_bytes) = (false, 0, 0);
         self.each_slot(now, |slot, env| {
             let hold = slot.settle(env);
             if hold == Hold::Held {
                 is_waiting |= slot.is_waiting();
                 log_bytes += slot.log_bytes();
+                records_bytes += slot.records_bytes();
                 if is_due {
                     slot.report(env);
                 }
@@ -281,6 +295,11 @@ impl Replication {
             hold
         });
         (self.is_waiting, self.log_bytes) = (is_waiting, log_bytes);
+        self.records_bytes = records_bytes;
+        if is_due {
+            self.clients.end_interval();
+            self.links.reach.end_interval(&self.settings);
+        }
     }
 
     fn receive_slot(
@@ -324,6 +343,8 @@ impl Replication {
             topology: &self.topology,
             links: &mut self.links,
             fences: &mut self.fences,
+            clients: &mut self.clients,
+            is_in_need: self.records_bytes > self.settings.records_bytes_max,
             effects: &mut self.effects,
         };
         (&mut self.slots[usize::from(slot.number())], env)

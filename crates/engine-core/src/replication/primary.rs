@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use memtide_topology::{Epoch, KeyHash, NodeId, SlotConfig, SlotId};
 
-use super::effect::{Asked, Effect, Moved};
+use super::effect::{Asked, Effect, Moved, ReplicationSettings};
 use super::follower::{Follower, State};
 use super::links::Env;
 use super::log::{Log, messages_of};
@@ -91,6 +91,13 @@ impl Primary {
 
     pub(super) fn is_serving(&self) -> bool {
         self.stage == Stage::Serving
+    }
+
+    /// Whether it serves, and has room for one more request that waits.
+    pub(super) fn has_room(&self, settings: &ReplicationSettings) -> bool {
+        self.is_serving()
+            && self.waiting.len() < settings.waiting_per_slot_max
+            && self.log.bytes() < settings.log_bytes_per_slot_max
     }
 
     /// Whether nobody else can have taken over.
@@ -296,7 +303,10 @@ impl Primary {
         }
         self.join(env);
         let Some(committed) = self.committed(env) else { return };
-        self.log.forget(self.kept_by_nobody(committed));
+        // A learner that is far behind must not take the room of what waits for the others.
+        let is_crowded = self.log.bytes() > env.settings.log_bytes_per_slot_max / 2;
+        let is_kept_until = if is_crowded { committed } else { self.kept_by_nobody(committed) };
+        self.log.forget(is_kept_until);
         let lease_until = self.lease_until(env);
         let is_over = |waiting: &Waiting| {
             let is_covered = match (waiting.read_at, lease_until) {
@@ -333,15 +343,24 @@ impl Primary {
 
     /// Says again what the manager is to change.
     pub(super) fn report(&self, env: &mut Env<'_>) {
+        if matches!(self.stage, Stage::Leaving { .. }) {
+            return;
+        }
+        let missed_max = env.settings.missed_max();
         for follower in &self.followers {
             let Follower { node, since, .. } = *follower;
             let name = CopyName { epoch: self.epoch, node, since };
             let is_joining = !follower.is_in_sync && follower.acked >= follower.joined;
-            if follower.state == State::Diverged {
-                env.effects.push_back(Effect::Report(Report::Diverged(self.slot, name)));
-            } else if follower.joined.is_some() && is_joining {
-                env.effects.push_back(Effect::Report(Report::CaughtUp(self.slot, name)));
-            }
+            let is_joining = is_joining && follower.joined.is_some();
+            let report = match follower.state {
+                _ if follower.is_required() && env.links.reach.need(node) >= missed_max => {
+                    Report::Unreachable(self.slot, name)
+                }
+                State::Diverged => Report::Diverged(self.slot, name),
+                _ if is_joining => Report::CaughtUp(self.slot, name),
+                _ => continue,
+            };
+            env.effects.push_back(Effect::Report(report));
         }
     }
 
@@ -360,7 +379,8 @@ impl Primary {
             // Should its link break, the log must go on where it is.
             let is_near = follower.acked >= Some(self.log.base().version);
             let is_streaming = follower.state == State::Streaming;
-            let is_new = !follower.is_required() && is_streaming && is_near;
+            let is_trusted = env.links.reach.is_trusted(follower.node);
+            let is_new = !follower.is_required() && is_streaming && is_near && is_trusted;
             let until = follower.lease_until(env.links, env.settings.lease);
             if is_new && until > Some(env.now) {
                 follower.joined = Some(head);
@@ -375,8 +395,18 @@ impl Primary {
         if env.settings.is_canary(super::Canary::AckEarly) {
             return Some(head);
         }
-        let mut required = self.followers.iter().filter(|follower| follower.is_required());
+        let mut required = self.required(env);
         required.try_fold(head, |least, follower| Some(least.min(follower.acked?)))
+    }
+
+    /// The copies that a commit and a lease need.
+    fn required<'a>(&'a self, env: &'a Env<'_>) -> impl Iterator<Item = &'a Follower> {
+        let is_alone = env.settings.is_canary(super::Canary::GoOnAlone);
+        let is_given_up = move |follower: &Follower| {
+            is_alone && env.links.reach.missed(follower.node) >= env.settings.missed_max()
+        };
+        let required = self.followers.iter().filter(|follower| follower.is_required());
+        required.filter(move |follower| !is_given_up(follower))
     }
 
     /// The version up to which no copy may need the log: not what is committed, and not what a
@@ -391,7 +421,7 @@ impl Primary {
             return lease;
         }
         let mut lease = Lease::NotNeeded;
-        for follower in self.followers.iter().filter(|follower| follower.is_required()) {
+        for follower in self.required(env) {
             lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {
                 (_, None) => return Lease::None,
                 (Lease::Until(least), Some(until)) => Lease::Until(least.min(until)),

@@ -4,15 +4,15 @@ mod stream;
 
 use std::sync::Arc;
 
-use memtide_topology::{NodeId, RequestId, SlotConfig, SlotId};
+use memtide_topology::{NodeId, SlotConfig, SlotId};
 
 use super::Canary;
 use super::copy::{Content, Copy};
 use super::effect::{Asked, Change, Effect, Executed, Moved, Part, Verdict};
 use super::links::Env;
-use super::message::{Entry, Position, Record, Report, SlotMessage};
+use super::message::{Entry, Position, Receipt, Record, Report, SlotMessage};
 use super::primary::{Primary, Stage};
-use super::records::{Earlier, Records};
+use super::records::{Earlier, OUTCOME_BYTES_MAX, Records};
 
 /// See the module.
 #[derive(Debug)]
@@ -76,8 +76,10 @@ impl Slot {
             Role::Copy(copy) => {
                 let is_in_sync = self.config.copy(env.me).is_some_and(|copy| copy.is_in_sync);
                 let source = copy.source.filter(|_| copy.content == Content::Whole && is_in_sync);
-                let heard = source.and_then(|(source, _)| env.links.beacon_at(source));
-                heard.is_some_and(|at| env.now < at + env.settings.lease)
+                // The primary had not gone on without this copy when it answered, as it would have
+                // adopted a newer topology before.
+                let from = source.and_then(|(source, _)| env.links.lease_from(source));
+                from.is_some_and(|from| env.now < from + env.settings.lease)
             }
         }
     }
@@ -161,8 +163,8 @@ impl Slot {
         let is_held = asked.epoch == self.config.epoch
             && match &mut self.role {
                 Role::Copy(copy) => copy.hold(env, *asked),
-                Role::Primary(primary) if primary.is_serving() => {
-                    let verdict = self.known(asked);
+                Role::Primary(primary) if primary.has_room(env.settings) => {
+                    let verdict = self.known(env, asked);
                     self.settle(env);
                     return verdict;
                 }
@@ -189,10 +191,10 @@ impl Slot {
         };
         let version = last.version;
         self.append(env, changes);
-        let id = asked.id;
-        let record = Record { id, version, outcome: Arc::clone(&outcome) };
-        self.records.add(record, env.settings.records_per_slot_max);
-        self.append_one(env, last, Some((id, outcome)));
+        let outcome = (outcome.len() <= OUTCOME_BYTES_MAX).then_some(outcome);
+        let receipt = Receipt { id: asked.id, answered: asked.answered, outcome };
+        self.remember(env, &receipt, version);
+        self.append_one(env, last, Some(receipt));
         if let Role::Primary(primary) = &mut self.role {
             primary.wait_for(*asked, version);
         }
@@ -220,6 +222,11 @@ impl Slot {
             Role::Primary(primary) => primary.has_copies(),
             Role::Copy(_) => true,
         }
+    }
+
+    /// Bytes that are remembered of requests.
+    pub(super) const fn records_bytes(&self) -> usize {
+        self.records.bytes()
     }
 
     /// Bytes of entries that its copies may still need.
@@ -271,9 +278,12 @@ impl Slot {
     }
 
     /// Serves a request, of which a retry may have been executed before.
-    fn known(&mut self, asked: &Asked) -> Verdict {
+    fn known(&mut self, env: &Env<'_>, asked: &Asked) -> Verdict {
         if !asked.is_retry {
             return Verdict::Execute;
+        }
+        if env.clients.is_answered(asked.id) {
+            return Verdict::Unknown;
         }
         match self.records.find(asked.id, asked.seen) {
             Earlier::Not => Verdict::Execute,
@@ -287,18 +297,20 @@ impl Slot {
         }
     }
 
+    fn remember(&mut self, env: &mut Env<'_>, receipt: &Receipt, version: u64) {
+        let Receipt { id, answered, outcome } = receipt;
+        env.clients.hear(*id, *answered);
+        let record = Record { id: *id, version, outcome: outcome.clone() };
+        self.records.add(record, env.clients, (env.settings, env.is_in_need));
+    }
+
     fn append(&mut self, env: &mut Env<'_>, changes: Vec<Change>) {
         for change in changes {
             self.append_one(env, change, None);
         }
     }
 
-    fn append_one(
-        &mut self,
-        env: &mut Env<'_>,
-        change: Change,
-        request: Option<(RequestId, Arc<[u8]>)>,
-    ) {
+    fn append_one(&mut self, env: &mut Env<'_>, change: Change, request: Option<Receipt>) {
         let Role::Primary(primary) = &mut self.role else { return };
         let position = Position { epoch: primary.epoch, version: change.version };
         if !primary.pass_over(position) {

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod cut_off;
 mod site;
 
 use core::time::Duration;

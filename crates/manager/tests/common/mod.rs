@@ -94,6 +94,8 @@ pub struct Fleet {
     pub store_fails_one_in: Option<usize>,
     /// One in how many learners has caught up at a step.
     pub catches_up_one_in: usize,
+    /// Neither of these catches up with the other.
+    pub cut_off: Option<(NodeId, NodeId)>,
 }
 
 impl Fleet {
@@ -120,6 +122,7 @@ impl Fleet {
             store_delay_max: Duration::ZERO,
             store_fails_one_in: None,
             catches_up_one_in: 1,
+            cut_off: None,
         }
     }
 
@@ -282,7 +285,11 @@ impl Fleet {
             let config = Arc::clone(self.stored.slot(slot));
             let Some(primary) = config.primary.filter(|node| self.is_up(*node)) else { continue };
             for copy in config.copies.iter().filter(|copy| !copy.is_in_sync) {
-                if !self.is_up(copy.node) || !self.random.one_in(self.catches_up_one_in) {
+                let pair = (primary.min(copy.node), primary.max(copy.node));
+                if self.cut_off == Some(pair)
+                    || !self.is_up(copy.node)
+                    || !self.random.one_in(self.catches_up_one_in)
+                {
                     continue;
                 }
                 let (epoch, node, since) = (config.epoch, copy.node, copy.since);

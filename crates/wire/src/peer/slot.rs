@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use memtide_engine_core::replication::{Entry, Message, Position, Record, SlotMessage};
+use memtide_engine_core::replication::{
+    Entry, Message, Outcome, Position, Receipt, Record, SlotMessage,
+};
 use memtide_topology::{Epoch, RequestId, SlotId};
 
 use crate::error::WireError;
@@ -22,8 +24,8 @@ const CONSENT: u8 = 73;
 
 /// The least that an entry takes: its position, the length of its change, and no request.
 const ENTRY_BYTES_MIN: usize = 16 + 4 + 1;
-/// The least that a record takes: its id, its version, and the length of its outcome.
-const RECORD_BYTES_MIN: usize = 16 + 8 + 4;
+/// The least that a record takes: its id, its version, and no outcome.
+const RECORD_BYTES_MIN: usize = 16 + 8 + 1;
 
 pub(super) fn encode(out: &mut Vec<u8>, slot: SlotId, message: &SlotMessage) {
     let (kind, epoch) = head(message);
@@ -147,9 +149,10 @@ fn put_entry(out: &mut Vec<u8>, entry: &Entry) {
     put_position(out, entry.position);
     put_counted(out, &entry.change);
     out.push(u8::from(entry.request.is_some()));
-    if let Some((id, outcome)) = &entry.request {
+    if let Some(Receipt { id, answered, outcome }) = &entry.request {
         put_id(out, *id);
-        put_counted(out, outcome);
+        out.extend_from_slice(&answered.to_le_bytes());
+        put_outcome(out, outcome.as_ref());
     }
 }
 
@@ -158,7 +161,10 @@ fn entry(reader: &mut Reader<'_>) -> Result<Entry, WireError> {
     let change = reader.counted("a change")?.into();
     let has_request = reader.flag("whether there is a request")?;
     let request = match has_request {
-        true => Some((id(reader)?, reader.counted("an outcome")?.into())),
+        true => {
+            let (id, answered) = (id(reader)?, reader.u64("a request's number")?);
+            Some(Receipt { id, answered, outcome: outcome(reader)? })
+        }
         false => None,
     };
     Ok(Entry { position, change, request })
@@ -167,11 +173,23 @@ fn entry(reader: &mut Reader<'_>) -> Result<Entry, WireError> {
 fn put_record(out: &mut Vec<u8>, record: &Record) {
     put_id(out, record.id);
     out.extend_from_slice(&record.version.to_le_bytes());
-    put_counted(out, &record.outcome);
+    put_outcome(out, record.outcome.as_ref());
 }
 
 fn record(reader: &mut Reader<'_>) -> Result<Record, WireError> {
     let id = id(reader)?;
     let version = reader.u64("a version")?;
-    Ok(Record { id, version, outcome: reader.counted("an outcome")?.into() })
+    Ok(Record { id, version, outcome: outcome(reader)? })
+}
+
+fn put_outcome(out: &mut Vec<u8>, outcome: Option<&Outcome>) {
+    out.push(u8::from(outcome.is_some()));
+    outcome.into_iter().for_each(|outcome| put_counted(out, outcome));
+}
+
+fn outcome(reader: &mut Reader<'_>) -> Result<Option<Outcome>, WireError> {
+    match reader.flag("whether there is an outcome")? {
+        true => Ok(Some(reader.counted("an outcome")?.into())),
+        false => Ok(None),
+    }
 }

@@ -7,7 +7,7 @@ use memtide_topology::{Epoch, NodeId};
 use super::super::copy::{Content, Copy};
 use super::super::effect::{Effect, Part};
 use super::super::links::Env;
-use super::super::message::{Entry, Position, Record, SlotMessage};
+use super::super::message::{Entry, Position, SlotMessage};
 use super::super::primary::{Primary, Stage};
 use super::super::records::Records;
 use super::{Hold, Role, Slot};
@@ -157,10 +157,8 @@ impl Slot {
             }
         }
         for entry in &entries {
-            if let Some((id, outcome)) = &entry.request {
-                let (id, version, outcome) = (*id, entry.position.version, Arc::clone(outcome));
-                let record = Record { id, version, outcome };
-                self.records.add(record, env.settings.records_per_slot_max);
+            if let Some(receipt) = &entry.request {
+                self.remember(env, receipt, entry.position.version);
             }
         }
         if let Some(last) = entries.last() {

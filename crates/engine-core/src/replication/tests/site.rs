@@ -167,7 +167,8 @@ impl Site {
         self.next += 1;
         let epoch = self.epoch;
         let (ticket, is_retry, seen) = (self.next, retry.is_some(), retry.unwrap_or(0));
-        let asked = Asked { ticket, link: 1, id, slot: slot(), epoch, round, seen, is_retry };
+        let (link, slot, answered) = (1, slot(), 0);
+        let asked = Asked { ticket, link, id, slot, epoch, round, seen, answered, is_retry };
         self.hand_in(node(number), asked, (key, ask));
         self.carry_out(node(number));
         ticket
