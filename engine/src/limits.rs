@@ -25,6 +25,10 @@ pub const COPY_QUEUED_BYTES_MAX: usize = 512 * 1024;
 /// Bytes of a chunk of a copy, but for one that is a single larger item.
 pub const COPY_CHUNK_BYTES: usize = 64 * 1024;
 
+/// Chunks that are read in one turn, where slots are so small that many make up
+/// [`COPY_CHUNK_BYTES`].
+pub const COPY_CHUNKS_PER_TURN_MAX: usize = 32;
+
 /// Requests that wait, for a commit, a lease or the begin of a primary, in all: with more, who
 /// asks is told so.
 pub const WAITING_MAX: usize = 256 * 1024;

@@ -41,6 +41,8 @@ pub(crate) struct Progress {
     pub(crate) not_before: Duration,
     /// Reports wait until then, unless something more urgent is to be stored.
     pub(crate) reports_from: Duration,
+    /// No slots are placed before.
+    pub(crate) steps_from: Duration,
     /// There is nothing to do before something happens, or it is time.
     pub(crate) is_idle: bool,
     pub(crate) wake: Wake,
@@ -69,6 +71,7 @@ impl Manager {
                 is_committing: false,
                 not_before: now,
                 reports_from: now,
+                steps_from: now,
                 is_idle: false,
                 wake: Wake::default(),
                 failed_over: None,
@@ -131,7 +134,13 @@ impl Manager {
         {
             self.tell(Event::Incomplete(slot, node));
         }
+        let had_reports = self.wishes.has_reports();
         if self.wishes.report(&self.topology, node, report) {
+            if !had_reports {
+                // Many come close together: they are to be one update.
+                let from = now + self.settings.gather_reports;
+                self.progress.reports_from = from.max(self.progress.steps_from);
+            }
             if let Report::Diverged(slot, name) = report {
                 self.tell(Event::Diverged(slot, name.node));
             }
@@ -203,7 +212,6 @@ impl Manager {
     pub fn committed(&mut self, now: Duration, topology: Arc<Topology>) {
         self.pass(now);
         self.progress.is_committing = false;
-        self.progress.reports_from = now + self.settings.gather_reports;
         self.follow(topology);
         self.think();
     }
