@@ -1,16 +1,18 @@
 //! `/metrics` of a node. Cardinality is fixed: no label takes a value from a peer.
 
-use memtide_service::metrics::{counter, counters, gauge};
+use memtide_execute::Counter;
+use memtide_service::metrics::{Bucketed, counter, counters, gauge, histograms};
 use prometheus::proto::MetricFamily;
 
-use crate::counters::NodeCounters;
+use crate::counters::{NodeCounters, PAUSE_BOUNDS_US, Pauses};
 use crate::observer::{Observer, Usage};
 
 /// Everything that a node counts, now.
 pub fn families(observer: &Observer, counters: &NodeCounters) -> Vec<MetricFamily> {
     let usage = observer.usage();
     let parts = [memory(&usage), items(&usage), commands(&usage), traffic(observer, counters)];
-    parts.into_iter().flatten().collect()
+    let pauses = pauses(&counters.handover_pauses);
+    parts.into_iter().flatten().chain([pauses]).collect()
 }
 
 fn memory(usage: &Usage) -> Vec<MetricFamily> {
@@ -120,6 +122,20 @@ fn traffic(observer: &Observer, counts: &NodeCounters) -> Vec<MetricFamily> {
             counts.relieved_bytes.load(),
         ),
     ]
+}
+
+fn pauses(pauses: &Pauses) -> MetricFamily {
+    let counts: Vec<u64> = pauses.counts.iter().map(Counter::load).collect();
+    let (counts, over) = counts.split_at(PAUSE_BOUNDS_US.len());
+    let sum = as_double(pauses.sum_us.load()) / 1e6;
+    histograms::<0>(
+        "memtide_node_handover_pause_seconds",
+        "How long nobody served a slot that this node has handed over: from when it stopped until it \
+         heard of the new primary.",
+        &[],
+        &PAUSE_BOUNDS_US.map(|micros| as_double(micros) / 1e6),
+        [([], Bucketed { counts, over: over[0], sum })],
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]

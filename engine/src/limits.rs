@@ -29,6 +29,10 @@ pub const COPY_CHUNK_BYTES: usize = 64 * 1024;
 /// tried again by who asks.
 pub const WAITING_BYTES_PER_SLOT_MAX: usize = 16 * 1024 * 1024;
 
+/// Chunks that are read in one turn, where slots are so small that many make up
+/// [`COPY_CHUNK_BYTES`].
+pub const COPY_CHUNKS_PER_TURN_MAX: usize = 32;
+
 /// Requests that wait, for a commit, a lease or the begin of a primary, in all: with more, who
 /// asks is told so.
 pub const WAITING_MAX: usize = 256 * 1024;

@@ -183,6 +183,10 @@ pub struct WorkArguments {
     /// Check the consistency of all replies
     #[arg(long)]
     pub verify: bool,
+
+    /// With --verify: a reply that takes longer is a violation, too: 500ms, 2s
+    #[arg(long, value_name = "TIME", requires = "verify")]
+    pub reply_within: Option<String>,
 }
 
 /// What is told.

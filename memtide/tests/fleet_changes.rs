@@ -1,17 +1,26 @@
 //! Planned changes of a fleet under load: no error, no connection lost, nothing lost.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use memtide_testkit::{Fleet, PATIENCE, RoleProcess, Verifying, wait_until};
-use serde_json::Value;
+use memtide_testkit::{Fleet, PATIENCE, RoleProcess, Verifying, reply_within};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
 
 const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
 
+/// Commands that are answered before, during and after each change, at least.
+const ANSWERED: u32 = 100;
+
+fn load(fleet: &Fleet) -> Verifying {
+    let words = LOAD.map(str::to_owned).into_iter().chain(reply_within());
+    let load = Verifying::start(PROGRAM, fleet.memtide(), words);
+    load.wait_answered(ANSWERED);
+    load
+}
+
 #[test]
 fn a_node_that_is_added_and_one_that_is_drained_go_unnoticed() {
     let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
-    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
+    let load = load(&fleet);
 
     let scaler = fleet.scaler_address().to_string();
     let tls = fleet.tls_dir();
@@ -20,6 +29,7 @@ fn a_node_that_is_added_and_one_that_is_drained_go_unnoticed() {
     let words = [&words[..], &["--memory", "64m"]].concat();
     let mut added = RoleProcess::start(PROGRAM, "engine", words);
     fleet.wait_settled(4);
+    load.wait_answered(ANSWERED);
     let nodes = fleet.cache(&["nodes"]);
     assert_eq!(nodes.lines().filter(|line| line.contains("127.0.0.1:")).count(), 4, "{nodes}");
 
@@ -27,6 +37,7 @@ fn a_node_that_is_added_and_one_that_is_drained_go_unnoticed() {
     fleet.cache(&["node", "drain", &name]);
     assert!(added.wait_exit(PATIENCE * 10).success(), "{}", added.logs().text());
     fleet.wait_settled(3);
+    load.wait_answered(ANSWERED);
     load.finish().assert_unnoticed();
 }
 
@@ -39,31 +50,33 @@ fn node_at(fleet: &Fleet, engine: &RoleProcess) -> String {
 }
 
 #[test]
-fn slots_that_move_from_node_to_node_go_unnoticed() {
+fn all_slots_that_move_from_node_to_node_go_unnoticed() {
     let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
-    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
-    for node in fleet.nodes() {
-        fleet.cache(&["slots", "move", "0-1023,16000", "--to", &node.node]);
-        wait_until("it is the primary of these slots", PATIENCE * 10, || {
-            let topology = fleet.json("/v1/topology");
-            let runs = topology["slots"].as_array().unwrap().iter();
-            let first = |run: &Value| -> u32 {
-                run["slots"].as_str().unwrap().split('-').next().unwrap().parse().unwrap()
-            };
-            let mut moved = runs.filter(|run| first(run) < 1024);
-            moved.all(|run| run["primary"] == *node.node).then_some(())
-        });
+    let load = load(&fleet);
+    let nodes = fleet.nodes();
+    for node in nodes.iter().chain(&nodes[..1]) {
+        fleet.cache(&["slots", "move", "0-16383", "--to", &node.node]);
+        fleet.wait_all_on(node);
+        load.wait_answered(ANSWERED);
     }
     load.finish().assert_unnoticed();
+    let paused = |name: &str| -> f64 {
+        let metrics = fleet.node_metrics();
+        let name = format!("memtide_node_handover_pause_seconds_{name}");
+        metrics.values().filter_map(|node| node.sum(&name)).sum()
+    };
+    assert!(paused("count") >= 3.0 * 16_384.0, "{} handovers were timed", paused("count"));
+    assert!(paused("sum") > 0.0);
 }
 
 #[test]
 fn replicas_come_and_go_unnoticed() {
     let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 0);
-    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
+    let load = load(&fleet);
     for replicas in ["2", "1", "0"] {
         fleet.cache(&["replicas", replicas]);
         fleet.wait_settled(3);
+        load.wait_answered(ANSWERED);
     }
     load.finish().assert_unnoticed();
 }

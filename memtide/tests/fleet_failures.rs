@@ -1,12 +1,24 @@
 //! Node processes that are killed and stopped under load: clients wait, and notice nothing else.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use memtide_testkit::{Fleet, FleetNode, PATIENCE, Server as _, Signal, Verifying, wait_until};
+use memtide_testkit::{
+    Ending, Fleet, FleetNode, PATIENCE, Server as _, Signal, Verifying, reply_within, wait_until,
+};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
 
 /// Few keys, so that each has a long history, and several requests in flight on each.
 const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
+
+/// Commands that are answered before, during and after each fault, at least.
+const ANSWERED: u32 = 100;
+
+fn load(fleet: &Fleet) -> Verifying {
+    let words = LOAD.map(str::to_owned).into_iter().chain(reply_within());
+    let load = Verifying::start(PROGRAM, fleet.memtide(), words);
+    load.wait_answered(ANSWERED);
+    load
+}
 
 /// Until there is a process in place of this one, with all that belongs there.
 fn wait_replaced(fleet: &Fleet, lost: &FleetNode, count: usize) {
@@ -21,11 +33,13 @@ fn wait_replaced(fleet: &Fleet, lost: &FleetNode, count: usize) {
 #[test]
 fn a_node_that_is_killed_is_replaced_and_nothing_is_lost() {
     let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
-    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
+    let load = load(&fleet);
     // Each has primaries and replicas.
     for victim in fleet.nodes() {
         fleet.signal(&victim, Signal::KILL);
+        load.wait_answered(ANSWERED);
         wait_replaced(&fleet, &victim, 3);
+        load.wait_answered(ANSWERED);
         let zones = fleet.nodes().into_iter().filter(|node| node.zone == victim.zone);
         assert_eq!(zones.count(), 1, "its zone has a node again");
     }
@@ -35,7 +49,7 @@ fn a_node_that_is_killed_is_replaced_and_nothing_is_lost() {
 #[test]
 fn a_node_that_hangs_for_long_comes_back_without_what_it_missed() {
     let fleet = Fleet::start(PROGRAM, 3, "a,b,c", 1);
-    let load = Verifying::start(PROGRAM, fleet.memtide(), LOAD);
+    let load = load(&fleet);
     let victim = fleet.nodes().remove(0);
     let state_is = |expected: &str| {
         let nodes = fleet.json("/v1/nodes");
@@ -48,12 +62,14 @@ fn a_node_that_hangs_for_long_comes_back_without_what_it_missed() {
         let events = fleet.json("/v1/events")["events"].to_string();
         events.contains("slots_failed_over").then_some(())
     });
+    load.wait_answered(ANSWERED);
     // A third of these keys were its own.
     let mut client = fleet.memtide().connect();
     for number in 0..100 {
         let set = format!("set key-{number} 0 0 1\r\nx\r\n");
         assert_eq!(client.ask(set.as_bytes()).unwrap(), "STORED\r\n");
     }
+    assert!(state_is("silent"), "it hung all the time");
     fleet.signal(&victim, Signal::CONT);
     for number in 0..100 {
         client.send(format!("get key-{number}\r\n").as_bytes()).unwrap();
@@ -61,6 +77,7 @@ fn a_node_that_hangs_for_long_comes_back_without_what_it_missed() {
         assert!(reply.starts_with(b"VALUE"), "key-{number} is as it was before it was set");
     }
     fleet.wait_settled(3);
+    load.wait_answered(ANSWERED);
     load.finish().assert_unnoticed();
 }
 
@@ -101,11 +118,25 @@ fn children_end_with_their_parent() {
 
 #[test]
 fn a_drain_answers_what_was_asked_and_ends_the_children() {
+    const ASKED: usize = 50;
     let mut fleet = Fleet::start(PROGRAM, 2, "a,b", 1);
     let nodes = fleet.nodes();
     let mut client = fleet.memtide().connect();
-    assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+    // With both nodes stopped nobody answers, and nobody can take over.
+    nodes.iter().for_each(|node| fleet.signal(node, Signal::STOP));
+    let sets = (0..ASKED).map(|number| format!("set key-{number} 0 0 1\r\nx\r\n"));
+    // In one record with what the proxy itself answers: with that answer it has all of it.
+    let asked: String = ["version\r\n".to_owned()].into_iter().chain(sets).collect();
+    client.send(asked.as_bytes()).unwrap();
+    assert!(client.read_until(b"\r\n").unwrap().starts_with(b"VERSION"));
     fleet.memtide().signal(Signal::TERM);
+    let logs = fleet.memtide().logs();
+    let draining = logs.find(PATIENCE, |line| line.contains("draining").then_some(()));
+    assert!(draining.is_some(), "{}", logs.text());
+    nodes.iter().for_each(|node| fleet.signal(node, Signal::CONT));
+    let (replies, ending) = client.read_to_end().unwrap();
+    assert_eq!(String::from_utf8(replies).unwrap(), "STORED\r\n".repeat(ASKED));
+    assert_eq!(ending, Ending::CloseNotify);
     assert!(fleet.memtide_mut().wait_exit(PATIENCE).success());
     for node in nodes {
         assert!(!std::path::Path::new(&format!("/proc/{}", node.pid)).exists(), "{node:?}");

@@ -1,5 +1,6 @@
 //! Chores of the repository: `cargo xtask CHORE`.
 
+mod bench_fleet;
 mod bench_gates;
 mod bench_peers;
 mod sim;
@@ -18,6 +19,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Chore {
+    BenchFleet(bench_fleet::Arguments),
     BenchGates(bench_gates::Arguments),
     /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
     BenchPeers(bench_peers::Arguments),
@@ -26,6 +28,7 @@ enum Chore {
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
+        Chore::BenchFleet(arguments) => bench_fleet::run(&arguments),
         Chore::BenchGates(arguments) => bench_gates::run(&arguments),
         Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
         Chore::Sim(arguments) => sim::run(&arguments),

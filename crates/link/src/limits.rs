@@ -8,6 +8,10 @@ pub const HANDSHAKE_MAX: Duration = Duration::from_secs(5);
 /// Bytes that are read from the socket at once: what one look at the frames costs.
 pub const READ_BYTES_MAX: usize = 64 * 1024;
 
+/// Reads in one turn of a link's task: a peer that sends without a pause, such as the copy of a slot,
+/// holds up the other links of its thread for as long as these take to be handled.
+pub(crate) const STEPS_PER_TURN_MAX: usize = 4;
+
 /// Bytes of buffers that an idle link keeps, each way.
 pub(crate) const IDLE_BYTES_KEPT: usize = 16 * 1024;
 

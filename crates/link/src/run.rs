@@ -1,13 +1,14 @@
 //! A link at work.
 
-use std::future::poll_fn;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use memtide_wire::{WireError, frame_len};
 
 use crate::error::LinkEnd;
 use crate::handshake::Link;
-use crate::limits::IDLE_BYTES_KEPT;
+use crate::limits::{IDLE_BYTES_KEPT, STEPS_PER_TURN_MAX};
 use crate::outbox::{Outbox, State};
 use crate::transport::Received;
 
@@ -62,12 +63,20 @@ impl Running<'_> {
         take: &mut impl FnMut(&[u8]) -> Result<usize, WireError>,
     ) -> Poll<LinkEnd> {
         self.outbox.begin_turn();
-        loop {
+        let mut is_more = true;
+        for _ in 0..STEPS_PER_TURN_MAX {
             match self.step(cx, take) {
                 Ok(true) => {}
-                Ok(false) => break,
+                Ok(false) => {
+                    is_more = false;
+                    break;
+                }
                 Err(end) => return Poll::Ready(end),
             }
+        }
+        if is_more {
+            // After all that is ready by then, sockets included.
+            let _ = pin!(tokio::task::yield_now()).poll(cx);
         }
         self.outbox.end_turn(cx.waker());
         Poll::Pending

@@ -43,6 +43,8 @@ pub(crate) struct Progress {
     pub(crate) not_before: Duration,
     /// Reports wait until then, unless something more urgent is to be stored.
     pub(crate) reports_from: Duration,
+    /// No slots are placed before.
+    pub(crate) steps_from: Duration,
     /// There is nothing to do before something happens, or it is time.
     pub(crate) is_idle: bool,
     pub(crate) wake: Wake,
@@ -64,6 +66,7 @@ impl Progress {
             is_committing: false,
             not_before: now,
             reports_from: now,
+            steps_from: now,
             is_idle: false,
             wake: Wake::default(),
             failed_over: None,
@@ -147,7 +150,13 @@ impl Manager {
             self.crowds.incomplete(&self.topology, slot, node);
             self.think();
         }
+        let had_reports = self.wishes.has_reports();
         if self.wishes.report(&self.topology, node, report) {
+            if !had_reports {
+                // Many come close together: they are to be one update.
+                let from = now + self.settings.gather_reports;
+                self.progress.reports_from = from.max(self.progress.steps_from);
+            }
             if let Report::Diverged(_, name) = report {
                 self.crowds.diverged(name.node);
             }
@@ -243,7 +252,6 @@ impl Manager {
     pub fn committed(&mut self, now: Duration, topology: Arc<Topology>) {
         self.pass(now);
         self.progress.is_committing = false;
-        self.progress.reports_from = now + self.settings.gather_reports;
         self.follow(topology);
         self.think();
     }

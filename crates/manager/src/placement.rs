@@ -165,7 +165,8 @@ impl Placement {
         let is_same = (&before.staying, before.replicas) == (&inputs.staying, inputs.replicas);
         self.pins.retain(|slot, to| {
             let is_reached = topology.slot(*slot).primary == Some(*to);
-            inputs.is_usable(*to) && (is_same || is_first || !is_reached)
+            // One that is only away for a moment gets them when it is back.
+            inputs.staying.contains_key(to) && (is_same || is_first || !is_reached)
         });
         (self.renewals, self.is_final) = (0, false);
         self.make(topology, settings);
@@ -174,7 +175,7 @@ impl Placement {
     fn make(&mut self, topology: &Topology, settings: &Settings) {
         let slots = settings.slots.iter().copied();
         let mut target = Target::of_slots(topology, &self.inputs.away, slots);
-        for (slot, to) in &self.pins {
+        for (slot, to) in self.pins.iter().filter(|(_, to)| self.inputs.is_usable(**to)) {
             target.pin(topology, *slot, *to);
         }
         self.target = Some(target);

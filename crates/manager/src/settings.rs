@@ -27,6 +27,9 @@ pub struct Settings {
     pub gather_reports: Duration,
     /// For how long events of single slots gather, after the first.
     pub gather_events: Duration,
+    /// Between two updates that have slots placed, at least: each costs every node and proxy a look at
+    /// what has changed, so that few large ones disturb less than many small ones.
+    pub step_interval: Duration,
     /// How long it waits after a commit that has failed.
     pub retry_after: Duration,
     /// Between two looks at the time, at most.
@@ -43,7 +46,8 @@ pub struct Settings {
     pub probation_max: Duration,
     /// A silent node that holds nothing is taken out of the topology after this long.
     pub forget_after: Duration,
-    /// How much is changed at a time to get slots where they belong.
+    /// How much is changed at a time to get slots where they belong. [`Pace::slots_max`] also bounds
+    /// the copies of slots that one update drops: the larger the slots, the longer their nodes take.
     pub pace: Pace,
     /// The slots that are managed: all of them, but in simulations. In ascending order.
     pub slots: Vec<SlotId>,
@@ -62,6 +66,7 @@ impl Default for Settings {
             gather_nodes: Duration::from_millis(200),
             gather_reports: Duration::from_millis(10),
             gather_events: Duration::from_secs(1),
+            step_interval: Duration::from_millis(25),
             retry_after: Duration::from_millis(50),
             tick: Duration::from_millis(50),
             handover_grace: Duration::from_millis(300),
@@ -69,7 +74,7 @@ impl Default for Settings {
             probation: Duration::from_secs(1),
             probation_max: Duration::from_secs(60),
             forget_after: Duration::from_secs(600),
-            pace: Pace { slots_max: 256, learners_max: 256 },
+            pace: Pace { slots_max: 512, learners_max: 4_096 },
             slots: SlotId::all().collect(),
         }
     }

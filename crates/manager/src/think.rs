@@ -47,6 +47,7 @@ impl Manager {
         self.progress.is_idle = draft.is_empty();
         if let Some((update, next)) = draft.finish() {
             self.progress.is_committing = true;
+            self.progress.steps_from = self.now + self.settings.step_interval;
             self.effects.push_back(Effect::Commit { update, next });
         }
     }
@@ -171,6 +172,9 @@ impl Manager {
         {
             return self.progress.wake.at(self.progress.found_from);
         }
+        if self.now < self.progress.steps_from {
+            return self.progress.wake.at(self.progress.steps_from);
+        }
         let mut away = self.members.away();
         let is_new = |node: &&NodeId| !self.topology.nodes().contains_key(*node);
         away.extend(draft.topology().nodes().keys().filter(is_new));
@@ -198,7 +202,7 @@ impl Manager {
 
     /// Takes out of changes that copies are dropped which are of use for a moment more: those of a slot
     /// that was just handed over, as its source has to consent; and a copy that is one too many only
-    /// until nodes that are coming may hold slots.
+    /// until nodes that are coming may hold slots; and what is more than [`memtide_topology::Pace::slots_max`].
     fn spare_copies(
         &mut self,
         topology: &Topology,
@@ -207,6 +211,13 @@ impl Manager {
     ) {
         let complete_min = 1 + usize::from(topology.replicas_wanted());
         let mut dropped: BTreeMap<SlotId, usize> = BTreeMap::new();
+        let mut left = self.settings.pace.slots_max;
+        let gaining = changes.iter().flat_map(|change| match change {
+            Change::AddLearner { slots, .. } => slots.as_slice(),
+            _ => &[],
+        });
+        // Those may have no room for the new copy otherwise.
+        let gaining: BTreeSet<SlotId> = gaining.copied().collect();
         for change in changes.iter_mut() {
             let Change::DropCopy { slots, node } = change else { continue };
             slots.retain(|slot| {
@@ -221,8 +232,10 @@ impl Manager {
                 }
                 let dropped = dropped.entry(*slot).or_default();
                 let is_spare = config.complete().count() > complete_min + *dropped;
-                let goes = is_spare || !are_nodes_coming;
+                let may_go = left > 0 || gaining.contains(slot);
+                let goes = may_go && (is_spare || !are_nodes_coming);
                 *dropped += usize::from(goes);
+                left = left.saturating_sub(usize::from(goes));
                 goes
             });
         }

@@ -254,3 +254,21 @@ fn a_whole_cache_moves_to_a_node_that_joins() {
     let held = held(&fleet, fleet.id(port));
     assert!(held.abs_diff(usize::from(SLOTS) * 2 / 3) < 300, "{held}");
 }
+
+#[test]
+fn a_move_goes_on_when_its_node_was_silent_for_a_moment() {
+    let mut fleet = Fleet::settled(few(12), 0, &["a", "b"]);
+    let to = fleet.id(1);
+    fleet.catches_up_one_in = 100;
+    let slots = fleet.settings.slots.clone();
+    assert_eq!(fleet.operate(Operation::MoveSlots { slots, to }), Ok(()));
+    fleet.processes.get_mut(&1).unwrap().is_silent = true;
+    fleet.pass(2_000 * MS);
+    assert!(fleet.events.iter().any(|event| matches!(event, Event::Lost(node, _) if *node == to)));
+    assert!(held(&fleet, to) < 12, "not all was done by then");
+    fleet.catches_up_one_in = 1;
+    fleet.processes.get_mut(&1).unwrap().is_silent = false;
+    fleet.settle();
+    let primaries = (0..12).filter(|at| fleet.config(*at).primary == Some(to));
+    assert_eq!(primaries.count(), 12);
+}

@@ -88,6 +88,7 @@ fn settings(plan: &Plan, slots: &[memtide_topology::SlotId], rng: &mut Rng) -> S
         gather_events: ms(1_000),
         gather_nodes: any(rng, &[0, 100, 200]),
         gather_reports: any(rng, &[0, 10]),
+        step_interval: any(rng, &[0, 25]),
         retry_after: ms(50),
         tick: ms(20),
         handover_grace: any(rng, &[0, 20, 300]),

@@ -246,6 +246,7 @@ impl Node {
                 self.replication.chunk_read(step.now, (slot, to), (items, is_last));
             }
             Effect::Report(report) => step.out.push((Place::Manager, Payload::Report(report))),
+            Effect::Paused(..) => {}
         }
     }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -5,7 +6,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::{Memtide, PATIENCE, signal, wait_until};
+use crate::{Memtide, Metrics, PATIENCE, http_get, signal, wait_until};
 
 /// A `memtide serve --nodes processes=N` whose node processes can be found and hurt.
 #[derive(Debug)]
@@ -46,11 +47,25 @@ impl Fleet {
         (processes, zones, replicas): (usize, &str, u8),
         arguments: &[&str],
     ) -> Self {
-        let program = program.as_ref().to_owned();
         let memory = format!("{}m", 64 * processes);
+        let arguments = [&["--memory", &memory], arguments].concat();
+        Self::start_sized(program, (processes, zones, replicas), &arguments)
+    }
+
+    /// The same with arguments that say how much memory it has.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_sized(
+        program: impl AsRef<Path>,
+        (processes, zones, replicas): (usize, &str, u8),
+        arguments: &[&str],
+    ) -> Self {
+        let program = program.as_ref().to_owned();
         let memtide = Memtide::builder(&program)
             .args(["--nodes", &format!("processes={processes}"), "--zones", zones])
-            .args(["--replicas", &replicas.to_string(), "--memory", &memory])
+            .args(["--replicas", &replicas.to_string()])
             .args(arguments)
             .start();
         let fleet = Self { program, memtide };
@@ -65,6 +80,12 @@ impl Fleet {
     #[must_use]
     pub const fn memtide(&self) -> &Memtide {
         &self.memtide
+    }
+
+    /// The program that it runs.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The same, to wait for its end.
@@ -119,6 +140,39 @@ impl Fleet {
         processes["processes"].as_array().into_iter().flatten().filter_map(node).collect()
     }
 
+    /// What each node counts, by its name.
+    ///
+    /// # Panics
+    /// Where a node that is up does not say.
+    #[must_use]
+    pub fn node_metrics(&self) -> BTreeMap<String, Metrics> {
+        let nodes = self.json("/v1/nodes");
+        let nodes = nodes["nodes"].as_array().into_iter().flatten();
+        let up = nodes.filter(|node| node["state"] == "up");
+        up.filter_map(|node| {
+            let address = node["address"].as_str()?;
+            let admin = self.memtide.logs().find(PATIENCE, |line| node_admin(line, address));
+            let admin = admin.unwrap_or_else(|| panic!("no log of the node at {address}"));
+            let metrics = Metrics::parse(&http_get(admin, "/metrics").body);
+            Some((node["id"].as_str()?.to_owned(), metrics))
+        })
+        .collect()
+    }
+
+    /// Waits until a node is the primary of every slot, and nothing is left to be moved.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    pub fn wait_all_on(&self, node: &FleetNode) {
+        wait_until("all slots are there", PATIENCE * 10, || {
+            let nodes = self.json("/v1/nodes");
+            let mut nodes = nodes["nodes"].as_array().into_iter().flatten();
+            let slots = nodes.find(|it| it["id"] == *node.node)?["primary_slots"].as_u64();
+            let left = self.json("/v1/migrations")["remaining_slots"].as_u64();
+            (slots == Some(16_384) && left == Some(0)).then_some(())
+        });
+    }
+
     /// Sends a signal to a node process.
     pub fn signal(&self, node: &FleetNode, number: Signal) {
         signal(node.pid, number);
@@ -160,4 +214,11 @@ impl Fleet {
         assert!(output.status.success(), "memtide cache {words:?}: {text}{error}");
         text
     }
+}
+
+/// The admin HTTP of the node process that takes its peers at this address, in its `listening` event.
+fn node_admin(line: &str, address: &str) -> Option<SocketAddr> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    let is_it = event["message"] == "listening" && event["address"] == *address;
+    is_it.then(|| event["admin"].as_str()?.parse().ok()).flatten()
 }

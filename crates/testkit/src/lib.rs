@@ -41,7 +41,7 @@ pub use client::{Client, ClientError, Ending};
 pub use command_stream::{CommandStream, Unit};
 pub use fleet::{Fleet, FleetNode};
 pub use hosts::Hosts;
-pub use load::{Verdict, Verifying};
+pub use load::{Loading, Verdict, Verifying, reply_within};
 pub use logs::Logs;
 pub use memcached::Memcached;
 pub use memtide::{Memtide, MemtideBuilder};

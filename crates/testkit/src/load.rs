@@ -1,4 +1,5 @@
 use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -6,14 +7,35 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::process::Reaped;
-use crate::{Logs, Memtide, PATIENCE, signal};
+use crate::{Logs, Memtide, Metrics, PATIENCE, http_get, signal, wait_until};
+
+/// How long a reply may take in tests of faults, for `--reply-within`, where the environment does not
+/// say otherwise. What is promised is 2 s, a second and the lease; tests run unoptimized programs on
+/// machines that have other work, and the proxy answers with an error after 5 s.
+const REPLY_WITHIN: &str = "4s";
+
+/// The words by which [`Verifying`] finds replies that come too late; `MEMTIDE_TEST_REPLY_WITHIN` says how late
+/// that is.
+#[must_use]
+pub fn reply_within() -> [String; 2] {
+    let time = std::env::var("MEMTIDE_TEST_REPLY_WITHIN");
+    ["--reply-within".to_owned(), time.unwrap_or_else(|_| REPLY_WITHIN.to_owned())]
+}
+
+/// A `memtide loadtest` that runs beside a test until it is asked what it found.
+#[derive(Debug)]
+pub struct Loading {
+    process: Reaped,
+    logs: Logs,
+    scratch: tempfile::TempDir,
+}
 
 /// A `memtide loadtest --verify` that runs beside a test, until it is asked what it found.
 #[derive(Debug)]
 pub struct Verifying {
-    process: Reaped,
-    logs: Logs,
-    scratch: tempfile::TempDir,
+    loading: Loading,
+    /// Where the endpoint's counters are.
+    admin: Option<SocketAddr>,
 }
 
 /// What a load test found.
@@ -23,6 +45,59 @@ pub struct Verdict {
     pub json: Value,
     /// The report for people.
     pub text: String,
+}
+
+impl Loading {
+    /// Starts it by this command, as of [`crate::Hosts::command`], against an endpoint that shows a certificate of
+    /// this CA. Gives it back once replies are measured.
+    ///
+    /// # Panics
+    /// With its words when it does not begin.
+    #[must_use]
+    pub fn start<S: AsRef<OsStr>>(
+        mut command: Command,
+        endpoint: &str,
+        ca: &Path,
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
+        let output = std::fs::File::create(scratch.path().join("report.txt"));
+        command
+            .args(["loadtest", "--duration", "1h", "--timeout", "30s"])
+            .args(["--endpoint", endpoint, "--ca"])
+            .arg(ca)
+            .arg("--json")
+            .arg(scratch.path().join("result.json"))
+            .args(words)
+            .env_clear()
+            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+            .stdin(Stdio::null())
+            .stdout(output.expect("the scratch directory is ours"))
+            .stderr(Stdio::piped());
+        let child = command.spawn().expect("the program must be there");
+        let mut process = Reaped(child);
+        let logs = Logs::default();
+        logs.follow(process.0.stderr.take().expect("stderr is piped"));
+        let begun = logs.find(PATIENCE * 10, |line| line.contains("measuring").then_some(()));
+        assert!(begun.is_some(), "the load does not begin:\n{}", logs.text());
+        Self { process, logs, scratch }
+    }
+
+    /// Ends it, and gives what it found.
+    ///
+    /// # Panics
+    /// When it does not end, or has written nothing.
+    #[must_use]
+    pub fn finish(mut self) -> Verdict {
+        signal(self.process.0.id(), Signal::INT);
+        self.process.wait_exit(PATIENCE * 4);
+        let read = |name: &str| std::fs::read_to_string(self.scratch.path().join(name));
+        let text = read("report.txt").unwrap_or_default();
+        let json = read("result.json")
+            .unwrap_or_else(|_| panic!("no result from the load:\n{}\n{text}", self.logs.text()));
+        let json = serde_json::from_str(&json).expect("its result is JSON");
+        Verdict { json, text }
+    }
 }
 
 impl Verifying {
@@ -38,11 +113,12 @@ impl Verifying {
         words: impl IntoIterator<Item = S>,
     ) -> Self {
         let endpoint = format!("localhost:{}", server.address().port());
-        let admin = format!("http://{}", server.admin_address());
-        let own = ["--admin", &admin].map(OsString::from);
+        let url = format!("http://{}", server.admin_address());
+        let own = ["--admin", &url].map(OsString::from);
         let words = own.into_iter().chain(words.into_iter().map(|word| word.as_ref().to_owned()));
         let program = Command::new(program.as_ref());
-        Self::start_at(program, &endpoint, server.ca_file(), words)
+        let verifying = Self::start_at(program, &endpoint, server.ca_file(), words);
+        Self { admin: Some(server.admin_address()), ..verifying }
     }
 
     /// The same by this command, as of [`crate::Hosts::command`], against an endpoint that shows a
@@ -52,32 +128,30 @@ impl Verifying {
     /// As [`Self::start`].
     #[must_use]
     pub fn start_at<S: AsRef<OsStr>>(
-        mut command: Command,
+        command: Command,
         endpoint: &str,
         ca: &Path,
         words: impl IntoIterator<Item = S>,
     ) -> Self {
-        let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
-        let output = std::fs::File::create(scratch.path().join("report.txt"));
-        command
-            .args(["loadtest", "--verify", "--duration", "1h", "--warmup", "0", "--timeout", "30s"])
-            .args(["--endpoint", endpoint, "--ca"])
-            .arg(ca)
-            .arg("--json")
-            .arg(scratch.path().join("result.json"))
-            .args(words)
-            .env_clear()
-            .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
-            .stdin(Stdio::null())
-            .stdout(output.expect("the scratch directory is ours"))
-            .stderr(Stdio::piped());
-        let child = command.spawn().expect("the program must be there");
-        let mut process = Reaped(child);
-        let logs = Logs::default();
-        logs.follow(process.0.stderr.take().expect("stderr is piped"));
-        let begun = logs.find(PATIENCE, |line| line.contains("measuring").then_some(()));
-        assert!(begun.is_some(), "the load does not begin:\n{}", logs.text());
-        Self { process, logs, scratch }
+        let own = ["--verify", "--warmup", "0"].map(OsString::from);
+        let words = own.into_iter().chain(words.into_iter().map(|word| word.as_ref().to_owned()));
+        Self { loading: Loading::start(command, endpoint, ca, words), admin: None }
+    }
+
+    /// Waits until the endpoint has answered so many commands more: what was done before was done
+    /// under load.
+    ///
+    /// # Panics
+    /// When it does not, or was not begun with [`Self::start`].
+    #[track_caller]
+    pub fn wait_answered(&self, commands: u32) {
+        let admin = self.admin.expect("a load of a server whose counters are known");
+        let answered = || {
+            let metrics = Metrics::parse(&http_get(admin, "/metrics").body);
+            metrics.get("memtide_commands_total").expect("the endpoint counts commands")
+        };
+        let wanted = answered() + f64::from(commands);
+        wait_until("the load goes on", PATIENCE, || (answered() >= wanted).then_some(()));
     }
 
     /// Ends it, and gives its verdict.
@@ -85,15 +159,8 @@ impl Verifying {
     /// # Panics
     /// When it does not end, or has written nothing.
     #[must_use]
-    pub fn finish(mut self) -> Verdict {
-        signal(self.process.0.id(), Signal::INT);
-        self.process.wait_exit(PATIENCE * 4);
-        let read = |name: &str| std::fs::read_to_string(self.scratch.path().join(name));
-        let text = read("report.txt").unwrap_or_default();
-        let json = read("result.json")
-            .unwrap_or_else(|_| panic!("no result from the load:\n{}\n{text}", self.logs.text()));
-        let json = serde_json::from_str(&json).expect("its result is JSON");
-        Verdict { json, text }
+    pub fn finish(self) -> Verdict {
+        self.loading.finish()
     }
 }
 

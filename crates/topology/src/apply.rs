@@ -123,12 +123,17 @@ impl TopologyParts {
     }
 
     fn make_in_sync(&mut self, reports: &[CaughtUp]) -> Result<(), Refusal> {
-        for report in reports {
-            self.edit(&[report.slot], |slot, config| {
-                let epoch = config.epoch;
-                let copy = copy_mut(slot, config, report.node)?;
-                if copy.is_in_sync || (epoch, copy.since) != (report.epoch, report.since) {
-                    return Err(Refusal::ReportStale(slot, report.node));
+        // Together where they are alike, so that the slots stay alike.
+        let mut alike: BTreeMap<(NodeId, Epoch, Epoch), Vec<SlotId>> = BTreeMap::new();
+        for &CaughtUp { slot, epoch, node, since } in reports {
+            alike.entry((node, epoch, since)).or_default().push(slot);
+        }
+        for ((node, epoch, since), slots) in alike {
+            self.edit(&slots, |slot, config| {
+                let is_its_epoch = config.epoch == epoch;
+                let copy = copy_mut(slot, config, node)?;
+                if copy.is_in_sync || !is_its_epoch || copy.since != since {
+                    return Err(Refusal::ReportStale(slot, node));
                 }
                 copy.is_in_sync = true;
                 Ok(())

@@ -1,8 +1,10 @@
 //! Copies of slots on their way to other nodes.
 //!
-//! Chunks are read one at a time, in between the requests, and only while little waits for the node
-//! that gets them: a write waits behind what was queued before it. Reading a chunk and queueing it is
-//! one step, so it stands in the order of the log though it was asked for earlier.
+//! Chunks are read in turns in between the requests, about [`limits::COPY_CHUNK_BYTES`] in each, and
+//! only while little waits for the node that gets them: a write waits behind what was queued before
+//! it. Reading a chunk and queueing it is one step, so it stands in the order of the log though it was
+//! asked for earlier. A slot that has begun goes before others, so that slots are whole one after the
+//! other, and each can be handed over while the rest is copied.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -33,7 +35,11 @@ impl Copies {
 
     /// A chunk is to be read.
     pub(super) fn ask(&mut self, slot: SlotId, to: NodeId) {
-        self.asked.entry(to).or_default().push_back(slot);
+        let asked = self.asked.entry(to).or_default();
+        match self.cursors.get(&(to, slot)) {
+            Some(cursor) if *cursor != SlotCursor::start(slot) => asked.push_front(slot),
+            _ => asked.push_back(slot),
+        }
     }
 
     /// The link to a node has ended.
@@ -77,10 +83,27 @@ impl Host {
         !self.copies.asked.is_empty()
     }
 
-    /// Reads a chunk, if one is wanted and there is room; says whether it did.
+    /// Reads a chunk, or several small ones, if any are wanted and there is room; says whether it did.
     pub fn copy_on(&mut self, at: Moment, out: &mut impl Outlets) -> bool {
-        let Some((slot, to)) = self.copies.next(out) else { return false };
-        let Some(cursor) = self.copies.cursors.get_mut(&(to, slot)) else { return true };
+        let mut bytes = 0;
+        for read in 0..limits::COPY_CHUNKS_PER_TURN_MAX {
+            if bytes >= limits::COPY_CHUNK_BYTES {
+                break;
+            }
+            let Some((slot, to)) = self.copies.next(out) else { return read > 0 };
+            bytes += self.copy_chunk(at, (slot, to), out);
+        }
+        true
+    }
+
+    /// Reads the next chunk of a copy; returns its bytes.
+    fn copy_chunk(
+        &mut self,
+        at: Moment,
+        (slot, to): (SlotId, NodeId),
+        out: &mut impl Outlets,
+    ) -> usize {
+        let Some(cursor) = self.copies.cursors.get_mut(&(to, slot)) else { return 0 };
         let mut chunk = Vec::with_capacity(limits::COPY_CHUNK_BYTES);
         let (next, _) =
             self.store.copy_slot(*cursor, limits::COPY_CHUNK_BYTES, at.wall, &mut chunk);
@@ -88,10 +111,11 @@ impl Host {
             Some(next) => *cursor = next,
             None => drop(self.copies.cursors.remove(&(to, slot))),
         }
-        self.counters.copied_bytes.add(chunk.len() as u64);
+        let bytes = chunk.len();
+        self.counters.copied_bytes.add(bytes as u64);
         let items = (Arc::from(chunk), next.is_none());
         self.replication.chunk_read(at.now, (slot, to), items);
         self.work(at, out);
-        true
+        bytes
     }
 }

@@ -34,6 +34,7 @@ impl Host {
             Effect::Hold(slot, part) => self.hold(slot, part),
             Effect::ReadChunk(slot, to) => self.copies.ask(slot, to),
             Effect::Report(report) => out.report(report),
+            Effect::Paused(_, pause) => self.counters.handover_pauses.record(pause),
         }
     }
 

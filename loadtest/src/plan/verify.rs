@@ -1,6 +1,7 @@
 use anyhow::{Context as _, bail};
 
 use crate::arguments::WorkArguments;
+use crate::drive::{Nanos, nanos};
 use crate::verify::OPERATIONS_MAX;
 use crate::workload::quantity;
 
@@ -20,6 +21,8 @@ pub struct VerifyPlan {
     pub value_bytes: (u32, u32),
     /// Operations that are recorded at most.
     pub operations_max: usize,
+    /// The longest that a reply may take.
+    pub reply_within: Option<Nanos>,
 }
 
 impl VerifyPlan {
@@ -53,7 +56,11 @@ impl VerifyPlan {
             }
         };
         let value_bytes = work.value_size.as_deref().map_or(Ok((64, 256)), sizes)?;
-        Ok(Self { keys, value_bytes, operations_max: OPERATIONS_MAX })
+        let reply_within = work.reply_within.as_deref();
+        let reply_within =
+            reply_within.map(|text| super::time("reply-within", text)).transpose()?;
+        let reply_within = reply_within.map(nanos);
+        Ok(Self { keys, value_bytes, operations_max: OPERATIONS_MAX, reply_within })
     }
 
     /// As pairs to be shown.

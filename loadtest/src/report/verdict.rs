@@ -80,6 +80,7 @@ fn facts(verdict: &Verdict, evicted: Option<u64>) -> Vec<(&'static str, String)>
         ("  of these, evicted or lost", format::count(misses.evicted)),
         ("least evictions that explain these", format::count(misses.evictions_needed)),
     ];
+    facts.push(("longest wait for a reply", format::micros(verdict.longest_reply_us as f64)));
     if let Some(evicted) = evicted {
         facts.push(("evictions by the endpoint", format::count(evicted)));
     }

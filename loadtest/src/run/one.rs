@@ -114,7 +114,9 @@ impl Run<'_> {
         watch.note("checking the history");
         let histories: Vec<_> = traffic.into_iter().map(VerifyTraffic::into_history).collect();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok((report, Some(verify::check(&histories, self.plan.seed, cores))))
+        let seed = self.plan.seed;
+        let verdict = verify::check_within(&histories, seed, cores, verify.reply_within);
+        Ok((report, Some(verdict)))
     }
 
     /// Drives the load and makes the report of it; the traffic comes back.

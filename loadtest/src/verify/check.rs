@@ -1,11 +1,12 @@
 //! The check of a whole history: key by key, on several threads.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use super::diagnose::diagnose;
 use super::excerpt::excerpt;
-use super::history::{History, Outcome};
+use super::history::{History, NO_REPLY, Nanos, Operation, Outcome};
 use super::item::Why;
 use super::limits::EXAMPLES_MAX;
 use super::prepare::Prepared;
@@ -19,6 +20,17 @@ use super::versions::{Fault, Known};
 /// names of its keys.
 #[must_use]
 pub fn check(histories: &[History], seed: u64, threads: usize) -> Verdict {
+    check_within(histories, seed, threads, None)
+}
+
+/// The same, and finds replies that came later than `reply_within` after their requests.
+#[must_use]
+pub fn check_within(
+    histories: &[History],
+    seed: u64,
+    threads: usize,
+    reply_within: Option<Nanos>,
+) -> Verdict {
     let began = Instant::now();
     let by_key = ByKey::new(histories);
     let next = AtomicUsize::new(0);
@@ -33,7 +45,9 @@ pub fn check(histories: &[History], seed: u64, threads: usize) -> Verdict {
     });
     let mut verdict = Verdict { operations: by_key.places.len() as u64, ..Verdict::default() };
     verdict.is_cut_short = histories.iter().any(|history| history.is_cut_short);
+    verdict.longest_reply_us = longest_reply(histories) / 1_000;
     let mut violations = odd_replies(histories, seed);
+    violations.extend(late_replies(histories, seed, reply_within.unwrap_or(Nanos::MAX)));
     for part in parts {
         add_part(&mut verdict, &part.verdict);
         violations.extend(part.violations);
@@ -177,6 +191,40 @@ fn odd_replies(histories: &[History], seed: u64) -> Vec<Violation> {
             excerpt: Vec::new(),
         })
         .collect()
+}
+
+/// How long each answered operation took.
+fn waits(histories: &[History]) -> impl Iterator<Item = (&Operation, Nanos)> {
+    let operations = histories.iter().flat_map(|history| &history.operations);
+    let answered = operations.filter(|operation| operation.completed != NO_REPLY);
+    answered.map(|operation| (operation, operation.completed.saturating_sub(operation.invoked)))
+}
+
+fn longest_reply(histories: &[History]) -> Nanos {
+    waits(histories).map(|(_, wait)| wait).max().unwrap_or_default()
+}
+
+/// The first of each key.
+fn late_replies(histories: &[History], seed: u64, reply_within: Nanos) -> Vec<Violation> {
+    let mut first: BTreeMap<u32, (&Operation, Nanos)> = BTreeMap::new();
+    for (operation, wait) in waits(histories).filter(|(_, wait)| *wait > reply_within) {
+        let known = first.entry(operation.key).or_insert((operation, wait));
+        if operation.completed < known.0.completed {
+            *known = (operation, wait);
+        }
+    }
+    let violation = |(key, (operation, wait)): (u32, (&Operation, Nanos))| Violation {
+        kind: ViolationKind::LateReply,
+        key: key_name(seed, key),
+        at_ns: operation.completed,
+        what: format!(
+            "its reply took {} ms; at most {} ms were promised",
+            wait / 1_000_000,
+            reply_within / 1_000_000
+        ),
+        excerpt: Vec::new(),
+    };
+    first.into_iter().map(violation).collect()
 }
 
 fn add_part(verdict: &mut Verdict, part: &Verdict) {

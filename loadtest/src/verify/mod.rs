@@ -21,7 +21,7 @@ mod value;
 mod verdict;
 mod versions;
 
-pub use check::check;
+pub use check::{check, check_within};
 pub use history::{
     Action, COUNT_UNIT, COUNTER_BASE_SHIFT, COUNTER_START, History, NO_REPLY, Nanos, OddReply,
     Oddity, Operation, Outcome, Seen, Token, Verb,

@@ -27,6 +27,8 @@ pub struct Verdict {
     pub violation_counts: Vec<ViolationCount>,
     /// Some of the violations, the earliest first; at least one of every kind that occurred.
     pub examples: Vec<Violation>,
+    /// The longest time from a request to its reply, in microseconds, warm-up included.
+    pub longest_reply_us: u64,
     /// How long the check took.
     pub check_s: f64,
 }
@@ -126,13 +128,15 @@ pub enum ViolationKind {
     CorruptValue,
     /// A reply to another request than the oldest one of its connection.
     ReplyOutOfOrder,
+    /// A reply that came later than `--reply-within` allows.
+    LateReply,
     /// A reply that fits no order of the operations, in none of the ways above.
     Other,
 }
 
 impl ViolationKind {
     /// All of them, in the order of the enumeration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::StaleRead,
         Self::LostWrite,
         Self::ResurrectedDelete,
@@ -146,6 +150,7 @@ impl ViolationKind {
         Self::WrongKey,
         Self::CorruptValue,
         Self::ReplyOutOfOrder,
+        Self::LateReply,
         Self::Other,
     ];
 
@@ -166,6 +171,7 @@ impl ViolationKind {
             Self::WrongKey => "value of another key",
             Self::CorruptValue => "corrupt value",
             Self::ReplyOutOfOrder => "reply out of order",
+            Self::LateReply => "late reply",
             Self::Other => "impossible reply",
         }
     }

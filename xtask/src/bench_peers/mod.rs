@@ -27,13 +27,16 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, bail};
 use clap::Args;
 
-use self::interrupt::Interrupt;
-use self::load::{Comparison, Load};
+pub use self::interrupt::Interrupt;
+pub use self::load::Comparison;
+use self::load::Load;
 use self::maximum::Maximum;
+pub use self::measure::Measure;
 use self::peer::{Peer, Running};
 use self::site::Site;
 use self::table::Table;
-use self::work::{WORKS, Work};
+use self::work::WORKS;
+pub use self::work::Work;
 use crate::tell;
 
 /// What to compare, and for how long.
@@ -96,6 +99,30 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     tell(&targets::summary(table.rows()));
     let is_whole = !interrupt.is_set() && !table.has_failures();
     Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Compares these servers under these loads, the first being the one that the others are measured by.
+///
+/// # Errors
+/// A name that is none, a server that does not start, or a load that fails.
+pub fn compare(
+    memtide: PathBuf,
+    (works, peers): (&[&str], &[&str]),
+    (rounds, duration): (u32, &str),
+    interrupt: &Interrupt,
+) -> anyhow::Result<Vec<(&'static Work, Comparison)>> {
+    let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
+    let works = work::chosen(&names(works))?;
+    let peers = peer::chosen(&names(peers), None)?;
+    let site = Site::new(memtide, package::find(&peers)?)?;
+    let compare = |work: &&'static Work| {
+        tell(&format!("{}: {}", work.name, work.what));
+        let start = |peer: &Peer| peer.start(&site, work, interrupt);
+        let running = peers.iter().map(start).collect::<anyhow::Result<Vec<Running>>>()?;
+        let load = Load { work, rounds, duration, rate: None };
+        Ok((*work, load.run(&site, &running, interrupt)?.0))
+    };
+    works.iter().map(compare).collect()
 }
 
 /// What all comparisons share.
@@ -192,7 +219,11 @@ impl Bench<'_> {
     }
 }
 
-fn build() -> anyhow::Result<PathBuf> {
+/// Builds memtide in release; gives the program.
+///
+/// # Errors
+/// When it does not build.
+pub fn build() -> anyhow::Result<PathBuf> {
     tell("building memtide in release");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");

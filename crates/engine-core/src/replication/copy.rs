@@ -21,6 +21,8 @@ pub(super) struct Copy {
     pub(super) opened: Epoch,
     pub(super) content: Content,
     pub(super) takeover: Option<Takeover>,
+    /// When this node stopped serving the slot for another, of which it has not heard yet.
+    pub(super) stopped: Option<Duration>,
 }
 
 /// What a copy has of its slot.
@@ -50,7 +52,8 @@ pub(super) struct Takeover {
 
 impl Copy {
     pub(super) const fn new(since: Epoch, content: Content) -> Self {
-        Self { since, source: None, opened: Epoch::ZERO, content, takeover: None }
+        let (source, opened) = (None, Epoch::ZERO);
+        Self { since, source, opened, content, takeover: None, stopped: None }
     }
 
     /// The slot is to be this node's.

@@ -208,6 +208,9 @@ pub enum Effect {
     ReadChunk(SlotId, NodeId),
     /// Tell the configuration manager.
     Report(Report),
+    /// Count how long nobody served a slot that this node has handed over: from when it stopped until
+    /// it heard of who serves it now. It hears a message's way later.
+    Paused(SlotId, Duration),
 }
 
 /// What a store does with a slot by itself.

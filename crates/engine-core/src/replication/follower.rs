@@ -20,6 +20,8 @@ pub(super) struct Follower {
     /// The version of the slot when it joined the acknowledgement path.
     pub(super) joined: Option<u64>,
     pub(super) state: State,
+    /// The manager was told that it has caught up; ticks say it again.
+    pub(super) is_reported: bool,
     /// What it has for sure; `None` until its history was seen to be this primary's.
     pub(super) acked: Option<u64>,
 }
@@ -50,6 +52,7 @@ impl Follower {
             since: config.since,
             is_in_sync: config.is_in_sync,
             joined: None,
+            is_reported: false,
             state: State::Closed,
             acked: None,
         }
@@ -58,6 +61,12 @@ impl Follower {
     /// Whether a commit and a lease need it.
     pub(super) fn is_required(&self) -> bool {
         self.is_in_sync || self.joined.is_some()
+    }
+
+    /// Whether the manager may put it in sync.
+    pub(super) fn has_caught_up(&self) -> bool {
+        let is_joining = !self.is_in_sync && self.joined.is_some();
+        is_joining && self.state != State::Diverged && self.acked >= self.joined
     }
 
     /// Whether entries go to it as they are made.

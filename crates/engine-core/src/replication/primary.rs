@@ -40,6 +40,8 @@ pub(super) enum Stage {
         to: NodeId,
         /// The slot's epoch of the new owner.
         epoch: Epoch,
+        /// When it stopped.
+        since: Duration,
         /// When it gives up.
         until: Duration,
     },
@@ -76,8 +78,8 @@ impl Primary {
     /// itself, so an answer to a beacon does not say any more that nobody has taken over.
     pub(super) fn leave(&mut self, env: &Env<'_>, to: NodeId, epoch: Epoch) {
         self.last_lease = Some(self.lease_until(env));
-        let until = env.now + 2 * env.lease_wait();
-        self.stage = Stage::Leaving { to, epoch, until };
+        let (since, until) = (env.now, env.now + 2 * env.lease_wait());
+        self.stage = Stage::Leaving { to, epoch, since, until };
     }
 
     pub(super) fn head(&self) -> Position {
@@ -114,6 +116,14 @@ impl Primary {
     pub(super) fn is_leaving_to(&self, config: &SlotConfig) -> bool {
         let Stage::Leaving { to, epoch, .. } = self.stage else { return false };
         (Some(to), epoch) == (config.primary, config.epoch)
+    }
+
+    /// When it stopped for another, if it has.
+    pub(super) const fn stopped(&self) -> Option<Duration> {
+        match self.stage {
+            Stage::Leaving { since, .. } => Some(since),
+            Stage::Opening | Stage::Serving => None,
+        }
     }
 
     /// Opens the copies that are connected.
@@ -268,7 +278,11 @@ impl Primary {
             return;
         };
         let State::Copying { under_way, is_ended } = &mut follower.state else { return };
-        env.send_slot(to, slot, SlotMessage::CopyItems { epoch, items });
+        if items.is_empty() {
+            *under_way = under_way.saturating_sub(1);
+        } else {
+            env.send_slot(to, slot, SlotMessage::CopyItems { epoch, items });
+        }
         if let Some(end) = end {
             *under_way += 1;
             *is_ended = true;
@@ -348,20 +362,22 @@ impl Primary {
         }
         let missed_max = env.settings.missed_max();
         for follower in &self.followers {
-            let Follower { node, since, .. } = *follower;
-            let name = CopyName { epoch: self.epoch, node, since };
-            let is_joining = !follower.is_in_sync && follower.acked >= follower.joined;
-            let is_joining = is_joining && follower.joined.is_some();
+            let name = self.name_of(follower);
+            let missed = env.links.reach.need(follower.node);
             let report = match follower.state {
-                _ if follower.is_required() && env.links.reach.need(node) >= missed_max => {
+                _ if follower.is_required() && missed >= missed_max => {
                     Report::Unreachable(self.slot, name)
                 }
                 State::Diverged => Report::Diverged(self.slot, name),
-                _ if is_joining => Report::CaughtUp(self.slot, name),
+                _ if follower.has_caught_up() => Report::CaughtUp(self.slot, name),
                 _ => continue,
             };
             env.effects.push_back(Effect::Report(report));
         }
+    }
+
+    fn name_of(&self, follower: &Follower) -> CopyName {
+        CopyName { epoch: self.epoch, node: follower.node, since: follower.since }
     }
 
     fn can_serve(&self) -> bool {
@@ -370,7 +386,7 @@ impl Primary {
     }
 
     /// Requires learners that have everything from now on.
-    fn join(&mut self, env: &Env<'_>) {
+    fn join(&mut self, env: &mut Env<'_>) {
         if self.stage != Stage::Serving {
             return;
         }
@@ -384,6 +400,19 @@ impl Primary {
             let until = follower.lease_until(env.links, env.settings.lease);
             if is_new && until > Some(env.now) {
                 follower.joined = Some(head);
+            }
+        }
+        self.report_news(env);
+    }
+
+    /// Tells the manager at once of those that have caught up just now: slots that move wait for it.
+    fn report_news(&mut self, env: &mut Env<'_>) {
+        for at in 0..self.followers.len() {
+            let follower = &self.followers[at];
+            if follower.has_caught_up() && !follower.is_reported {
+                let report = Report::CaughtUp(self.slot, self.name_of(follower));
+                env.effects.push_back(Effect::Report(report));
+                self.followers[at].is_reported = true;
             }
         }
     }

@@ -259,7 +259,7 @@ impl Slot {
             Role::Copy(_) => Hold::Held,
             Role::Primary(primary) => {
                 primary.settle(env);
-                let Stage::Leaving { to, epoch, until } = primary.stage else {
+                let Stage::Leaving { to, epoch, until, .. } = primary.stage else {
                     return Hold::Held;
                 };
                 if primary.has_finished(env) {
@@ -356,7 +356,9 @@ impl Slot {
     /// Is no primary any more: a copy, or nothing.
     fn step_down(&mut self, env: &mut Env<'_>) -> Hold {
         let moved = self.moved();
+        let mut stopped = None;
         if let Role::Primary(primary) = &mut self.role {
+            stopped = primary.stopped();
             primary.refuse_all(env, moved);
         }
         let since = match self.config.copy(env.me) {
@@ -367,7 +369,7 @@ impl Slot {
                 return Hold::Gone;
             }
         };
-        let mut copy = Copy::new(since, Content::Whole);
+        let mut copy = Copy { stopped, ..Copy::new(since, Content::Whole) };
         env.effects.push_back(Effect::Hold(self.id, Part::Copy));
         if self.config.primary == Some(env.me) {
             copy.take_over(env, &self.config);

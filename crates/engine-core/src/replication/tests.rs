@@ -168,7 +168,9 @@ fn a_handover_waits_for_nothing_but_what_is_under_way() {
     let late = site.ask(1, 5, Ask::Incr);
     assert_eq!(heard(&site, late), moved(2));
     assert_eq!((heard(&site, before), heard(&site, early)), (None, None));
+    site.now += Duration::from_millis(3);
     site.settle();
+    assert_eq!(site.pauses, [Duration::from_millis(3)]);
     assert_eq!((heard(&site, before), heard(&site, early)), (number(1), number(2)));
     assert_eq!(site.nodes[&node(1)].part, Some(Part::Copy));
     assert_eq!(site.nodes[&node(1)].items, site.nodes[&node(2)].items);
@@ -204,8 +206,11 @@ fn a_learner_is_copied_under_way_and_then_counts() {
     site.settle();
     assert_eq!(heard(&site, write), number(2));
     assert_eq!(site.nodes[&node(3)].items, site.nodes[&node(1)].items);
+    let report = Report::CaughtUp(slot(), name(1, 3, 2));
+    assert_eq!(site.reports, [report], "without waiting for a beacon");
     site.pass(2 * settings().beacon_interval);
-    assert_eq!(site.reports.last(), Some(&Report::CaughtUp(slot(), name(1, 3, 2))));
+    assert!(site.reports.len() > 1, "until it was heard");
+    assert!(site.reports.iter().all(|said| *said == report));
     // It is required before the manager knows of it.
     let write = site.ask(1, 5, Ask::Incr);
     site.deliver(1, 2);

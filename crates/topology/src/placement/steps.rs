@@ -8,10 +8,11 @@ use crate::{Change, NodeId, Previous, SlotConfig, SlotId, Topology};
 /// How much may be done at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
-    /// Slots that one update changes.
+    /// Slots that one update hands over: a node does that in one go, in which it answers nobody.
     pub slots_max: usize,
     /// Learners that are copied at the same time, those that there are included. Slots that nobody
-    /// held before do not count: there is nothing to copy.
+    /// held before do not count: there is nothing to copy. It bounds what is under way when the
+    /// plan changes; how many bytes are sent at a time is for the nodes to bound.
     pub learners_max: usize,
 }
 
@@ -51,11 +52,9 @@ impl Target {
         let configs = self.ids.iter().map(|slot| topology.slot(*slot)).filter(is_led);
         let learners = configs.map(|config| config.learners().count()).sum();
         let learners_left = pace.learners_max.saturating_sub(learners);
-        let mut steps = Steps { learners_left, ..Steps::default() };
+        let handovers_left = pace.slots_max;
+        let mut steps = Steps { learners_left, handovers_left, ..Steps::default() };
         for (slot, wanted) in slots {
-            if steps.slots >= pace.slots_max {
-                break;
-            }
             let config = topology.slot(slot);
             if config.primary.is_none_or(|primary| !self.down.contains(&primary)) {
                 steps.take(slot, config, wanted);
@@ -69,8 +68,7 @@ impl Target {
 #[derive(Default)]
 struct Steps {
     learners_left: usize,
-    /// How many are changed.
-    slots: usize,
+    handovers_left: usize,
     drops: BTreeMap<NodeId, Vec<SlotId>>,
     primaries: BTreeMap<(NodeId, Previous), Vec<SlotId>>,
     learners: BTreeMap<NodeId, Vec<SlotId>>,
@@ -84,35 +82,34 @@ impl Steps {
             .filter(|node| wanted.holders().all(|holder| holder != *node))
             .collect();
         let is_missing = |node: &NodeId| !config.is_held_by(*node);
-        let is_changed = if config.primary.is_none() {
+        if config.primary.is_none() {
             self.primaries.entry((primary, Previous::Gone)).or_default().push(slot);
             wanted
                 .copies
                 .iter()
                 .for_each(|copy| self.learners.entry(*copy).or_default().push(slot));
-            true
         } else if wanted.holders().any(|node| is_missing(&node)) {
-            self.complete(slot, config, wanted, &unwanted)
+            self.complete(slot, config, wanted, &unwanted);
         } else if config.learners().any(|learner| !unwanted.contains(&learner)) {
-            false
+            // It is being copied.
         } else if config.primary != Some(primary) {
-            self.primaries.entry((primary, Previous::InSync)).or_default().push(slot);
-            true
+            if self.handovers_left > 0 {
+                self.handovers_left -= 1;
+                self.primaries.entry((primary, Previous::InSync)).or_default().push(slot);
+            }
         } else {
             unwanted.iter().for_each(|node| self.drop(*node, slot));
-            !unwanted.is_empty()
-        };
-        self.slots += usize::from(is_changed);
+        }
     }
 
-    /// Adds the holders that a slot lacks as learners; `false` where there is no room for any.
+    /// Adds the holders that a slot lacks as learners, as far as there is room.
     fn complete(
         &mut self,
         slot: SlotId,
         config: &SlotConfig,
         wanted: &Wanted,
         unwanted: &[NodeId],
-    ) -> bool {
+    ) {
         let is_learner = |node: &&NodeId| config.learners().any(|learner| learner == **node);
         let mut dropped: Vec<NodeId> = unwanted.iter().filter(is_learner).copied().collect();
         let is_full = dropped.is_empty() && config.copies.len() >= COPIES_MAX;
@@ -125,7 +122,6 @@ impl Steps {
         let added: Vec<NodeId> = missing.take(room.min(self.learners_left)).collect();
         self.learners_left -= added.len();
         added.iter().for_each(|node| self.learners.entry(*node).or_default().push(slot));
-        !(dropped.is_empty() && added.is_empty())
     }
 
     fn drop(&mut self, node: NodeId, slot: SlotId) {

@@ -4,7 +4,7 @@ use super::super::history::{
     Action, COUNT_UNIT, COUNTER_BASE_SHIFT, COUNTER_START, History, NO_REPLY, OddReply, Oddity,
     Operation, Outcome, Token, Verb,
 };
-use super::super::{Verdict, ViolationKind, check};
+use super::super::{Verdict, ViolationKind, check, check_within};
 
 const MS: u64 = 1_000_000;
 const COUNTER: Token = (1 << COUNTER_BASE_SHIFT) + COUNTER_START;
@@ -173,6 +173,19 @@ fn a_reply_to_another_request_is_told() {
     script.history.push_odd_reply(OddReply { key: 0, at: 5, what: "get got STORED".into() });
     script.fails(ViolationKind::ReplyOutOfOrder);
     super::kinds::script().then(GET, STORED).fails(ViolationKind::ReplyOutOfOrder);
+}
+
+#[test]
+fn a_reply_that_comes_too_late_is_told_where_a_bound_is_given() {
+    let history = two_stores().reads(&[2], 0).history;
+    let late = |ms: u64| check_within(std::slice::from_ref(&history), 0, 1, Some(ms * MS));
+    assert!(late(10).is_clean(), "each took 10 ms");
+    let verdict = late(9);
+    assert_eq!(verdict.count(ViolationKind::LateReply), 1, "the first of each key is told");
+    assert_eq!(verdict.examples[0].at_ns, 10 * MS);
+    assert_eq!(verdict.longest_reply_us, 10_000);
+    let unanswered = script().then(set(1), STORED).then(set(2), Outcome::NoReply).history;
+    assert!(check_within(&[unanswered], 0, 1, Some(10 * MS)).is_clean());
 }
 
 #[test]

@@ -124,6 +124,9 @@ impl Slot {
         if copy.content != Content::Whole {
             copy.content = Content::Part;
         }
+        if let Some(stopped) = copy.stopped.take() {
+            env.effects.push_back(Effect::Paused(self.id, env.now.saturating_sub(stopped)));
+        }
         (copy.source, copy.opened) = (Some((from, epoch)), epoch);
         let (since, position) = (copy.since, copy.position(self.position));
         let opened = SlotMessage::Opened { epoch, since, position };

@@ -45,6 +45,8 @@ pub struct Site {
     links: BTreeMap<(NodeId, NodeId), VecDeque<Message>>,
     pub heard: BTreeMap<Ticket, Heard>,
     pub reports: Vec<Report>,
+    /// Of handovers.
+    pub pauses: Vec<Duration>,
     /// Of the slot, as the proxy knows it.
     pub epoch: Epoch,
     next: u64,
@@ -74,6 +76,7 @@ impl Site {
             links: BTreeMap::new(),
             heard: BTreeMap::new(),
             reports: Vec::new(),
+            pauses: Vec::new(),
             epoch: Epoch::new(1),
             next: 0,
         };
@@ -259,6 +262,7 @@ impl Site {
                 process.core.chunk_read(self.now, (slot, to), (items, true));
             }
             Effect::Report(report) => self.reports.push(report),
+            Effect::Paused(_, pause) => self.pauses.push(pause),
         }
     }
 }
