@@ -100,7 +100,7 @@ pub enum StoreError {
         /// How it shows.
         fault: Damage,
     },
-    /// See [`ChildrenFile`].
+    /// The list of nodes that end with their parent is not as it was written.
     #[error("{} is damaged; remove it: nodes that ended with this process then count as silent until they are forgotten", path.display())]
     Children {
         /// Which.
