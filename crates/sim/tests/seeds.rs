@@ -64,3 +64,8 @@ fn a_promotion_without_waiting_out_the_lease_is_found() {
 fn a_primary_that_serves_after_its_handover_is_found() {
     finds(Canary::ServeAfterHandover, 5);
 }
+
+#[test]
+fn a_primary_that_goes_on_without_a_copy_by_itself_is_found() {
+    finds(Canary::GoOnAlone, 20);
+}

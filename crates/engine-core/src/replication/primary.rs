@@ -1,5 +1,7 @@
 //! A slot's primary: the log, the copies' progress, and the replies that wait for it.
 
+mod copying;
+
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -250,62 +252,6 @@ impl Primary {
             _ => return,
         }
         self.settle(env);
-    }
-
-    /// Has the next chunk read for a learner that may have one more under way.
-    fn read_chunk(&mut self, env: &mut Env<'_>, to: NodeId) {
-        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == to) else {
-            return;
-        };
-        if let State::Copying { under_way, is_ended: false } = &mut follower.state
-            && *under_way < env.settings.copy_chunks_max
-        {
-            *under_way += 1;
-            env.effects.push_back(Effect::ReadChunk(self.slot, to));
-        }
-    }
-
-    /// A chunk was read; `end` is the last message of the copy, after the last chunk.
-    pub(super) fn chunk_read(
-        &mut self,
-        env: &mut Env<'_>,
-        to: NodeId,
-        items: Arc<[u8]>,
-        end: Option<SlotMessage>,
-    ) {
-        let (slot, epoch) = (self.slot, self.epoch);
-        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == to) else {
-            return;
-        };
-        let State::Copying { under_way, is_ended } = &mut follower.state else { return };
-        if items.is_empty() {
-            *under_way = under_way.saturating_sub(1);
-        } else {
-            env.send_slot(to, slot, SlotMessage::CopyItems { epoch, items });
-        }
-        if let Some(end) = end {
-            *under_way += 1;
-            *is_ended = true;
-            env.send_slot(to, slot, end);
-        }
-        self.read_chunk(env, to);
-    }
-
-    /// A learner has taken a chunk, or the end of the copy and all before it.
-    pub(super) fn copy_taken(&mut self, env: &mut Env<'_>, from: NodeId, applied: u64) {
-        let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == from)
-        else {
-            return;
-        };
-        let State::Copying { under_way, is_ended } = &mut follower.state else { return };
-        *under_way = under_way.saturating_sub(1);
-        if *is_ended && *under_way == 0 {
-            follower.state = State::Streaming;
-            follower.acked = Some(applied.min(self.log.head().version));
-            self.settle(env);
-        } else {
-            self.read_chunk(env, from);
-        }
     }
 
     /// Commits what every required copy has, and releases the replies that waited for it.

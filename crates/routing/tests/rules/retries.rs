@@ -3,7 +3,7 @@
 use memtide_routing::{Kind, Settings};
 use memtide_topology::Answer;
 
-use crate::rig::{A, B, Rig, X, moved, refused, settings, topology};
+use crate::rig::{A, B, Rig, X, Y, moved, refused, settings, topology};
 
 #[test]
 fn a_mutation_keeps_its_id_and_what_was_seen_before_its_first_try() {
@@ -40,6 +40,38 @@ fn an_older_version_does_not_lower_what_was_seen() {
     rig.done_at(A, "w1", 8);
     rig.write("w3");
     assert_eq!(rig.last("w3").seen, 9);
+}
+
+/// By which nodes know what will never be tried again.
+#[test]
+fn a_request_says_below_which_number_all_have_ended() {
+    let mut rig = Rig::new(settings(), &[A]);
+    rig.write("w1");
+    rig.submit(Kind::Mutation, Y, "w2");
+    assert_eq!(rig.last("w2").answered, rig.id("w1").number);
+    rig.done(A, "w2");
+    rig.write("w3");
+    assert_eq!(rig.last("w3").answered, rig.id("w1").number, "one is under way");
+    rig.done(A, "w1");
+    rig.write("w4");
+    assert_eq!(rig.last("w4").answered, rig.id("w3").number);
+    rig.down(A);
+    assert_eq!(rig.up(A), "w3>A/2? w4>A/2?");
+    assert_eq!(rig.last("w4").answered, rig.id("w3").number);
+}
+
+/// A node has no room for more of a slot: what it has comes first, and then it is asked again.
+#[test]
+fn who_refuses_and_names_itself_is_asked_again_when_it_has_answered_the_rest() {
+    let mut rig = Rig::new(settings(), &[A]);
+    rig.write("w1");
+    rig.write("w2");
+    assert_eq!(rig.answer(A, "w2", refused(1, Some(A))), "");
+    assert_eq!(rig.wait(100), "", "w1 waits there");
+    assert_eq!(rig.done(A, "w1"), "w1=ok w2>A/2");
+    assert_eq!(rig.answer(A, "w2", refused(1, Some(A))), "");
+    assert_eq!(rig.wait(100), "w2>A/3");
+    assert_eq!(rig.wait(5_000), "w2=unknown", "its last try is under way");
 }
 
 /// Where a refusal proves that nothing was executed, neither the refused nor what came behind it
