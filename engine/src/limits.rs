@@ -20,7 +20,12 @@ pub const NODE_QUEUED_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// Bytes that wait for a node, from which on no more chunks are read for its copies: what a write
 /// may wait for behind them.
-pub const COPY_QUEUED_BYTES_MAX: usize = 512 * 1024;
+pub const COPY_QUEUED_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that the kernel keeps of a link between nodes, each way and on each side: a write, and the
+/// consent of a handover, wait behind the copies in them. With a round trip of 1 ms, as between zones,
+/// this still carries 100 MB/s.
+pub const NODE_SOCKET_BYTES: usize = 128 * 1024;
 
 /// Bytes of a chunk of a copy, but for one that is a single larger item.
 pub const COPY_CHUNK_BYTES: usize = 64 * 1024;

@@ -37,6 +37,9 @@ pub async fn accept_loop(shell: Rc<Shell>, listener: TcpListener) {
 
 /// Runs a link to a node until it ends.
 pub async fn serve_node(shell: &Rc<Shell>, link: Link, peer: NodeId) -> LinkEnd {
+    if let Err(error) = link.bound_socket(limits::NODE_SOCKET_BYTES) {
+        tracing::warn!(%peer, %error, "writes may wait long behind copies");
+    }
     let outbox = Outbox::new(limits::NODE_QUEUED_BYTES_MAX);
     let serial = shell.node_up(peer, &outbox);
     let _line = NodeLine { shell: Rc::clone(shell), peer, serial };

@@ -1,10 +1,12 @@
 //! A link at work.
 
 use std::future::{Future as _, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use memtide_wire::{WireError, frame_len};
+use rustix::net::sockopt;
 
 use crate::error::LinkEnd;
 use crate::handshake::Link;
@@ -24,6 +26,18 @@ pub struct Bounds {
 }
 
 impl Link {
+    /// Has the kernel keep about so many bytes each way, instead of what it finds good for throughput:
+    /// whatever is said waits behind them.
+    ///
+    /// # Errors
+    /// When the system refuses; then the link is as it was.
+    pub fn bound_socket(&self, bytes: usize) -> io::Result<()> {
+        let stream = self.transport.stream();
+        sockopt::set_socket_send_buffer_size(stream, bytes)?;
+        sockopt::set_socket_recv_buffer_size(stream, bytes)?;
+        Ok(())
+    }
+
     /// Reads and writes until the connection ends.
     ///
     /// `take` is shown all bytes that were not consumed yet and returns how many it consumes: whole
