@@ -30,7 +30,9 @@ pub struct Range {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LimitsError {
     /// The minimum is above the maximum.
-    #[error("{limit}: the minimum {min} is above the maximum {max}; lower the one or raise the other")]
+    #[error(
+        "{limit}: the minimum {min} is above the maximum {max}; lower the one or raise the other"
+    )]
     Crossed {
         /// Which limit.
         limit: &'static str,
@@ -167,19 +169,27 @@ mod tests {
         };
         check(
             r#"{"data_storage":{"min":"11GB"}}"#,
-            expect!["data_storage: the minimum 11 GiB is above the maximum 10 GiB; lower the one or raise the other"],
+            expect![
+                "data_storage: the minimum 11 GiB is above the maximum 10 GiB; lower the one or raise the other"
+            ],
         );
         check(
             r#"{"ecpu_per_second":{"min":"200k"}}"#,
-            expect!["ecpu_per_second: the minimum 200k is above the maximum 100k; lower the one or raise the other"],
+            expect![
+                "ecpu_per_second: the minimum 200k is above the maximum 100k; lower the one or raise the other"
+            ],
         );
         check(
             r#"{"data_storage":{"max":"5001GB"}}"#,
-            expect!["data_storage.max: 4.8 TiB is out of range; give 16 MiB to 4.8 TiB, or 0 for none"],
+            expect![
+                "data_storage.max: 4.8 TiB is out of range; give 16 MiB to 4.8 TiB, or 0 for none"
+            ],
         );
         check(
             r#"{"data_storage":{"max":"1k"}}"#,
-            expect!["data_storage.max: 1 KiB is out of range; give 16 MiB to 4.8 TiB, or 0 for none"],
+            expect![
+                "data_storage.max: 1 KiB is out of range; give 16 MiB to 4.8 TiB, or 0 for none"
+            ],
         );
         check(
             r#"{"ecpu_per_second":{"max":999}}"#,

@@ -23,6 +23,10 @@ use crate::queue::{HeldId, Place, Queue};
 /// meanwhile. After any of these, and at [`Self::wake_at`], call [`Self::release`] until it gives
 /// none, and wake those whom it names. A core that falls idle calls [`Self::close`].
 ///
+/// Where replies come later, from nodes, commands that are under way have paid no more than their
+/// least cost: tell [`Self::ask`] what is known, such as the request's bytes, and the rest of all that
+/// are under way is the debt by which the limit may be passed for a moment.
+///
 /// Commands of one batch share the time when they were read, so that a pipeline is held back for
 /// [`HELD_NS_MAX`] in all, not for each of its commands.
 ///

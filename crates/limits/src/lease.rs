@@ -26,16 +26,7 @@ const UNLIMITED: i64 = i64::MAX / 2;
 
 impl Lease {
     pub const fn new(core: usize) -> Self {
-        Self {
-            core,
-            left: 0,
-            got: 0,
-            lent: 0,
-            at: 0,
-            dry_until: 0,
-            is_limited: true,
-            refused: 0,
-        }
+        Self { core, left: 0, got: 0, lent: 0, at: 0, dry_until: 0, is_limited: true, refused: 0 }
     }
 
     /// Whether there is something to spend, without looking at the pool.

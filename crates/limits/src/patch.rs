@@ -15,10 +15,18 @@ use crate::units::{count, size};
 #[serde(deny_unknown_fields)]
 pub struct LimitsPatch {
     /// Bytes.
-    #[serde(default, deserialize_with = "bytes_range", skip_serializing_if = "RangePatch::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "bytes_range",
+        skip_serializing_if = "RangePatch::is_empty"
+    )]
     pub data_storage: RangePatch,
     /// ECPUs per second.
-    #[serde(default, deserialize_with = "count_range", skip_serializing_if = "RangePatch::is_empty")]
+    #[serde(
+        default,
+        deserialize_with = "count_range",
+        skip_serializing_if = "RangePatch::is_empty"
+    )]
     pub ecpu_per_second: RangePatch,
 }
 
@@ -68,7 +76,8 @@ fn count_range<'de, D: Deserializer<'de>>(from: D) -> Result<RangePatch, D::Erro
 }
 
 fn bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
-    from.deserialize_any(Quantity { read: size, unit: "bytes as a whole number or as \"10GB\"" }).map(Some)
+    from.deserialize_any(Quantity { read: size, unit: "bytes as a whole number or as \"10GB\"" })
+        .map(Some)
 }
 
 fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
@@ -94,7 +103,11 @@ impl Visitor<'_> for Quantity {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
         if text.len() > QUANTITY_BYTES_MAX {
-            return Err(E::custom(format_args!("a quantity of {} bytes; give {}", text.len(), self.unit)));
+            return Err(E::custom(format_args!(
+                "a quantity of {} bytes; give {}",
+                text.len(),
+                self.unit
+            )));
         }
         (self.read)(text).map_err(|problem| E::custom(format_args!("{text:?}: {problem}")))
     }
@@ -121,14 +134,53 @@ mod tests {
             let error = serde_json::from_str::<LimitsPatch>(json).unwrap_err();
             expected.assert_eq(&error.to_string());
         };
-        check(r#"{"data_storage_bytes":{"max":1}}"#, expect!["unknown field `data_storage_bytes`, expected `data_storage` or `ecpu_per_second` at line 1 column 21"]);
-        check(r#"{"data_storage":{"maximum":1}}"#, expect!["unknown field `maximum`, expected `min` or `max` at line 1 column 26"]);
-        check(r#"{"data_storage":{"max":null}}"#, expect![[r#"invalid type: null, expected bytes as a whole number or as "10GB" at line 1 column 27"#]]);
-        check(r#"{"data_storage":{"max":-1}}"#, expect![[r#"invalid type: integer `-1`, expected bytes as a whole number or as "10GB" at line 1 column 25"#]]);
-        check(r#"{"ecpu_per_second":{"max":1.5}}"#, expect![[r#"invalid type: floating point `1.5`, expected ECPUs per second as a whole number or as "100k" at line 1 column 29"#]]);
-        check(r#"{"ecpu_per_second":{"max":"1x"}}"#, expect![[r#""1x": give a whole number such as 30000, 100k or 1.5M at line 1 column 30"#]]);
-        check(r#"{"ecpu_per_second":{"max":"00000000000000000000000000000000000"}}"#, expect![[r#"a quantity of 35 bytes; give ECPUs per second as a whole number or as "100k" at line 1 column 63"#]]);
-        check(r#"{"ecpu_per_second":7}"#, expect!["invalid type: integer `7`, expected struct CountRange at line 1 column 20"]);
-        check(r#"{"data_storage":{"max":1,"max":2}}"#, expect!["duplicate field `max` at line 1 column 30"]);
+        check(
+            r#"{"data_storage_bytes":{"max":1}}"#,
+            expect![
+                "unknown field `data_storage_bytes`, expected `data_storage` or `ecpu_per_second` at line 1 column 21"
+            ],
+        );
+        check(
+            r#"{"data_storage":{"maximum":1}}"#,
+            expect!["unknown field `maximum`, expected `min` or `max` at line 1 column 26"],
+        );
+        check(
+            r#"{"data_storage":{"max":null}}"#,
+            expect![[
+                r#"invalid type: null, expected bytes as a whole number or as "10GB" at line 1 column 27"#
+            ]],
+        );
+        check(
+            r#"{"data_storage":{"max":-1}}"#,
+            expect![[
+                r#"invalid type: integer `-1`, expected bytes as a whole number or as "10GB" at line 1 column 25"#
+            ]],
+        );
+        check(
+            r#"{"ecpu_per_second":{"max":1.5}}"#,
+            expect![[
+                r#"invalid type: floating point `1.5`, expected ECPUs per second as a whole number or as "100k" at line 1 column 29"#
+            ]],
+        );
+        check(
+            r#"{"ecpu_per_second":{"max":"1x"}}"#,
+            expect![[
+                r#""1x": give a whole number such as 30000, 100k or 1.5M at line 1 column 30"#
+            ]],
+        );
+        check(
+            r#"{"ecpu_per_second":{"max":"00000000000000000000000000000000000"}}"#,
+            expect![[
+                r#"a quantity of 35 bytes; give ECPUs per second as a whole number or as "100k" at line 1 column 63"#
+            ]],
+        );
+        check(
+            r#"{"ecpu_per_second":7}"#,
+            expect!["invalid type: integer `7`, expected struct CountRange at line 1 column 20"],
+        );
+        check(
+            r#"{"data_storage":{"max":1,"max":2}}"#,
+            expect!["duplicate field `max` at line 1 column 30"],
+        );
     }
 }

@@ -28,7 +28,7 @@ fn one_greedy_and_99_modest(greedy: Client, cores: usize) -> World {
 fn check_modest(world: &World, held_ns_max: u64) {
     for it in &world.connections[1..] {
         assert_eq!(it.refused, 0);
-        assert!(it.admitted >= 5_000, "{} of 5050", it.admitted);
+        assert!(it.admitted >= 4_950, "{} of about 5050", it.admitted);
         assert!(it.held_ns_max <= held_ns_max, "held for {} us", it.held_ns_max / 1_000);
         let mean = it.held_ns / it.admitted;
         assert!(mean <= held_ns_max / 4, "held for {} us on average", mean / 1_000);
@@ -40,8 +40,14 @@ fn check_modest(world: &World, held_ns_max: u64) {
 #[test]
 fn a_greedy_connection_gets_what_99_modest_ones_leave() {
     for cores in [1, 2] {
-        check_modest(&one_greedy_and_99_modest(Client::small_gets(50_000).of(20 * ECPU, 0), cores), 4 * MS);
-        check_modest(&one_greedy_and_99_modest(Client::small_gets(50_000).of(ECPU, 4 * ECPU), cores), 4 * MS);
+        check_modest(
+            &one_greedy_and_99_modest(Client::small_gets(50_000).of(20 * ECPU, 0), cores),
+            4 * MS,
+        );
+        check_modest(
+            &one_greedy_and_99_modest(Client::small_gets(50_000).of(ECPU, 4 * ECPU), cores),
+            4 * MS,
+        );
     }
 }
 

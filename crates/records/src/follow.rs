@@ -38,7 +38,8 @@ impl<T: DeserializeOwned> Follow<T> {
         let mut entries = Vec::new();
         let segments = segment::list(&self.directory, &self.name)?;
         for (index, segment) in segments.iter().enumerate() {
-            let is_behind = segments.get(index + 1).is_some_and(|next| next.first <= self.after + 1);
+            let is_behind =
+                segments.get(index + 1).is_some_and(|next| next.first <= self.after + 1);
             let is_read = self.at.is_some_and(|(first, _)| segment.first < first);
             if !is_behind && !is_read {
                 self.read(segment, &mut entries)?;

@@ -22,8 +22,8 @@
 //! [`usage`] keeps what a cache used in each hour.
 
 mod follow;
-mod line;
 mod limits;
+mod line;
 mod log;
 mod scan;
 mod segment;

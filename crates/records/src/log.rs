@@ -63,11 +63,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     ///
     /// # Errors
     /// What the system says.
-    pub fn open(
-        directory: &Path,
-        name: &str,
-        policy: Policy,
-    ) -> Result<(Self, Scan<T>), LogError> {
+    pub fn open(directory: &Path, name: &str, policy: Policy) -> Result<(Self, Scan<T>), LogError> {
         let of_directory = |problem| LogError::File { path: directory.to_owned(), problem };
         fs::create_dir_all(directory).map_err(of_directory)?;
         let scan = Scan::read(directory, name).map_err(of_directory)?;
@@ -153,8 +149,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
             cut.map_err(|problem| LogError::File { path: segment.path.clone(), problem })?;
             self.has_remains = false;
         }
-        let written =
-            file.seek(SeekFrom::Start(segment.bytes)).and_then(|_| file.write_all(line));
+        let written = file.seek(SeekFrom::Start(segment.bytes)).and_then(|_| file.write_all(line));
         if let Err(problem) = written {
             self.has_remains = file.set_len(segment.bytes).is_err();
             return Err(LogError::File { path: segment.path.clone(), problem });

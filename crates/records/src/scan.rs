@@ -71,11 +71,7 @@ impl<T: DeserializeOwned> Scan<T> {
     ///
     /// # Errors
     /// What the system says.
-    pub fn between(
-        directory: &Path,
-        name: &str,
-        (from_ms, to_ms): (u64, u64),
-    ) -> io::Result<Self> {
+    pub fn between(directory: &Path, name: &str, (from_ms, to_ms): (u64, u64)) -> io::Result<Self> {
         Self::read_if(directory, name, |entry| (from_ms..to_ms).contains(&entry.at_ms))
     }
 
@@ -141,7 +137,8 @@ impl Lines {
         self.line.clear();
         let offset = self.offset;
         let mut bytes =
-            self.file.by_ref().take(RECORD_BYTES_MAX as u64).read_until(b'\n', &mut self.line)? as u64;
+            self.file.by_ref().take(RECORD_BYTES_MAX as u64).read_until(b'\n', &mut self.line)?
+                as u64;
         if bytes == 0 {
             return Ok(None);
         }

@@ -31,7 +31,9 @@ pub fn list(directory: &Path, name: &str) -> io::Result<Vec<Segment>> {
         // Another process may just have removed it for room.
         match entry.metadata() {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            metadata => segments.push(Segment { path: entry.path(), first, bytes: metadata?.len() }),
+            metadata => {
+                segments.push(Segment { path: entry.path(), first, bytes: metadata?.len() })
+            }
         }
     }
     segments.sort_by_key(|segment| segment.first);

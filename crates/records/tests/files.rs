@@ -37,7 +37,10 @@ fn what_was_appended_is_there_after_the_process() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("made/when/needed");
     let (mut log, _) = open(&directory);
-    assert_eq!((log.append(10, &"one".into()).unwrap(), log.append(20, &"two".into()).unwrap()), (1, 2));
+    assert_eq!(
+        (log.append(10, &"one".into()).unwrap(), log.append(20, &"two".into()).unwrap()),
+        (1, 2)
+    );
     // As a process that is killed: nothing is closed or synced.
     std::mem::forget(log);
     let (mut log, scan) = open(&directory);
@@ -68,7 +71,10 @@ fn a_tail_cut_at_any_byte_is_cut_off_reported_and_written_over() {
             0 => assert!(scan.faults.is_empty()),
             _ => {
                 let kind = FaultKind::Torn;
-                assert_eq!(scan.faults, [Fault { file: file.clone(), offset: whole, bytes: cut, kind }]);
+                assert_eq!(
+                    scan.faults,
+                    [Fault { file: file.clone(), offset: whole, bytes: cut, kind }]
+                );
             }
         }
         assert_eq!(fs::metadata(&file).unwrap().len(), whole, "cut at {end}");
@@ -135,7 +141,10 @@ fn any_garbage_is_reported_and_never_fatal() {
     log.append(2, &"last".into()).unwrap();
     assert_eq!(records(home.path()), ["first", "last"]);
     let text = scan.faults[0].to_string();
-    assert!(text.contains("events-") && text.contains("a damaged line of 1 bytes at byte"), "{text}");
+    assert!(
+        text.contains("events-") && text.contains("a damaged line of 1 bytes at byte"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -163,7 +172,10 @@ fn it_stays_within_its_bound_and_keeps_the_newest() {
     let (log, scan) = open(home.path());
     assert!(scan.faults.is_empty());
     let kept = scan.entries.len() as u64;
-    assert!(kept >= SMALL.bytes_max / 10_100 * 3 / 4, "{kept} kept: at most one segment less than all");
+    assert!(
+        kept >= SMALL.bytes_max / 10_100 * 3 / 4,
+        "{kept} kept: at most one segment less than all"
+    );
     assert!(scan.entries.iter().map(|it| it.sequence).eq(1_001 - kept..=1_000));
     assert_eq!(log.last(), 1_000);
 }

@@ -91,10 +91,8 @@ fn hours_stay_for_long_within_bounds_and_are_found_by_time() {
     let query = UsageQuery { from_secs: 50 * HOUR, to_secs: 52 * HOUR };
     let two = log.query(&query).unwrap();
     assert_eq!(two.iter().map(|it| it.hour).collect::<Vec<_>>(), [50 * HOUR, 51 * HOUR]);
-    let on_disk: u64 = fs::read_dir(home.path())
-        .unwrap()
-        .map(|it| it.unwrap().metadata().unwrap().len())
-        .sum();
+    let on_disk: u64 =
+        fs::read_dir(home.path()).unwrap().map(|it| it.unwrap().metadata().unwrap().len()).sum();
     assert!(on_disk < 300 * 700, "{on_disk} bytes");
 }
 

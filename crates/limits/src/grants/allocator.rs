@@ -25,6 +25,8 @@ struct Seat {
     /// In units per second, in the last reports.
     wanted: [u64; REPORTS_KEPT],
     weight: u32,
+    /// It went without for half of the time: how much it wants is not known.
+    is_starved: bool,
     /// Grants that may be in force: the newest that was confirmed, and those after it.
     grants: VecDeque<Given>,
     last: u64,
@@ -106,13 +108,18 @@ impl Allocator {
             if *id == proxy {
                 own = wants.len();
             }
-            wants.push(seat.want());
+            wants.push((seat.want(), seat.is_starved));
         }
         let budget = limit.saturating_sub(set_aside);
+        let weights: u64 = wants.iter().map(|(want, _)| u64::from(want.weight)).sum();
         let headroom = budget / HEADROOM_PART / (wants.len() as u64).max(1);
-        for want in &mut wants {
-            want.units = want.units.saturating_add(headroom);
-        }
+        let wants: Vec<_> = wants
+            .into_iter()
+            .map(|(want, is_starved)| {
+                let equal = if is_starved { share(budget, want.weight, weights) } else { 0 };
+                Want { units: want.units.saturating_add(headroom).max(equal), ..want }
+            })
+            .collect();
         let part = divide(budget, &wants).get(own).copied().unwrap_or(0);
         part.min(limit.saturating_sub(taken))
     }
@@ -120,7 +127,15 @@ impl Allocator {
 
 impl Seat {
     const fn new() -> Self {
-        Self { heard_at: 0, report: 0, wanted: [0; REPORTS_KEPT], weight: 1, grants: VecDeque::new(), last: 0 }
+        Self {
+            heard_at: 0,
+            report: 0,
+            wanted: [0; REPORTS_KEPT],
+            weight: 1,
+            is_starved: false,
+            grants: VecDeque::new(),
+            last: 0,
+        }
     }
 
     /// Whether the report is a new one.
@@ -130,6 +145,7 @@ impl Seat {
         }
         (self.report, self.heard_at) = (report.number, now);
         self.weight = report.demand.weight.max(1);
+        self.is_starved = report.demand.dry_ns >= (report.elapsed_ns / 2).max(1);
         self.wanted.rotate_right(1);
         self.wanted[0] = wanted(report);
         // A number that was not given yet would confirm what is to come.
@@ -194,4 +210,9 @@ fn wanted(report: &Report) -> u64 {
     let rate = asked * 1_000_000_000 / elapsed;
     let dry = u128::from(demand.dry_ns).min(elapsed);
     u64::try_from(rate + rate * dry / elapsed).unwrap_or(u64::MAX)
+}
+
+fn share(of: u64, weight: u32, weights: u64) -> u64 {
+    let share = u128::from(of) * u128::from(weight) / u128::from(weights.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
 }

@@ -87,6 +87,8 @@ pub struct World {
     events: BinaryHeap<Reverse<(u64, u64, Event)>>,
     order: u64,
     way_ns: u64,
+    /// State of the intervals' randomness: commands come at irregular times.
+    random: u64,
 }
 
 impl World {
@@ -117,6 +119,7 @@ impl World {
             events: BinaryHeap::new(),
             order: 0,
             way_ns: 3 * MS,
+            random: 0x9e37_79b9_7f4a_7c15,
         }
     }
 
@@ -271,7 +274,12 @@ impl World {
         let connection = &mut self.connections[index];
         connection.read_at = None;
         connection.asks += 1;
-        connection.due += connection.client.every_ns;
+        // From half of the interval to one and a half: xorshift64.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        let every_ns = connection.client.every_ns;
+        connection.due += every_ns / 2 + self.random % every_ns;
         // What is not answered does not pile up: as many commands are under way as there are
         // connections.
         connection.due = connection.due.max(now + SERVICE_NS);

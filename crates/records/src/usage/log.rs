@@ -10,7 +10,7 @@ use crate::scan::{Fault, Scan};
 /// A cache's usage on disk: a [`Meter`], the log of its flushes, and the log of hours that are over.
 ///
 /// Flushes go when there is no more room for them, within hours or days; an hour that is over stays
-/// for years: it takes about 350 bytes of [`HOURS`].
+/// for years: it takes about 350 bytes of 16 MiB.
 ///
 /// The caller flushes as often as it can bear to lose counts ([`Self::flush`]: written, so that it
 /// outlives the process; and synced, so that it outlives the host).

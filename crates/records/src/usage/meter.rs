@@ -87,7 +87,8 @@ impl Meter {
             return;
         }
         let hour = self.hour(now_secs);
-        let add = |sum: &mut u64, each: u64| *sum = sum.saturating_add(each.saturating_mul(seconds));
+        let add =
+            |sum: &mut u64, each: u64| *sum = sum.saturating_add(each.saturating_mul(seconds));
         add(&mut hour.byte_seconds, sample.data_bytes);
         add(&mut hour.byte_seconds_min, sample.data_bytes_min);
         add(&mut hour.ecpu_units_min, sample.ecpu_per_second_min.saturating_mul(1_024));
