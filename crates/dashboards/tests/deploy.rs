@@ -100,6 +100,25 @@ fn every_metric_that_is_asked_for_is_exported() {
     }
 }
 
+/// promtool reads queries in rules only: so each becomes one, with Grafana's variables filled in.
+#[test]
+fn every_query_of_the_dashboard_is_promql() {
+    let panels = ROWS.iter().flat_map(|row| row.panels);
+    let rules: Vec<_> = panels
+        .flat_map(|panel| panel.queries)
+        .zip(1..)
+        .map(|((query, _), number)| {
+            let query = query.replace("$__rate_interval", "5m").replace("$job", ".+");
+            serde_json::json!({ "record": format!("query{number}"), "expr": query })
+        })
+        .collect();
+    // JSON is YAML.
+    let file = serde_json::json!({ "groups": [{ "name": "dashboard", "rules": rules }] });
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("dashboard.rules.yml");
+    fs::write(&path, file.to_string()).unwrap();
+    promtool(&["check", "rules", path.to_str().unwrap()]);
+}
+
 /// The names of metrics in PromQL; not those that our own rules record, which have colons.
 fn metrics(query: &str) -> Vec<String> {
     let is_of_name =

@@ -231,3 +231,71 @@ impl Active {
         self.now.max(self.before)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ECPU: EcpuUnits = EcpuUnits::ONE;
+
+    /// A gate of a pool with nothing to spend or lend, which gets an ECPU each millisecond.
+    fn dry() -> (Pool, Gate) {
+        let pool = Pool::new(Some(1_000 * 1_024), 1, 0);
+        let mut gate = Gate::new(0);
+        let mut debtor = Turn::default();
+        assert_eq!(gate.ask(&pool, (HeldId(0), &mut debtor), (ECPU, 0), 0), Decision::Admit);
+        gate.charge(&mut debtor, EcpuUnits::from_units(100 * 1_024));
+        gate.close(&pool, 0);
+        (pool, gate)
+    }
+
+    fn hold(gate: &mut Gate, pool: &Pool, id: u64) -> Turn {
+        // It had its part, so that nothing is lent to it.
+        let mut turn = Turn { used: 1, ..Turn::default() };
+        let decision = gate.ask(pool, (HeldId(id), &mut turn), (ECPU, 0), 1);
+        assert_eq!(decision, Decision::DelayUntil(HELD_NS_MAX));
+        turn
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_it_is_held_back_is_forgotten() {
+        let (pool, mut gate) = dry();
+        let mut first = hold(&mut gate, &pool, 1);
+        let mut second = hold(&mut gate, &pool, 2);
+        gate.cancel(&mut first);
+        gate.cancel(&mut first);
+        assert_eq!((gate.held(), first.used), (1, 1), "and pays nothing");
+        assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(2)));
+        Gate::released(&mut second);
+        assert_eq!((gate.release(&pool, 150_000_000), gate.wake_at(150_000_000)), (None, None));
+    }
+
+    #[test]
+    fn who_is_held_back_waits_until_its_time_and_is_refused_then() {
+        let (pool, mut gate) = dry();
+        let mut turn = hold(&mut gate, &pool, 1);
+        let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+        // The debt is not paid by then.
+        pool.set_rate(2, Some(1));
+        assert_eq!(ask(HELD_NS_MAX - 1), Decision::DelayUntil(HELD_NS_MAX));
+        assert_eq!(ask(HELD_NS_MAX), Decision::Refuse);
+        assert_eq!(ask(HELD_NS_MAX + 1), Decision::Refuse, "the rest of its pipeline too");
+        assert_eq!(gate.held(), 0);
+        gate.close(&pool, HELD_NS_MAX + 1);
+        assert_eq!(pool.demand(HELD_NS_MAX + 1).refused_units, 2 * 1_024);
+    }
+
+    #[test]
+    fn a_connection_takes_its_standing_along_to_another_core() {
+        let (pool, mut gate) = dry();
+        let mut turn = hold(&mut gate, &pool, 1);
+        assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(1)));
+        Gate::released(&mut turn);
+        let ahead = turn.used - gate.queue.virtual_time();
+        assert_eq!(ahead, 1_024, "one command ahead of those that wait");
+        gate.depart(&mut turn);
+        let other = Gate::new(1);
+        other.arrive(&mut turn);
+        assert_eq!(turn.used, ahead);
+    }
+}
