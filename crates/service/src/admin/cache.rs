@@ -1,3 +1,4 @@
+pub use memtide_limits::Range;
 use serde::Serialize;
 
 /// What the admin HTTP asks of the role that serves a cache.
@@ -75,15 +76,6 @@ pub struct CacheLimits {
     pub item_size_bytes_max: u64,
     /// Client connections.
     pub connections_max: u64,
-}
-
-/// A minimum that is provisioned ahead and metered, and a maximum; 0 is none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Range {
-    /// At least this is metered.
-    pub min: u64,
-    /// Never more than this.
-    pub max: u64,
 }
 
 /// What a cache uses.

@@ -3,27 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Bytes: a number with `k`, `m`, `g` or `t` (powers of 1,024, as memcached has them), and `b` or
-/// `ib` behind it as one likes.
-///
-/// # Errors
-/// What would be right.
-pub fn size(text: &str) -> Result<u64, String> {
-    let lower = text.trim().to_ascii_lowercase();
-    let number = lower.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
-    let shift = match lower[number.len()..].trim_end_matches('b').trim_end_matches('i') {
-        "" => 0,
-        "k" => 10,
-        "m" => 20,
-        "g" => 30,
-        "t" => 40,
-        _ => return Err(SIZE.into()),
-    };
-    let number: u64 = number.trim().parse().map_err(|_| SIZE.to_owned())?;
-    number.checked_mul(1 << shift).ok_or_else(|| SIZE.into())
-}
-
-const SIZE: &str = "give bytes such as 67108864, 512m or 2GiB";
+pub use memtide_limits::units::{show_size, size};
 
 /// Bytes, or a share of `allowed` such as `60%`.
 ///
@@ -90,19 +70,6 @@ pub fn addresses(text: &str) -> Result<Vec<IpAddr>, String> {
     Ok(addresses)
 }
 
-/// Bytes as people read them, at most a tenth of the unit below: `1.5 GiB`.
-#[must_use]
-pub fn show_size(bytes: u64) -> String {
-    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(unit, _)| bytes >= *unit) {
-        Some((unit, name)) => match bytes % unit * 10 / unit {
-            0 => format!("{} {name}", bytes / unit),
-            tenths => format!("{}.{tenths} {name}", bytes / unit),
-        },
-        None => format!("{bytes} bytes"),
-    }
-}
-
 /// A whole number from `least` to `most`.
 ///
 /// # Errors
@@ -117,22 +84,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes() {
-        let check = |text, bytes: Option<u64>| assert_eq!(size(text).ok(), bytes, "{text}");
-        check("0", Some(0));
-        check("512m", Some(512 << 20));
-        check("2GiB", Some(2 << 30));
-        check(" 3 kb ", Some(3072));
-        check("1t", Some(1 << 40));
-        check("", None);
-        check("1.5g", None);
-        check("-1", None);
-        check("1x", None);
-        check("99999999999999999999", None);
-        check("99999999999g", None);
-    }
-
-    #[test]
     fn shares_of_the_memory() {
         let check = |text, bytes: Option<u64>| {
             assert_eq!(memory(text, Some(1000)).ok(), bytes, "{text}");
@@ -144,15 +95,6 @@ mod tests {
         check("x%", None);
         check("64m", Some(64 << 20));
         assert!(memory("60%", None).is_err());
-    }
-
-    #[test]
-    fn sizes_shown() {
-        let bytes = [0, 1023, 1024, 1536, (1 << 30) - 1, 1 << 30, 15_032_385_536];
-        let shown = bytes.map(show_size);
-        let expected =
-            ["0 bytes", "1023 bytes", "1 KiB", "1.5 KiB", "1023.9 MiB", "1 GiB", "14 GiB"];
-        assert_eq!(shown, expected);
     }
 
     #[test]

@@ -1,0 +1,301 @@
+use memtide_topology::EcpuUnits;
+
+use crate::lease::Lease;
+use crate::limits::{ACTIVE_NS, HELD_NS_MAX};
+use crate::pool::Pool;
+use crate::queue::{HeldId, Place, Queue};
+
+/// Decides, for one core, which commands go on.
+///
+/// ```text
+///            units in hand, nobody held back      ->  Admit
+///  ask ----  less had than others, and lent units ->  Admit
+///            waited HELD_NS_MAX since it was read  ->  Refuse
+///            otherwise                             ->  DelayUntil(read + HELD_NS_MAX), held back
+///
+///  held back -- release, in the order of least use --> goes on, without asking again
+///            -- ask at the time told               --> Refuse
+///            -- cancel: the connection ended
+/// ```
+///
+/// For each command: [`Self::ask`] with what it costs at the least, then, when its reply is known,
+/// [`Self::charge`] with the rest. A connection has at most one command held back, and reads no more
+/// meanwhile. After any of these, and at [`Self::wake_at`], call [`Self::release`] until it gives
+/// none, and wake those whom it names. A core that falls idle calls [`Self::close`].
+///
+/// Where replies come later, from nodes, commands that are under way have paid no more than their
+/// least cost: tell [`Self::ask`] what is known, such as the request's bytes, and the rest of all that
+/// are under way is the debt by which the limit may be passed for a moment.
+///
+/// Commands of one batch share the time when they were read, so that a pipeline is held back for
+/// [`HELD_NS_MAX`] in all, not for each of its commands.
+///
+/// **Fairness.** While units are short, each connection gets the same number of them, or as many as
+/// it asks for where that is less. A connection that asks for less is not held back behind those that
+/// ask for more: it goes first, and mostly at once, on units lent. Between cores the pool divides by
+/// the number of connections that want something.
+#[derive(Debug)]
+pub struct Gate {
+    lease: Lease,
+    queue: Queue,
+    active: Active,
+}
+
+/// How many connections want something: have asked in this round or the last.
+#[derive(Debug)]
+struct Active {
+    round: u32,
+    until: u64,
+    now: u32,
+    before: u32,
+}
+
+/// A connection's standing at its core's [`Gate`]. New ones have had nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Turn {
+    /// Where its use ends on the scale of the queue's virtual time.
+    used: u64,
+    place: Option<Place>,
+    /// The last command competed with others: its cost counts as use. What is used while there is
+    /// enough for all does not.
+    is_contended: bool,
+    /// The last command went on by what is lent.
+    is_lent: bool,
+    /// The round in which it asked last.
+    round: u32,
+}
+
+/// What becomes of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Execute it.
+    Admit,
+    /// Hold the connection back, until it is released or it is this late: then ask again.
+    DelayUntil(u64),
+    /// Answer that it is throttled. It is charged nothing.
+    Refuse,
+}
+
+impl Gate {
+    /// For the core with that number at the pool.
+    #[must_use]
+    pub fn new(core: usize) -> Self {
+        let active = Active { round: 1, until: 0, now: 0, before: 0 };
+        Self { lease: Lease::new(core), queue: Queue::default(), active }
+    }
+
+    /// Whether a command goes on that costs at least `cost` and was read at `read_at`. Where it does,
+    /// that much is charged.
+    #[inline]
+    pub fn ask(
+        &mut self,
+        pool: &Pool,
+        (id, turn): (HeldId, &mut Turn),
+        (cost, read_at): (EcpuUnits, u64),
+        now: u64,
+    ) -> Decision {
+        if turn.round != self.active.round {
+            turn.round = self.active.round;
+            self.active.now += 1;
+        }
+        if self.lease.has_units(now) && self.queue.is_empty() {
+            self.lease.charge(cost);
+            (turn.is_contended, turn.is_lent) = (false, false);
+            return Decision::Admit;
+        }
+        self.compete(pool, (id, turn), (cost, read_at), now)
+    }
+
+    /// What a command has cost beyond what [`Self::ask`] was told.
+    #[inline]
+    pub fn charge(&mut self, turn: &mut Turn, cost: EcpuUnits) {
+        if turn.is_lent {
+            self.lease.charge_lent(cost);
+        } else {
+            self.lease.charge(cost);
+        }
+        if turn.is_contended {
+            turn.used = turn.used.saturating_add(cost.units());
+        }
+    }
+
+    /// The next one that goes on, if there is one; call [`Self::released`] with its turn. Its least
+    /// cost is charged.
+    pub fn release(&mut self, pool: &Pool, now: u64) -> Option<HeldId> {
+        if self.queue.is_empty() {
+            return None;
+        }
+        self.renew(pool, now);
+        if !self.lease.has_units(now) {
+            return None;
+        }
+        let (id, cost) = self.queue.pop()?;
+        self.lease.charge(cost);
+        Some(id)
+    }
+
+    /// This one was named by [`Self::release`].
+    pub const fn released(turn: &mut Turn) {
+        turn.place = None;
+    }
+
+    /// When to call [`Self::release`] again, where anybody is held back.
+    #[must_use]
+    pub fn wake_at(&self, now: u64) -> Option<u64> {
+        match self.queue.is_empty() {
+            true => None,
+            false if self.lease.has_units(now) => Some(now),
+            false => Some(self.lease.dry_until().max(now)),
+        }
+    }
+
+    /// How many connections are held back.
+    #[must_use]
+    pub fn held(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// The connection ended, or its command is not to be executed any more.
+    pub fn cancel(&mut self, turn: &mut Turn) {
+        if let Some(cost) = turn.place.take().and_then(|place| self.queue.remove(place)) {
+            turn.used = turn.used.saturating_sub(cost.units());
+        }
+    }
+
+    /// The connection goes on with another core; it must not be held back.
+    pub fn depart(&self, turn: &mut Turn) {
+        turn.used = turn.used.saturating_sub(self.queue.virtual_time());
+    }
+
+    /// The connection comes from another core.
+    pub fn arrive(&self, turn: &mut Turn) {
+        turn.used = turn.used.saturating_add(self.queue.virtual_time());
+    }
+
+    /// The core falls idle: gives back what it has, or pays what it owes.
+    pub fn close(&mut self, pool: &Pool, now: u64) {
+        self.lease.close(pool, now);
+    }
+
+    fn renew(&mut self, pool: &Pool, now: u64) {
+        let held = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        let had_units = self.lease.has_units(now);
+        self.lease.renew(pool, now, self.active.count(now).max(held));
+        if !had_units && self.lease.has_units(now) {
+            self.queue.mark();
+        }
+    }
+
+    #[cold]
+    fn compete(
+        &mut self,
+        pool: &Pool,
+        (id, turn): (HeldId, &mut Turn),
+        (cost, read_at): (EcpuUnits, u64),
+        now: u64,
+    ) -> Decision {
+        self.renew(pool, now);
+        if self.lease.has_units(now) && self.queue.is_empty() {
+            self.lease.charge(cost);
+            (turn.is_contended, turn.is_lent) = (false, false);
+            return Decision::Admit;
+        }
+        let deadline = read_at.saturating_add(HELD_NS_MAX);
+        if turn.place.is_some() && now < deadline {
+            return Decision::DelayUntil(deadline);
+        }
+        self.cancel(turn);
+        let start = self.queue.start(turn.used);
+        turn.is_lent = turn.used <= self.queue.virtual_time() && self.lease.lends();
+        if turn.is_lent {
+            self.lease.charge_lent(cost);
+        } else if now < deadline {
+            turn.place = Some(self.queue.push(start, id, cost));
+        } else {
+            self.lease.refuse(cost);
+            return Decision::Refuse;
+        }
+        turn.is_contended = true;
+        turn.used = start.saturating_add(cost.units());
+        turn.place.map_or(Decision::Admit, |_| Decision::DelayUntil(deadline))
+    }
+}
+
+impl Active {
+    fn count(&mut self, now: u64) -> u32 {
+        if now >= self.until {
+            self.until = now.saturating_add(ACTIVE_NS);
+            self.round = self.round.wrapping_add(1);
+            (self.before, self.now) = (self.now, 0);
+        }
+        self.now.max(self.before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ECPU: EcpuUnits = EcpuUnits::ONE;
+
+    /// A gate of a pool with nothing to spend or lend, which gets an ECPU each millisecond.
+    fn dry() -> (Pool, Gate) {
+        let pool = Pool::new(Some(1_000 * 1_024), 1, 0);
+        let mut gate = Gate::new(0);
+        let mut debtor = Turn::default();
+        assert_eq!(gate.ask(&pool, (HeldId(0), &mut debtor), (ECPU, 0), 0), Decision::Admit);
+        gate.charge(&mut debtor, EcpuUnits::from_units(100 * 1_024));
+        gate.close(&pool, 0);
+        (pool, gate)
+    }
+
+    fn hold(gate: &mut Gate, pool: &Pool, id: u64) -> Turn {
+        // It had its part, so that nothing is lent to it.
+        let mut turn = Turn { used: 1, ..Turn::default() };
+        let decision = gate.ask(pool, (HeldId(id), &mut turn), (ECPU, 0), 1);
+        assert_eq!(decision, Decision::DelayUntil(HELD_NS_MAX));
+        turn
+    }
+
+    #[test]
+    fn a_connection_that_ends_while_it_is_held_back_is_forgotten() {
+        let (pool, mut gate) = dry();
+        let mut first = hold(&mut gate, &pool, 1);
+        let mut second = hold(&mut gate, &pool, 2);
+        gate.cancel(&mut first);
+        gate.cancel(&mut first);
+        assert_eq!((gate.held(), first.used), (1, 1), "and pays nothing");
+        assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(2)));
+        Gate::released(&mut second);
+        assert_eq!((gate.release(&pool, 150_000_000), gate.wake_at(150_000_000)), (None, None));
+    }
+
+    #[test]
+    fn who_is_held_back_waits_until_its_time_and_is_refused_then() {
+        let (pool, mut gate) = dry();
+        let mut turn = hold(&mut gate, &pool, 1);
+        let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+        // The debt is not paid by then.
+        pool.set_rate(2, Some(1));
+        assert_eq!(ask(HELD_NS_MAX - 1), Decision::DelayUntil(HELD_NS_MAX));
+        assert_eq!(ask(HELD_NS_MAX), Decision::Refuse);
+        assert_eq!(ask(HELD_NS_MAX + 1), Decision::Refuse, "the rest of its pipeline too");
+        assert_eq!(gate.held(), 0);
+        gate.close(&pool, HELD_NS_MAX + 1);
+        assert_eq!(pool.demand(HELD_NS_MAX + 1).refused_units, 2 * 1_024);
+    }
+
+    #[test]
+    fn a_connection_takes_its_standing_along_to_another_core() {
+        let (pool, mut gate) = dry();
+        let mut turn = hold(&mut gate, &pool, 1);
+        assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(1)));
+        Gate::released(&mut turn);
+        let ahead = turn.used - gate.queue.virtual_time();
+        assert_eq!(ahead, 1_024, "one command ahead of those that wait");
+        gate.depart(&mut turn);
+        let other = Gate::new(1);
+        other.arrive(&mut turn);
+        assert_eq!(turn.used, ahead);
+    }
+}

@@ -1,0 +1,218 @@
+use std::collections::{BTreeMap, VecDeque};
+
+use super::water::{Want, divide};
+use super::{Grant, Report};
+use crate::limits::{
+    GRANT_SLACK_NS, GRANT_TERM_NS, HEADROOM_PART, PROXIES_MAX, REPORTS_KEPT, UNCONFIRMED_MAX,
+};
+
+/// What the scaler knows a proxy by; another process is another proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProxyId(pub u64);
+
+/// Divides a cache's limit among its proxies. See the module.
+#[derive(Debug)]
+pub struct Allocator {
+    limit: Option<u64>,
+    proxies: BTreeMap<ProxyId, Seat>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    heard_at: u64,
+    /// The newest report.
+    report: u64,
+    /// In units per second, in the last reports.
+    wanted: [u64; REPORTS_KEPT],
+    weight: u32,
+    /// It went without for half of the time: how much it wants is not known.
+    is_starved: bool,
+    /// Grants that may be in force: the newest that was confirmed, and those after it.
+    grants: VecDeque<Given>,
+    last: u64,
+}
+
+/// A grant as it counts against the limit.
+#[derive(Clone, Copy, Debug)]
+struct Given {
+    number: u64,
+    rate: Option<u64>,
+    fallback: Option<u64>,
+    until: u64,
+}
+
+impl Allocator {
+    /// Of so many units per second; `None` is no limit.
+    #[must_use]
+    pub const fn new(limit: Option<u64>) -> Self {
+        Self { limit, proxies: BTreeMap::new() }
+    }
+
+    /// From now on divides that. A proxy gets its part with its next grant; one that is cut off goes
+    /// on with what it has, which counts against the new limit.
+    pub const fn set_limit(&mut self, limit: Option<u64>) {
+        self.limit = limit;
+    }
+
+    /// The proxy is known to have ended: what it had is free.
+    pub fn forget(&mut self, proxy: ProxyId) {
+        self.proxies.remove(&proxy);
+    }
+
+    /// How many proxies share the limit, those that are cut off included.
+    #[must_use]
+    pub fn proxies(&self) -> usize {
+        self.proxies.len()
+    }
+
+    /// Takes in a proxy's report and gives the answer; `None` where the report is older than one that
+    /// was answered, or there are too many proxies.
+    pub fn report(&mut self, now: u64, proxy: ProxyId, report: &Report) -> Option<Grant> {
+        if !self.proxies.contains_key(&proxy) && self.proxies.len() == PROXIES_MAX {
+            return None;
+        }
+        let seat = self.proxies.entry(proxy).or_insert_with(Seat::new);
+        if !seat.hear(now, report) {
+            return None;
+        }
+        let (rate, fallback) = match self.limit {
+            None => (None, None),
+            Some(limit) => {
+                let rate = self.part_of(proxy, limit, now);
+                (Some(rate), Some(rate.min(limit / self.proxies.len() as u64)))
+            }
+        };
+        self.proxies.get_mut(&proxy).map(|seat| seat.give(now, rate, fallback))
+    }
+
+    /// What is in force, or may be: never more than the limit, but for what was given under a higher
+    /// one and is not yet confirmed to be replaced.
+    #[must_use]
+    pub fn outstanding(&self, now: u64) -> u64 {
+        self.proxies.values().map(|seat| seat.outstanding(now)).fold(0, u64::saturating_add)
+    }
+
+    /// What that proxy may have: its part of the limit by demand, and no more than is free.
+    fn part_of(&self, proxy: ProxyId, limit: u64, now: u64) -> u64 {
+        let (mut wants, mut own, mut set_aside) = (Vec::new(), 0, 0_u64);
+        let mut taken = 0_u64;
+        for (id, seat) in &self.proxies {
+            let outstanding = seat.outstanding(now);
+            if *id != proxy {
+                taken = taken.saturating_add(outstanding);
+            }
+            if seat.is_silent(now) {
+                set_aside = set_aside.saturating_add(outstanding);
+                continue;
+            }
+            if *id == proxy {
+                own = wants.len();
+            }
+            wants.push((seat.want(), seat.is_starved));
+        }
+        let budget = limit.saturating_sub(set_aside);
+        let weights: u64 = wants.iter().map(|(want, _)| u64::from(want.weight)).sum();
+        let headroom = budget / HEADROOM_PART / (wants.len() as u64).max(1);
+        let wants: Vec<_> = wants
+            .into_iter()
+            .map(|(want, is_starved)| {
+                let equal = if is_starved { share(budget, want.weight, weights) } else { 0 };
+                Want { units: want.units.saturating_add(headroom).max(equal), ..want }
+            })
+            .collect();
+        let part = divide(budget, &wants).get(own).copied().unwrap_or(0);
+        part.min(limit.saturating_sub(taken))
+    }
+}
+
+impl Seat {
+    const fn new() -> Self {
+        Self {
+            heard_at: 0,
+            report: 0,
+            wanted: [0; REPORTS_KEPT],
+            weight: 1,
+            is_starved: false,
+            grants: VecDeque::new(),
+            last: 0,
+        }
+    }
+
+    /// Whether the report is a new one.
+    fn hear(&mut self, now: u64, report: &Report) -> bool {
+        if report.number <= self.report {
+            return false;
+        }
+        (self.report, self.heard_at) = (report.number, now);
+        self.weight = report.demand.weight.max(1);
+        self.is_starved = report.demand.dry_ns >= (report.elapsed_ns / 2).max(1);
+        self.wanted.rotate_right(1);
+        self.wanted[0] = wanted(report);
+        // A number that was not given yet would confirm what is to come.
+        if report.confirmed <= self.last {
+            self.grants.retain(|given| given.number >= report.confirmed);
+        }
+        true
+    }
+
+    fn give(&mut self, now: u64, rate: Option<u64>, fallback: Option<u64>) -> Grant {
+        self.last += 1;
+        self.forget_past_terms(now);
+        let until = now.saturating_add(GRANT_TERM_NS + GRANT_SLACK_NS);
+        self.grants.push_back(Given { number: self.last, rate, fallback, until });
+        Grant { number: self.last, report: self.report, rate, fallback, term_ns: GRANT_TERM_NS }
+    }
+
+    /// Of grants whose term is over only the largest fallback counts. A term is shorter than
+    /// [`UNCONFIRMED_MAX`] reports, so this bounds what is remembered of a proxy that hears nothing.
+    fn forget_past_terms(&mut self, now: u64) {
+        while self.grants.len() > 1 && now >= self.grants[1].until {
+            let Some(past) = self.grants.pop_front() else { return };
+            self.grants[0].fallback = self.grants[0].fallback.max(past.fallback);
+        }
+        while self.grants.len() >= UNCONFIRMED_MAX {
+            // Reports came faster than they should: the oldest is taken into the one after it.
+            let Some(oldest) = self.grants.pop_front() else { return };
+            let next = &mut self.grants[0];
+            next.rate = next.rate.max(oldest.rate);
+            next.fallback = next.fallback.max(oldest.fallback);
+        }
+    }
+
+    /// The most that may be in force. What was given without a limit cannot be counted.
+    fn outstanding(&self, now: u64) -> u64 {
+        let of = |given: &Given| match now < given.until {
+            true => given.rate.max(given.fallback).unwrap_or(0),
+            false => given.fallback.unwrap_or(0),
+        };
+        self.grants.iter().map(of).max().unwrap_or(0)
+    }
+
+    /// Whether it has missed two reports: its wish counts no more, what it has does.
+    const fn is_silent(&self, now: u64) -> bool {
+        now.saturating_sub(self.heard_at) > GRANT_TERM_NS / 2
+    }
+
+    fn want(&self) -> Want {
+        Want { units: self.wanted.into_iter().max().unwrap_or(0), weight: self.weight }
+    }
+}
+
+/// What a proxy would use, in units per second: what it used and refused, and up to as much again by
+/// the part of the time that it went short.
+fn wanted(report: &Report) -> u64 {
+    let elapsed = u128::from(report.elapsed_ns);
+    if elapsed == 0 {
+        return 0;
+    }
+    let demand = &report.demand;
+    let asked = u128::from(demand.used_units) + u128::from(demand.refused_units);
+    let rate = asked * 1_000_000_000 / elapsed;
+    let dry = u128::from(demand.dry_ns).min(elapsed);
+    u64::try_from(rate + rate * dry / elapsed).unwrap_or(u64::MAX)
+}
+
+fn share(of: u64, weight: u32, weights: u64) -> u64 {
+    let share = u128::from(of) * u128::from(weight) / u128::from(weights.max(1));
+    u64::try_from(share).unwrap_or(u64::MAX)
+}

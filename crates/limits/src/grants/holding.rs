@@ -1,0 +1,67 @@
+use std::collections::VecDeque;
+
+use super::{Grant, Report};
+use crate::limits::UNCONFIRMED_MAX;
+use crate::pool::Demand;
+
+/// A proxy's side: what it may use now.
+///
+/// ```text
+///  no grant (rate 0) -- take --> granted until the term is over --> fallback
+///                                   ^------------ take ----------------+
+/// ```
+#[derive(Debug, Default)]
+pub struct Holding {
+    grant: Option<(Grant, u64)>,
+    /// Reports that are not answered, and when they were sent.
+    sent: VecDeque<(u64, u64)>,
+    last: u64,
+    reported_at: Option<u64>,
+}
+
+impl Holding {
+    /// No grant yet: nothing may be used.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The report to send now.
+    pub fn report(&mut self, now: u64, demand: Demand) -> Report {
+        self.last += 1;
+        if self.sent.len() == UNCONFIRMED_MAX {
+            self.sent.pop_front();
+        }
+        self.sent.push_back((self.last, now));
+        let elapsed_ns = self.reported_at.map_or(0, |at| now.saturating_sub(at));
+        self.reported_at = Some(now);
+        let confirmed = self.grant.map_or(0, |(grant, _)| grant.number);
+        Report { number: self.last, confirmed, elapsed_ns, demand }
+    }
+
+    /// A grant has come. One that is older than that in force, or answers a report that is not
+    /// remembered any more, is left.
+    pub fn take(&mut self, grant: Grant) {
+        let is_newer = self.grant.is_none_or(|(before, _)| grant.number > before.number);
+        let sent = self.sent.iter().find(|(number, _)| *number == grant.report);
+        let (true, Some(&(_, sent_at))) = (is_newer, sent) else { return };
+        self.sent.retain(|(number, _)| *number >= grant.report);
+        self.grant = Some((grant, sent_at.saturating_add(grant.term_ns)));
+    }
+
+    /// Units per second that may be used now; `None` is without a limit.
+    #[must_use]
+    pub fn rate(&self, now: u64) -> Option<u64> {
+        match &self.grant {
+            None => Some(0),
+            Some((grant, until)) if now < *until => grant.rate,
+            Some((grant, _)) => grant.fallback,
+        }
+    }
+
+    /// When [`Self::rate`] changes by itself, where it will.
+    #[must_use]
+    pub fn until(&self, now: u64) -> Option<u64> {
+        self.grant.map(|(_, until)| until).filter(|until| now < *until)
+    }
+}

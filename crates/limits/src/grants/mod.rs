@@ -1,0 +1,63 @@
+//! How several proxies share one limit.
+//!
+//! ```text
+//!  proxy                                        scaler
+//!    Report { demand, newest grant in force } ->  Allocator::report
+//!    Holding::take                            <-  Allocator::grant -> Grant { rate, fallback, term }
+//! ```
+//!
+//! **Never too much.** A grant counts against the limit until its proxy has confirmed a newer one, or
+//! its term is over; then its fallback still does. A grant is only as large as what is left, so at any
+//! time `sum over proxies of the largest rate that may be in force <= limit`, whatever is lost, late
+//! or cut off. The term runs from when the proxy *sent* the report that the grant answers, by the
+//! proxy's clock; the allocator counts from when it made the grant, and a little longer.
+//!
+//! **Not much too little.** A proxy that is cut off falls back to at most an equal part of the limit,
+//! `limit / proxies`, which stays set aside for it: that much may be missing while it has no use for
+//! it, and before, for [`GRANT_TERM_NS`], what it was granted last. Where the scaler itself is away,
+//! all fall back, and their fallbacks add up to at most the limit. While all are heard and use what
+//! they used, `limit / HEADROOM_PART` is granted and not used.
+//!
+//! **By demand.** What there is, is divided max-min fair by weight (how many connections want something): who
+//! wants less than an equal part gets what it wants, the others share the rest. A proxy that goes
+//! short half of the time is taken to want an equal part at least, and up to twice what it has: from
+//! nothing to all of the limit with four proxies it takes less than two seconds.
+
+mod allocator;
+mod holding;
+mod water;
+
+pub use allocator::{Allocator, ProxyId};
+pub use holding::Holding;
+
+#[expect(unused_imports, reason = "for the documentation")]
+use crate::limits::GRANT_TERM_NS;
+use crate::pool::Demand;
+
+/// What a proxy tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Counts up from 1 with each report of this proxy.
+    pub number: u64,
+    /// The newest grant that it has taken; 0 is none.
+    pub confirmed: u64,
+    /// The time that the demand is of.
+    pub elapsed_ns: u64,
+    /// What it wanted in that time.
+    pub demand: Demand,
+}
+
+/// What a proxy may use. `None` is without a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Counts up from 1 with each grant to this proxy.
+    pub number: u64,
+    /// The report that it answers.
+    pub report: u64,
+    /// Units per second until the term is over.
+    pub rate: Option<u64>,
+    /// Units per second from then on, until another grant comes.
+    pub fallback: Option<u64>,
+    /// From when the report was sent.
+    pub term_ns: u64,
+}

@@ -1,0 +1,281 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use memtide_topology::EcpuUnits;
+
+use crate::bucket::Bucket;
+use crate::limits::{
+    BURST_NS_MAX, DRY_NS_MAX, DRY_NS_MIN, LEASE_WAIT_PART, LEASES_NS_MAX, LENT_NS_MAX, SEAT_NS_MAX,
+};
+
+/// A proxy's bucket, shared by its cores.
+///
+/// A core does not look here for a command, but for a lease: some units at once, of which it then
+/// pays by itself. So the lock is taken some thousand times a second in all, however many commands
+/// there are.
+///
+/// ```text
+/// charged <= rate * time + BURST + LEASES + LENT + the last command of each core, and its last one lent to
+/// ```
+///
+/// While there is less than all leases hold, cores draw by the number of connections that
+/// want something. Apart from that, units are lent for connections that have had less than others: whoever had
+/// more waits until that is paid, too.
+#[derive(Debug)]
+pub struct Pool(Mutex<State>);
+
+/// What a proxy's cores wanted since they were asked last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Demand {
+    /// Units charged.
+    pub used_units: u64,
+    /// Units that refused commands would have cost at the least.
+    pub refused_units: u64,
+    /// Time during which a core had to do without.
+    pub dry_ns: u64,
+    /// Connections that want something now, and at least 1.
+    pub weight: u32,
+}
+
+/// What a core has to say when it comes for a lease.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Ask {
+    pub core: usize,
+    /// What is left of the last lease; what the core owes where it is negative.
+    pub left: i64,
+    /// What is left of what it might lend.
+    pub lent_left: i64,
+    /// Units charged since the core was here last.
+    pub used: u64,
+    /// See [`Demand::refused_units`].
+    pub refused: u64,
+    /// How many connections of the core want something.
+    pub active: u32,
+}
+
+/// What a core goes away with. It may besides charge `lent` for those that have had less than others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Drawn {
+    /// There is no limit.
+    Unlimited,
+    /// Units to spend.
+    Units { units: u64, lent: u64 },
+    /// Nothing: ask again at `until`.
+    Dry { until: u64, lent: u64 },
+}
+
+#[derive(Debug)]
+struct State {
+    buckets: Option<Buckets>,
+    seats: Box<[Seat]>,
+    demand: Demand,
+    dry: Option<Dry>,
+}
+
+/// What there is, and of that what may be lent in advance.
+#[derive(Debug)]
+struct Buckets {
+    units: Bucket,
+    lent: Bucket,
+}
+
+/// A core, as it was here last.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seat {
+    at: Option<u64>,
+    active: u32,
+    /// While units are short: the core's part of what came, less what it drew and owed.
+    balance: i64,
+}
+
+/// The cores do without since then; they were told to come again at `until`.
+#[derive(Clone, Copy, Debug)]
+struct Dry {
+    since: u64,
+    until: u64,
+}
+
+impl Pool {
+    /// For so many cores, with a full bucket; a rate of `None` is no limit.
+    #[must_use]
+    pub fn new(rate: Option<u64>, cores: usize, now: u64) -> Self {
+        Self(Mutex::new(State {
+            buckets: rate.map(|rate| Buckets::new(rate, now)),
+            seats: vec![Seat::default(); cores.max(1)].into(),
+            demand: Demand::default(),
+            dry: None,
+        }))
+    }
+
+    /// Changes the rate in place. Cores act on it when their leases are used up, and at the latest
+    /// after [`crate::limits::LEASE_TERM_NS_MAX`]. A debt stays; where there was no limit, the bucket
+    /// begins empty, so that a change gives nobody a burst.
+    pub fn set_rate(&self, now: u64, rate: Option<u64>) {
+        let mut state = self.state();
+        match (&mut state.buckets, rate) {
+            (Some(buckets), Some(rate)) => {
+                buckets.units.set_rate(now, rate);
+                buckets.lent.set_rate(now, rate);
+            }
+            (buckets, None) => *buckets = None,
+            (buckets, Some(rate)) => {
+                let mut new = Buckets::new(rate, now);
+                new.units.take(now, u64::MAX);
+                *buckets = Some(new);
+            }
+        }
+    }
+
+    /// The rate in force, in units per second.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.state().buckets.as_ref().map(|buckets| buckets.units.rate())
+    }
+
+    /// What was wanted since the last call.
+    #[must_use]
+    pub fn demand(&self, now: u64) -> Demand {
+        let mut state = self.state();
+        state.end_of_dry(now);
+        if let Some(dry) = &mut state.dry {
+            dry.since = now.max(dry.since);
+        }
+        let active = state.seats_taken(now).map(|seat| seat.active).fold(0, u32::saturating_add);
+        Demand { weight: active.max(1), ..std::mem::take(&mut state.demand) }
+    }
+
+    pub(crate) fn draw(&self, now: u64, ask: &Ask) -> Drawn {
+        let mut state = self.state();
+        state.settle(now, ask);
+        state.draw(now, ask)
+    }
+
+    /// As [`Self::draw`], and nothing is drawn.
+    pub(crate) fn settle(&self, now: u64, ask: &Ask) {
+        self.state().settle(now, ask);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Buckets {
+    fn new(rate: u64, now: u64) -> Self {
+        Self {
+            units: Bucket::new(rate, BURST_NS_MAX, now),
+            lent: Bucket::new(rate, LENT_NS_MAX, now),
+        }
+    }
+}
+
+impl State {
+    fn settle(&mut self, now: u64, ask: &Ask) {
+        self.demand.used_units = self.demand.used_units.saturating_add(ask.used);
+        self.demand.refused_units = self.demand.refused_units.saturating_add(ask.refused);
+        self.take_seat(now, ask);
+        let Some(Buckets { units, lent }) = &mut self.buckets else { return };
+        put_back(units, now, ask.left);
+        put_back(lent, now, ask.lent_left);
+    }
+
+    fn draw(&mut self, now: u64, ask: &Ask) -> Drawn {
+        let cores = self.seats.len() as u64;
+        let part = self.part_of(ask.active, now);
+        let Some(Buckets { units, lent }) = &mut self.buckets else { return Drawn::Unlimited };
+        let total = units_in(units.rate(), LEASES_NS_MAX);
+        let most = (total / cores).max(EcpuUnits::ONE.units());
+        let lent = lent.take(now, most);
+        let is_short = units.balance(now) < signed(total);
+        let seat = self.seats.get_mut(ask.core).filter(|_| is_short && part.all > part.own);
+        let may = seat.as_ref().map_or(most, |seat| most.min(unsigned(seat.balance)));
+        let taken = units.take(now, may);
+        if let Some(seat) = seat {
+            seat.balance -= signed(taken);
+        }
+        if taken > 0 {
+            self.end_of_dry(now);
+            self.dry = None;
+            return Drawn::Units { units: taken, lent };
+        }
+        let enough = most.div_ceil(LEASE_WAIT_PART);
+        let wait = units.ns_until(now, enough).unwrap_or(DRY_NS_MAX);
+        let wait = wait.clamp(DRY_NS_MIN, DRY_NS_MAX);
+        let until = now.saturating_add(wait);
+        let since = self.dry.map_or(now, |dry| dry.since);
+        self.dry = Some(Dry { since, until });
+        Drawn::Dry { until, lent }
+    }
+
+    /// Notes who is here, and gives the core its part of what came since it was here last.
+    fn take_seat(&mut self, now: u64, ask: &Ask) {
+        let Some(before) = self.seats.get(ask.core).copied() else { return };
+        if let Some(seat) = self.seats.get_mut(ask.core) {
+            *seat = Seat { at: Some(now), active: ask.active, ..before };
+        }
+        let part = self.part_of(ask.active, now);
+        let Some(Buckets { units, .. }) = &mut self.buckets else { return };
+        let total = signed(units_in(units.rate(), LEASES_NS_MAX));
+        let passed = now.saturating_sub(before.at.unwrap_or(now)).min(SEAT_NS_MAX);
+        let came = signed(part.of(units_in(units.rate(), passed)));
+        let is_short = units.balance(now) < total;
+        if let Some(seat) = self.seats.get_mut(ask.core) {
+            let balance = seat.balance.saturating_add(came).saturating_add(ask.left);
+            seat.balance = if is_short { balance.min(total) } else { 0 };
+        }
+    }
+
+    /// Which part of what is there a core gets that has so many connections.
+    fn part_of(&self, active: u32, now: u64) -> Part {
+        let all = self.seats_taken(now).map(|seat| u64::from(seat.active.max(1))).sum();
+        Part { own: u64::from(active.max(1)), all }
+    }
+
+    fn seats_taken(&self, now: u64) -> impl Iterator<Item = &Seat> {
+        self.seats
+            .iter()
+            .filter(move |seat| seat.at.is_some_and(|at| now.saturating_sub(at) <= SEAT_NS_MAX))
+    }
+
+    /// Counts the time of doing without; where nobody has come again, it ended by itself.
+    fn end_of_dry(&mut self, now: u64) {
+        let Some(dry) = self.dry else { return };
+        let end = dry.until.saturating_add(DRY_NS_MAX);
+        self.demand.dry_ns += now.min(end).saturating_sub(dry.since);
+        if now > end {
+            self.dry = None;
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    own: u64,
+    all: u64,
+}
+
+impl Part {
+    fn of(self, units: u64) -> u64 {
+        let part = u128::from(units) * u128::from(self.own) / u128::from(self.all.max(self.own));
+        u64::try_from(part).unwrap_or(u64::MAX)
+    }
+}
+
+fn put_back(bucket: &mut Bucket, now: u64, left: i64) {
+    match u64::try_from(left) {
+        Ok(left) => bucket.give_back(now, left),
+        Err(_) => bucket.charge(now, EcpuUnits::from_units(left.unsigned_abs())),
+    }
+}
+
+fn signed(units: u64) -> i64 {
+    i64::try_from(units).unwrap_or(i64::MAX)
+}
+
+fn unsigned(units: i64) -> u64 {
+    u64::try_from(units).unwrap_or(0)
+}
+
+/// What a rate gives in this time, rounded down.
+pub(crate) fn units_in(rate: u64, ns: u64) -> u64 {
+    u64::try_from(u128::from(rate) * u128::from(ns) / 1_000_000_000).unwrap_or(u64::MAX)
+}
