@@ -56,7 +56,8 @@ fn a_request_says_below_which_number_all_have_ended() {
     rig.write("w4");
     assert_eq!(rig.last("w4").answered, rig.id("w3").number);
     rig.down(A);
-    assert_eq!(rig.up(A), "w3>A/2? w4>A/2?");
+    rig.up(A);
+    assert_eq!(rig.wait(1), "w3>A/2? w4>A/2?");
     assert_eq!(rig.last("w4").answered, rig.id("w3").number);
 }
 
