@@ -204,7 +204,8 @@ pub enum Effect {
     Drop(SlotId),
     /// The store's part in the slot.
     Hold(SlotId, Part),
-    /// Read a chunk of the slot for this learner, then call `chunk_read`, before anything else.
+    /// Read a chunk of the slot for this learner when it has room, then call `chunk_read`, before
+    /// anything else. Behind the last chunk there is none.
     ReadChunk(SlotId, NodeId),
     /// Tell the configuration manager.
     Report(Report),

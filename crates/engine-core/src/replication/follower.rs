@@ -34,8 +34,11 @@ pub(super) enum State {
     Opening,
     /// Items and entries go to it.
     Copying {
-        /// Chunks that were read or are being read, and not taken yet.
-        under_way: u32,
+        /// Chunks that are to be read. Some may be to be read still when the last one was: these come
+        /// to nothing.
+        asked: u32,
+        /// Chunks, and the last message of the copy, that were sent and not taken yet.
+        sent: u32,
         /// The last message of the copy was sent.
         is_ended: bool,
     },

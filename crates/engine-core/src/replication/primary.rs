@@ -233,7 +233,7 @@ impl Primary {
             follower.state = State::Diverged;
         } else {
             let at = self.log.head();
-            follower.state = State::Copying { under_way: 0, is_ended: false };
+            follower.state = State::Copying { asked: 0, sent: 0, is_ended: false };
             env.send_slot(from.0, slot, SlotMessage::CopyBegins { epoch, at });
             self.read_chunk(env, from.0);
         }

@@ -4,6 +4,7 @@ mod cut_off;
 mod site;
 
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use memtide_topology::{
     CopyConfig, Epoch, NodeId, NodeInfo, RequestId, SlotConfig, Topology, Zone,
@@ -218,6 +219,23 @@ fn a_learner_is_copied_under_way_and_then_counts() {
     assert_eq!(heard(&site, write), None);
     site.settle();
     assert_eq!(heard(&site, write), number(3));
+}
+
+/// Whoever reads for it may come to the slot's end while more was asked for.
+#[test]
+fn a_copy_ends_with_its_last_chunk_whatever_was_asked_for_behind_it() {
+    let mut site = pair();
+    site.ask(1, 5, Ask::Incr);
+    site.settle();
+    site.unread = Some(VecDeque::new());
+    site.adopt(1, &topology(2, 1, 1, &[(2, 1, true), (3, 2, false)]));
+    site.settle();
+    assert!(site.read_chunk(false));
+    site.settle();
+    assert_eq!(site.unread.as_ref().unwrap().len(), 2, "one for it, and one as it was taken");
+    assert!(site.read_chunk(true));
+    site.settle();
+    assert_eq!(site.reports, [Report::CaughtUp(slot(), name(1, 3, 2))]);
 }
 
 #[test]

@@ -16,10 +16,10 @@ impl Primary {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == to) else {
             return;
         };
-        if let State::Copying { under_way, is_ended: false } = &mut follower.state
-            && *under_way < env.settings.copy_chunks_max
+        if let State::Copying { asked, sent, is_ended: false } = &mut follower.state
+            && *asked + *sent < env.settings.copy_chunks_max
         {
-            *under_way += 1;
+            *asked += 1;
             env.effects.push_back(Effect::ReadChunk(self.slot, to));
         }
     }
@@ -36,14 +36,17 @@ impl Primary {
         let Some(follower) = self.followers.iter_mut().find(|follower| follower.node == to) else {
             return;
         };
-        let State::Copying { under_way, is_ended } = &mut follower.state else { return };
-        if items.is_empty() {
-            *under_way = under_way.saturating_sub(1);
-        } else {
+        let State::Copying { asked, sent, is_ended } = &mut follower.state else { return };
+        if *is_ended {
+            return;
+        }
+        *asked = asked.saturating_sub(1);
+        if !items.is_empty() {
+            *sent += 1;
             env.send_slot(to, slot, SlotMessage::CopyItems { epoch, items });
         }
         if let Some(end) = end {
-            *under_way += 1;
+            *sent += 1;
             *is_ended = true;
             env.send_slot(to, slot, end);
         }
@@ -56,9 +59,9 @@ impl Primary {
         else {
             return;
         };
-        let State::Copying { under_way, is_ended } = &mut follower.state else { return };
-        *under_way = under_way.saturating_sub(1);
-        if *is_ended && *under_way == 0 {
+        let State::Copying { sent, is_ended, .. } = &mut follower.state else { return };
+        *sent = sent.saturating_sub(1);
+        if *is_ended && *sent == 0 {
             follower.state = State::Streaming;
             follower.acked = Some(applied.min(self.log.head().version));
             self.settle(env);

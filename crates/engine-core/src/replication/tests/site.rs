@@ -47,6 +47,9 @@ pub struct Site {
     pub reports: Vec<Report>,
     /// Of handovers.
     pub pauses: Vec<Duration>,
+    /// Chunks that were asked for, by whom and for whom, and are read when a test says so; `None` where
+    /// all is read at once.
+    pub unread: Option<VecDeque<(NodeId, NodeId)>>,
     /// Of the slot, as the proxy knows it.
     pub epoch: Epoch,
     next: u64,
@@ -77,6 +80,7 @@ impl Site {
             heard: BTreeMap::new(),
             reports: Vec::new(),
             pauses: Vec::new(),
+            unread: None,
             epoch: Epoch::new(1),
             next: 0,
         };
@@ -132,6 +136,17 @@ impl Site {
         while let Some((&(from, to), _)) = self.links.iter().find(|(_, queue)| !queue.is_empty()) {
             self.deliver(from.number(), to.number());
         }
+    }
+
+    /// The chunk that was asked for first is read; says whether one was asked for.
+    pub fn read_chunk(&mut self, is_last: bool) -> bool {
+        let Some((at, to)) = self.unread.as_mut().and_then(VecDeque::pop_front) else {
+            return false;
+        };
+        let now = self.now;
+        self.nodes.get_mut(&at).unwrap().read_chunk(now, (slot(), to), is_last);
+        self.carry_out(at);
+        true
     }
 
     /// Lets time pass, with everything delivered.
@@ -257,9 +272,10 @@ impl Site {
                 }
             }
             Effect::ReadChunk(slot, to) => {
-                let items = process.items.iter().flat_map(|(key, value)| encode(*key, *value));
-                let items = items.collect::<Vec<_>>().into();
-                process.core.chunk_read(self.now, (slot, to), (items, true));
+                if let Some(unread) = &mut self.unread {
+                    return unread.push_back((at, to));
+                }
+                process.read_chunk(self.now, (slot, to), true);
             }
             Effect::Report(report) => self.reports.push(report),
             Effect::Paused(_, pause) => self.pauses.push(pause),
@@ -268,6 +284,12 @@ impl Site {
 }
 
 impl Process {
+    fn read_chunk(&mut self, now: Duration, (slot, to): (SlotId, NodeId), is_last: bool) {
+        let items = self.items.iter().flat_map(|(key, value)| encode(*key, *value));
+        let items = items.collect::<Vec<_>>().into();
+        self.core.chunk_read(now, (slot, to), (items, is_last));
+    }
+
     fn execute(&mut self, key: u64, ask: Ask) -> Executed {
         let hash = Some(KeyHash::from_bits(key));
         let value = self.items.entry(key).or_default();
