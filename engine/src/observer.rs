@@ -1,10 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use memtide_engine_core::StoreStats;
 use memtide_execute::CommandTotals;
 use memtide_service::metrics::Source;
-use memtide_topology::{Epoch, NodeId};
+use memtide_topology::{Epoch, NodeId, Topology};
 use prometheus::proto::MetricFamily;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -47,6 +47,12 @@ impl Observer {
     #[must_use]
     pub fn adopted(&self) -> Epoch {
         Epoch::new(self.0.adopted.load())
+    }
+
+    /// That topology, whoever has sent it; `None` before the first.
+    #[must_use]
+    pub fn topology(&self) -> Option<Arc<Topology>> {
+        self.0.topology.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How often the data thread's ticker has run: it does not count on while that thread is stuck.

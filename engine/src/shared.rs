@@ -1,9 +1,9 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use memtide_engine_core::Store;
 use memtide_execute::Counter;
 use memtide_service::drain::DrainWatch;
-use memtide_topology::NodeId;
+use memtide_topology::{NodeId, Topology};
 
 use crate::config::NodeConfig;
 use crate::counters::NodeCounters;
@@ -20,6 +20,8 @@ pub struct Shared {
     pub store: OnceLock<Arc<Store>>,
     /// The epoch of the newest topology that was adopted.
     pub adopted: Counter,
+    /// That topology itself, whoever has sent it.
+    pub topology: Mutex<Option<Arc<Topology>>>,
 }
 
 impl Shared {
@@ -31,6 +33,7 @@ impl Shared {
             id: OnceLock::new(),
             store: OnceLock::new(),
             adopted: Counter::default(),
+            topology: Mutex::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use core::time::Duration;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use memtide_engine_core::replication::{ProxyLink, Report};
 use memtide_execute::Counter;
@@ -237,6 +237,9 @@ impl Shell {
         let epoch = host.topology().epoch().number();
         if epoch != self.epoch.replace(epoch) {
             self.shared.adopted.add(epoch - self.shared.adopted.load());
+            let mut newest = self.shared.topology.lock().unwrap_or_else(PoisonError::into_inner);
+            *newest = Some(Arc::clone(host.topology()));
+            drop(newest);
             *self.wanted.borrow_mut() = self.to_dial(host.topology());
             self.changes.send_replace(epoch);
         }

@@ -65,7 +65,7 @@ fn all_slots_that_move_from_node_to_node_go_unnoticed() {
         let name = format!("memtide_node_handover_pause_seconds_{name}");
         metrics.values().filter_map(|node| node.sum(&name)).sum()
     };
-    assert!(paused("count") >= 3.0 * 16_384.0, "{} handovers were timed", paused("count"));
+    assert!(paused("count") > 16_384.0, "{} handovers were timed", paused("count"));
     assert!(paused("sum") > 0.0);
 }
 

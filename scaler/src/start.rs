@@ -78,6 +78,9 @@ pub enum ScalerError {
     Io(#[from] io::Error),
 }
 
+/// In this time nodes that live on come back to a scaler that was started anew.
+const STRANGERS_COME_IN: Duration = Duration::from_secs(1);
+
 /// Runs while it lives: a thread with the manager's loop and all control streams.
 #[derive(Debug)]
 pub struct Scaler {
@@ -125,7 +128,11 @@ impl Scaler {
         let now = clock::now();
         let mut manager = Manager::new(config.settings, Arc::clone(&topology), now);
         // They ended with the process that had this directory before.
-        let ended = topology.nodes().keys().filter(|node| children.contains(node));
+        let mut ended = topology.nodes().keys().filter(|node| children.contains(node)).peekable();
+        if ended.peek().is_some() {
+            // None of them is waited for; one that has joined since this was stored may live on.
+            manager.hold_until(now + STRANGERS_COME_IN);
+        }
         ended.for_each(|node| manager.dead(now, *node));
         if let Some(replicas) = config.replicas.filter(|it| *it != topology.replicas_wanted()) {
             let set = manager.operate(now, Operation::SetReplicas(replicas));

@@ -98,6 +98,12 @@ impl Manager {
         }
     }
 
+    /// Stores nothing before that time: nodes that this manager does not know may come first, and say
+    /// that what it has is not the newest.
+    pub const fn hold_until(&mut self, at: Duration) {
+        self.progress.not_before = at;
+    }
+
     /// A node's control stream begins, and it says who it is. [`Effect::Welcome`] or
     /// [`Effect::Refuse`] answers, for a new node after the commit that adds it.
     ///

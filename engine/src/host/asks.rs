@@ -124,8 +124,9 @@ impl Host {
         while let Some(effect) = self.replication.poll() {
             self.carry_out(at, effect, out);
         }
-        // What has waited already has its place.
-        let verdict = match is_new && self.waiting.is_full_of(slot) {
+        // What has waited has its place, but what it is answered may have none.
+        let is_full = self.waiting.is_full_of(slot) || !is_new && self.waiting.is_full();
+        let verdict = match is_full {
             true => self.replication.turn_away(&pending.asked),
             false => self.replication.request(at.now, &pending.asked),
         };

@@ -16,10 +16,17 @@ const INTERVAL: Duration = Duration::from_millis(200);
 /// # Errors
 /// With what it still has, once the time is over.
 pub fn until_left(admin: SocketAddr, node: &str, wait: Duration) -> Result<(), Failure> {
-    let deadline = Instant::now() + wait;
+    let far = Duration::from_secs(365 * 24 * 3600);
+    let deadline = Instant::now() + wait.min(far);
     loop {
         let look = Ask { method: Method::Get, path: "/v1/nodes".to_owned(), body: None };
-        let Some(slots) = slots_of(&ask(admin, &look)?, node) else { return Ok(()) };
+        let answer = ask(admin, &look)?;
+        let unclear = || {
+            Failure::Environment(format!(
+                "the answer to /v1/nodes is not understood: {answer:.200}"
+            ))
+        };
+        let Some(slots) = slots_of(&answer, node).ok_or_else(unclear)? else { return Ok(()) };
         if Instant::now() >= deadline {
             return Err(Failure::Environment(format!(
                 "{node} still holds {slots} slots after {} s; they go on moving: memtide cache migrations shows how far they are",
@@ -30,12 +37,16 @@ pub fn until_left(admin: SocketAddr, node: &str, wait: Duration) -> Result<(), F
     }
 }
 
-/// Slots and copies that a node has; `None` of one that is not there.
-fn slots_of(nodes: &str, node: &str) -> Option<u64> {
+/// Slots and copies that a node has: `Some(None)` of one that is not there, and `None` where that cannot
+/// be read.
+fn slots_of(nodes: &str, node: &str) -> Option<Option<u64>> {
     let nodes: Value = serde_json::from_str(nodes).ok()?;
-    let node = nodes["nodes"].as_array()?.iter().find(|it| it["id"] == node)?;
+    let Some(node) = nodes["nodes"].as_array()?.iter().find(|it| it["id"] == node) else {
+        return Some(None);
+    };
     let parts = ["primary_slots", "in_sync_slots", "learner_slots"];
-    Some(parts.iter().filter_map(|part| node[*part].as_u64()).sum())
+    let counts = parts.iter().map(|part| node[*part].as_u64());
+    counts.sum::<Option<u64>>().map(Some)
 }
 
 #[cfg(test)]
@@ -46,7 +57,10 @@ mod tests {
     fn a_node_holds_all_that_it_has_any_part_in() {
         let nodes =
             r#"{"nodes":[{"id":"n3","primary_slots":5,"in_sync_slots":2,"learner_slots":1}]}"#;
-        assert_eq!(slots_of(nodes, "n3"), Some(8));
-        assert_eq!(slots_of(nodes, "n4"), None);
+        assert_eq!(slots_of(nodes, "n3"), Some(Some(8)));
+        assert_eq!(slots_of(nodes, "n4"), Some(None));
+        for unclear in ["", "{}", r#"{"nodes":[{"id":"n3"}]}"#] {
+            assert_eq!(slots_of(unclear, "n3"), None, "{unclear}");
+        }
     }
 }

@@ -12,7 +12,6 @@ use memtide_topology::{NodeId, SlotConfig, Topology};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
-use super::save::Newest;
 use crate::failure;
 
 /// How often the scaler hears of a node that lives.
@@ -29,8 +28,6 @@ pub struct Talk {
     pub observer: Observer,
     pub source: Source,
     pub tls: FleetTls,
-    /// Where the newest topology is kept that the scaler has sent.
-    pub newest: Newest,
 }
 
 impl Talk {
@@ -42,11 +39,10 @@ impl Talk {
         drain: Drain,
         drain_timeout: Duration,
     ) -> (Ended, Held) {
-        let Self { control, observer, source, tls, newest } = self;
+        let Self { control, observer, source, tls } = self;
         let (now_held, held) = watch::channel(Held::default());
-        let follows = (now_held, newest);
         let tasks = [
-            tokio::spawn(hear(Arc::clone(&control), source.news, follows)),
+            tokio::spawn(hear(Arc::clone(&control), source.news, now_held)),
             tokio::spawn(say(Arc::clone(&control), source.words)),
             tokio::spawn(beat(control, observer)),
         ];
@@ -125,11 +121,7 @@ impl Held {
 }
 
 /// Hands on what the scaler says, and keeps what it says of this node.
-async fn hear(
-    control: Arc<NodeControl>,
-    news: mpsc::Sender<News>,
-    (held, newest): (watch::Sender<Held>, Newest),
-) {
+async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::Sender<Held>) {
     let mut me = None;
     loop {
         let heard = match control.heard().await {
@@ -142,7 +134,6 @@ async fn hear(
                 if let Some(me) = me.filter(|me| topology.nodes().contains_key(me)) {
                     held.send_replace(Held::of(&topology, me));
                 }
-                newest.set(Arc::clone(&topology));
                 News::Topology(topology)
             }
             FromScaler::Refused(why) => News::Refused(why),

@@ -19,7 +19,6 @@ use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
 
 use self::control::{Held, Talk};
-use self::save::Newest;
 use crate::failure::{self, Failure};
 use crate::settings::EngineConfig;
 
@@ -65,14 +64,13 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     );
     let control = Arc::new(control);
     let events = Events::new();
-    let newest = Newest::default();
     let mut answers = described::answers((&observer, &control), events.clone(), drain.watch());
-    answers.routes = save::routes(newest.clone(), common.fleet_dir.clone());
+    answers.routes = save::routes(observer.clone(), common.fleet_dir.clone());
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let talk = Talk { control, observer, source, tls, newest };
+    let talk = Talk { control, observer, source, tls };
     let (ended, held) =
         runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
     drop(admin);

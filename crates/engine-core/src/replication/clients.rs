@@ -8,8 +8,8 @@ use memtide_topology::RequestId;
 /// for longer.
 const CLIENTS_MAX: usize = 4096;
 
-/// Beacon intervals without a mutation, after which a core has nothing left to ask again: far more than
-/// the patience of a proxy.
+/// Beacon intervals without a mutation, after which a core is given up: far more than the patience of a
+/// proxy, whose clock may have stood still all the same.
 const QUIET_INTERVALS_MAX: u32 = 600;
 
 /// What each core of a proxy has said of its answers, here or to the primaries of which this node has
@@ -24,8 +24,6 @@ pub(super) struct Clients(BTreeMap<u64, Client>);
 struct Client {
     /// All requests below have come to their end.
     answered: u64,
-    /// The highest number that was heard.
-    newest: u64,
     /// Intervals since something was heard.
     quiet: u32,
 }
@@ -40,7 +38,6 @@ impl Clients {
         }
         let client = self.0.entry(id.client).or_default();
         client.answered = client.answered.max(answered.min(id.number));
-        client.newest = client.newest.max(id.number);
         client.quiet = 0;
     }
 
@@ -49,13 +46,16 @@ impl Clients {
         self.0.get(&id.client).is_some_and(|client| id.number < client.answered)
     }
 
+    /// Whether a core was not heard of for so long that what it has asked need not be remembered, if it
+    /// is known to be forgotten: it may come back.
+    pub(super) fn is_given_up(&self, id: RequestId) -> bool {
+        self.0.get(&id.client).is_some_and(|client| client.quiet >= QUIET_INTERVALS_MAX)
+    }
+
     /// A beacon interval is over.
     pub(super) fn end_interval(&mut self) {
         for client in self.0.values_mut() {
             client.quiet = client.quiet.saturating_add(1);
-            if client.quiet >= QUIET_INTERVALS_MAX {
-                client.answered = client.newest.saturating_add(1);
-            }
         }
     }
 }
@@ -75,10 +75,10 @@ mod tests {
         let answered = answered.map(|id| clients.is_answered(id));
         assert_eq!(answered, [true, false, true, false, false]);
         for _ in 0..QUIET_INTERVALS_MAX {
-            assert!(!clients.is_answered(id(1, 10)));
+            assert!(!clients.is_given_up(id(1, 10)));
             clients.end_interval();
         }
-        assert!(clients.is_answered(id(1, 21)) && !clients.is_answered(id(1, 22)));
+        assert!(clients.is_given_up(id(1, 21)) && !clients.is_answered(id(1, 10)));
     }
 
     #[test]

@@ -210,7 +210,7 @@ pub enum Effect {
     /// Tell the configuration manager.
     Report(Report),
     /// Count how long nobody served a slot that this node has handed over: from when it stopped until
-    /// it heard of who serves it now. It hears a message's way later.
+    /// it heard of the new primary, which serves as soon as its copies have answered it.
     Paused(SlotId, Duration),
 }
 

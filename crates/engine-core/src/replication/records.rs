@@ -77,7 +77,7 @@ impl Records {
             let Some(first) = self.records.pop_front() else { return };
             self.bytes -= bytes_of(&first);
             if !clients.is_answered(first.id) {
-                self.forgotten = first.version;
+                self.forgotten = self.forgotten.max(first.version);
             }
         }
     }
@@ -107,6 +107,11 @@ impl Records {
             match self.records.get(self.next) {
                 Some(record) if clients.is_answered(record.id) => {
                     self.bytes -= bytes_of(record);
+                    self.records.remove(self.next);
+                }
+                Some(record) if clients.is_given_up(record.id) => {
+                    self.bytes -= bytes_of(record);
+                    self.forgotten = self.forgotten.max(record.version);
                     self.records.remove(self.next);
                 }
                 _ => self.next += 1,
