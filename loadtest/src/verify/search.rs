@@ -139,6 +139,25 @@ impl Search<'_> {
         let place = place.expect("a reply comes after its request");
         let done = 1_u64 << self.ongoing[place].bit;
         let is_rough = self.explanations.len() > self.exact_max;
+        let mut explained = self.explain(step, done, is_rough);
+        if explained.is_none() && !is_rough {
+            explained = self.explain(step, done, true);
+        }
+        let Some(mut explained) = explained else { return Completed::Undecided };
+        if explained.is_empty() {
+            return Completed::Violation;
+        }
+        for one in &mut explained {
+            one.done &= !done;
+        }
+        self.ongoing.swap_remove(place);
+        self.explanations = explained;
+        self.retire();
+        Completed::Explained
+    }
+
+    /// The explanations that have the operation of this bit done; `None` where a limit was reached.
+    fn explain(&mut self, step: &Step, done: u64, is_rough: bool) -> Option<Vec<Explanation>> {
         self.reach.steps = 0;
         self.reach.is_rough = is_rough;
         let mut explained = Vec::with_capacity(self.explanations.len());
@@ -154,21 +173,11 @@ impl Search<'_> {
             }
             let kept = explained.len().max(frontier.kept());
             if self.reach.is_exhausted() || kept > EXPLANATIONS_MAX {
-                return Completed::Undecided;
+                return None;
             }
-            let Some(at) = frontier.pop() else { break };
+            let Some(at) = frontier.pop() else { return Some(explained) };
             self.go_on(at, step.completed, &mut ways);
         }
-        if explained.is_empty() {
-            return Completed::Violation;
-        }
-        for one in &mut explained {
-            one.done &= !done;
-        }
-        self.ongoing.swap_remove(place);
-        self.explanations = explained;
-        self.retire();
-        Completed::Explained
     }
 
     /// All ways in which one more of the operations that are being carried out takes effect.
