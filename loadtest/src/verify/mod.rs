@@ -8,6 +8,7 @@ mod check;
 mod diagnose;
 mod excerpt;
 mod explanation;
+mod frontier;
 mod history;
 mod item;
 mod limits;

@@ -6,6 +6,7 @@
 //! Wing and Gong 1993, Lowe 2017). A reply that no explanation allows is a violation.
 
 use super::explanation::{self, Explanation};
+use super::frontier::Frontier;
 use super::history::Nanos;
 use super::item::{Item, Why};
 use super::limits::{CONCURRENT_MAX, EXACT_EVICTIONS_MAX, EXPLANATIONS_MAX, WITHOUT_REPLY_MAX};
@@ -31,9 +32,15 @@ pub enum Found {
 
 /// Looks for an order.
 pub fn search(prepared: &mut Prepared) -> Found {
+    search_with(prepared, EXACT_EVICTIONS_MAX)
+}
+
+/// The same, with exact numbers of evictions up to so many explanations, and lower bounds beyond.
+pub fn search_with(prepared: &mut Prepared, exact_max: usize) -> Found {
     let events = events(&prepared.steps);
     let mut search = Search {
         explanations: vec![Explanation::empty()],
+        exact_max,
         reach: Reach { prepared, unanswered: Vec::new(), steps: 0, is_rough: false },
         ongoing: Vec::new(),
     };
@@ -87,6 +94,7 @@ enum Completed {
 
 struct Search<'p> {
     explanations: Vec<Explanation>,
+    exact_max: usize,
     reach: Reach<'p>,
     /// Operations being carried out that get a reply, with their bits in [`Explanation::done`].
     ongoing: Vec<Ongoing>,
@@ -130,34 +138,12 @@ impl Search<'_> {
         let place = self.ongoing.iter().position(|one| one.number == number);
         let place = place.expect("a reply comes after its request");
         let done = 1_u64 << self.ongoing[place].bit;
-        let is_rough = self.explanations.len() > EXACT_EVICTIONS_MAX;
-        self.reach.steps = 0;
-        self.reach.is_rough = is_rough;
-        let mut explained = Vec::with_capacity(self.explanations.len());
-        let mut visited = Vec::new();
-        let mut queue = Vec::new();
-        for &one in &self.explanations {
-            if one.done & done != 0 {
-                explanation::add(&mut explained, one, is_rough);
-            } else {
-                queue.push(one);
-            }
+        let is_rough = self.explanations.len() > self.exact_max;
+        let mut explained = self.explain(step, done, is_rough);
+        if explained.is_none() && !is_rough {
+            explained = self.explain(step, done, true);
         }
-        let mut ways = Vec::new();
-        while let Some(at) = queue.pop() {
-            self.go_on(at, step.completed, &mut ways);
-            for way in ways.drain(..) {
-                if way.done & done != 0 {
-                    explanation::add(&mut explained, way, is_rough);
-                } else if explanation::add(&mut visited, way, is_rough) {
-                    queue.push(way);
-                }
-            }
-            let kept = explained.len().max(visited.len());
-            if self.reach.is_exhausted() || kept > EXPLANATIONS_MAX {
-                return Completed::Undecided;
-            }
-        }
+        let Some(mut explained) = explained else { return Completed::Undecided };
         if explained.is_empty() {
             return Completed::Violation;
         }
@@ -168,6 +154,30 @@ impl Search<'_> {
         self.explanations = explained;
         self.retire();
         Completed::Explained
+    }
+
+    /// The explanations that have the operation of this bit done; `None` where a limit was reached.
+    fn explain(&mut self, step: &Step, done: u64, is_rough: bool) -> Option<Vec<Explanation>> {
+        self.reach.steps = 0;
+        self.reach.is_rough = is_rough;
+        let mut explained = Vec::with_capacity(self.explanations.len());
+        let mut frontier = Frontier::new(is_rough);
+        let mut ways = self.explanations.clone();
+        loop {
+            for way in ways.drain(..) {
+                if way.done & done != 0 {
+                    explanation::add(&mut explained, way, is_rough);
+                } else {
+                    frontier.add(way);
+                }
+            }
+            let kept = explained.len().max(frontier.kept());
+            if self.reach.is_exhausted() || kept > EXPLANATIONS_MAX {
+                return None;
+            }
+            let Some(at) = frontier.pop() else { return Some(explained) };
+            self.go_on(at, step.completed, &mut ways);
+        }
     }
 
     /// All ways in which one more of the operations that are being carried out takes effect.

@@ -2,6 +2,7 @@
 
 mod brute;
 mod kinds;
+mod rough;
 
 use super::simulate::{Bug, Simulation, simulate};
 use super::{ViolationKind, check};
