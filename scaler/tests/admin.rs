@@ -31,8 +31,10 @@ fn the_fleet_is_shown() {
     assert_eq!((&node["parent_token"], &node["draining"]), (&7.into(), &false.into()));
     assert_eq!(node["primary_slots"], primaries(&settled, b.0));
     assert_eq!(nodes["slots"]["complete"], 16_384);
-    let migrations = rig.json("/v1/migrations");
-    assert_eq!(migrations["remaining_slots"], 0);
+    let migrations = wait_until("the manager to find nothing left to move", PATIENCE, || {
+        let migrations = rig.json("/v1/migrations");
+        (migrations["remaining_slots"] == 0).then_some(migrations)
+    });
     assert_eq!(migrations["running"].as_array().unwrap().len(), 0);
     let metrics = rig.get("/metrics").1;
     for line in [
