@@ -1,21 +1,12 @@
 //! Planned changes of a fleet under load: no error, no connection lost, nothing lost.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use memtide_testkit::{Fleet, PATIENCE, RoleProcess, Verifying, reply_within};
+mod fault_load;
+
+use fault_load::{ANSWERED, load};
+use memtide_testkit::{Fleet, PATIENCE, RoleProcess};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
-
-const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
-
-/// Commands that are answered before, during and after each change, at least.
-const ANSWERED: u32 = 100;
-
-fn load(fleet: &Fleet) -> Verifying {
-    let words = LOAD.map(str::to_owned).into_iter().chain(reply_within());
-    let load = Verifying::start(PROGRAM, fleet.memtide(), words);
-    load.wait_answered(ANSWERED);
-    load
-}
 
 #[test]
 fn a_node_that_is_added_and_one_that_is_drained_go_unnoticed() {

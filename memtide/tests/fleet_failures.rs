@@ -1,24 +1,12 @@
 //! Node processes that are killed and stopped under load: clients wait, and notice nothing else.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use memtide_testkit::{
-    Ending, Fleet, FleetNode, PATIENCE, Server as _, Signal, Verifying, reply_within, wait_until,
-};
+mod fault_load;
+
+use fault_load::{ANSWERED, load};
+use memtide_testkit::{Ending, Fleet, FleetNode, PATIENCE, Server as _, Signal, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
-
-/// Few keys, so that each has a long history, and several requests in flight on each.
-const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
-
-/// Commands that are answered before, during and after each fault, at least.
-const ANSWERED: u32 = 100;
-
-fn load(fleet: &Fleet) -> Verifying {
-    let words = LOAD.map(str::to_owned).into_iter().chain(reply_within());
-    let load = Verifying::start(PROGRAM, fleet.memtide(), words);
-    load.wait_answered(ANSWERED);
-    load
-}
 
 /// Until there is a process in place of this one, with all that belongs there.
 fn wait_replaced(fleet: &Fleet, lost: &FleetNode, count: usize) {
