@@ -98,9 +98,7 @@ impl Gate {
             turn.round = self.active.round;
             self.active.now += 1;
         }
-        if self.lease.has_units(now) && self.queue.is_empty() {
-            self.lease.charge(cost);
-            (turn.is_contended, turn.is_lent) = (false, false);
+        if self.admits_at_once(turn, cost, now) {
             return Decision::Admit;
         }
         self.compete(pool, (id, turn), (cost, read_at), now)
@@ -186,6 +184,17 @@ impl Gate {
         }
     }
 
+    /// There is enough for all: nobody waits, and the cost does not count as use.
+    #[inline]
+    fn admits_at_once(&mut self, turn: &mut Turn, cost: EcpuUnits, now: u64) -> bool {
+        let is_admitted = self.lease.has_units(now) && self.queue.is_empty();
+        if is_admitted {
+            self.lease.charge(cost);
+            (turn.is_contended, turn.is_lent) = (false, false);
+        }
+        is_admitted
+    }
+
     #[cold]
     fn compete(
         &mut self,
@@ -195,9 +204,7 @@ impl Gate {
         now: u64,
     ) -> Decision {
         self.renew(pool, now);
-        if self.lease.has_units(now) && self.queue.is_empty() {
-            self.lease.charge(cost);
-            (turn.is_contended, turn.is_lent) = (false, false);
+        if self.admits_at_once(turn, cost, now) {
             return Decision::Admit;
         }
         let deadline = read_at.saturating_add(HELD_NS_MAX);
