@@ -12,8 +12,9 @@ COPY --from=build /src/target/release/memtide /usr/local/bin/memtide
 USER 10001:10001
 WORKDIR /var/lib/memtide
 VOLUME /var/lib/memtide
-# Metrics and health are for other containers to read; publish the port only where all may.
-ENV MEMTIDE_DATA_DIR=/var/lib/memtide MEMTIDE_ADMIN=0.0.0.0:9150
+# Metrics and health are for other containers to read; whatever else the admin HTTP tells and does, it asks the
+# token for, which memtide makes in the volume at its first start.
+ENV MEMTIDE_DATA_DIR=/var/lib/memtide MEMTIDE_ADMIN=0.0.0.0:9150 MEMTIDE_ADMIN_TOKEN_FILE=/var/lib/memtide/admin.token
 EXPOSE 11211 11212 9150
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 CMD ["memtide", "healthcheck"]

@@ -21,7 +21,7 @@ pub struct NodeCounters {
     pub copy_items_left_out: Counter,
     /// Bytes of items that were evicted for the sake of other nodes.
     pub relieved_bytes: Counter,
-    /// How long nobody served the slots that were handed over.
+    /// How long nobody served the slots that were handed over to this node.
     pub handover_pauses: Pauses,
     /// Runs of the ticker: a data thread that is stuck counts no more.
     pub ticks: Counter,

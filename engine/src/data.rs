@@ -51,7 +51,7 @@ async fn begin(
     listener: TcpListener,
     feed: &mut Feed,
 ) -> Result<Rc<Shell>, Ended> {
-    let (me, topology) = introduce(shared, feed).await?;
+    let (me, topology, data_part) = introduce(shared, feed).await?;
     let config = HostConfig {
         node: me,
         memory_max: shared.config.memory_max,
@@ -61,9 +61,10 @@ async fn begin(
     let host = Host::new(config, &topology, Arc::clone(&shared.counters));
     shared.store.get_or_init(|| Arc::clone(host.store()));
     let shell = Rc::new(Shell::new(me, Arc::clone(shared), host, feed.words.clone()));
-    let listener = tokio::net::TcpListener::from_std(listener)
+    let listener = memtide_link::Listener::new(listener)
         .map_err(|error| Ended::Refused(format!("failed to listen: {error}")))?;
     shell.adopt(topology);
+    data_part.into_iter().for_each(|bytes| shell.hold_to(bytes));
     tokio::task::spawn_local(links::accept_loop(Rc::clone(&shell), listener));
     tokio::task::spawn_local(dial::dial_all(Rc::clone(&shell)));
     tokio::task::spawn_local(copy(Rc::clone(&shell)));
@@ -74,8 +75,8 @@ async fn begin(
 async fn introduce(
     shared: &Arc<Shared>,
     feed: &mut Feed,
-) -> Result<(NodeId, Arc<Topology>), Ended> {
-    let mut me = None;
+) -> Result<(NodeId, Arc<Topology>, Option<u64>), Ended> {
+    let (mut me, mut data_part) = (None, None);
     loop {
         match feed.news.recv().await {
             Some(News::Welcome(id)) => {
@@ -84,9 +85,10 @@ async fn introduce(
             Some(News::Topology(topology)) => {
                 if let Some(me) = me.filter(|me| topology.nodes().contains_key(me)) {
                     check_cache(shared, &topology)?;
-                    return Ok((me, topology));
+                    return Ok((me, topology, data_part));
                 }
             }
+            Some(News::DataPart(bytes)) => data_part = Some(bytes),
             Some(News::Refused(why)) => return Err(Ended::Refused(why)),
             None => return Err(Ended::Refused("its configuration manager is gone".into())),
         }
@@ -115,6 +117,7 @@ async fn listen(shell: &Rc<Shell>, feed: &mut Feed) -> Ended {
                     return if is_draining { Ended::Drained } else { Ended::Removed };
                 }
             }
+            Some(News::DataPart(bytes)) => shell.hold_to(bytes),
             Some(News::Welcome(_)) => {}
             Some(News::Refused(why)) => return Ended::Refused(why),
             // Who fed it is gone, and it goes on with what it has.

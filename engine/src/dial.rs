@@ -8,7 +8,6 @@ use memtide_service::tls::fleet::Role;
 use memtide_topology::NodeId;
 use memtide_wire::Peer;
 use thiserror::Error;
-use tokio::net::TcpStream;
 
 use crate::limits::{CONNECT_MAX, LINGER, REDIAL_MAX, REDIAL_MIN};
 use crate::links;
@@ -75,7 +74,7 @@ async fn keep_linked(shell: &Rc<Shell>, peer: NodeId) {
 async fn link(shell: &Rc<Shell>, peer: NodeId) -> Result<LinkEnd, DialError> {
     let topology = shell.topology();
     let address = &topology.nodes().get(&peer).ok_or(DialError::Unknown)?.address;
-    let connecting = tokio::time::timeout(CONNECT_MAX, TcpStream::connect(address));
+    let connecting = tokio::time::timeout(CONNECT_MAX, memtide_link::dial(address));
     let stream = connecting.await.map_err(|_| DialError::Slow)??;
     let tls = &shell.shared.config.tls;
     let (client, name) = (tls.client(), Role::Node.server_name());

@@ -130,8 +130,8 @@ fn pauses(pauses: &Pauses) -> MetricFamily {
     let sum = as_double(pauses.sum_us.load()) / 1e6;
     histograms::<0>(
         "memtide_node_handover_pause_seconds",
-        "How long nobody served a slot that this node has handed over: from when it stopped until it \
-         heard of the new primary.",
+        "How long slots that were handed over to this node had nobody who served them: from when it \
+         heard that it takes over, which the old primary does at about the same time, until it served.",
         &[],
         &PAUSE_BOUNDS_US.map(|micros| as_double(micros) / 1e6),
         [([], Bucketed { counts, over: over[0], sum })],

@@ -19,6 +19,8 @@ pub enum News {
     Welcome(NodeId),
     /// A topology.
     Topology(Arc<Topology>),
+    /// Bytes that the node may hold of the cache's limit of data.
+    DataPart(u64),
     /// The node is not wanted, for this reason.
     Refused(String),
 }

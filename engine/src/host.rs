@@ -65,6 +65,8 @@ pub struct Host {
     applied_bytes: u64,
     /// What `stats` does not count any more.
     baseline: Baseline,
+    /// Bytes that it may hold of the cache's limit of data.
+    data_part: u64,
     /// Shards may have records of mutations that no command has taken.
     may_have_records: bool,
 }
@@ -127,6 +129,7 @@ impl Host {
             pressed: BTreeSet::new(),
             applied_bytes: 0,
             baseline: Baseline::default(),
+            data_part: u64::MAX,
             may_have_records: false,
         }
     }
@@ -189,9 +192,16 @@ impl Host {
         frame: &Frame<'_>,
         out: &mut impl Outlets,
     ) -> Result<(), WireError> {
+        self.pressed.remove(&peer);
+        if let Some(epoch) = memtide_wire::topology_epoch(frame)?
+            && epoch <= self.topology.epoch()
+        {
+            // The manager and other nodes have told it, too; most bring what is known by then.
+            self.replication.has_adopted(peer, epoch);
+            return Ok(());
+        }
         let words = memtide_wire::decode_words(frame)?;
         self.take_records(at);
-        self.pressed.remove(&peer);
         match words {
             NodeWords::Pressure { bytes } => self.relieve(at, peer, bytes),
             NodeWords::Message(message) => {
@@ -235,11 +245,18 @@ impl Host {
         self.topology.slots().any(|(_, slot)| slot.is_held_by(self.me))
     }
 
+    /// It may hold so many bytes of the cache's limit of data, and no more than its own memory.
+    pub fn hold_to(&mut self, bytes: u64) {
+        self.data_part = bytes;
+        let memory_max = self.topology.nodes().get(&self.me).map(|node| node.memory_max);
+        self.store.set_memory_max(memory_max.map_or(bytes, |memory_max| memory_max.min(bytes)));
+    }
+
     fn note_topology(&mut self, topology: &Arc<Topology>) {
         if topology.epoch() > self.topology.epoch() {
             self.topology = Arc::clone(topology);
             if let Some(node) = topology.nodes().get(&self.me) {
-                self.store.set_memory_max(node.memory_max);
+                self.store.set_memory_max(node.memory_max.min(self.data_part));
             }
         }
     }

@@ -16,6 +16,7 @@
 //! [`Host`] is all that a node does, without sockets and clocks; the rest of the crate carries bytes
 //! to it and from it. `docs/design/0007` is the protocol, `0009` says how nodes and links are made.
 
+mod batch;
 mod clock;
 mod commands;
 mod config;
@@ -32,6 +33,7 @@ mod shared;
 mod shell;
 mod start;
 mod stats;
+mod topology_frame;
 
 pub use config::NodeConfig;
 pub use counters::NodeCounters;

@@ -1,15 +1,13 @@
 //! Links: those that are accepted, and what comes over all.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_link::{Bounds, Link, LinkEnd, Outbox};
+use memtide_link::{Bounds, Link, LinkEnd, Listener, Origin, Outbox, Stream};
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::NodeId;
 use memtide_wire::{Peer, Preface};
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits;
@@ -19,7 +17,7 @@ use crate::shell::{Serial, Shell};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts links for ever.
-pub async fn accept_loop(shell: Rc<Shell>, listener: TcpListener) {
+pub async fn accept_loop(shell: Rc<Shell>, listener: Listener) {
     let places = Arc::new(Semaphore::new(limits::LINKS_MAX));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
@@ -56,11 +54,7 @@ pub fn preface(shell: &Shell) -> Preface {
     Preface::new(Peer::Node(shell.me), shell.shared.config.cache.clone())
 }
 
-async fn welcome(
-    shell: Rc<Shell>,
-    (stream, from): (TcpStream, SocketAddr),
-    _place: OwnedSemaphorePermit,
-) {
+async fn welcome(shell: Rc<Shell>, (stream, from): (Stream, Origin), _place: OwnedSemaphorePermit) {
     let tls = shell.shared.config.tls.server();
     match memtide_link::accept(stream, tls, &preface(&shell)).await {
         Ok(link) => serve(&shell, link, from).await,
@@ -68,7 +62,7 @@ async fn welcome(
     }
 }
 
-async fn serve(shell: &Rc<Shell>, link: Link, from: SocketAddr) {
+async fn serve(shell: &Rc<Shell>, link: Link, from: Origin) {
     let config = &shell.shared.config;
     if link.peer().cache != config.cache {
         let (theirs, ours) = (&link.peer().cache, &config.cache);

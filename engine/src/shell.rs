@@ -5,18 +5,20 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError};
 
-use memtide_engine_core::replication::{ProxyLink, Report};
+use memtide_engine_core::replication::{Message, ProxyLink, Report};
 use memtide_execute::Counter;
 use memtide_link::Outbox;
 use memtide_topology::{NodeId, Topology};
-use memtide_wire::{Frame, NodeWords, Reply, WireError, decode_ask, encode_reply, encode_words};
+use memtide_wire::{Frame, NodeWords, Reply, WireError, encode_reply, encode_words};
 use tokio::sync::{Notify, mpsc, watch};
 
+use crate::batch::Batch;
 use crate::clock;
 use crate::feed::Word;
 use crate::host::{Host, Moment, Outlets};
 use crate::limits;
 use crate::shared::Shared;
+use crate::topology_frame::TopologyFrame;
 
 /// See the module.
 #[derive(Debug)]
@@ -26,6 +28,7 @@ pub struct Shell {
     host: RefCell<Host>,
     lines: RefCell<Lines>,
     words: mpsc::Sender<Word>,
+    topology_frame: TopologyFrame,
     /// There are chunks to be read.
     pub copying: Notify,
     /// A bug has stopped the host in the middle of something.
@@ -64,6 +67,7 @@ impl Shell {
             host: RefCell::new(host),
             lines: RefCell::default(),
             words,
+            topology_frame: TopologyFrame::default(),
             copying: Notify::new(),
             link_ended: Notify::new(),
             broken: Notify::new(),
@@ -78,6 +82,11 @@ impl Shell {
     /// Takes a topology of the manager.
     pub fn adopt(&self, topology: Arc<Topology>) {
         self.with_host(|host, at, out| host.adopt(at, topology, out));
+    }
+
+    /// Takes this node's part of the cache's limit of data.
+    pub fn hold_to(&self, bytes: u64) {
+        self.with_host(|host, _, _| host.hold_to(bytes));
     }
 
     /// The newest topology.
@@ -172,11 +181,18 @@ impl Shell {
         let frame_bytes_max = limits::ask_bytes_max(self.shared.config.item_size_max);
         self.with_host(|host, at, out| {
             let mut rest = bytes;
-            while outbox.queued_bytes() < limits::PROXY_UNSENT_BYTES_MAX
-                && let Some((frame, after)) = Frame::split(rest, frame_bytes_max)?
-            {
-                host.asked(at, (link, client), &decode_ask(&frame)?, out);
-                rest = after;
+            let has_room = || outbox.queued_bytes() < limits::PROXY_UNSENT_BYTES_MAX;
+            while has_room() {
+                let batch = Batch::of(rest, frame_bytes_max);
+                if batch.len() == 0 {
+                    batch.end()?;
+                    break;
+                }
+                host.expect(&batch);
+                for (ask, after) in batch.asks().take_while(|_| has_room()) {
+                    host.asked(at, (link, client), ask, out);
+                    rest = after;
+                }
             }
             host.end_batch(at, out);
             Ok(self.received(bytes.len() - rest.len()))
@@ -229,7 +245,8 @@ impl Shell {
         let lines = self.lines.borrow();
         let mut host = self.host.borrow_mut();
         let sent_bytes = &self.shared.counters.sent_bytes;
-        let mut mouth = Mouth { lines: &lines, words: &self.words, sent_bytes };
+        let (words, topology_frame) = (&self.words, &self.topology_frame);
+        let mut mouth = Mouth { lines: &lines, words, topology_frame, sent_bytes };
         let sound = Sound { is_broken: &self.is_broken, broken: &self.broken };
         assert!(!self.is_broken.get(), "the host was stopped in the middle of something");
         let done = handle(&mut host, clock::moment(), &mut mouth);
@@ -298,6 +315,7 @@ impl Drop for Sound<'_> {
 pub struct Mouth<'s> {
     lines: &'s Lines,
     words: &'s mpsc::Sender<Word>,
+    topology_frame: &'s TopologyFrame,
     sent_bytes: &'s Counter,
 }
 
@@ -316,7 +334,12 @@ impl Outlets for Mouth<'_> {
 
     fn to_node(&mut self, node: NodeId, words: &NodeWords) {
         if let Some((_, outbox)) = self.lines.nodes.get(&node) {
-            push(outbox, self.sent_bytes, |out| encode_words(out, words));
+            push(outbox, self.sent_bytes, |out| match words {
+                NodeWords::Message(Message::Topology(topology)) => {
+                    self.topology_frame.append(topology, out);
+                }
+                words => encode_words(out, words),
+            });
         }
     }
 

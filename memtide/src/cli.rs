@@ -183,6 +183,7 @@ fn command() -> clap::Command {
                 .arg_required_else_help(false)
                 .mut_subcommand("node", |node| node.arg_required_else_help(false))
                 .mut_subcommand("slots", |slots| slots.arg_required_else_help(false))
+                .mut_subcommand("limits", |limits| limits.arg_required_else_help(false))
                 .args(arguments(Role::Cache).map(|argument| argument.global(true))),
         )
         .subcommand(tls())

@@ -2,7 +2,7 @@
 //!
 //! `main` reads the command line and hands over: [`settings`] turns what was given into a
 //! configuration, [`serve`] runs an endpoint, [`engine`] a node, [`scaler`] the scaler, [`supervisor`] the node processes of `serve`;
-//! [`cache`] asks a running one, [`failure`] says what an exit code means.
+//! [`limits`] keeps what a cache may use, [`cache`] asks a running one, [`failure`] says what an exit code means.
 
 mod allocator;
 mod cache;
@@ -10,16 +10,20 @@ mod cli;
 mod engine;
 mod failure;
 mod healthcheck;
+mod limits;
+mod records;
 mod scaler;
 mod serve;
 mod settings;
 mod supervisor;
+mod usage;
 mod welcome;
 
 use std::net::IpAddr;
 use std::process::ExitCode;
 
 use memtide_loadtest::program;
+use memtide_service::admin::Access;
 use memtide_service::listen::listen;
 use memtide_service::tls::fleet::{self, FleetTls};
 
@@ -80,6 +84,21 @@ fn reload_fleet_tls(tls: &FleetTls) {
     match tls.reload() {
         Ok(()) => tracing::info!("read the certificates of the fleet again"),
         Err(error) => tracing::error!(%error, "the certificates of the fleet stay as they are"),
+    }
+}
+
+/// Who may ask the admin HTTP.
+fn admin_access(common: &settings::Common) -> Result<Access, Failure> {
+    match &common.admin_token {
+        None => Ok(Access::open()),
+        Some(file) => Access::by_token(file).map_err(Failure::environment),
+    }
+}
+
+/// Reads the token of the admin HTTP again, where there is one.
+fn reload_admin(access: &Access) {
+    if let Err(error) = access.reload() {
+        tracing::error!(%error, "the token of the admin HTTP stays as it is");
     }
 }
 

@@ -39,7 +39,7 @@ fn what_a_fleet_was_told_exits_with_64() {
     check(&["engine", "--nodes-min", "2"], "memtide: --nodes-min: is for scaler; leave it out");
     check(
         &["cache"],
-        "memtide: cache: what to do? give one of: topology, nodes, migrations, save-topology,",
+        "memtide: cache: what to do? give one of: topology, nodes, migrations, usage, events,",
     );
     check(&["cache", "slots", "move", "99999", "--to", "n1"], "memtide: invalid value '99999'");
     check(&["cache", "node", "drain", "n1", "--wait", "x"], "memtide: invalid value 'x'");
@@ -89,7 +89,7 @@ fn a_file_of_a_scaler_that_is_damaged_is_named() {
     let directory = scratch.path();
     let init = Command::new(PROGRAM).current_dir(directory).args(["tls", "init"]).output().unwrap();
     assert!(init.status.success());
-    fs::write(directory.join("memtide-data/fleet/children"), "n1\n").unwrap();
+    fs::write(directory.join("memtide-data/fleet/children"), "n1 127.0.0.1:1\n").unwrap();
     let words = ["scaler", "--port", "0", "--admin", "127.0.0.1:0"];
     let expected = "memtide: memtide-data/fleet/children is damaged; remove it: ";
     check(directory, &words, 69, expected);

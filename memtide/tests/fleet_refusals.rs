@@ -55,8 +55,9 @@ fn a_node_whose_drain_runs_out_of_time_says_what_it_still_has_and_fails() {
     // Nobody takes its slots from it.
     roles.kill_scaler();
     node.signal(Signal::TERM);
-    assert_eq!(node.wait_exit(PATIENCE).code(), Some(1));
+    let code = node.wait_exit(PATIENCE).code();
     let text = node.logs().text();
+    assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("the drain took too long: this node ends with "), "{text}");
 }
 

@@ -141,7 +141,7 @@ fn the_cache_is_described_with_the_ports_that_were_chosen() {
     assert_eq!(cache["endpoint"]["read_port"], memtide.read_address().port());
     assert_eq!((&cache["status"], &cache["name"]), (&"available".into(), &"default".into()));
     assert_eq!(cache["limits"]["ecpu_per_second"]["max"], 0);
-    assert!(cache["limits"]["data_storage_bytes"]["max"].as_u64().unwrap() > 0);
+    assert!(cache["limits"]["memory_bytes_max"].as_u64().unwrap() > 0);
 }
 
 #[test]

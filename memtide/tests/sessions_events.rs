@@ -1,7 +1,12 @@
 //! What the admin HTTP tells of what happened to the process.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+
 use memtide_testkit::{Memtide, PATIENCE, Server, Signal, wait_until};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
 
 /// The events after one, as their kinds and texts, and where to go on.
 fn events(memtide: &Memtide, after: u64) -> (Vec<(String, String)>, u64) {
@@ -23,7 +28,7 @@ fn next_events(memtide: &Memtide, after: u64) -> (Vec<(String, String)>, u64) {
 
 #[test]
 fn a_life_is_told_in_events() {
-    let memtide = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--memory", "16m"]);
+    let memtide = Memtide::builder(PROGRAM).args(["--memory", "16m"]);
     let mut memtide = memtide.start();
     let ports = (memtide.address().port(), memtide.read_address().port());
     let on = format!("on ports {} and {}", ports.0, ports.1);
@@ -36,9 +41,14 @@ fn a_life_is_told_in_events() {
         let request = format!("set {key} 0 0 {}\r\n{value}\r\n", value.len());
         assert_eq!(client.ask(request.as_bytes()).unwrap(), "STORED\r\n");
     }
-    let (told, next) = next_events(&memtide, next);
     let limit = "items reached the limit of 16777216 bytes".to_owned();
-    assert_eq!(told, [("evictions_began".to_owned(), limit)]);
+    let evictions = ("evictions_began".to_owned(), limit);
+    let near = "limit_near".to_owned();
+    let next = wait_until("evictions and the limit to be told of", PATIENCE, || {
+        let (told, last) = events(&memtide, next);
+        let is_near = told.iter().any(|(kind, text)| *kind == near && text.starts_with("data_"));
+        (told.contains(&evictions) && is_near && told.len() == 2).then_some(last)
+    });
 
     // A command without its data block holds the drain open. One record: the server that has
     // answered the first has the second too.
@@ -49,4 +59,42 @@ fn a_life_is_told_in_events() {
     assert_eq!(told, [("drain_began".to_owned(), "by SIGTERM".to_owned())]);
     drop(client);
     assert!(memtide.wait_exit(PATIENCE).success());
+}
+
+#[test]
+fn events_outlive_the_process_and_are_followed_from_the_command_line() {
+    let home = tempfile::tempdir().unwrap();
+    let start =
+        || Memtide::builder(PROGRAM).args(["--memory", "16m"]).data_dir(home.path()).start();
+    let mut memtide = start();
+    let (_, next) = next_events(&memtide, 0);
+    memtide.signal(Signal::TERM);
+    assert!(memtide.wait_exit(PATIENCE).success());
+
+    let memtide = start();
+    let (told, last) = wait_until("this start to be told", PATIENCE, || {
+        let (told, last) = events(&memtide, next);
+        (told.len() == 2).then_some((told, last))
+    });
+    assert_eq!(told[0], ("drain_began".to_owned(), "by SIGTERM".to_owned()));
+    assert_eq!((told[1].0.as_str(), last), ("listening", next + 2));
+
+    let admin = memtide.admin_address().to_string();
+    let mut follow = Command::new(PROGRAM)
+        .args(["cache", "events", "--follow", "--after", "1", "--admin", &admin])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert!(line.contains("  serve     drain_began           by SIGTERM"), "{line}");
+    assert!(lines.next().unwrap().unwrap().contains("listening"));
+    // A command without its data block holds the drain open.
+    let mut client = memtide.connect();
+    client.send(b"mn\r\nset a 0 0 3\r\n").unwrap();
+    assert_eq!(client.read_line().unwrap(), "MN");
+    memtide.signal(Signal::TERM);
+    assert!(lines.next().unwrap().unwrap().contains("drain_began"));
+    follow.kill().unwrap();
+    follow.wait().unwrap();
 }

@@ -40,6 +40,7 @@ impl BareSession {
             idle_timeout: None,
             handshake_timeout: Duration::from_secs(1),
             handshakes_per_second_max: None,
+            ecpu_units_per_second_max: None,
             give_back_memory: || {},
             backend: Backend::Embedded(EmbeddedBackend {
                 memory_max: 64 << 20,

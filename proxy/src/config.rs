@@ -21,6 +21,9 @@ pub struct ProxyConfig {
     pub handshake_timeout: Duration,
     /// New handshakes a second over all cores; further ones wait. `None` is no limit.
     pub handshakes_per_second_max: Option<std::num::NonZeroU32>,
+    /// What this proxy may use at the start, in 1/1024 ECPU per second: the cache's limit, or nothing
+    /// where it is to be granted a part of it. `None` is no limit.
+    pub ecpu_units_per_second_max: Option<u64>,
     /// Has the allocator give freed memory back; called by every core once in a while.
     pub give_back_memory: fn(),
     /// Where the items are.

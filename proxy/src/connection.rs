@@ -13,6 +13,7 @@ use crate::registry::{Kick, Registered};
 use memtide_execute::Executed;
 
 use crate::session::{Progress, Session};
+use crate::throttle::Standing;
 use crate::transport::{Received, Transport};
 
 /// Why a connection ended.
@@ -44,6 +45,7 @@ pub struct Connection {
     session: Session,
     core: Rc<Core>,
     registered: Registered,
+    standing: Standing,
     carry: Carry,
     /// The batch whose replies are not all sent.
     batch: Option<(Instant, Executed)>,
@@ -68,6 +70,7 @@ impl Connection {
         let mut connection = Self {
             transport,
             session: Session::default(),
+            standing: core.throttle.standing(),
             core,
             registered,
             carry: Carry::default(),
@@ -126,11 +129,15 @@ impl Connection {
                 }
                 if self.registered.is_stalled.take() {
                     self.registered.moved_bytes(self.core.clock.age_secs(Instant::now()));
+                    self.standing.has_read();
                 }
             }
             self.settle_batch();
             if let Some(end) = self.ending.take() {
                 return Ok(Poll::Ready(Turn::Ended(end)));
+            }
+            if self.standing.is_held(cx) {
+                return Ok(Poll::Pending);
             }
             if executions_left == 0 || std::mem::take(&mut self.is_turn_over) {
                 return Ok(Poll::Ready(Turn::Over));
@@ -163,6 +170,7 @@ impl Connection {
             }
             Err(error) => return Err(error),
         }
+        self.standing.has_read();
         self.execute(scratch)
     }
 
@@ -212,11 +220,15 @@ impl Connection {
         let input = self.carry.input(is_carried, &scratch.plain);
         let mut batch = Executed::default();
         let now_secs = self.core.clock.unix_secs(started);
-        let mut executor = self.core.executor(now_secs, &mut batch);
+        let (toll, held_since) = self.standing.toll(started);
+        let mut executor = self.core.executor(now_secs, &mut batch).with_toll(toll);
+        let metered = &self.core.counters.traffic.ecpu_units;
+        let before = metered.load();
         let (consumed, progress) = self.session.advance(input, &mut scratch.replies, &mut executor);
+        self.standing.bill(metered.load() - before, started);
         let needed = match progress {
             Progress::NeedsMore { needed } => needed,
-            Progress::OutputFull => 0,
+            Progress::OutputFull | Progress::Held => 0,
             Progress::TurnOver => {
                 self.is_turn_over = true;
                 0
@@ -232,7 +244,7 @@ impl Connection {
         self.core.counters.traffic.bytes_written.add(scratch.replies.len() as u64);
         let queued = self.transport.queue(&scratch.replies);
         scratch.trim();
-        self.batch = Some((started, batch));
+        self.batch = Some((held_since.unwrap_or(started), batch));
         queued
     }
 }

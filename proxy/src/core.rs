@@ -24,6 +24,7 @@ use crate::listener;
 use crate::registry::{Patience, Registry};
 use crate::shared::Shared;
 use crate::spread;
+use crate::throttle::Throttle;
 
 /// Buffers that the connections of a core use in turn.
 pub struct Scratch {
@@ -69,6 +70,8 @@ pub struct Core {
     pub client_log: ClientLog,
     /// The open connections.
     pub registry: Rc<Registry>,
+    /// Holds connections to the limit.
+    pub throttle: Rc<Throttle>,
     /// The way to the nodes, where they are not in this process.
     pub fleet: Option<Rc<Fleet>>,
 }
@@ -145,6 +148,7 @@ async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, seat: Seat) {
         fleet: fleet.clone(),
         peers,
         counters: Arc::clone(&shared.counters[index]),
+        throttle: Rc::new(Throttle::new(Arc::clone(&shared), index)),
         shared,
         tls,
         scratch: RefCell::new(Scratch::new()),
@@ -154,8 +158,11 @@ async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, seat: Seat) {
     });
     let mut helpers = tokio::task::JoinSet::new();
     helpers.spawn_local(tick(Rc::clone(&core)));
+    let throttle = Rc::clone(&core.throttle);
+    helpers.spawn_local(async move { throttle.serve().await });
     if let (Some(backend), Some(fleet)) = (backend, fleet) {
-        helpers.spawn_local(fleet::keep_time(Rc::clone(&fleet)));
+        let time = Rc::clone(&fleet);
+        helpers.spawn_local(async move { time.keep_time().await });
         helpers.spawn_local(fleet::follow(Rc::clone(&core), fleet, backend));
     }
     if let Some(Doors { listeners, cores }) = doors {
@@ -211,6 +218,7 @@ async fn tick(core: Rc<Core>) {
         core.clock.adjust();
         core.shared.ticked(core.index);
         let now = Instant::now();
+        core.throttle.tick(now);
         core.registry.kick_overdue(core.clock.age_secs(now), patience);
         if now.duration_since(given_back) >= limits::GIVE_BACK_INTERVAL {
             (core.shared.config.give_back_memory)();

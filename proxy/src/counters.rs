@@ -14,6 +14,16 @@ impl CoreCounters {
         self.traffic.commands.add(1);
         self.traffic.ecpu_units.add(cost.units());
     }
+
+    /// Counts a command that is refused for the cache's limit and charged nothing. The error counts
+    /// where it is written; one that is `is_silent` is not.
+    pub fn throttle(&self, is_silent: bool) {
+        self.traffic.commands.add(1);
+        self.traffic.throttled_commands.add(1);
+        if is_silent {
+            self.items.server_errors.add(1);
+        }
+    }
 }
 
 /// Upper bounds of the latency buckets in microseconds; a last bucket has none.
@@ -130,6 +140,8 @@ counters! {
     ecpu_units,
     /// Commands refused for the cache's ECPU limit.
     throttled_commands,
+    /// Commands that waited for the cache's ECPU limit; those that were refused then are among them.
+    delayed_commands,
     /// Command bytes taken in, before TLS.
     bytes_read,
     /// Reply bytes given out, before TLS.

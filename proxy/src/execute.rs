@@ -8,12 +8,15 @@ use memtide_topology::{EcpuUnits, KeyHash};
 
 use crate::counters::CoreCounters;
 use crate::shared::Shared;
+use crate::throttle::{Admission, Toll};
 
 /// Executes the commands of one batch at one second.
 pub struct Executor<'a> {
     shared: &'a Shared,
     counters: &'a CoreCounters,
     items: ItemExecutor<'a>,
+    /// Where the cache has a limit.
+    toll: Option<Toll<'a>>,
 }
 
 impl<'a> Executor<'a> {
@@ -33,7 +36,44 @@ impl<'a> Executor<'a> {
             now: Now::from_unix_secs(now_secs),
             executed,
         };
-        Self { shared, counters, items }
+        Self { shared, counters, items, toll: None }
+    }
+
+    /// Held to the cache's limit.
+    #[must_use]
+    pub fn with_toll(self, toll: Option<Toll<'a>>) -> Self {
+        Self { toll, ..self }
+    }
+
+    /// Whether the command goes on, of so many bytes; `is_begun` where a part of its reply is told.
+    /// The answer to one that is refused is appended to `out`.
+    #[inline]
+    pub fn admit(
+        &mut self,
+        (command, bytes): (&Command<'_>, usize),
+        is_begun: bool,
+        out: &mut Vec<u8>,
+    ) -> Admission {
+        let Some(toll) = &mut self.toll else { return Admission::Go };
+        if is_begun {
+            return toll.go_on();
+        }
+        let admission = toll.admit(command, EcpuUnits::of_command(1, bytes as u64));
+        if admission == Admission::Refuse {
+            let is_silent = command.noreply();
+            self.counters.throttle(is_silent);
+            if !is_silent {
+                self.error(ErrorLine::Throttled, out);
+            }
+        }
+        admission
+    }
+
+    /// A retrieval that is not over has cost so much so far.
+    pub fn prepay_to(&mut self, cost: EcpuUnits) {
+        if let Some(toll) = &mut self.toll {
+            toll.prepay_to(cost);
+        }
     }
 
     /// The protocol's limits.

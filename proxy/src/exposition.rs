@@ -16,8 +16,10 @@ pub fn families(shared: &Shared) -> Vec<MetricFamily> {
     let totals = shared.totals();
     let mut parts = vec![
         usage(&totals),
+        limits(shared, &totals),
         latency(&totals),
         connections(shared, &totals),
+        refused(shared),
         commands(&totals),
         exporter_gauges(shared),
         exporter_counters(shared, &totals),
@@ -31,19 +33,49 @@ pub fn families(shared: &Shared) -> Vec<MetricFamily> {
 }
 
 fn usage(totals: &Totals) -> Vec<MetricFamily> {
-    vec![
-        counter(
-            "memtide_ecpu_units_total",
-            "Work metered, in 1/1024 ECPU: an exact integer (CloudWatch: \
+    vec![counter(
+        "memtide_ecpu_units_total",
+        "Work metered, in 1/1024 ECPU: an exact integer (CloudWatch: \
              ElastiCacheProcessingUnits, there in whole ECPUs).",
-            totals.traffic.ecpu_units,
+        totals.traffic.ecpu_units,
+    )]
+}
+
+/// What the cache may use, and how it is held to it.
+fn limits(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
+    let ecpus = |units: Option<u64>| as_double(units.unwrap_or_default()) / 1024.0;
+    let limit = &shared.ecpu_limit;
+    let mut families = vec![
+        counters(
+            "memtide_throttled_commands_total",
+            "Commands refused, by reason: ecpu, the cache's limit (CloudWatch: ThrottledCmds); \
+             capacity, more than the fleet's nodes take, counted by request to a node.",
+            &["reason"],
+            [
+                (["ecpu"], totals.traffic.throttled_commands),
+                (["capacity"], totals.fleet.overloaded),
+            ],
         ),
         counter(
-            "memtide_throttled_commands_total",
-            "Commands refused for the ECPU limit (CloudWatch: ThrottledCmds).",
-            totals.traffic.throttled_commands,
+            "memtide_delayed_commands_total",
+            "Commands that waited for the ECPU limit, those refused afterwards included.",
+            totals.traffic.delayed_commands,
         ),
-    ]
+        gauge(
+            "memtide_ecpu_per_second_max",
+            "The cache's limit of ECPUs per second, over all proxies; 0 is none.",
+            ecpus(limit.cache_max()),
+        ),
+    ];
+    let rate = limit.rate();
+    if rate.is_some() {
+        families.push(gauge(
+            "memtide_ecpu_per_second_granted",
+            "What this proxy may use of the limit now; absent where there is no limit.",
+            ecpus(rate),
+        ));
+    }
+    families
 }
 
 fn latency(totals: &Totals) -> Vec<MetricFamily> {
@@ -69,6 +101,22 @@ fn latency(totals: &Totals) -> Vec<MetricFamily> {
     )]
 }
 
+fn refused(shared: &Shared) -> Vec<MetricFamily> {
+    vec![
+        counter(
+            "memtide_connections_rejected_total",
+            "Client connections refused over the maximum.",
+            shared.connections_rejected.load(Ordering::Relaxed),
+        ),
+        counters(
+            "memtide_connections_refused_total",
+            "Client connections closed as they were accepted, before any handshake, by reason.",
+            &["reason"],
+            shared.door.refused().map(|(why, count)| ([why.name()], count)),
+        ),
+    ]
+}
+
 fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
     vec![
         gauge(
@@ -85,11 +133,6 @@ fn connections(shared: &Shared, totals: &Totals) -> Vec<MetricFamily> {
             "memtide_connections_accepted_total",
             "Client connections accepted (CloudWatch: NewConnections).",
             shared.connections_total.load(Ordering::Relaxed),
-        ),
-        counter(
-            "memtide_connections_rejected_total",
-            "Client connections refused over the maximum.",
-            shared.connections_rejected.load(Ordering::Relaxed),
         ),
         gauge(
             "memtide_cores_serving",

@@ -8,6 +8,7 @@
 //! nodes instead of executing.
 
 mod admission;
+mod alarm;
 #[doc(hidden)]
 pub mod bench;
 mod carry;
@@ -17,6 +18,7 @@ mod config;
 mod connection;
 mod core;
 mod counters;
+mod door;
 mod execute;
 mod exposition;
 mod farewell;
@@ -29,10 +31,12 @@ mod shared;
 mod spread;
 mod start;
 mod stats;
+mod throttle;
 mod transport;
 
 pub use config::{Backend, EmbeddedBackend, FleetBackend, ProxyConfig};
-pub use start::{Listeners, Observer, Proxy, Stored, Usage};
+pub use door::DoorSettings;
+pub use start::{Limiter, Listeners, Observer, Proxy, Stored, Usage, Work};
 
 /// What `version` and `stats` answer: the memcached release whose protocol is spoken. Clients that
 /// ask for a least version, such as Ruby's dalli 5 for 1.6.27, go by it.

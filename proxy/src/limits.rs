@@ -50,6 +50,18 @@ pub const SCRATCH_BYTES_KEPT: usize = 256 * 1024;
 /// Failed accepts that a listener logs in a minute.
 pub const ACCEPT_ERRORS_LOGGED_MAX: u32 = 6;
 
+/// Connections that were refused as they were accepted and that are logged in a minute.
+pub const REFUSALS_LOGGED_MAX: u32 = 6;
+
+/// Addresses that are told apart by how often they come.
+pub const ADDRESSES_MAX: usize = 64 * 1024;
+
+/// Places that those beyond share.
+pub const ADDRESSES_SHARED: u64 = 16 * 1024;
+
+/// Addresses that have not come for a while are forgotten this often.
+pub const ADDRESSES_SWEEP: Duration = Duration::from_secs(1);
+
 /// Sockets that were accepted and wait for their core to take them.
 pub const HANDOFF_MAX: usize = 1024;
 

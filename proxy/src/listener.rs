@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use memtide_service::logging::{Admit, Limiter};
@@ -24,6 +23,7 @@ pub async fn accept_loop(
 ) {
     let mut draining = core.shared.drain.draining();
     let mut errors = Limiter::new(limits::ACCEPT_ERRORS_LOGGED_MAX, Duration::from_secs(60));
+    let mut refusals = Limiter::new(limits::REFUSALS_LOGGED_MAX, Duration::from_secs(60));
     let listener = match prepare(&listener).and_then(|()| TcpListener::from_std(listener)) {
         Ok(listener) => listener,
         Err(error) => {
@@ -37,7 +37,20 @@ pub async fn accept_loop(
             () = &mut draining => return,
         };
         match accepted {
-            Ok((stream, peer)) => hand_over(&core, &cores, stream, (peer, port)).await,
+            Ok((stream, peer)) => {
+                // A socket for both families sees IPv4 peers as mapped; people do not.
+                let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+                match core.shared.let_in(port, peer) {
+                    Ok(Some(guest)) => hand_over(&core, &cores, stream, guest).await,
+                    Ok(None) => {}
+                    Err(why) => {
+                        if let Admit::Log { suppressed } = refusals.admit(Instant::now()) {
+                            let reason = why.name();
+                            tracing::warn!(%peer, reason, suppressed, "refused a connection");
+                        }
+                    }
+                }
+            }
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 if let Admit::Log { suppressed } = errors.admit(Instant::now()) {
@@ -66,18 +79,9 @@ fn is_of_the_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
 }
 
-async fn hand_over(
-    core: &Core,
-    cores: &[mpsc::Sender<Arrival>],
-    stream: TcpStream,
-    (peer, port): (SocketAddr, Port),
-) {
-    core.shared.connections_total.fetch_add(1, Ordering::Relaxed);
-    let Some(place) = core.shared.admit() else { return };
+async fn hand_over(core: &Core, cores: &[mpsc::Sender<Arrival>], stream: TcpStream, guest: Guest) {
     let to = core.shared.spread.place();
-    // A socket for both families sees IPv4 peers as mapped; people do not.
-    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-    let guest = Guest { port, peer, place };
+    let peer = guest.peer;
     let arrival = if to == core.index {
         Arrival::Accepted(stream, guest)
     } else {

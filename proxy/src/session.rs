@@ -17,6 +17,7 @@ use memtide_execute::Retrieved;
 
 use crate::execute::Executor;
 use crate::limits::{COMMANDS_PER_TURN_MAX, OUTPUT_BYTES_HIGH};
+use crate::throttle::Admission;
 
 mod ahead;
 
@@ -30,6 +31,8 @@ pub enum Progress {
     },
     /// The replies are to be sent first.
     OutputFull,
+    /// The cache's limit holds the next command back.
+    Held,
     /// There may be more to execute, after other connections of the core had their turn.
     TurnOver,
     /// The connection is over once the replies are sent.
@@ -132,6 +135,17 @@ impl Session {
             }
             commands_left -= 1;
             let planned = ahead.next(&input[at..], self.ahead_max, executor);
+            if let Step::Command { consumed, command } = &planned.step {
+                let is_begun = matches!(self.state, State::Paused(_));
+                match executor.admit((command, *consumed), is_begun, out) {
+                    Admission::Go => {}
+                    Admission::Hold => return (at, Progress::Held),
+                    Admission::Refuse => {
+                        at += consumed;
+                        continue;
+                    }
+                }
+            }
             match self.step(planned, out, executor) {
                 Stepped::Done(consumed) => at += consumed,
                 Stepped::Stop(consumed, progress) => return (at + consumed, progress),
@@ -161,6 +175,7 @@ impl Session {
                     executor.meter(retrieved.cost());
                     Stepped::Done(consumed)
                 } else {
+                    executor.prepay_to(retrieved.cost());
                     self.state = State::Paused(retrieved);
                     Stepped::Stop(0, Progress::OutputFull)
                 }

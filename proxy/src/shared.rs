@@ -1,5 +1,6 @@
 //! What all cores share: configuration, the store, the counters' owners and the way to stop.
 
+use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,12 +13,15 @@ use memtide_protocol::encode;
 use memtide_service::drain::DrainWatch;
 use memtide_topology::HashSeed;
 
+use crate::admission::{Guest, Port};
 use crate::config::{Backend, EmbeddedBackend, ProxyConfig};
 use crate::counters::{CoreCounters, Totals};
+use crate::door::{Door, DoorSettings, Refusal, Seat};
 use crate::fleet::View;
 use crate::limits;
 use crate::spread::Spread;
 use crate::stats::{self, Summary};
+use crate::throttle::EcpuLimit;
 
 /// See the module.
 pub struct Shared {
@@ -30,6 +34,8 @@ pub struct Shared {
     pub counters: Vec<Arc<CoreCounters>>,
     /// Open connections within the maximum.
     open_connections: AtomicUsize,
+    /// What the cache may use.
+    pub ecpu_limit: EcpuLimit,
     /// Which cores serve.
     pub spread: Spread,
     /// When each core's ticker ran last, in milliseconds of uptime.
@@ -43,7 +49,11 @@ pub struct Shared {
     /// The first address of the primary port, as bound.
     pub primary_port: std::sync::OnceLock<u16>,
     started: Instant,
+    /// Who is let in.
+    pub door: Door,
     handshakes: Option<DefaultDirectRateLimiter>,
+    /// Connections that wait for their turn.
+    handshakes_waiting: AtomicUsize,
     /// What `stats reset` forgot.
     stats_baseline: Mutex<(Totals, StoreStats)>,
     /// Byte-seconds of stored data, metered.
@@ -63,7 +73,7 @@ pub struct Embedded {
     /// What places them.
     pub seed: HashSeed,
     /// Data is metered as at least so many bytes.
-    metered_bytes_min: u64,
+    pub metered_bytes_min: AtomicU64,
 }
 
 /// The integral of the stored bytes over time.
@@ -89,6 +99,8 @@ impl Metered {
 pub struct Place {
     shared: Arc<Shared>,
     is_served: bool,
+    /// Its place among those of its address, where these are counted.
+    _seat: Option<Seat>,
 }
 
 impl Place {
@@ -106,6 +118,22 @@ impl Drop for Place {
     }
 }
 
+/// Counts one who waits, also where it gives up.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn of(waiting: &'a AtomicUsize) -> Self {
+        waiting.fetch_add(1, Ordering::Relaxed);
+        Self(waiting)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
     /// The state of a proxy that is about to start.
     pub fn new(config: ProxyConfig, drain: DrainWatch) -> Self {
@@ -114,6 +142,7 @@ impl Shared {
                 let store = StoreConfig::new(memory_max, seed);
                 let item_size_max = config.item_size_max;
                 let store = Store::new(StoreConfig { item_size_max, ..store });
+                let metered_bytes_min = AtomicU64::new(metered_bytes_min);
                 Nodes::Embedded(Box::new(Embedded { store, seed, metered_bytes_min }))
             }
             Backend::Fleet(_) => Nodes::Fleet(View::new(config.threads)),
@@ -123,6 +152,7 @@ impl Shared {
             nodes,
             drain,
             counters: (0..config.threads).map(|_| Arc::default()).collect(),
+            ecpu_limit: EcpuLimit::new(config.ecpu_units_per_second_max, config.threads),
             spread: Spread::new(config.threads),
             open_connections: AtomicUsize::new(0),
             ticked_millis: (0..config.threads).map(|_| AtomicU64::new(0)).collect(),
@@ -131,7 +161,9 @@ impl Shared {
             rejecting: AtomicUsize::new(0),
             primary_port: std::sync::OnceLock::new(),
             started: Instant::now(),
+            door: Door::new(DoorSettings::default()),
             handshakes: config.handshakes_per_second_max.map(quota),
+            handshakes_waiting: AtomicUsize::new(0),
             stats_baseline: Mutex::default(),
             metered: Mutex::new(Metered { byte_millis: 0, sampled: Instant::now() }),
             config,
@@ -142,17 +174,36 @@ impl Shared {
     /// are being told already.
     ///
     /// Only the accepting thread calls this, so no count can grow between the check and the step.
-    pub fn admit(self: &Arc<Self>) -> Option<Place> {
+    ///
+    /// # Errors
+    /// Why it is to be closed unheard; it is counted.
+    pub fn let_in(
+        self: &Arc<Self>,
+        port: Port,
+        peer: SocketAddr,
+    ) -> Result<Option<Guest>, Refusal> {
+        self.connections_total.fetch_add(1, Ordering::Relaxed);
+        let entered = if self.is_crowded() {
+            Err(Refusal::Handshakes)
+        } else {
+            self.door.enter(port, peer.ip())
+        };
+        let seat = entered.inspect_err(|why| self.door.refuse(*why))?;
+        Ok(self.place(seat).map(|place| Guest { port, peer, place }))
+    }
+
+    fn place(self: &Arc<Self>, seat: Option<Seat>) -> Option<Place> {
+        let place = |is_served| Place { shared: Arc::clone(self), is_served, _seat: seat };
         if self.connections_open() < self.config.connections_max {
             self.open_connections.fetch_add(1, Ordering::Relaxed);
-            return Some(Place { shared: Arc::clone(self), is_served: true });
+            return Some(place(true));
         }
         self.connections_rejected.fetch_add(1, Ordering::Relaxed);
         if self.rejecting.load(Ordering::Relaxed) >= limits::REJECTIONS_MAX {
             return None;
         }
         self.rejecting.fetch_add(1, Ordering::Relaxed);
-        Some(Place { shared: Arc::clone(self), is_served: false })
+        Some(place(false))
     }
 
     /// Open client connections.
@@ -160,9 +211,20 @@ impl Shared {
         self.open_connections.load(Ordering::Relaxed)
     }
 
+    /// Whether as many wait for a handshake as get one in the time that one may take.
+    fn is_crowded(&self) -> bool {
+        let rate = self.config.handshakes_per_second_max.map_or(0, NonZeroU32::get);
+        let millis = self.config.handshake_timeout.as_millis();
+        rate > 0 && {
+            let waiting = self.handshakes_waiting.load(Ordering::Relaxed) as u128;
+            waiting * 1_000 >= u128::from(rate) * millis
+        }
+    }
+
     /// Waits for the rate limit of handshakes.
     pub async fn handshake_turn(&self) {
         let Some(limiter) = &self.handshakes else { return };
+        let _waiting = Waiting::of(&self.handshakes_waiting);
         let clock = governor::clock::DefaultClock::default();
         while let Err(later) = limiter.check() {
             use governor::clock::Clock as _;
@@ -201,8 +263,10 @@ impl Shared {
     /// Samples the stored data; returns what is metered so far, in byte-milliseconds. The data of a
     /// fleet is metered where its nodes report it.
     pub fn sample_data(&self) -> u128 {
-        let bytes =
-            self.embedded().map_or(0, |node| node.store.stats().bytes.max(node.metered_bytes_min));
+        let metered = |node: &Embedded| {
+            node.store.stats().bytes.max(node.metered_bytes_min.load(Ordering::Relaxed))
+        };
+        let bytes = self.embedded().map_or(0, metered);
         let mut metered = self.metered.lock().unwrap_or_else(PoisonError::into_inner);
         metered.sample(bytes, Instant::now());
         metered.byte_millis

@@ -3,8 +3,10 @@
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use memtide_limits::Demand;
 use memtide_service::drain::DrainWatch;
 use memtide_service::metrics::Source;
 use memtide_service::tls::Tls;
@@ -15,6 +17,7 @@ use tokio::sync::mpsc;
 use crate::admission::Port;
 use crate::config::ProxyConfig;
 use crate::core::{self, Doors, Seat};
+use crate::door::{Door, DoorSettings};
 use crate::exposition;
 use crate::fleet::View;
 use crate::limits;
@@ -27,6 +30,8 @@ pub struct Listeners {
     pub primary: Vec<TcpListener>,
     /// The read-optimized port.
     pub read_optimized: Vec<TcpListener>,
+    /// Who may come in.
+    pub door: DoorSettings,
 }
 
 /// A running proxy, with its in-process node or its way to a fleet.
@@ -47,7 +52,10 @@ impl Proxy {
         tls: &Arc<Tls>,
         drain: DrainWatch,
     ) -> io::Result<Self> {
-        let shared = Arc::new(Shared::new(config, drain));
+        let door = Door::new(listeners.door);
+        let mut shared = Shared::new(config, drain);
+        shared.door = door;
+        let shared = Arc::new(shared);
         if let Some(listener) = listeners.primary.first() {
             let port = listener.local_addr()?.port();
             shared.primary_port.get_or_init(|| port);
@@ -76,6 +84,12 @@ impl Proxy {
         Observer(Arc::clone(&self.shared))
     }
 
+    /// Changes the cache's limits while the proxy runs.
+    #[must_use]
+    pub fn limiter(&self) -> Limiter {
+        Limiter(Arc::clone(&self.shared))
+    }
+
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
@@ -102,6 +116,23 @@ pub struct Usage {
     pub stored: Option<Stored>,
 }
 
+/// What a proxy has done since its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Work {
+    /// Metered work in 1/1024 ECPU.
+    pub ecpu_units: u64,
+    /// Commands of every kind.
+    pub commands: u64,
+    /// Of these, refused for the ECPU limit.
+    pub throttled_commands: u64,
+    /// Commands that waited for the ECPU limit.
+    pub delayed_commands: u64,
+    /// Command bytes, before TLS.
+    pub bytes_in: u64,
+    /// Reply bytes, before TLS.
+    pub bytes_out: u64,
+}
+
 /// What a node stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stored {
@@ -111,8 +142,46 @@ pub struct Stored {
     pub evicted: u64,
     /// Bytes of the items stored.
     pub data_bytes: u64,
+    /// Bytes that they and their index may take.
+    pub memory_max: u64,
     /// Metered data in byte-seconds, since the start.
     pub metered_byte_seconds: u64,
+}
+
+/// Changes the limits that a running proxy holds its clients to; no connection notices but by them.
+#[derive(Clone, Debug)]
+pub struct Limiter(Arc<Shared>);
+
+impl Limiter {
+    /// From now on this proxy may use `rate` 1/1024 ECPU per second, of `cache_max` of all proxies;
+    /// `None` is no limit. Acts within 50 ms.
+    pub fn set_ecpu_units_per_second(&self, rate: Option<u64>, cache_max: Option<u64>) {
+        self.0.ecpu_limit.set(rate, cache_max);
+    }
+
+    /// What was wanted of the limit since this was asked last.
+    #[must_use]
+    pub fn demand(&self) -> Demand {
+        self.0.ecpu_limit.demand()
+    }
+
+    /// From now on the data of the node inside the proxy is metered as at least so many bytes.
+    pub fn set_metered_bytes_min(&self, bytes: u64) {
+        if let Some(node) = self.0.embedded() {
+            node.metered_bytes_min.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// From now on the node inside the proxy holds at most so many bytes. What is above is evicted
+    /// step by step, while it serves. Says whether there is such a node.
+    #[must_use]
+    pub fn set_memory_max(&self, bytes: u64) -> bool {
+        let node = self.0.embedded();
+        if let Some(node) = node {
+            node.store.set_memory_max(bytes);
+        }
+        node.is_some()
+    }
 }
 
 /// Sees what a running proxy counts.
@@ -129,6 +198,7 @@ impl Observer {
                 items: store.items,
                 evicted: store.evicted,
                 data_bytes: store.bytes,
+                memory_max: store.memory_max,
                 metered_byte_seconds: self.0.metered_byte_seconds(),
             }
         });
@@ -136,6 +206,20 @@ impl Observer {
             ecpu_units: self.0.totals().traffic.ecpu_units,
             connections: self.0.connections_open() as u64,
             stored,
+        }
+    }
+
+    /// What was done and metered.
+    #[must_use]
+    pub fn work(&self) -> Work {
+        let traffic = self.0.totals().traffic;
+        Work {
+            ecpu_units: traffic.ecpu_units,
+            commands: traffic.commands,
+            throttled_commands: traffic.throttled_commands,
+            delayed_commands: traffic.delayed_commands,
+            bytes_in: traffic.bytes_read,
+            bytes_out: traffic.bytes_written,
         }
     }
 

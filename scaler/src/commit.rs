@@ -1,16 +1,15 @@
 //! Storing a topology, for as long as it takes.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_service::events::{EventKind, Events};
-use memtide_topology::{Epoch, NodeId, Topology};
+use memtide_topology::{Epoch, Topology};
 use tokio::sync::watch;
 use tokio::time;
 
 use crate::limits::{STORE_BACKOFF_MAX, STORE_BACKOFF_MIN};
-use crate::store::ChildrenFile;
+use crate::store::{Children, ChildrenFile};
 use crate::{StoreError, Stored, TopologyStore};
 
 /// What becomes of tries to store.
@@ -30,7 +29,7 @@ pub struct Step {
     pub next: Arc<Topology>,
     /// The nodes that end with this process, to be written down first, where they are others than
     /// before.
-    pub children: Option<(ChildrenFile, BTreeSet<NodeId>)>,
+    pub children: Option<(ChildrenFile, Children)>,
 }
 
 /// Stores a topology. After a failure it is not known whether it is there: so the same is tried again until

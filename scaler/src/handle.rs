@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use memtide_limits::{Grant, ProxyId, Report};
 use memtide_manager::{Operation, Refused};
 use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -22,7 +23,11 @@ pub enum Ask {
     Dead(NodeId),
     ChildEnded(u64),
     Operate(Operation, Reply),
+    Demand(ProxyId, Report, GrantTo),
 }
+
+/// Where grants to a proxy of this process go.
+pub type GrantTo = watch::Sender<Option<Grant>>;
 
 /// Answered once what was asked for is stored, as far as it changes anything at once.
 pub type Reply = oneshot::Sender<Result<Epoch, OperateError>>;
@@ -84,6 +89,11 @@ impl ScalerHandle {
     /// any. A token is never used for another process.
     pub fn child_ended(&self, parent_token: u64) {
         let _ = self.asks.send(Ask::ChildEnded(parent_token));
+    }
+
+    /// A proxy of this process wants a part of the limit of ECPUs; the answer goes to `to`.
+    pub fn demand(&self, proxy: ProxyId, report: Report, to: &watch::Sender<Option<Grant>>) {
+        let _ = self.asks.send(Ask::Demand(proxy, report, to.clone()));
     }
 
     /// Does what an operator wants; waits until it is stored, for [`OPERATE_TIME_MAX`] at most. On any

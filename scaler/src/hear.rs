@@ -22,6 +22,8 @@ impl Loop {
                 if let Some(node) = self.sessions.node(session) {
                     self.check_beat(adopted, || node.to_string());
                     self.sessions.uses(node, usage);
+                    let limit = self.grants.limits().data_storage.max();
+                    self.data.look(now, limit, (self.manager.topology(), &self.sessions));
                     self.manager.beat(now, node, adopted);
                 }
             }
@@ -44,6 +46,13 @@ impl Loop {
                 self.sessions.proxy(session, peer, adopted);
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
+            Incoming::ProxyDemand { proxy, demand, reply } => {
+                if let Some(grant) = self.grants.demand(now, proxy, &demand) {
+                    // A stream that has ended has no use for it.
+                    let _ = reply.send(grant);
+                }
+            }
+            Incoming::ProxyLeaving { proxy } => self.grants.left(proxy),
             Incoming::Ahead { who, adopted } => self.hear_of(&who, adopted),
             Incoming::Refused { peer, why } => {
                 self.counters.refused += 1;

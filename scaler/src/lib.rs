@@ -14,6 +14,8 @@ mod admin;
 mod behind;
 mod clock;
 mod commit;
+mod data;
+mod grant;
 mod handle;
 mod hear;
 mod metrics;

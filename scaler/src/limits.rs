@@ -25,6 +25,9 @@ pub const STORE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Children that were said to have ended before they were known as nodes; the oldest is forgotten.
 pub const ENDED_CHILDREN_MAX: usize = 1_024;
 
+/// How often it is looked what nodes hold of the cache's limit of data.
+pub const DATA_LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
 /// The answer to an operator's request says that it takes longer.
 pub const OPERATE_TIME_MAX: Duration = Duration::from_secs(5);
 

@@ -7,7 +7,6 @@
 //! ```
 //! What is not stored is told to nobody.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,19 +14,21 @@ use memtide_control::{Incoming, SessionId};
 use memtide_manager::{Effect, Event, Manager, Operation};
 use memtide_service::events::Events;
 use memtide_service::logging::Limiter;
-use memtide_topology::{Epoch, NodeId, Topology};
+use memtide_topology::{Epoch, Topology};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time;
 
 use crate::behind::Strangers;
 use crate::commit::{Failures, Step, commit};
+use crate::data::Data;
+use crate::grant::Grants;
 use crate::handle::{Ask, OperateError, Reply};
 use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL, TICK_LATENESS_MAX};
 use crate::orders::Orders;
 use crate::sessions::Sessions;
 use crate::status::{Counters, NodeStatus, Status};
-use crate::store::ChildrenFile;
+use crate::store::{Children, ChildrenFile};
 use crate::{Stored, TopologyStore, clock, tell};
 
 /// What the loop works on.
@@ -48,7 +49,7 @@ pub struct Loop {
     /// Operators who wait for an answer.
     pub orders: Orders,
     /// Nodes that end with this process, as they are written down, and where.
-    pub children: (ChildrenFile, BTreeSet<NodeId>),
+    pub children: (ChildrenFile, Children),
     /// Why nothing is stored any more, once that is so.
     pub behind: Option<String>,
     /// The newest epoch that was heard of then.
@@ -56,6 +57,8 @@ pub struct Loop {
     /// What all streams end with then.
     pub closed: watch::Sender<Option<String>>,
     pub strangers: Strangers,
+    pub grants: Grants,
+    pub data: Data,
     /// Peers can cause these lines at will.
     pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
@@ -70,7 +73,7 @@ pub struct Commit {
     task: JoinHandle<Stored>,
     began: Duration,
     /// The children that are written down with it, where they are others.
-    children: Option<BTreeSet<NodeId>>,
+    children: Option<Children>,
 }
 
 /// What woke the loop.
@@ -143,6 +146,11 @@ impl Loop {
                 }
             }
             Ask::Operate(operation, reply) => self.operate(now, operation, reply),
+            Ask::Demand(proxy, demand, to) => {
+                if let Some(grant) = self.grants.demand(now, proxy, &demand) {
+                    to.send_replace(Some(grant));
+                }
+            }
         }
     }
 
@@ -200,6 +208,7 @@ impl Loop {
                 _ if self.behind.is_some() => {}
                 Effect::Commit { update, next } => self.commit(now, update.parent, next),
                 Effect::Welcome { session, node } => {
+                    self.data.came(node);
                     if self.sessions.welcome(SessionId(session), node) {
                         self.manager.dead(now, node);
                     }
@@ -233,13 +242,13 @@ impl Loop {
     }
 
     /// The nodes that end with this process, of those that are there before and after a commit.
-    fn children_with(&self, next: &Topology) -> BTreeSet<NodeId> {
+    fn children_with(&self, next: &Topology) -> Children {
         let now = self.manager.topology().nodes();
-        let known = self.children.1.iter().copied();
-        let mut children: BTreeSet<NodeId> = known.filter(|node| now.contains_key(node)).collect();
+        let mut children = self.children.1.clone();
+        children.retain(|node, _| now.contains_key(node));
         let new = next.nodes().iter().filter(|(node, _)| !now.contains_key(node));
         let new = new.filter(|(_, info)| self.sessions.is_child_joining(&info.address));
-        children.extend(new.map(|(node, _)| *node));
+        children.extend(new.map(|(node, info)| (*node, info.address.clone())));
         children
     }
 

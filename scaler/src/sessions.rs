@@ -106,6 +106,14 @@ impl Sessions {
         parent_token.is_some_and(|token| self.ended.contains(&token))
     }
 
+    /// A node may hold so many bytes; where it has no stream it is told with the next one.
+    pub fn data_part(&self, node: NodeId, bytes: u64) {
+        let open = self.nodes.get(&node).and_then(|said| self.open.get(&said.session));
+        if let Some(open) = open {
+            open.session.data_part(bytes);
+        }
+    }
+
     /// A process cannot be a node.
     pub fn refuse(&mut self, session: SessionId, why: &str) {
         if let Some(open) = self.open.remove(&session) {

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole};
+use memtide_limits::Limits;
 use memtide_manager::{Manager, Operation, Settings};
 use memtide_service::admin::{Health, RoleRoutes};
 use memtide_service::events::Events;
@@ -21,12 +22,14 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::behind::Strangers;
 use crate::commit::Failures;
+use crate::data::Data;
+use crate::grant::Grants;
 use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
 use crate::orders::Orders;
 use crate::run::Loop;
 use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
-use crate::store::ChildrenFile;
+use crate::store::{ChildrenFile, in_topology};
 use crate::{LocalStore, ScalerHandle, StoreError, Stored, TopologyStore, admin, clock, metrics};
 
 /// What a scaler is made of.
@@ -47,6 +50,8 @@ pub struct ScalerConfig {
     pub settings: Settings,
     /// Bytes of the largest item of the cache: nodes and proxies that take others are refused.
     pub item_size_max: u32,
+    /// What the cache may use, as it changes.
+    pub limits: watch::Receiver<Limits>,
     /// Where its events go.
     pub events: Events,
 }
@@ -112,7 +117,7 @@ impl Scaler {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let topology = runtime.block_on(begin(&*store, &config))?;
         let children_file = ChildrenFile::of(&config.data_dir);
-        let children = children_file.load()?;
+        let children = in_topology(children_file.load()?, &topology);
         let (topologies, published) = watch::channel(Arc::clone(&topology));
         let (closed, has_closed) = watch::channel(None);
         let control = ControlServerConfig {
@@ -128,12 +133,11 @@ impl Scaler {
         let now = clock::now();
         let mut manager = Manager::new(config.settings, Arc::clone(&topology), now);
         // They ended with the process that had this directory before.
-        let mut ended = topology.nodes().keys().filter(|node| children.contains(node)).peekable();
-        if ended.peek().is_some() {
+        if !children.is_empty() {
             // None of them is waited for; one that has joined since this was stored may live on.
             manager.hold_until(now + STRANGERS_COME_IN);
         }
-        ended.for_each(|node| manager.dead(now, *node));
+        children.keys().for_each(|node| manager.dead(now, *node));
         if let Some(replicas) = config.replicas.filter(|it| *it != topology.replicas_wanted()) {
             let set = manager.operate(now, Operation::SetReplicas(replicas));
             set.expect("the topology was made with as many");
@@ -159,18 +163,18 @@ impl Scaler {
             heard_epoch: Epoch::ZERO,
             closed,
             strangers: Strangers::default(),
+            data: Data::default(),
+            grants: Grants::new(config.limits, RandomState::new().hash_one(3_u8)),
             refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
             ticked: Duration::ZERO,
         };
         let handle = ScalerHandle { asks, topologies: published, status: shown };
-        let address = server.address();
-        let (stop, stopped) = oneshot::channel();
+        let (address, (stop, stopped)) = (server.address(), oneshot::channel());
         let thread = thread::Builder::new()
             .name("scaler".to_owned())
             .spawn(move || serve(&runtime, (run, server), stopped))?;
-        let (stop, thread) = (Some(stop), Some(thread));
-        Ok(Self { handle, address, events: config.events, stop, thread })
+        Ok(Self { handle, address, events: config.events, stop: Some(stop), thread: Some(thread) })
     }
 
     /// For those in this process.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use memtide_topology::{CacheId, DecodeError, Epoch, Topology};
 use tokio::sync::watch;
 
-pub use children::ChildrenFile;
+pub use children::{Children, ChildrenFile, in_topology};
 pub use local::{LocalStore, write_copy};
 
 /// What a store does, when it is done.

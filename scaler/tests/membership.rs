@@ -137,6 +137,23 @@ fn children_are_dead_when_their_parent_starts_anew_and_nodes_from_outside_live_o
     }
 }
 
+/// The list was written for a topology that was never stored, or lies beside another one.
+#[test]
+fn a_node_that_has_the_id_of_a_child_and_not_its_address_is_somebody_else() {
+    let fleet = Fleet::new();
+    let rig = fleet.start();
+    let node = fleet.node("a");
+    let id = node.id();
+    let before = rig.until_settled(&[id]);
+    drop(rig);
+    let children = format!("memtide children\n{id} 127.0.0.1:1\n");
+    std::fs::write(fleet.data_dir().join("children"), children).unwrap();
+    let rig = fleet.start();
+    wait_until("the node to be back", PATIENCE, || (node.ids() == [id, id]).then_some(()));
+    assert!(!rig.has_event("node_dead") && !rig.has_event("slots_lost"), "it is no child");
+    assert!(rig.topology().slots().eq(before.slots()), "what it holds is not given up");
+}
+
 #[test]
 fn an_address_is_one_nodes_for_as_long_as_that_is_up() {
     let fleet = Fleet::new();

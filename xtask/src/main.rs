@@ -2,6 +2,7 @@
 
 mod bench_fleet;
 mod bench_gates;
+mod bench_limits;
 mod bench_peers;
 mod sim;
 
@@ -21,6 +22,7 @@ struct Arguments {
 enum Chore {
     BenchFleet(bench_fleet::Arguments),
     BenchGates(bench_gates::Arguments),
+    BenchLimits(bench_limits::Arguments),
     /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
     BenchPeers(bench_peers::Arguments),
     Sim(sim::Arguments),
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::BenchFleet(arguments) => bench_fleet::run(&arguments),
         Chore::BenchGates(arguments) => bench_gates::run(&arguments),
+        Chore::BenchLimits(arguments) => bench_limits::run(&arguments),
         Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
         Chore::Sim(arguments) => sim::run(&arguments),
     };

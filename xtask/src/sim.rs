@@ -69,6 +69,8 @@ enum CanaryName {
     NoLeaseWait,
     ServeAfterHandover,
     GoOnAlone,
+    ReadBeyondLease,
+    AwaitEveryChunk,
 }
 
 /// Runs the chore; fails where a seed does.
@@ -78,6 +80,8 @@ pub fn run(arguments: &Arguments) -> Result<ExitCode> {
         CanaryName::NoLeaseWait => Canary::NoLeaseWait,
         CanaryName::ServeAfterHandover => Canary::ServeAfterHandover,
         CanaryName::GoOnAlone => Canary::GoOnAlone,
+        CanaryName::ReadBeyondLease => Canary::ReadBeyondLease,
+        CanaryName::AwaitEveryChunk => Canary::AwaitEveryChunk,
     });
     let manager = match arguments.manager {
         ManagerName::BySeed => ManagerKind::BySeed,

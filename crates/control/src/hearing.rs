@@ -3,10 +3,12 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
+use memtide_limits::Grant;
 use memtide_topology::{Epoch, NodeId, Topology};
 use tonic::{Code, Status};
 
 use crate::Adopted;
+use crate::grants::of_grant;
 use crate::limits::{REASON_BYTES_MAX, TOPOLOGY_MESSAGE_BYTES_MAX};
 use crate::schema::control_client::ControlClient;
 use crate::schema::scaler_says::Says;
@@ -28,6 +30,8 @@ pub enum End {
 pub enum Heard {
     Welcome(NodeId),
     Topology(Arc<Topology>),
+    Grant(Grant),
+    DataPart(u64),
     /// Of a kind that this version does not know.
     Nothing,
     /// A difference that starts from another topology: all is to be asked for.
@@ -89,6 +93,8 @@ pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> H
     let topology = match message.says {
         Some(Says::Welcome(it)) => return Heard::Welcome(NodeId::new(it.node)),
         Some(Says::Refused(it)) => return Heard::End(End::of_refusal(&it, adopted)),
+        Some(Says::Grant(it)) => return Heard::Grant(of_grant(&it)),
+        Some(Says::DataPart(it)) => return Heard::DataPart(it.bytes),
         None => return Heard::Nothing,
         Some(Says::Whole(bytes)) => followed.whole(&bytes),
         Some(Says::Difference(bytes)) => match followed.difference(&bytes) {

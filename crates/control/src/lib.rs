@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! NodeControl  --registration, beats, reports, leaving-->  ControlServer --Incoming--> the scaler's loop
-//! ProxyControl <------ welcome, topologies, refused -----  a session each <--Session, watch<Topology>--
+//! ProxyControl --demand, beats--> <--welcome, topologies, grants, refused--  a session each <--Session, watch<Topology>--
 //! ```
 //! gRPC (`proto/control.proto`) over mutual TLS; all that others see is plain types. Whoever connects keeps
 //! trying, one endpoint after the other, and goes on meanwhile with the topology that it has. A
@@ -12,6 +12,7 @@
 pub mod limits;
 
 mod codec;
+mod grants;
 mod hearing;
 mod mailbox;
 mod messages;

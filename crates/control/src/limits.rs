@@ -39,6 +39,9 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// waits for the nodes that it knows.
 pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
+/// A proxy that ends waits this long for the scaler to have heard so.
+pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
+
 /// A proxy says this often what it routes by.
 pub const PROXY_BEAT_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -104,6 +104,7 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 struct Unheard {
     welcome: Option<NodeId>,
+    data_part: Option<u64>,
     topology: Option<Arc<Topology>>,
     refused: Option<String>,
     /// The newest topology that was put in; an older one is none to hear of.
@@ -127,6 +128,12 @@ impl Inbox {
             drop(unheard);
             self.changed.notify_one();
         }
+    }
+
+    /// Only the newest counts.
+    pub fn data_part(&self, bytes: u64) {
+        lock(&self.unheard).data_part = Some(bytes);
+        self.changed.notify_one();
     }
 
     /// The newest topology that was put in.
@@ -158,7 +165,9 @@ impl Unheard {
         let welcome = self.welcome.take().map(FromScaler::Welcome);
         let topology = |this: &mut Self| this.topology.take().map(FromScaler::Topology);
         let welcome_or_topology = welcome.or_else(|| topology(self));
-        welcome_or_topology.or_else(|| self.refused.take().map(FromScaler::Refused))
+        let data_part = |this: &mut Self| this.data_part.take().map(FromScaler::DataPart);
+        let there_is = welcome_or_topology.or_else(|| data_part(self));
+        there_is.or_else(|| self.refused.take().map(FromScaler::Refused))
     }
 }
 

@@ -88,6 +88,8 @@ pub enum FromScaler {
     Welcome(NodeId),
     /// A topology, newer than each before it.
     Topology(Arc<Topology>),
+    /// Bytes that it may hold of the cache's limit of data.
+    DataPart(u64),
     /// This process cannot be a node of the cache, for good, and why. Nothing follows.
     Refused(String),
 }

@@ -127,7 +127,8 @@ async fn stream(
                         shared.inbox.welcome(node);
                     }
                     Heard::Topology(topology) => shared.inbox.topology(topology),
-                    Heard::Nothing => {}
+                    Heard::DataPart(bytes) => shared.inbox.data_part(bytes),
+                    Heard::Grant(_) | Heard::Nothing => {}
                     Heard::Unfit => {
                         let again = node_says::Says::SendWhole(schema::SendWhole {});
                         if say.send(message_of(again)).await.is_err() {

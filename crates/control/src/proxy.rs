@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use memtide_limits::{Grant, Report};
 use memtide_topology::{Epoch, Topology};
 use rustls::ClientConfig;
 use tokio::runtime::Handle;
@@ -9,8 +10,9 @@ use tokio::time::{self, MissedTickBehavior};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
+use crate::grants::to_demand;
 use crate::hearing::{End, Heard, client, hear};
-use crate::limits::PROXY_BEAT_INTERVAL;
+use crate::limits::{LEAVE_TIME_MAX, PROXY_BEAT_INTERVAL};
 use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, proxy_says};
 use crate::topologies::Followed;
@@ -24,7 +26,17 @@ pub struct ProxyControl {
     topologies: watch::Receiver<Arc<Topology>>,
     refused: watch::Receiver<Option<String>>,
     trouble: Arc<Trouble>,
+    demand: watch::Sender<Demand>,
+    grants: watch::Receiver<Option<Grant>>,
     task: JoinHandle<()>,
+}
+
+/// What the proxy wants of the limit of ECPUs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Demand {
+    report: Option<Report>,
+    /// It serves nobody any more.
+    is_leaving: bool,
 }
 
 /// What the task tells the others.
@@ -32,6 +44,8 @@ struct Told {
     registration: ProxyRegistration,
     topologies: watch::Sender<Arc<Topology>>,
     refused: watch::Sender<Option<String>>,
+    demand: watch::Receiver<Demand>,
+    grants: watch::Sender<Option<Grant>>,
 }
 
 impl ProxyControl {
@@ -52,15 +66,45 @@ impl ProxyControl {
         let (to_refused, refused) = watch::channel(None);
         let trouble = Arc::<Trouble>::default();
         let reach = Reach::new(endpoints, tls, registration.process, Arc::clone(&trouble));
-        let told = Told { registration, topologies: to_topologies, refused: to_refused };
+        let (demand, demanded) = watch::channel(Demand::default());
+        let (to_grants, grants) = watch::channel(None);
+        let told = Told {
+            registration,
+            topologies: to_topologies,
+            refused: to_refused,
+            demand: demanded,
+            grants: to_grants,
+        };
         let task = runtime.spawn(run(told, reach));
-        Self { topologies, refused, trouble, task }
+        Self { topologies, refused, trouble, demand, grants, task }
     }
 
     /// The newest topology; [`Topology::empty`] before the first.
     #[must_use]
     pub fn topologies(&self) -> watch::Receiver<Arc<Topology>> {
         self.topologies.clone()
+    }
+
+    /// Says what is wanted of the limit of ECPUs. Only the newest is sent, and none that was said while
+    /// there was no stream.
+    pub fn report(&self, report: Report) {
+        self.demand.send_modify(|demand| demand.report = Some(report));
+    }
+
+    /// The newest answer to a report.
+    #[must_use]
+    pub fn grants(&self) -> watch::Receiver<Option<Grant>> {
+        self.grants.clone()
+    }
+
+    /// Says that this proxy serves nobody any more, so that others may have what it was granted, and ends
+    /// the stream. Waits until that was heard, for [`LEAVE_TIME_MAX`] at most.
+    pub async fn leave(&self) {
+        self.demand.send_modify(|demand| demand.is_leaving = true);
+        // Without a stream, nobody is told.
+        let mut grants = self.grants.clone();
+        let _ =
+            time::timeout(LEAVE_TIME_MAX, async { while grants.changed().await.is_ok() {} }).await;
     }
 
     /// Ready once the scaler has refused this proxy for good, with the reason.
@@ -87,10 +131,12 @@ impl Drop for ProxyControl {
     }
 }
 
-async fn run(told: Told, mut reach: Reach) {
+async fn run(mut told: Told, mut reach: Reach) {
     loop {
         let connection = reach.connect().await;
-        match stream(&told, &connection, &mut reach).await {
+        match stream(&mut told, &connection, &mut reach).await {
+            // It has heard that this proxy leaves.
+            End::Lost(_) if told.demand.borrow().is_leaving => return,
             End::Lost(why) => reach.failed(&why),
             End::Refused(why) => {
                 told.refused.send_replace(Some(why));
@@ -101,7 +147,7 @@ async fn run(told: Told, mut reach: Reach) {
 }
 
 /// One stream from its registration to its end.
-async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End {
+async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> End {
     let (say, said) = mpsc::channel(1);
     let mut heard = match open(connection, &say, said, told).await {
         Ok(heard) => heard,
@@ -110,6 +156,8 @@ async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End 
     let mut followed = Followed::new(told.registration.cache.clone(), told.adopted().fleet);
     let mut beats = time::interval(PROXY_BEAT_INTERVAL);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // What was wanted before is out of date.
+    told.demand.mark_unchanged();
     loop {
         let says = tokio::select! {
             message = heard.message() => {
@@ -126,9 +174,17 @@ async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End 
                     }
                     Heard::Unfit => proxy_says::Says::SendWhole(schema::SendWhole {}),
                     Heard::End(end) => return end,
-                    Heard::Welcome(_) | Heard::Nothing => continue,
+                    Heard::Grant(grant) => {
+                        told.grants.send_replace(Some(grant));
+                        continue;
+                    }
+                    Heard::Welcome(_) | Heard::DataPart(_) | Heard::Nothing => continue,
                 }
             }
+            Ok(()) = told.demand.changed() => match told.wants() {
+                Some(says) => says,
+                None => continue,
+            },
             _ = beats.tick() => {
                 let adopted = told.topologies.borrow().epoch().number();
                 proxy_says::Says::Beat(schema::ProxyBeat { adopted })
@@ -141,6 +197,16 @@ async fn stream(told: &Told, connection: &Connection, reach: &mut Reach) -> End 
 }
 
 impl Told {
+    /// What is to be said of the limit of ECPUs.
+    fn wants(&self) -> Option<proxy_says::Says> {
+        let process = self.registration.process;
+        let Demand { report, is_leaving } = *self.demand.borrow();
+        if is_leaving {
+            return Some(proxy_says::Says::Leaving(schema::ProxyLeaving { process }));
+        }
+        report.map(|report| proxy_says::Says::Demand(to_demand(process, &report)))
+    }
+
     fn adopted(&self) -> Adopted {
         Adopted::of(&self.topologies.borrow())
     }

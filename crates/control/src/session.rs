@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
 
 use memtide_engine_core::replication::Report;
+use memtide_limits::{Grant, ProxyId, Report as Demand};
 use memtide_topology::{Epoch, NodeId};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::{Adopted, NodeUsage, Registration, SessionId};
 
@@ -56,6 +57,20 @@ pub enum Incoming {
         /// Whose.
         session: SessionId,
     },
+    /// A proxy wants a part of the limit of ECPUs.
+    ProxyDemand {
+        /// Which process it is, over all its streams.
+        proxy: ProxyId,
+        /// What it wants.
+        demand: Demand,
+        /// Where the answer goes; none where this is dropped.
+        reply: oneshot::Sender<Grant>,
+    },
+    /// A proxy serves nobody any more.
+    ProxyLeaving {
+        /// Which process.
+        proxy: ProxyId,
+    },
     /// A peer has adopted what was never published here, and was turned away to try again.
     Ahead {
         /// Who: a node by its address, or a proxy by where it comes from.
@@ -84,6 +99,7 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Welcome(NodeId),
+    DataPart(u64),
     Refuse(String),
     TurnAway(String),
 }
@@ -110,6 +126,11 @@ impl Session {
     pub fn welcome(&self, node: NodeId) {
         // A stream that has ended says so by itself.
         let _ = self.orders.send(Order::Welcome(node));
+    }
+
+    /// The node may hold so many bytes of the cache's limit of data.
+    pub fn data_part(&self, bytes: u64) {
+        let _ = self.orders.send(Order::DataPart(bytes));
     }
 
     /// The process cannot be a node now: it is to try again. Ends the stream.

@@ -3,12 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use memtide_limits::{Grant, ProxyId};
 use memtide_topology::{CacheId, Epoch, Topology};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 use tonic::{Status, Streaming};
 
 use crate::codec::{self, Malformed};
+use crate::grants::{of_demand, to_grant};
 use crate::limits::{REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX};
 use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says, scaler_says};
 use crate::session::Order;
@@ -81,21 +83,25 @@ pub async fn with_proxy(
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
     let mut closed = talk.closed.clone();
-    let mut came = Some(Epoch::ZERO);
+    let mut came = Some(Incoming::ProxyBeat { session: id, peer, adopted: Epoch::ZERO });
+    let mut granting = None;
     loop {
-        if let Some(adopted) = came.take() {
-            let beat = Incoming::ProxyBeat { session: id, peer, adopted };
-            if talk.incoming.send(beat).await.is_err() {
+        if let Some(came) = came.take() {
+            let is_last = matches!(came, Incoming::ProxyLeaving { .. });
+            if talk.incoming.send(came).await.is_err() {
                 return;
+            }
+            if is_last {
+                break;
             }
         }
         tokio::select! {
             message = heard.message() => match message.ok().flatten().map(|it| it.says) {
                 None => break,
-                Some(Some(proxy_says::Says::Beat(it))) => came = Some(Epoch::new(it.adopted)),
                 Some(Some(proxy_says::Says::SendWhole(_))) => pushes.from = None,
-                Some(_) => {}
+                Some(says) => came = proxy_said((id, peer), says, &mut granting),
             },
+            grant = granted(&mut granting) => pushes.grant = grant.as_ref().map(grant_message),
             is_open = pushes.next(talk, &say) => if !is_open { break },
             Ok(why) = why_closed(&mut closed) => {
                 talk.refuse(&say, peer, Status::unavailable(why)).await;
@@ -104,6 +110,44 @@ pub async fn with_proxy(
         }
     }
     let _ = talk.incoming.send(Incoming::ProxyLeft { session: id }).await;
+}
+
+/// What a proxy says to the loop; `granting` is where the answer to a demand comes from.
+fn proxy_said(
+    (session, peer): (SessionId, SocketAddr),
+    says: Option<proxy_says::Says>,
+    granting: &mut Option<oneshot::Receiver<Grant>>,
+) -> Option<Incoming> {
+    Some(match says {
+        Some(proxy_says::Says::Beat(it)) => {
+            Incoming::ProxyBeat { session, peer, adopted: Epoch::new(it.adopted) }
+        }
+        Some(proxy_says::Says::Demand(it)) => {
+            let (reply, replied) = oneshot::channel();
+            *granting = Some(replied);
+            let (proxy, demand) = of_demand(&it);
+            Incoming::ProxyDemand { proxy, demand, reply }
+        }
+        Some(proxy_says::Says::Leaving(it)) => {
+            Incoming::ProxyLeaving { proxy: ProxyId(it.process) }
+        }
+        // A newer proxy's, or none of the loop's.
+        Some(proxy_says::Says::Registration(_) | proxy_says::Says::SendWhole(_)) | None => {
+            return None;
+        }
+    })
+}
+
+/// The answer to the newest demand, once it is there; `None` where there is to be none.
+async fn granted(granting: &mut Option<oneshot::Receiver<Grant>>) -> Option<Grant> {
+    let Some(replied) = granting else { return std::future::pending().await };
+    let grant = replied.await.ok();
+    *granting = None;
+    grant
+}
+
+fn grant_message(grant: &Grant) -> ScalerSays {
+    ScalerSays { says: Some(scaler_says::Says::Grant(to_grant(grant))) }
 }
 
 /// `Ok` where the stream ended or broke, or the loop let it go; `Err` where the node is to be told why.
@@ -176,6 +220,10 @@ fn node_said(
 /// that has left the topology sees it.
 struct Pushes {
     welcome: Option<ScalerSays>,
+    /// Of a proxy; only the newest counts.
+    grant: Option<ScalerSays>,
+    /// Of a node, once it is welcome; only the newest counts.
+    data_part: Option<ScalerSays>,
     refusal: Option<ScalerSays>,
     /// Whether the refusal was sent.
     is_over: bool,
@@ -189,8 +237,17 @@ struct Pushes {
 impl Pushes {
     fn new(talk: &Talk) -> Self {
         let topologies = talk.topologies.clone();
-        let (welcome, refusal) = (None, None);
-        Self { welcome, refusal, is_over: false, topologies, from: None, is_welcome: false }
+        let (welcome, grant, data_part, refusal) = (None, None, None, None);
+        Self {
+            welcome,
+            grant,
+            data_part,
+            refusal,
+            is_over: false,
+            topologies,
+            from: None,
+            is_welcome: false,
+        }
     }
 
     /// Takes an order in; whether it is the last.
@@ -201,6 +258,10 @@ impl Pushes {
                 let node = node.number();
                 self.is_welcome = true;
                 self.welcome = says(scaler_says::Says::Welcome(schema::Welcome { node }));
+                false
+            }
+            Order::DataPart(bytes) => {
+                self.data_part = says(scaler_says::Says::DataPart(schema::DataPart { bytes }));
                 false
             }
             Order::Refuse(mut why) | Order::TurnAway(mut why) => {
@@ -218,7 +279,7 @@ impl Pushes {
     /// Sends one message; waits until there is one and the stream has room for it. `false` where the
     /// stream, or what it is fed from, has ended. Nothing is lost where the future is dropped.
     async fn next(&mut self, talk: &Talk, say: &Say) -> bool {
-        while self.welcome.is_none() && self.refusal.is_none() && !self.has_topology() {
+        while !self.has_message() && !self.has_topology() {
             tokio::select! {
                 () = say.closed() => return false,
                 changed = self.topologies.changed(), if self.is_welcome => {
@@ -229,8 +290,8 @@ impl Pushes {
             }
         }
         let Ok(room) = say.reserve().await else { return false };
-        if let Some(welcome) = self.welcome.take() {
-            room.send(Ok(welcome));
+        if let Some(first) = self.next_message() {
+            room.send(Ok(first));
             return true;
         }
         if !self.has_topology()
@@ -248,6 +309,16 @@ impl Pushes {
         self.from = Some(topology);
         room.send(Ok(ScalerSays { says: Some(says) }));
         true
+    }
+
+    const fn has_message(&self) -> bool {
+        let is_told = self.welcome.is_some() || self.grant.is_some() || self.data_part.is_some();
+        is_told || self.refusal.is_some()
+    }
+
+    fn next_message(&mut self) -> Option<ScalerSays> {
+        let first = self.welcome.take().or_else(|| self.grant.take());
+        first.or_else(|| self.data_part.take())
     }
 
     /// Whether there is a topology that the peer has not been sent.

@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Fleet, Forwarder, in_time, topology};
+use common::{Fleet, Forwarder, in_time, topology, welcome};
 use memtide_control::{
     Adopted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler,
 };
@@ -23,8 +23,7 @@ async fn a_node_is_welcomed_hears_topologies_and_is_heard() {
     let (session, registration) = scaler.came().await;
     assert_eq!(registration, fleet.registration());
     scaler.publish(&topology(7));
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    welcome(&session, &node, 7).await;
     assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(7))));
     scaler.publish(&topology(9));
     assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(9))));
@@ -62,24 +61,17 @@ async fn a_node_is_welcomed_hears_topologies_and_is_heard() {
 #[tokio::test]
 async fn nothing_is_pushed_to_a_node_before_it_is_welcome() {
     let fleet = Fleet::new();
-    let mut scaler = fleet.scaler();
-    let node = fleet.node(&scaler);
-    let (session, _) = scaler.came().await;
+    let (scaler, node, session) = fleet.coming().await;
     scaler.publish(&topology(2));
     let early = tokio::time::timeout(Duration::from_millis(50), node.heard()).await;
     assert!(early.is_err(), "{early:?}");
-    session.welcome(NodeId::new(3));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(3)));
+    welcome(&session, &node, 3).await;
 }
 
 #[tokio::test]
 async fn a_node_comes_back_as_the_same_and_says_again_that_it_leaves() {
     let fleet = Fleet::new();
-    let mut scaler = fleet.scaler();
-    let node = fleet.node(&scaler);
-    let (session, _) = scaler.came().await;
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    let (mut scaler, node, _session) = fleet.welcomed().await;
     node.say(ToScaler::Leaving);
     let leaving = scaler.incoming().await;
     assert!(matches!(leaving, Incoming::NodeLeaving { .. }), "{leaving:?}");
@@ -180,8 +172,7 @@ async fn a_node_that_is_cut_off_is_noticed_and_comes_back() {
     let endpoints = vec![forwarder.endpoint()];
     let node = NodeControl::spawn(&Handle::current(), endpoints, &tls, fleet.registration());
     let (session, _) = scaler.came().await;
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    welcome(&session, &node, 7).await;
     forwarder.pause();
     let left = scaler.incoming().await;
     assert!(matches!(left, Incoming::NodeLeft { session: id } if id == session.id()), "{left:?}");
@@ -227,12 +218,9 @@ async fn a_session_that_is_slow_holds_up_nobody_and_gets_the_newest() {
 #[tokio::test]
 async fn who_has_adopted_more_than_a_scaler_has_goes_on_until_it_has_that() {
     let fleet = Fleet::new();
-    let mut scaler = fleet.scaler();
-    let node = fleet.node(&scaler);
-    let (session, _) = scaler.came().await;
+    let (scaler, node, session) = fleet.coming().await;
     scaler.publish(&topology(7));
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    welcome(&session, &node, 7).await;
     assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(7))));
     // From another node it has heard of more.
     node.say(ToScaler::Beat { adopted: Epoch::new(9), usage: NodeUsage::default() });
@@ -256,8 +244,7 @@ async fn who_has_adopted_more_than_a_scaler_has_goes_on_until_it_has_that() {
         }
     };
     assert_eq!(registration.node, Some(NodeId::new(7)));
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    welcome(&session, &node, 7).await;
     assert_eq!(in_time(node.heard()).await, FromScaler::Topology(Arc::new(topology(10))));
 }
 
@@ -284,11 +271,7 @@ async fn a_proxy_goes_on_with_what_it_has_whatever_a_scaler_answers() {
 #[tokio::test]
 async fn all_streams_end_with_the_reason_once_nobody_is_heard_any_more() {
     let fleet = Fleet::new();
-    let mut scaler = fleet.scaler();
-    let node = fleet.node(&scaler);
-    let (session, _) = scaler.came().await;
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    let (mut scaler, node, session) = fleet.welcomed().await;
     scaler.close("it stands still");
     common::until(|| node.trouble().is_some_and(|why| why.contains("it stands still"))).await;
     let left = scaler.incoming().await;
@@ -298,9 +281,7 @@ async fn all_streams_end_with_the_reason_once_nobody_is_heard_any_more() {
 #[tokio::test]
 async fn who_is_turned_away_tries_again() {
     let fleet = Fleet::new();
-    let mut scaler = fleet.scaler();
-    let node = fleet.node(&scaler);
-    let (session, _) = scaler.came().await;
+    let (mut scaler, node, session) = fleet.coming().await;
     session.turn_away("not now");
     common::until(|| node.trouble().is_some_and(|why| why.contains("not now"))).await;
     let session = loop {
@@ -308,8 +289,7 @@ async fn who_is_turned_away_tries_again() {
             break session;
         }
     };
-    session.welcome(NodeId::new(7));
-    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(NodeId::new(7)));
+    welcome(&session, &node, 7).await;
 }
 
 /// Frames of the larger items would break the links of those that take smaller ones.

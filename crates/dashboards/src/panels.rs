@@ -148,7 +148,7 @@ const LIMITS: &[Panel] = &[
     },
     Panel {
         title: "Throttled commands",
-        says: "Refused for the ECPU limit.",
+        says: "Refused for the limit of ECPUs, or because the nodes take no more.",
         unit: Unit::Rate,
         queries: &[(
             r#"sum by (job) (rate(memtide_throttled_commands_total{job=~"$job"}[$__rate_interval]))"#,
@@ -178,9 +178,13 @@ const CONNECTIONS: &[Panel] = &[
     },
     Panel {
         title: "Turned away and closed by us",
-        says: "Over the maximum, idle, not reading, speaking plaintext.",
+        says: "Before any handshake: of a network, or too many of an address. After it: over the maximum, idle, not reading, speaking plaintext.",
         unit: Unit::Rate,
         queries: &[
+            (
+                r#"sum by (reason) (rate(memtide_connections_refused_total{job=~"$job"}[$__rate_interval]))"#,
+                "refused: {{reason}}",
+            ),
             (
                 r#"sum(rate(memtide_connections_rejected_total{job=~"$job"}[$__rate_interval]))"#,
                 "rejected",

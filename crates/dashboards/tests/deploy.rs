@@ -80,6 +80,8 @@ fn every_metric_that_is_asked_for_is_exported() {
         "proxy/src/exposition.rs",
         "engine/src/exposition.rs",
         "scaler/src/metrics.rs",
+        "memtide/src/usage/mod.rs",
+        "crates/service/src/admin/access.rs",
         "crates/service/src/tls/mod.rs",
         "crates/service/src/metrics/mod.rs",
         "crates/service/src/metrics/process.rs",

@@ -10,6 +10,13 @@ use crate::segment::{Segment, SegmentId};
 use core::ops::Range;
 use memtide_topology::{KeyHash, SLOTS, SlotId};
 
+/// For tables of 2^0, 2^1 .. slots: how far apart two of them are that follow each other. Odd, and so
+/// that no quotient in the continued fraction of the two numbers is above 3: then each run of slots is
+/// spread evenly.
+const STRIDES: [usize; 15] =
+    [1, 1, 3, 5, 9, 25, 45, 79, 181, 361, 741, 1_481, 2_539, 4_993, 11_539];
+const _: () = assert!(SLOTS == 1 << (STRIDES.len() - 1), "for every number of slots in a table");
+
 /// The sizes that a store derives from its configuration; fixed for its life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Geometry {
@@ -25,6 +32,8 @@ pub(crate) struct Geometry {
     pub(crate) tables: usize,
     /// Bits of a slot's number that tell the slots of one table apart.
     table_slot_bits: u32,
+    /// See [`STRIDES`].
+    stride: usize,
     /// Bits of a location that are the place in a segment, in units of [`ALIGN`].
     offset_bits: u32,
 }
@@ -40,13 +49,15 @@ impl Geometry {
         let tables = config.memory_max / MEMORY_PER_TABLE;
         let tables = tables.clamp(u64::from(shards), u64::from(SLOTS));
         let table_bits = tables.ilog2();
+        let table_slot_bits = SLOTS.ilog2() - table_bits;
         Self {
             shards,
             segment_len,
             segments_max: (1 << (LOC_BITS - offset_bits)) - 1,
             item_size_max: config.item_size_max.min(ITEM_SIZE_MAX_MAX),
             tables: 1 << (table_bits - shards.ilog2()),
-            table_slot_bits: SLOTS.ilog2() - table_bits,
+            table_slot_bits,
+            stride: STRIDES[table_slot_bits as usize],
             offset_bits,
         }
     }
@@ -102,9 +113,12 @@ impl Geometry {
 
     /// The table that has the entries of a slot of a shard, and their tags: those of one slot are
     /// together, so that it can be listed in the table's order.
+    ///
+    /// Slots that follow each other are far apart in the table: a node mostly holds runs of them, and
+    /// those of a run would crowd a part of it.
     #[inline]
     pub(crate) fn tags(&self, slot: usize) -> (usize, Range<Tag>) {
-        let in_table = slot & ((1 << self.table_slot_bits) - 1);
+        let in_table = (slot * self.stride) & ((1 << self.table_slot_bits) - 1);
         let shift = TAG_BITS - self.table_slot_bits;
         let tag = |slot: usize| Tag::from_number((slot as u64) << shift);
         (slot >> self.table_slot_bits, tag(in_table)..tag(in_table + 1))
@@ -190,6 +204,28 @@ mod tests {
             prop_assert_eq!(bytes % geometry.extent_len(bytes), 0);
             let record_len = (fields + value - bytes).next_multiple_of(ALIGN);
             prop_assert!(record_len <= geometry.segment_len);
+        }
+    }
+
+    #[test]
+    fn a_run_of_slots_is_spread_over_its_table() {
+        for megabytes in (0..=8).map(|bits| 8 << bits) {
+            let geometry = Geometry::of(&StoreConfig::new(megabytes << 20, HashSeed::new(1, 2)));
+            let slots = 1 << geometry.table_slot_bits;
+            assert_eq!(slots, 16_384 * 8 / usize::try_from(megabytes).unwrap());
+            for first in 0..slots {
+                let place = |slot: usize| {
+                    let (table, tags) = geometry.tags(slot % slots);
+                    assert_eq!(table, 0);
+                    tags.start.number() >> (TAG_BITS - geometry.table_slot_bits)
+                };
+                // A quarter of the slots, in windows of 16 places.
+                let mut windows = vec![0; slots / 16];
+                for slot in first..first + slots / 4 {
+                    windows[usize::try_from(place(slot)).unwrap() / 16] += 1;
+                }
+                assert!(windows.iter().all(|count| (2..=5).contains(count)), "{windows:?}");
+            }
         }
     }
 

@@ -11,7 +11,19 @@ pub(crate) fn lines(bytes: &[u8]) {
     bytes.chunks(LINE).for_each(prefetch);
 }
 
+/// Asks for the cache lines of a value itself, without reading it.
+#[inline]
+pub(crate) fn whole<T>(value: &T) {
+    let start = core::ptr::from_ref(value).cast::<i8>();
+    (0..size_of::<T>()).step_by(LINE).for_each(|offset| line(start.wrapping_add(offset)));
+}
+
 /// Asks for the cache line where this starts.
+#[inline]
+pub(crate) fn prefetch<T>(place: &[T]) {
+    line(place.as_ptr().cast());
+}
+
 #[inline]
 #[cfg_attr(
     target_arch = "x86_64",
@@ -20,14 +32,14 @@ pub(crate) fn lines(bytes: &[u8]) {
         reason = "the only name of the instruction; docs/design/0005 has its worth"
     )
 )]
-pub(crate) fn prefetch<T>(place: &[T]) {
+fn line(address: *const i8) {
     #[cfg(target_arch = "x86_64")]
     {
         use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
         // SAFETY: the instruction is part of SSE, which every x86_64 has, and neither faults nor
         // changes memory, whatever the address.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(place.as_ptr().cast()) };
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(address) };
     }
     #[cfg(not(target_arch = "x86_64"))]
-    let _ = place;
+    let _ = address;
 }

@@ -21,7 +21,8 @@ use crate::queue::{HeldId, Place, Queue};
 /// For each command: [`Self::ask`] with what it costs at the least, then, when its reply is known,
 /// [`Self::charge`] with the rest. A connection has at most one command held back, and reads no more
 /// meanwhile. After any of these, and at [`Self::wake_at`], call [`Self::release`] until it gives
-/// none, and wake those whom it names. A core that falls idle calls [`Self::close`].
+/// none, and wake those whom it names. After a batch call [`Self::pay`]; a core that falls idle calls
+/// [`Self::close`].
 ///
 /// Where replies come later, from nodes, commands that are under way have paid no more than their
 /// least cost: tell [`Self::ask`] what is known, such as the request's bytes, and the rest of all that
@@ -170,15 +171,31 @@ impl Gate {
         turn.used = turn.used.saturating_add(self.queue.virtual_time());
     }
 
+    /// A batch is over: pays what it owes, so that refills pay for it from now on, however late the
+    /// core's next command comes.
+    #[inline]
+    pub fn pay(&mut self, pool: &Pool, now: u64) {
+        if self.lease.is_in_debt() {
+            let active = self.count(now);
+            self.lease.close(pool, now, active);
+        }
+    }
+
     /// The core falls idle: gives back what it has, or pays what it owes.
     pub fn close(&mut self, pool: &Pool, now: u64) {
-        self.lease.close(pool, now);
+        self.lease.close(pool, now, 0);
+    }
+
+    /// Connections that want something.
+    fn count(&mut self, now: u64) -> u32 {
+        let held = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
+        self.active.count(now).max(held)
     }
 
     fn renew(&mut self, pool: &Pool, now: u64) {
-        let held = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
         let had_units = self.lease.has_units(now);
-        self.lease.renew(pool, now, self.active.count(now).max(held));
+        let active = self.count(now);
+        self.lease.renew(pool, now, active);
         if !had_units && self.lease.has_units(now) {
             self.queue.mark();
         }

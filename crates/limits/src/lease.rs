@@ -87,9 +87,14 @@ impl Lease {
         }
     }
 
-    /// Pays what is owed and gives back what is left: the core falls idle.
-    pub fn close(&mut self, pool: &Pool, now: u64) {
-        pool.settle(now, &self.account(0));
+    /// Whether more was spent than there was.
+    pub const fn is_in_debt(&self) -> bool {
+        self.left < 0
+    }
+
+    /// Pays what is owed and gives back what is left, with so many connections that want more.
+    pub fn close(&mut self, pool: &Pool, now: u64, active: u32) {
+        pool.settle(now, &self.account(active));
         (self.left, self.got, self.lent, self.refused) = (0, 0, 0, 0);
     }
 }

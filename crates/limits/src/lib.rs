@@ -7,6 +7,7 @@
 //!   is admitted, held back or refused, fairly between connections.
 //! - [`Allocator`] divides a cache's limit among its proxies by demand, in [`Grant`]s with a term;
 //!   a proxy keeps its own in a [`Holding`].
+//! - [`DataParts`] divides the limit of data among nodes by what they hold.
 //!
 //! Times are nanoseconds since any fixed moment. Rates are units (1/1024 ECPU) per second.
 //!
@@ -14,6 +15,7 @@
 
 mod bucket;
 mod configured;
+mod data;
 mod gate;
 mod grants;
 mod lease;
@@ -22,9 +24,11 @@ mod patch;
 mod pool;
 mod queue;
 pub mod units;
+mod water;
 
 pub use bucket::Bucket;
 pub use configured::{Limits, LimitsError, Range};
+pub use data::{DataParts, NodeData};
 pub use gate::{Decision, Gate, Turn};
 pub use grants::{Allocator, Grant, Holding, ProxyId, Report};
 pub use patch::{LimitsPatch, RangePatch};

@@ -66,6 +66,13 @@ pub const REPORTS_KEPT: usize = 3;
 /// remembers as unanswered.
 pub const UNCONFIRMED_MAX: usize = 16;
 
+/// A node is told of another part of the limit of data where it differs by more than this part of it.
+pub const DATA_STEP_PART: u64 = 256;
+
+/// A proxy that was not heard of for so long is taken for one that has ended: its part is free. One that
+/// is cut off for longer goes on with its fallback all the same, by which the limit may then be passed.
+pub const PROXY_SILENT_NS_MAX: u64 = 60_000_000_000;
+
 /// Most proxies that share a limit.
 pub const PROXIES_MAX: usize = 1_024;
 

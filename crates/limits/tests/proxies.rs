@@ -152,7 +152,7 @@ proptest! {
     /// than what was in force when it was lowered.
     #[test]
     fn what_is_in_force_never_passes_the_limit(steps in steps()) {
-        let mut allocator = Allocator::new(Some(RATE));
+        let mut allocator = Allocator::new(Some(RATE), 1);
         let mut now = 0;
         let mut holdings: Vec<_> = (0..5).map(|_| Holding::new()).collect();
         let mut flying: Vec<Vec<_>> = vec![Vec::new(); 5];
@@ -195,7 +195,7 @@ proptest! {
 
 #[test]
 fn without_a_limit_grants_are_without_one() {
-    let mut allocator = Allocator::new(None);
+    let mut allocator = Allocator::new(None, 1);
     let mut holding = Holding::new();
     assert_eq!(holding.rate(0), Some(0), "nothing before the first grant");
     let report = holding.report(0, Demand::default());
@@ -206,4 +206,36 @@ fn without_a_limit_grants_are_without_one() {
     holding.take(allocator.report(10 * SECOND, ProxyId(1), &report).unwrap());
     assert_eq!(holding.rate(10 * SECOND), Some(RATE));
     assert_eq!(allocator.report(10 * SECOND, ProxyId(1), &report), None, "the same report again");
+}
+
+/// Its numbers begin anew, and it knows nothing of what it did not give itself.
+#[test]
+fn a_scaler_that_is_started_anew_is_heard_and_gives_nothing_twice() {
+    let demand = Demand { used_units: RATE / 5, weight: 1, ..Demand::default() };
+    let mut holdings: Vec<_> = (0..4).map(|_| Holding::new()).collect();
+    let mut now = 0;
+    let mut round = |allocator: &mut Allocator, holdings: &mut Vec<Holding>| {
+        for proxy in 0..holdings.len() {
+            now += REPORT_INTERVAL_NS / 4;
+            let report = holdings[proxy].report(now, demand);
+            let grant = allocator.report(now, ProxyId(proxy as u64), &report).unwrap();
+            holdings[proxy].take(grant);
+            let in_force: u64 = holdings.iter().map(|it| it.rate(now).unwrap()).sum();
+            assert!(in_force <= RATE, "{in_force} in force, limit {RATE}");
+        }
+        holdings.iter().map(|it| it.rate(now).unwrap()).sum::<u64>()
+    };
+    let mut first = Allocator::new(Some(RATE), 1);
+    for _ in 0..10 {
+        round(&mut first, &mut holdings);
+    }
+    let mut second = Allocator::new(Some(RATE), 2);
+    assert!(round(&mut second, &mut holdings) > RATE / 4, "nobody loses what it had");
+    for _ in 0..10 {
+        round(&mut second, &mut holdings);
+    }
+    assert!(round(&mut second, &mut holdings) > RATE * 98 / 100);
+    assert!(second.outstanding(now) >= RATE * 98 / 100, "and they are the second's");
+    let heard: Vec<u64> = holdings.iter_mut().map(|it| it.report(now, demand).scaler).collect();
+    assert_eq!(heard, [2; 4]);
 }

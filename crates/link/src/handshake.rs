@@ -9,10 +9,10 @@ use memtide_wire::{Preface, PrefaceError, agree};
 use rustix::net::sockopt;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
-use tokio::net::TcpStream;
 
 use crate::error::{LinkEnd, LinkError};
 use crate::limits::{HANDSHAKE_MAX, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
+use crate::stream::Stream;
 use crate::transport::{Received, Transport};
 
 /// A connection whose ends know each other, before [`Link::run`].
@@ -32,13 +32,13 @@ pub struct Link {
 /// Where the peer is not who it should be, speaks no version that this side does, or takes longer
 /// than [`HANDSHAKE_MAX`].
 pub async fn connect(
-    stream: TcpStream,
+    stream: impl Into<Stream>,
     tls: Arc<ClientConfig>,
     expected: ServerName<'static>,
     me: &Preface,
 ) -> Result<Link, LinkError> {
     let tls = ClientConnection::new(tls, expected).map_err(LinkError::Tls)?;
-    in_time(begin(Transport::new(stream, tls.into()), me)).await
+    in_time(begin(Transport::new(stream.into(), tls.into()), me)).await
 }
 
 /// Makes a link of a socket that was accepted. Whether the peer needs a certificate is for `tls` to
@@ -47,12 +47,12 @@ pub async fn connect(
 /// # Errors
 /// As [`connect`].
 pub async fn accept(
-    stream: TcpStream,
+    stream: impl Into<Stream>,
     tls: Arc<ServerConfig>,
     me: &Preface,
 ) -> Result<Link, LinkError> {
     let tls = ServerConnection::new(tls).map_err(LinkError::Tls)?;
-    in_time(begin(Transport::new(stream, tls.into()), me)).await
+    in_time(begin(Transport::new(stream.into(), tls.into()), me)).await
 }
 
 impl Link {
@@ -101,9 +101,9 @@ async fn begin(mut transport: Transport, me: &Preface) -> Result<Link, LinkError
 }
 
 impl Transport {
-    /// Small frames leave at once, and a host that vanished is noticed.
+    /// Small frames leave at once, and a host that vanished is noticed: both only matter between hosts.
     fn set_options(&self) -> io::Result<()> {
-        let stream = self.stream();
+        let Stream::Tcp(stream) = self.stream() else { return Ok(()) };
         stream.set_nodelay(true)?;
         sockopt::set_socket_keepalive(stream, true)?;
         sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;

@@ -17,13 +17,17 @@
 mod error;
 mod handshake;
 mod limits;
+mod local;
 mod outbox;
 mod run;
 pub mod socket;
+mod stream;
 mod transport;
 
 pub use error::{LinkEnd, LinkError};
 pub use handshake::{Link, accept, connect};
 pub use limits::{HANDSHAKE_MAX, READ_BYTES_MAX};
+pub use local::{Listener, Origin, dial};
 pub use outbox::Outbox;
 pub use run::Bounds;
+pub use stream::Stream;

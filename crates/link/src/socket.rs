@@ -5,8 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustls::Reader;
-use tokio::io::AsyncWrite as _;
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 
 /// Appends the plaintext that waits, of so many bytes, to `plain`.
 ///
@@ -31,14 +30,14 @@ pub fn append_plaintext(
 /// A socket as rustls wants it: a blocking-style writer that says `WouldBlock`, and has the task
 /// woken when that is over.
 #[derive(Debug)]
-pub struct SocketWriter<'a, 'cx> {
+pub struct SocketWriter<'a, 'cx, S> {
     /// Where to.
-    pub stream: &'a mut TcpStream,
+    pub stream: &'a mut S,
     /// Whom to wake.
     pub cx: &'a mut Context<'cx>,
 }
 
-impl SocketWriter<'_, '_> {
+impl<S> SocketWriter<'_, '_, S> {
     fn or_would_block(poll: Poll<io::Result<usize>>) -> io::Result<usize> {
         match poll {
             Poll::Ready(result) => result,
@@ -47,7 +46,7 @@ impl SocketWriter<'_, '_> {
     }
 }
 
-impl Write for SocketWriter<'_, '_> {
+impl<S: AsyncWrite + Unpin> Write for SocketWriter<'_, '_, S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         Self::or_would_block(Pin::new(&mut *self.stream).poll_write(self.cx, bytes))
     }

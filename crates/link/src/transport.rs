@@ -10,11 +10,11 @@ use std::task::{Context, Poll, ready};
 
 use rustls::Connection;
 use tokio::io::{AsyncRead as _, ReadBuf};
-use tokio::net::TcpStream;
 
 use crate::error::LinkEnd;
 use crate::limits::READ_BYTES_MAX;
 use crate::socket::{SocketWriter, append_plaintext};
+use crate::stream::Stream;
 
 thread_local! {
     /// What came from a socket, before it is decrypted; no link keeps anything in it.
@@ -24,7 +24,7 @@ thread_local! {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    stream: TcpStream,
+    stream: Stream,
     pub(crate) tls: Connection,
 }
 
@@ -38,13 +38,13 @@ pub(crate) enum Received {
 }
 
 impl Transport {
-    pub(crate) fn new(stream: TcpStream, mut tls: Connection) -> Self {
+    pub(crate) fn new(stream: Stream, mut tls: Connection) -> Self {
         // The outbox bounds what waits, and is handed over as a whole.
         tls.set_buffer_limit(None);
         Self { stream, tls }
     }
 
-    pub(crate) fn stream(&self) -> &TcpStream {
+    pub(crate) fn stream(&self) -> &Stream {
         &self.stream
     }
 

@@ -10,23 +10,36 @@ use crate::{Event, Settings};
 /// What is still to be told.
 #[derive(Debug, Default)]
 pub(crate) struct Crowds {
-    diverged: Tally,
-    incomplete: Tally,
+    diverged: Tally<NodeId>,
+    incomplete: Tally<NodeId>,
+    /// By primary and copy.
+    cut_off: Tally<(NodeId, NodeId)>,
     /// Slots whose node is known to have a part of them only, at their epoch.
     known: BTreeMap<SlotId, (NodeId, Epoch)>,
 }
 
-/// How many slots of which node.
-#[derive(Debug, Default)]
-struct Tally {
-    slots: BTreeMap<NodeId, usize>,
+/// How many slots of whom.
+#[derive(Debug)]
+struct Tally<K> {
+    slots: BTreeMap<K, usize>,
     told: Option<Duration>,
+}
+
+impl<K> Default for Tally<K> {
+    fn default() -> Self {
+        Self { slots: BTreeMap::new(), told: None }
+    }
 }
 
 impl Crowds {
     /// A copy of a slot has another history. To be said once of each.
     pub(crate) fn diverged(&mut self, node: NodeId) {
         *self.diverged.slots.entry(node).or_default() += 1;
+    }
+
+    /// It is stored that a slot goes on without a copy that its primary cannot reach.
+    pub(crate) fn cut_off(&mut self, primary: NodeId, copy: NodeId) {
+        *self.cut_off.slots.entry((primary, copy)).or_default() += 1;
     }
 
     /// A node is to take over a slot of which it has a part; said again for as long as that is so.
@@ -49,12 +62,15 @@ impl Crowds {
         let incomplete = self.incomplete.take(now, settings.gather_events);
         let incomplete =
             incomplete.into_iter().map(|(node, slots)| Event::Incomplete { node, slots });
-        diverged.chain(incomplete).collect()
+        let cut_off = self.cut_off.take(now, settings.gather_events).into_iter();
+        let cut_off =
+            cut_off.map(|((primary, copy), slots)| Event::CutOff { primary, copy, slots });
+        diverged.chain(incomplete).chain(cut_off).collect()
     }
 }
 
-impl Tally {
-    fn take(&mut self, now: Duration, gather: Duration) -> BTreeMap<NodeId, usize> {
+impl<K> Tally<K> {
+    fn take(&mut self, now: Duration, gather: Duration) -> BTreeMap<K, usize> {
         if self.slots.is_empty() || self.told.is_some_and(|told| told + gather > now) {
             return BTreeMap::new();
         }

@@ -111,7 +111,7 @@ pub enum Event {
         primary: NodeId,
         /// Without whom.
         copy: NodeId,
-        /// How many slots.
+        /// How many slots, since it was told last.
         slots: usize,
     },
     /// A part of an update did not fit, and was dropped; what is still needed is planned again.

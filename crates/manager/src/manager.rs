@@ -377,6 +377,12 @@ impl Manager {
             self.effects.push_back(Effect::Welcome { session, node });
         }
         self.wishes.forget_done(&after);
+        let is_up = |node: &NodeId| !self.members.down().contains(node);
+        for (primary, copy) in self.wishes.take_cut_off() {
+            if is_up(&primary) && is_up(&copy) {
+                self.crowds.cut_off(primary, copy);
+            }
+        }
         self.stir();
     }
 }

@@ -74,7 +74,8 @@ impl Default for Settings {
             probation: Duration::from_secs(1),
             probation_max: Duration::from_secs(60),
             forget_after: Duration::from_secs(600),
-            pace: Pace { slots_max: 512, learners_max: 4_096 },
+            // Each slot of a step waits for all of them, so few; but more than copies complete in one.
+            pace: Pace { slots_max: 128, learners_max: 4_096 },
             slots: SlotId::all().collect(),
         }
     }

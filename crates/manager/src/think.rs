@@ -75,12 +75,7 @@ impl Manager {
             self.wishes.drop_reports();
             return false;
         }
-        let unreachable = self.wishes.unreachable(&self.topology);
-        let is_any = !unreachable.is_empty();
-        for ((primary, copy), slots) in unreachable {
-            self.tell(Event::CutOff { primary, copy, slots });
-        }
-        is_any
+        self.wishes.has_unreachable()
     }
 
     /// Whether somebody takes over, or is no copy any more.

@@ -17,6 +17,8 @@ pub(crate) struct Wishes {
     unreachable: BTreeMap<(SlotId, NodeId), CopyName>,
     /// Learners that were such copies, and since when: nobody can say when they will catch up.
     cut_off: BTreeMap<(SlotId, NodeId), Epoch>,
+    /// Primaries and copies of slots of which that has been stored, and that nobody was told of.
+    cut_off_news: Vec<(NodeId, NodeId)>,
     draining: BTreeMap<NodeId, bool>,
     memory: BTreeMap<NodeId, u64>,
     replicas: Option<u8>,
@@ -53,15 +55,15 @@ impl Wishes {
         });
     }
 
-    /// Slots that are to go on without a copy, by their primary and that.
-    pub(crate) fn unreachable(&self, topology: &Topology) -> BTreeMap<(NodeId, NodeId), usize> {
-        let mut slots = BTreeMap::new();
-        for (slot, copy) in self.unreachable.keys() {
-            if let Some(primary) = topology.slot(*slot).primary {
-                *slots.entry((primary, *copy)).or_default() += 1;
-            }
-        }
-        slots
+    /// Whether slots are to go on without a copy.
+    pub(crate) fn has_unreachable(&self) -> bool {
+        !self.unreachable.is_empty()
+    }
+
+    /// By the primary and the copy, once for each slot, since it was asked last: slots that go on without
+    /// a copy because their primary cannot reach it, by what is stored.
+    pub(crate) fn take_cut_off(&mut self) -> Vec<(NodeId, NodeId)> {
+        core::mem::take(&mut self.cut_off_news)
     }
 
     /// How many learners cannot be expected to catch up.
@@ -102,6 +104,10 @@ impl Wishes {
                 && since > name.since
             {
                 self.cut_off.insert((slot, node), since);
+                let config = topology.slot(slot);
+                // In a later epoch of the slot it was a failover that made it one.
+                let primary = config.primary.filter(|_| config.epoch == name.epoch);
+                self.cut_off_news.extend(primary.map(|primary| (primary, node)));
             }
         }
         self.cut_off

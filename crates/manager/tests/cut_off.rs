@@ -7,6 +7,7 @@ use common::*;
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_manager::{Event, Operation, Settings};
 use memtide_topology::{NodeId, Pace, SlotConfig, SlotId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// What a slot's primary says of its first copy.
@@ -43,8 +44,10 @@ fn both_may_say_it_of_each_other_and_each_keeps_its_slots() {
         assert_eq!(config.primary, *primary);
         assert_eq!((config.in_sync().count(), config.learners().count()), (0, 1));
     }
-    let told = fleet.events.iter().filter(|event| matches!(event, Event::CutOff { .. })).count();
-    assert!(told >= 2, "{:?}", fleet.events);
+    fleet.pass(fleet.settings.gather_events);
+    assert_eq!(told(&fleet).values().sum::<usize>(), slots.len(), "{:?}", fleet.events);
+    let pairs = primaries.iter().collect::<BTreeSet<_>>().len();
+    assert_eq!(told(&fleet).len(), pairs, "{:?}", fleet.events);
     // What is said again of what it was is out of date.
     let commits = fleet.commits;
     reports.iter().for_each(|said| say(&mut fleet, *said));
@@ -53,6 +56,58 @@ fn both_may_say_it_of_each_other_and_each_keeps_its_slots() {
     fleet.catches_up_one_in = 1;
     fleet.settle();
     rules::check_calm(&fleet);
+}
+
+/// How many slots were said to go on without a copy, by the primary and that.
+fn told(fleet: &Fleet) -> BTreeMap<(NodeId, NodeId), usize> {
+    let mut told = BTreeMap::new();
+    for event in &fleet.events {
+        if let Event::CutOff { primary, copy, slots } = event {
+            *told.entry((*primary, *copy)).or_default() += slots;
+        }
+    }
+    told
+}
+
+#[test]
+fn it_is_told_once_and_when_it_is_stored_however_often_that_is_tried() {
+    let mut fleet = settled();
+    let slots = fleet.settings.slots.clone();
+    let reports: Vec<_> = slots.iter().map(|slot| report(&fleet, *slot)).collect();
+    fleet.store_delay_max = 300 * MS;
+    fleet.store_fails_one_in = Some(2);
+    for said in reports {
+        say(&mut fleet, said);
+        fleet.pass(20 * MS);
+        let learners = slots.iter().map(|slot| fleet.stored.slot(*slot).learners().count());
+        let (told, stored) = (told(&fleet).values().sum::<usize>(), learners.sum::<usize>());
+        assert!(told <= stored, "{told} were told, and {stored} are stored");
+    }
+    fleet.pass(Duration::from_secs(10));
+    assert_eq!(told(&fleet).values().sum::<usize>(), slots.len(), "{:?}", fleet.events);
+}
+
+/// That it cannot be reached is no news of the network.
+#[test]
+fn of_a_copy_that_is_down_it_is_not_told() {
+    let mut fleet = settled();
+    let slot = fleet.settings.slots[0];
+    let said = report(&fleet, slot);
+    let copy = fleet.stored.slot(slot).copies[0].node;
+    let mut processes = fleet.processes.values_mut();
+    processes.find(|process| process.id == Some(copy)).unwrap().is_silent = true;
+    let heard = |fleet: &Fleet| {
+        let views = fleet.manager.nodes();
+        views.iter().find(|view| view.node == copy).unwrap().heard.unwrap()
+    };
+    // The report comes as the first thing in the moment from which on it is silent.
+    let silent_from = heard(&fleet) + fleet.settings.silence_max;
+    fleet.pass(silent_from - fleet.now - MS);
+    fleet.now = silent_from;
+    say(&mut fleet, said);
+    fleet.pass(Duration::from_secs(2));
+    let is_lost = |event: &Event| matches!(event, Event::Lost(node, _) if *node == copy);
+    assert!(fleet.events.iter().any(is_lost) && told(&fleet).is_empty(), "{:?}", fleet.events);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::limits::{BYTES_MAX_MIN, RECORD_BYTES_MAX};
 use crate::line::{Entry, encode};
-use crate::scan::{Fault, FaultKind, Lines, Scan};
+use crate::scan::{Lines, Scan};
 use crate::segment::{self, Segment};
 
 /// How large a log may become.
@@ -68,6 +68,7 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         fs::create_dir_all(directory).map_err(of_directory)?;
         let scan = Scan::read(directory, name).map_err(of_directory)?;
         let segments = segment::list(directory, name).map_err(of_directory)?;
+        let End { last, torn } = find_end(&segments).map_err(of_directory)?;
         let mut log = Self {
             directory: directory.to_owned(),
             name: name.to_owned(),
@@ -75,10 +76,10 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
             segments,
             file: None,
             has_remains: false,
-            last: last_sequence(directory, name).map_err(of_directory)?,
+            last,
             of: PhantomData,
         };
-        log.reopen(&scan.faults)?;
+        log.reopen(torn)?;
         Ok((log, scan))
     }
 
@@ -127,15 +128,15 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
-    /// Goes on in the newest segment, behind its last whole line.
-    fn reopen(&mut self, faults: &[Fault]) -> Result<(), LogError> {
+    /// Goes on in the newest segment, behind its last whole line: at `torn`, where a line begins
+    /// there that was not written to its end.
+    fn reopen(&mut self, torn: Option<u64>) -> Result<(), LogError> {
         let Some(newest) = self.segments.last_mut() else { return Ok(()) };
         let of_newest = |problem| LogError::File { path: newest.path.clone(), problem };
         let file = OpenOptions::new().write(true).open(&newest.path).map_err(of_newest)?;
-        let torn = faults.iter().find(|it| it.kind == FaultKind::Torn && it.file == newest.path);
         if let Some(torn) = torn {
-            file.set_len(torn.offset).and_then(|()| file.sync_data()).map_err(of_newest)?;
-            newest.bytes = torn.offset;
+            file.set_len(torn).and_then(|()| file.sync_data()).map_err(of_newest)?;
+            newest.bytes = torn;
         }
         self.file = Some(file);
         Ok(())
@@ -199,22 +200,32 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
     }
 }
 
-/// The highest sequence that may have been given: of any whole line, known or not, and at least that
-/// of the newest segment's name, so that none is given twice.
-fn last_sequence(directory: &Path, name: &str) -> io::Result<u64> {
-    let mut last = 0;
-    for segment in segment::list(directory, name)? {
-        last = last.max(segment.first.saturating_sub(1));
+/// Where a log ends.
+struct End {
+    /// The highest sequence that may have been given: of any whole line, known or not, and at least
+    /// that of the newest segment's name, so that none is given twice.
+    last: u64,
+    /// Where in the newest segment a line begins that was not written to its end.
+    torn: Option<u64>,
+}
+
+/// Looks through all lines: what a scan reports of them is bounded, and may leave the end out.
+fn find_end(segments: &[Segment]) -> io::Result<End> {
+    let mut end = End { last: 0, torn: None };
+    for segment in segments {
+        end.last = end.last.max(segment.first.saturating_sub(1));
+        end.torn = None;
         let mut lines = Lines::new(File::open(&segment.path)?, 0);
         let mut in_segment = 0;
         while let Some(line) = lines.next()? {
             in_segment += u64::from(line.is_whole);
+            end.torn = (!line.is_whole).then_some(line.offset);
             if let Ok(entry) = line.read::<IgnoredAny>() {
-                last = last.max(entry.sequence);
+                end.last = end.last.max(entry.sequence);
             }
         }
         // A damaged last line had the sequence of its place.
-        last = last.max((segment.first + in_segment).saturating_sub(1));
+        end.last = end.last.max((segment.first + in_segment).saturating_sub(1));
     }
-    Ok(last)
+    Ok(end)
 }

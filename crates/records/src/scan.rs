@@ -16,7 +16,7 @@ use crate::segment;
 pub struct Scan<T> {
     /// Every whole entry.
     pub entries: Vec<Entry<T>>,
-    /// What was left out, the first few.
+    /// What was left out: the first few, and the last of them where that is torn.
     pub faults: Vec<Fault>,
     /// How many faults there are in all.
     pub faults_total: u64,
@@ -106,6 +106,11 @@ impl<T: DeserializeOwned> Scan<T> {
         self.faults_total += 1;
         if self.faults.len() < FAULTS_MAX {
             self.faults.push(fault);
+        } else if fault.kind == FaultKind::Torn
+            && let Some(last) = self.faults.last_mut()
+        {
+            // What is cut off is told of.
+            *last = fault;
         }
     }
 }

@@ -85,6 +85,28 @@ fn a_tail_cut_at_any_byte_is_cut_off_reported_and_written_over() {
 
 /// What a file system may leave behind a line that was never written: a block of zeros.
 #[test]
+fn a_torn_tail_behind_many_damaged_lines_is_cut_off_and_reported() {
+    let home = tempfile::tempdir().unwrap();
+    let (mut log, _) = open(home.path());
+    for number in 0..200 {
+        log.append(number, &"to be damaged".into()).unwrap();
+    }
+    drop(log);
+    let file = files(home.path()).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.iter_mut().filter(|byte| **byte == b'd').for_each(|byte| *byte = b'D');
+    let whole = bytes.len();
+    bytes.extend_from_slice(b"{\"crc\":\"torn");
+    fs::write(&file, bytes).unwrap();
+    let (mut log, scan) = open(home.path());
+    assert_eq!((scan.faults_total, scan.entries.len()), (201, 0));
+    assert_eq!(scan.faults.last().map(|it| it.kind), Some(FaultKind::Torn));
+    assert_eq!(fs::metadata(&file).unwrap().len(), whole as u64);
+    log.append(1, &"goes on".into()).unwrap();
+    assert_eq!(records(home.path()), ["goes on"]);
+}
+
+#[test]
 fn a_tail_of_zeros_is_a_torn_one() {
     let home = tempfile::tempdir().unwrap();
     let (mut log, _) = open(home.path());

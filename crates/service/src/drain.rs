@@ -147,8 +147,8 @@ pub struct Reached {
     watch: DrainWatch,
     phase: Phase,
     wait: Pin<Box<dyn Future<Output = ()> + Send>>,
-    /// The waker that `wait` holds, and the phase at which it was given it.
-    registered: Option<(Waker, Phase)>,
+    /// The waker that `wait` was given while serving.
+    registered: Option<Waker>,
 }
 
 impl Future for Reached {
@@ -159,13 +159,14 @@ impl Future for Reached {
         if now >= self.phase {
             return Poll::Ready(());
         }
-        // A change of phase uses up the registration, even one to a phase before ours.
-        let is_registered =
-            |(waker, at): &(Waker, Phase)| *at == now && waker.will_wake(cx.waker());
-        if self.registered.as_ref().is_some_and(is_registered) {
-            return Poll::Pending;
+        // A change of phase uses up the registration, even one to a phase before ours, and it may do so
+        // after the phase is seen to be another: from then on only `wait` knows.
+        if now == Phase::Serving {
+            if self.registered.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+                return Poll::Pending;
+            }
+            self.registered = Some(cx.waker().clone());
         }
-        self.registered = Some((cx.waker().clone(), now));
         self.wait.as_mut().poll(cx)
     }
 }

@@ -19,9 +19,21 @@ pub const ADMIN_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
 /// Admin HTTP: bytes of a request's body: the numbers of all slots, one by one.
 pub const ADMIN_BODY_BYTES_MAX: usize = 128 * 1024;
 
+/// Admin HTTP: characters of a token at least. 16 that are random cannot be guessed.
+pub const ADMIN_TOKEN_BYTES_MIN: usize = 16;
+
+/// Admin HTTP: characters of a token at most.
+pub const ADMIN_TOKEN_BYTES_MAX: usize = 512;
+
 /// Events that the admin HTTP can still tell of; the oldest gives way. One who asks
 /// once a second misses none unless a thousand happen in it.
 pub const EVENTS_MAX: usize = 1024;
+
+/// Bytes that the log of events takes on disk: some 5,000, of which the newest are told.
+pub const EVENTS_LOG_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Between two tries to write an event down.
+pub const EVENTS_RETRY: Duration = Duration::from_secs(1);
 
 /// Bytes of an event's text; a longer one is cut.
 pub const EVENT_TEXT_BYTES_MAX: usize = 256;

@@ -239,10 +239,17 @@ impl World {
         }
     }
 
-    /// A primary that only proxies reach, of which some reach nobody else.
+    /// A primary that only proxies reach, of which some reach nobody else; where it has several copies,
+    /// maybe one of them with it.
     fn cut_off_primary(&mut self) {
         let slot = *self.rng.pick(&self.stored.slots);
-        let Some(primary) = self.stored.topology.slot(slot).primary else { return };
+        let config = self.stored.topology.slot(slot);
+        let Some(primary) = config.primary else { return };
+        let copies: Vec<NodeId> = config.in_sync().collect();
+        if copies.len() > 1 && self.rng.percent(50) {
+            let copy = *self.rng.pick(&copies);
+            return self.cut_off_pair([Place::Node(primary), Place::Node(copy)]);
+        }
         let one = Place::Node(primary);
         let length = (500 + self.rng.below(2_000) as Nanos) * MS;
         self.tell(|| format!("{one} is cut off from all but proxies"));
@@ -255,6 +262,22 @@ impl World {
             for one in &cut_off {
                 self.block(other, *one, length);
                 self.block(*one, other, length);
+            }
+        }
+    }
+
+    /// Two nodes that nobody else reaches, but some proxies, and that reach each other.
+    fn cut_off_pair(&mut self, pair: [Place; 2]) {
+        let length = (2_000 + self.rng.below(3_000) as Nanos) * MS;
+        self.tell(|| format!("{} and {} are cut off from all others", pair[0], pair[1]));
+        let others: Vec<Place> = self.processes.keys().copied().collect();
+        for other in others.into_iter().filter(|other| !pair.contains(other)) {
+            if other.is_proxy() && self.rng.percent(50) {
+                continue;
+            }
+            for one in pair {
+                self.block(other, one, length);
+                self.block(one, other, length);
             }
         }
     }

@@ -105,6 +105,7 @@ impl World {
     /// Starts a process that wants to become a node.
     pub fn add_newcomer(&mut self) {
         let zone = self.rng.below(self.zones.len());
+        let is_pressed = self.plan.is_pressed();
         let Some(control) = &mut self.control else { return };
         control.last_newcomer += 1;
         let number = control.last_newcomer;
@@ -114,7 +115,7 @@ impl World {
             node: None,
             zone: self.zones[zone].clone(),
             address: format!("n{number}:1"),
-            memory_max: 1 << (30 + control.rng.below(2)),
+            memory_max: self.plan.memory_max << if is_pressed { 0 } else { control.rng.below(2) },
         };
         control.newcomers.insert(number, registration);
         self.add_process(Place::Newcomer(number));

@@ -61,12 +61,10 @@ fn payload(payload: &Payload) -> String {
         Payload::Peer(message) => peer(message),
         Payload::Words(bytes) => words(bytes),
         Payload::Ask(Request { id, slot, epoch, round, seen, is_retry, command, .. }) => format!(
-            "ask {}.{} slot {}@{epoch} round {round} seen {seen} retry {is_retry}: key {} {:?}",
+            "ask {}.{} slot {}@{epoch} round {round} seen {seen} retry {is_retry}: {command:?}",
             id.client,
             id.number,
-            slot.number(),
-            command.key,
-            command.action
+            slot.number()
         ),
         Payload::Answer(id, Answer::Done { outcome, version }) => {
             let reply = Reply::decode(outcome);

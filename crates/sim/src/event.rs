@@ -94,6 +94,8 @@ pub enum Event {
     Silence(Place, Place),
     /// A process's timer.
     Tick(Place),
+    /// A node gets to a chunk of a copy.
+    ReadChunk(Place),
     /// The manager's storage gets to something.
     Store(Storing),
     /// The storage's answer is there.
@@ -123,7 +125,8 @@ impl Event {
     pub const fn at(&self) -> Option<Place> {
         match self {
             Self::Arrive(Arrival { to, .. }) | Self::Datagram { to, .. } => Some(*to),
-            Self::LinkUp { at, .. } | Self::LinkDown { at, .. } | Self::Tick(at) => Some(*at),
+            Self::LinkUp { at, .. } | Self::LinkDown { at, .. } => Some(*at),
+            Self::Tick(at) | Self::ReadChunk(at) => Some(*at),
             Self::Answered(_) => Some(Place::Manager),
             _ => None,
         }

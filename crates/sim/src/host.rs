@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memtide_engine::{Host, HostConfig, Moment, NodeCounters, Outlets};
 use memtide_engine_core::replication::{
-    Position, ProxyLink, Replication, ReplicationSettings, Report,
+    Message, Position, ProxyLink, Replication, Report, SlotMessage,
 };
 use memtide_engine_core::{Now, SlotCursor};
 use memtide_topology::{Answer, NodeId, Request, RequestId, SlotId, Topology};
@@ -15,8 +15,11 @@ use memtide_wire::{Ask, Frame, NodeWords, Reach, Reply, encode_words};
 
 use crate::event::{Payload, Place};
 use crate::heap::{Nanos, SECOND};
+use crate::item::Reply as Told;
 use crate::memcached;
 use crate::node::Step;
+use crate::plan::Plan;
+use crate::room::Room;
 use crate::store::Command;
 
 /// Bytes of a frame at most.
@@ -24,7 +27,9 @@ const FRAME_BYTES_MAX: usize = 1 << 24;
 /// What the wall clock shows when a run begins, in Unix seconds.
 const UNIX_SECS: u64 = 1_700_000_000;
 /// The largest item, as memcached counts it.
-const ITEM_SIZE_MAX: u32 = 1 << 16;
+const ITEM_SIZE_MAX: u32 = 1 << 19;
+/// Memory by which a store decides how many shards it has and how large its segments are, at most.
+const MEMORY_MAX: u64 = 1 << 26;
 
 /// A node.
 pub struct HostNode {
@@ -37,19 +42,34 @@ pub struct HostNode {
     /// Where it was in each slot when its store was looked at last.
     seen: BTreeMap<SlotId, Position>,
     ticks: u32,
+    /// Bytes of a token.
+    unit: usize,
+    /// What may be missed for want of memory; `None` where there is enough.
+    room: Option<Room>,
 }
 
 /// Between two looks at a store that should be as it was, in ticks.
 const TICKS_UNSEEN: u32 = 25;
 
 /// Requests by link and number: who asked, what to name it, and what for.
-type Requests = BTreeMap<(ProxyLink, u64), (Place, RequestId, Command)>;
+type Requests = BTreeMap<(ProxyLink, u64), Asker>;
+
+/// Who waits for an answer.
+struct Asker {
+    proxy: Place,
+    id: RequestId,
+    slot: SlotId,
+    command: Command,
+    is_retry: bool,
+}
 
 impl HostNode {
-    pub fn new(id: NodeId, replication: ReplicationSettings, slots: Vec<SlotId>) -> Self {
-        let config =
-            HostConfig { node: id, memory_max: 1 << 26, item_size_max: ITEM_SIZE_MAX, replication };
-        let host = Host::new(config, &Topology::empty(), Arc::new(NodeCounters::default()));
+    pub fn new(id: NodeId, plan: &Plan, slots: Vec<SlotId>) -> Self {
+        let memory_max = plan.memory_max.min(MEMORY_MAX);
+        let (item_size_max, replication) = (ITEM_SIZE_MAX, plan.settings.clone());
+        let config = HostConfig { node: id, memory_max, item_size_max, replication };
+        let counters = Arc::new(NodeCounters::default());
+        let host = Host::new(config, &Topology::empty(), Arc::clone(&counters));
         Self {
             id,
             host,
@@ -58,6 +78,8 @@ impl HostNode {
             asked: Requests::new(),
             seen: BTreeMap::new(),
             ticks: 0,
+            unit: plan.unit,
+            room: plan.is_pressed().then(|| Room::new(counters)),
         }
     }
 
@@ -94,8 +116,8 @@ impl HostNode {
         request: Request<Command>,
     ) {
         let Request { id, slot, epoch, round, seen, answered, is_retry, command } = request;
-        self.asked.insert((link, id.number), (proxy, id, command));
-        let text = memcached::encode(command, slot);
+        self.asked.insert((link, id.number), Asker { proxy, id, slot, command, is_retry });
+        let text = memcached::encode(command, slot, self.unit);
         let hash = memcached::key_hash(command.key, slot);
         let (number, reach) = (id.number, Reach::Primary);
         let command = &text;
@@ -131,6 +153,15 @@ impl HostNode {
         });
     }
 
+    pub fn is_copying(&self) -> bool {
+        self.host.is_copying()
+    }
+
+    /// A turn of copying.
+    pub fn read_chunk(&mut self, step: &mut Step<'_>) {
+        self.act(step, |host, at, out| _ = host.copy_on(at, out));
+    }
+
     pub fn maintain(&mut self, step: &mut Step<'_>) {
         self.act(step, |host, at, out| _ = host.maintain(at, out));
     }
@@ -138,11 +169,13 @@ impl HostNode {
     /// Lets the host handle something, and looks at what its store has then.
     fn act(&mut self, step: &mut Step<'_>, act: impl FnOnce(&mut Host, Moment, &mut Out<'_, '_>)) {
         let at = Moment { now: step.now, wall: unix(step.wall) };
-        let mut out = Out { step, peers: &self.peers, asked: &mut self.asked };
+        let (peers, asked, unit) = (&self.peers, &mut self.asked, self.unit);
+        let mut out = Out { step, peers, asked, unit };
         act(&mut self.host, at, &mut out);
         self.host.end_batch(at, &mut out);
-        // One chunk for each event: what is copied and what is changed meanwhile come in any order.
-        self.host.copy_on(at, &mut out);
+        if let Some(room) = &mut self.room {
+            room.look(&self.host, (self.id, &self.slots), step.checks);
+        }
         for slot in self.slots.clone() {
             self.look_at(step, slot);
         }
@@ -170,8 +203,7 @@ impl HostNode {
     /// A hash of all that a slot holds and that does not expire: what has expired by its primary's
     /// clock is there until it is found, and not copied any more.
     pub fn content(&self, slot: SlotId) -> u64 {
-        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        self.describe(slot).bytes().fold(0xcbf2_9ce4_8422_2325, step)
+        hash_of(self.describe(slot).as_bytes())
     }
 
     /// The same for a human, by key.
@@ -182,12 +214,20 @@ impl HostNode {
             cursor = self.host.store().slot_items(from, 64, Now::from_unix_secs(1), |item| {
                 if item.expires_at.is_none() {
                     let key = String::from_utf8_lossy(item.key).into_owned();
-                    items.insert(key, (item.value.contiguous().into_owned(), item.cas));
+                    let value = item.value.contiguous();
+                    let text = |value: &[u8]| vec![u64::MAX, value.len() as u64, hash_of(value)];
+                    let tokens = memcached::tokens_of(&value, self.unit);
+                    items.insert(key, (tokens.unwrap_or_else(|| text(&value)), item.cas));
                 }
             });
         }
         format!("{items:?}")
     }
+}
+
+fn hash_of(bytes: &[u8]) -> u64 {
+    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
 }
 
 fn unix(wall: Nanos) -> Now {
@@ -200,6 +240,7 @@ struct Out<'a, 'w> {
     step: &'a mut Step<'w>,
     peers: &'a BTreeSet<NodeId>,
     asked: &'a mut Requests,
+    unit: usize,
 }
 
 impl Outlets for Out<'_, '_> {
@@ -210,6 +251,9 @@ impl Outlets for Out<'_, '_> {
     }
 
     fn to_node(&mut self, node: NodeId, words: &NodeWords) {
+        if let NodeWords::Message(Message::Slot(slot, SlotMessage::Consent { epoch, .. })) = words {
+            self.step.checks.consents(*slot, *epoch);
+        }
         let mut bytes = Vec::new();
         encode_words(&mut bytes, words);
         self.step.out.push((Place::Node(node), Payload::Words(bytes.into())));
@@ -220,15 +264,19 @@ impl Outlets for Out<'_, '_> {
     }
 
     fn to_proxy(&mut self, link: ProxyLink, reply: &Reply<'_>) {
-        let Some((proxy, id, command)) = self.asked.remove(&(link, reply.number)) else { return };
+        let Some(asker) = self.asked.remove(&(link, reply.number)) else { return };
+        let Asker { proxy, id, slot, command, is_retry } = asker;
         let answer = match reply.answer {
             Answer::Done { outcome, version } => {
-                let Some(told) = memcached::decode(command, outcome) else {
-                    let said = String::from_utf8_lossy(outcome).into_owned();
-                    let action = command.action;
-                    self.step.checks.violated(|| format!("{action:?} is answered: {said}"));
+                let Some(told) = memcached::decode(command, outcome, self.unit) else {
+                    let said = String::from_utf8_lossy(&outcome[..outcome.len().min(200)]);
+                    self.step.checks.violated(|| format!("{command:?} is answered: {said}"));
                     return;
                 };
+                // A retry may be told at a later version than it left.
+                if !is_retry && matches!(told, Told::Stored { .. }) {
+                    self.step.checks.tells(slot, version, self.step.time);
+                }
                 Answer::Done { outcome: told.encode(), version }
             }
             Answer::Moved { epoch, primary, may_be_done } => {

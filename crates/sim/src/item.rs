@@ -26,13 +26,28 @@ impl Item {
 /// What a command answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    Hit { tokens: Vec<Token>, cas: u64 },
-    Number { number: u64, cas: u64 },
+    Hit {
+        tokens: Vec<Token>,
+        cas: u64,
+    },
+    /// The same, and of all who ask this one is to store the item anew.
+    Won {
+        tokens: Vec<Token>,
+        cas: u64,
+    },
+    Number {
+        number: u64,
+        cas: u64,
+    },
     NotFound,
-    Stored { cas: u64 },
+    Stored {
+        cas: u64,
+    },
     NotStored,
     Exists,
     Done,
+    /// An error of the server's: nothing was stored.
+    Failed,
 }
 
 impl Reply {
@@ -46,6 +61,8 @@ impl Reply {
             Self::NotStored => vec![4],
             Self::Exists => vec![5],
             Self::Done => vec![6],
+            Self::Won { tokens, cas } => [&[7, *cas], tokens.as_slice()].concat(),
+            Self::Failed => vec![8],
         };
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
@@ -64,6 +81,8 @@ impl Reply {
             [4] => Self::NotStored,
             [5] => Self::Exists,
             [6] => Self::Done,
+            [7, cas, ref tokens @ ..] => Self::Won { tokens: tokens.to_vec(), cas },
+            [8] => Self::Failed,
             _ => panic!("{words:?} is no reply"),
         }
     }
@@ -71,7 +90,10 @@ impl Reply {
     /// The CAS unique that it tells, 0 where it tells none.
     pub const fn cas(&self) -> u64 {
         match self {
-            Self::Hit { cas, .. } | Self::Number { cas, .. } | Self::Stored { cas } => *cas,
+            Self::Hit { cas, .. }
+            | Self::Won { cas, .. }
+            | Self::Number { cas, .. }
+            | Self::Stored { cas } => *cas,
             _ => 0,
         }
     }
@@ -79,13 +101,16 @@ impl Reply {
     /// For the checker.
     pub fn outcome(&self, history: &mut History) -> Outcome {
         match self {
-            Self::Hit { tokens, cas } => Outcome::Hit { value: history.seen(tokens), cas: *cas },
+            Self::Hit { tokens, cas } | Self::Won { tokens, cas } => {
+                Outcome::Hit { value: history.seen(tokens), cas: *cas }
+            }
             Self::Number { number, cas } => Outcome::Number { number: *number, cas: *cas },
             Self::NotFound => Outcome::NotFound,
             Self::Stored { cas } => Outcome::Stored { cas: *cas },
             Self::NotStored => Outcome::NotStored,
             Self::Exists => Outcome::Exists,
             Self::Done => Outcome::Done,
+            Self::Failed => Outcome::Refused,
         }
     }
 }

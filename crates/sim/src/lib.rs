@@ -6,8 +6,9 @@
 //! - `heap`, `event`, `trace`: what happens when, and what of it is written down.
 //! - `network`, `clock`: how messages get lost and late, and clocks wrong.
 //! - `member`: a node's process. `node`, `store`, `item`: the replication core, and a model of the store;
-//!   `host`, `memcached`: all of a node but its sockets.
-//! - `workload`: the clients of the proxies.
+//!   `host`, `memcached`, `room`: all of a node but its sockets.
+//! - `workload`, `wins`: the clients of the proxies.
+//! - `copying`: when chunks of copies are read.
 //! - `control`: the real manager; `script`, `review`: one that does at random what it may; `stored`:
 //!   what both keep.
 //! - `plan`, `setup`, `chaos`, `world`, `receive`: how large a fleet, and what is done to it.
@@ -17,6 +18,7 @@ mod chaos;
 mod checks;
 mod clock;
 mod control;
+mod copying;
 mod describe;
 mod event;
 mod heap;
@@ -29,12 +31,14 @@ mod node;
 mod plan;
 mod receive;
 mod review;
+mod room;
 mod run;
 mod script;
 mod setup;
 mod store;
 mod stored;
 mod trace;
+mod wins;
 mod workload;
 mod world;
 

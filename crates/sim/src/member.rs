@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use memtide_engine_core::replication::{Message, Replication};
-use memtide_topology::{Epoch, NodeId, Request, SlotId, Topology};
+use memtide_topology::{NodeId, Request, SlotId, Topology};
 
 use crate::event::Place;
 use crate::host::HostNode;
@@ -22,7 +22,7 @@ impl Member {
     pub fn new(id: NodeId, plan: &Plan, slots: &[SlotId]) -> Self {
         let settings = plan.settings.clone();
         match plan.has_hosts {
-            true => Self::Host(HostNode::new(id, settings, slots.to_vec())),
+            true => Self::Host(HostNode::new(id, plan, slots.to_vec())),
             false => Self::Model(Node::new(id, settings)),
         }
     }
@@ -40,11 +40,6 @@ impl Member {
             Self::Model(node) => &node.topology,
             Self::Host(host) => host.topology(),
         }
-    }
-
-    /// The epoch in which a slot's primary took over, as far as it knows.
-    pub fn slot_epoch(&self, slot: SlotId) -> Epoch {
-        self.topology().slot(slot).epoch
     }
 
     /// The keys of a slot that may be evicted.
@@ -107,6 +102,22 @@ impl Member {
         match self {
             Self::Model(node) => node.tick(step),
             Self::Host(host) => host.tick(step),
+        }
+    }
+
+    /// Whether a chunk of a copy is to be read.
+    pub fn is_copying(&self) -> bool {
+        match self {
+            Self::Model(node) => node.is_copying(),
+            Self::Host(host) => host.is_copying(),
+        }
+    }
+
+    /// Reads one; which of them, any number says.
+    pub fn read_chunk(&mut self, step: &mut Step<'_>, any: usize) {
+        match self {
+            Self::Model(node) => node.read_chunk(step, any),
+            Self::Host(host) => host.read_chunk(step),
         }
     }
 

@@ -24,6 +24,8 @@ pub struct Node {
     pub topology: Arc<Topology>,
     requests: BTreeMap<Ticket, Waiting>,
     resumed: VecDeque<Ticket>,
+    /// Chunks of copies that are to be read, and for whom.
+    unread: Vec<(SlotId, NodeId)>,
     /// A command that was executed just before the process was stopped.
     unfinished: Option<(Asked, Executed)>,
     last_ticket: Ticket,
@@ -35,6 +37,8 @@ struct Waiting {
     link: u64,
     request: Request<Command>,
     answer: Option<(Outcome, u64)>,
+    /// The version that it left the slot at, where it changed something.
+    changed: Option<u64>,
 }
 
 /// What a node sees of the world while it handles an event.
@@ -43,6 +47,8 @@ pub struct Step<'w> {
     pub now: Duration,
     /// The wall clock.
     pub wall: Nanos,
+    /// True time, for the checks.
+    pub time: Nanos,
     pub checks: &'w mut Checks,
     /// What it sends.
     pub out: &'w mut Vec<(Place, Payload)>,
@@ -59,6 +65,7 @@ impl Node {
             topology: Arc::new(Topology::empty()),
             requests: BTreeMap::new(),
             resumed: VecDeque::new(),
+            unread: Vec::new(),
             unfinished: None,
             last_ticket: 0,
         }
@@ -88,7 +95,7 @@ impl Node {
         request: Request<Command>,
     ) {
         self.last_ticket += 1;
-        let waiting = Waiting { proxy, link, request, answer: None };
+        let waiting = Waiting { proxy, link, request, answer: None, changed: None };
         self.requests.insert(self.last_ticket, waiting);
         self.resumed.push_back(self.last_ticket);
         self.work(step);
@@ -105,7 +112,11 @@ impl Node {
     /// A link has ended.
     pub fn link_down(&mut self, step: &mut Step<'_>, peer: Place, link: u64) {
         match peer {
-            Place::Node(peer) => self.replication.link_down(step.now, peer),
+            Place::Node(peer) => {
+                self.store.end_copies(peer);
+                self.unread.retain(|(_, to)| *to != peer);
+                self.replication.link_down(step.now, peer);
+            }
             _ => {
                 self.replication.proxy_gone(link);
                 self.requests.retain(|_, waiting| waiting.link != link);
@@ -116,6 +127,22 @@ impl Node {
 
     pub fn tick(&mut self, step: &mut Step<'_>) {
         self.replication.tick(step.now);
+        self.work(step);
+    }
+
+    /// Whether a chunk of a copy is to be read.
+    pub const fn is_copying(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    /// Reads one of the chunks that are to be read, by any number.
+    pub fn read_chunk(&mut self, step: &mut Step<'_>, any: usize) {
+        if !self.unread.is_empty() {
+            let (slot, to) = self.unread.remove(any % self.unread.len());
+            if let Some(chunk) = self.store.read_chunk(slot, to) {
+                self.replication.chunk_read(step.now, (slot, to), chunk);
+            }
+        }
         self.work(step);
     }
 
@@ -134,8 +161,10 @@ impl Node {
 
     /// The process goes on after it was stopped.
     pub fn finish(&mut self, step: &mut Step<'_>) {
-        if let Some((asked, executed)) = self.unfinished.take() {
-            self.replication.executed(step.now, &asked, executed);
+        if let Some((asked, executed)) = self.unfinished.take()
+            && self.replication.executed(step.now, &asked, executed)
+        {
+            self.carry_out(step, Effect::Release(asked.ticket));
         }
         self.work(step);
     }
@@ -181,15 +210,22 @@ impl Node {
                 if let Some(change) = changes.last() {
                     step.checks.content(slot, change.version, self.store.content(slot));
                 }
+                if let Some(waiting) = self.requests.get_mut(&ticket) {
+                    waiting.changed = changes.last().map(|change| change.version);
+                }
                 let key = Some(hash_of(command.key, slot));
                 let executed = Executed { key, changes, outcome: Arc::clone(&outcome) };
+                let mut is_told = false;
                 if (step.stops)() {
                     self.unfinished = Some((asked, executed));
                 } else {
-                    self.replication.executed(step.now, &asked, executed);
+                    is_told = self.replication.executed(step.now, &asked, executed);
                 }
                 let version = self.version(slot);
                 self.will_answer(ticket, outcome, version);
+                if is_told {
+                    self.carry_out(step, Effect::Release(ticket));
+                }
             }
         }
     }
@@ -241,10 +277,7 @@ impl Node {
                 self.store.hold(slot, part);
                 step.checks.holds(slot, part, self.store.content(slot));
             }
-            Effect::ReadChunk(slot, to) => {
-                let (items, is_last) = self.store.read_chunk(slot, to);
-                self.replication.chunk_read(step.now, (slot, to), (items, is_last));
-            }
+            Effect::ReadChunk(slot, to) => self.unread.push((slot, to)),
             Effect::Report(report) => step.out.push((Place::Manager, Payload::Report(report))),
             Effect::Paused(..) => {}
         }
@@ -258,7 +291,12 @@ impl Node {
         message: &SlotMessage,
     ) {
         match message {
-            SlotMessage::CopyBegins { .. } => self.store.begin_copy(slot, peer),
+            SlotMessage::CopyBegins { .. } => {
+                self.store.begin_copy(slot, peer);
+                // What was asked for the copy before it must not be read for this.
+                self.unread.retain(|asked| *asked != (slot, peer));
+            }
+            SlotMessage::Consent { epoch, .. } => step.checks.consents(slot, *epoch),
             SlotMessage::Opened { position: Some(position), .. } => {
                 self.claim(step, slot, position.version);
             }
@@ -287,6 +325,9 @@ impl Node {
     fn answer(&mut self, step: &mut Step<'_>, ticket: Ticket, answer: Answer<Outcome>) {
         if let Some(waiting) = self.requests.remove(&ticket) {
             let id = waiting.request.id;
+            if let (Some(version), Answer::Done { .. }) = (waiting.changed, &answer) {
+                step.checks.tells(waiting.request.slot, version, step.time);
+            }
             step.out.push((waiting.proxy, Payload::Answer(id, answer)));
         }
     }

@@ -16,6 +16,15 @@ pub const SILENCE_NOTICED_MAX: Nanos = 2 * SECOND;
 /// The longest lease where pairs of nodes are cut from each other: all is to be over within the patience
 /// of the proxies.
 const CUT_LEASE_MAX: Duration = Duration::from_millis(600);
+/// Bytes of a token, of which a few make up a chunk of a copy.
+const LARGE_UNIT: usize = 24 * 1024;
+/// Memory that a node soon fills. What it takes for itself must be less than the part that a node with
+/// copies keeps free.
+const SMALL_MEMORY: u64 = 2 << 20;
+/// Keys, and bytes of a token, that take more than that on a node, with what it holds of copies.
+const SMALL_MEMORY_KEYS: usize = 60;
+/// See [`SMALL_MEMORY_KEYS`].
+const SMALL_MEMORY_UNIT: usize = 60 * 1024;
 /// How long it is then watched.
 pub const CALM: Nanos = SECOND;
 
@@ -59,6 +68,10 @@ pub struct Plan {
     pub fault_interval: Nanos,
     pub faults_until: Nanos,
     pub is_evicting: bool,
+    /// Bytes of a token in a value, of real nodes.
+    pub unit: usize,
+    /// Bytes of items and index of a node; models have no end of it.
+    pub memory_max: u64,
     /// After how long without a word a node is taken for dead.
     pub silence_max: Nanos,
 }
@@ -104,6 +117,8 @@ impl Plan {
             fault_interval: (100 + rng.below(1_400) as Nanos) * MS,
             faults_until: FAULTS_UNTIL,
             is_evicting: rng.percent(25),
+            unit: 8,
+            memory_max: 1 << 30,
             silence_max: *rng.pick(&[150, 300, 1_000]) * MS,
         };
         if is_deposed { plan.of_deposed() } else { plan }
@@ -129,6 +144,30 @@ impl Plan {
             silence_max: SECOND,
             ..self
         }
+    }
+
+    /// The same fleet, with items so large that slots are copied in several chunks.
+    pub fn of_large_items(self) -> Self {
+        Self { unit: LARGE_UNIT, ..self }
+    }
+
+    /// The same fleet, with more in it than the memory of its nodes holds.
+    pub fn of_small_memory(self) -> Self {
+        Self {
+            nodes: 3 + self.nodes % 2,
+            replicas: self.replicas.max(1),
+            slots: 4,
+            keys: SMALL_MEMORY_KEYS,
+            think: self.think.max(20 * MS),
+            unit: SMALL_MEMORY_UNIT,
+            memory_max: SMALL_MEMORY,
+            ..self
+        }
+    }
+
+    /// Whether items are evicted for want of memory.
+    pub const fn is_pressed(&self) -> bool {
+        self.memory_max <= SMALL_MEMORY
     }
 
     /// How long a request may wait for a cut to be noticed, and for the slot to go on without the copy.

@@ -36,7 +36,7 @@ impl World {
             nodes: BTreeMap::new(),
             proxies: BTreeMap::new(),
             script: Script::new(&plan, fork()),
-            workload: Workload::new((&clients, plan.readers_percent), key_slots, fork()),
+            workload: Workload::new((&clients, &plan), key_slots, fork()),
             checks: Checks::default(),
             trace: Trace::new(recording),
             rng: fork(),
@@ -45,7 +45,6 @@ impl World {
             zones: ["a", "b", "c"].map(|name| Zone::new(name).expect("a name")).to_vec(),
             exits: Vec::new(),
             last_node: 0,
-            evicted: BTreeMap::new(),
             is_quiet: false,
             is_closing: false,
             plan,
@@ -104,7 +103,8 @@ impl World {
     pub fn add_process(&mut self, place: Place) {
         let clock = Clock::new(&mut self.rng);
         let others: Vec<Place> = self.processes.keys().copied().collect();
-        self.processes.insert(place, Process { clock, stopped: None, adopted: Epoch::ZERO });
+        let (stopped, adopted, is_reading) = (None, Epoch::ZERO, false);
+        self.processes.insert(place, Process { clock, stopped, adopted, is_reading });
         for other in others {
             let is_linked = match (place, other) {
                 (Place::Manager, _) | (_, Place::Manager) => {

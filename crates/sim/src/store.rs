@@ -20,11 +20,24 @@ const CHUNK_ITEMS: usize = 2;
 pub struct Command {
     pub key: u32,
     pub action: Action,
+    pub asks: Asks,
+}
+
+/// What a get asks beside the value: of real nodes only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asks {
+    Nothing,
+    /// To be told whether it is the one to store anew what soon expires.
+    Recache,
+    /// To have an empty item made where there is none, of so many seconds.
+    Vivify {
+        ttl: u32,
+    },
 }
 
 impl Command {
     pub const fn is_read(&self) -> bool {
-        matches!(self.action, Action::Get)
+        matches!((self.action, self.asks), (Action::Get, Asks::Nothing))
     }
 }
 
@@ -42,8 +55,8 @@ pub fn hash_of(key: u32, slot: SlotId) -> KeyHash {
 #[derive(Default)]
 pub struct Store {
     slots: BTreeMap<SlotId, Slot>,
-    /// How far the copies to learners are.
-    cursors: BTreeMap<(SlotId, NodeId), u32>,
+    /// How far the copies to learners are: the last key; `None` at the begin.
+    cursors: BTreeMap<(SlotId, NodeId), Option<u32>>,
 }
 
 #[derive(Default)]
@@ -56,7 +69,7 @@ struct Slot {
 impl Store {
     /// Executes a command; what it changed is as the copies get it.
     pub fn execute(&mut self, slot: SlotId, command: Command, wall: Nanos) -> (Reply, Vec<Change>) {
-        let Command { key, action } = command;
+        let Command { key, action, .. } = command;
         let mut work =
             Work { slot: self.slots.entry(slot).or_default(), id: slot, changes: vec![] };
         if work.item(key).is_some_and(|item| item.is_expired(wall)) {
@@ -113,21 +126,30 @@ impl Store {
 
     /// A copy to a learner begins.
     pub fn begin_copy(&mut self, slot: SlotId, to: NodeId) {
-        self.cursors.remove(&(slot, to));
+        self.cursors.insert((slot, to), None);
     }
 
-    /// The next items for a learner, and whether they are the last.
-    pub fn read_chunk(&mut self, slot: SlotId, to: NodeId) -> (Arc<[u8]>, bool) {
-        let Some(of_slot) = self.slots.get(&slot) else { return (Arc::from([]), true) };
-        let from =
-            self.cursors.get(&(slot, to)).map_or(Bound::Unbounded, |key| Bound::Excluded(*key));
-        let mut left = of_slot.items.range((from, Bound::Unbounded));
+    /// A learner is not linked any more.
+    pub fn end_copies(&mut self, to: NodeId) {
+        self.cursors.retain(|(_, of), _| *of != to);
+    }
+
+    /// The next items for a learner, and whether they are the last; `None` behind the last ones.
+    pub fn read_chunk(&mut self, slot: SlotId, to: NodeId) -> Option<(Arc<[u8]>, bool)> {
+        let cursor = self.cursors.get_mut(&(slot, to))?;
+        let items = &self.slots.entry(slot).or_default().items;
+        let from = cursor.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut left = items.range((from, Bound::Unbounded));
         let mut bytes = Vec::new();
         for (key, item) in left.by_ref().take(CHUNK_ITEMS) {
             encode_item(&mut bytes, *key, Some(item));
-            self.cursors.insert((slot, to), *key);
+            *cursor = Some(*key);
         }
-        (bytes.into(), left.next().is_none())
+        let is_last = left.next().is_none();
+        if is_last {
+            self.cursors.remove(&(slot, to));
+        }
+        Some((bytes.into(), is_last))
     }
 
     /// A hash of all that a slot holds, with the order of keys.

@@ -17,6 +17,8 @@ pub struct Stored {
     pub slots: Vec<SlotId>,
     /// How often a slot was given up for lost.
     pub lost: BTreeMap<SlotId, u32>,
+    /// Of each node.
+    memory_max: u64,
 }
 
 impl Stored {
@@ -24,7 +26,7 @@ impl Stored {
         let replicas = u8::try_from(plan.replicas).expect("few");
         let topology = Topology::new(CacheId::default(), SEED, replicas);
         let topology = Arc::new(topology.expect("few replicas"));
-        Self { topology, slots, lost: BTreeMap::new() }
+        Self { topology, slots, lost: BTreeMap::new(), memory_max: plan.memory_max }
     }
 
     /// Stores what an update leads to, unless somebody else was first.
@@ -60,7 +62,7 @@ impl Stored {
         let info = NodeInfo {
             address: format!("{node}:1"),
             zone: zone.clone(),
-            memory_max: 1 << 30,
+            memory_max: self.memory_max,
             is_draining: false,
         };
         nodes.insert(node, info);

@@ -14,7 +14,9 @@ use memtide_topology::SlotId;
 use crate::checks::Checks;
 use crate::heap::Nanos;
 use crate::item::Reply;
-use crate::store::{Command, is_counter};
+use crate::plan::Plan;
+use crate::store::{Asks, Command, is_counter};
+use crate::wins::{Wins, is_shared};
 
 /// All clients of a run.
 pub struct Workload {
@@ -32,6 +34,9 @@ pub struct Workload {
     pub failed: Vec<Nanos>,
     /// How long the request took that took longest, and when it was asked.
     pub slowest: (Nanos, Nanos),
+    /// Whether nodes know all of the protocol.
+    has_hosts: bool,
+    wins: Wins,
     rng: Rng,
 }
 
@@ -63,16 +68,12 @@ pub struct Ask {
 
 impl Workload {
     /// Clients by their proxies, and keys by their slots.
-    pub fn new(
-        (proxies, readers_percent): (&[u32], usize),
-        slots: Vec<SlotId>,
-        mut rng: Rng,
-    ) -> Self {
+    pub fn new((proxies, plan): (&[u32], &Plan), slots: Vec<SlotId>, mut rng: Rng) -> Self {
         let client = |proxy: &u32| Client {
             proxy: *proxy,
             under_way: VecDeque::new(),
             under_way_max: 1 + rng.below(4),
-            is_reader: rng.percent(readers_percent),
+            is_reader: rng.percent(plan.readers_percent),
             uniques: BTreeMap::new(),
         };
         Self {
@@ -85,6 +86,8 @@ impl Workload {
             history: History::default(),
             failed: Vec::new(),
             slowest: (0, 0),
+            has_hosts: plan.has_hosts,
+            wins: Wins::default(),
             rng,
         }
     }
@@ -106,7 +109,7 @@ impl Workload {
         }
         let at = self.rng.below(self.slots.len());
         let key = u32::try_from(at).expect("few keys");
-        let command = Command { key, action: self.action(client, key) };
+        let command = self.command(client, key);
         self.last_ticket += 1;
         let ticket = self.last_ticket;
         self.tickets.insert(ticket, client);
@@ -134,7 +137,7 @@ impl Workload {
         self.slowest = self.slowest.max((now - waiting.invoked, waiting.invoked));
         while let Some(Pending { answer: Some(_), .. }) = self.clients[client].under_way.front() {
             let pending = self.clients[client].under_way.pop_front().expect("there is a first");
-            self.see(now, client, &pending);
+            self.see(now, client, &pending, checks);
         }
     }
 
@@ -144,43 +147,80 @@ impl Workload {
         pending.map(|pending| pending.invoked).min()
     }
 
-    /// No more answers come.
-    pub fn close(&mut self) {
+    /// No more answers come. Says what cannot have been.
+    pub fn close(&mut self) -> Option<String> {
         for client in 0..self.clients.len() {
             for pending in core::mem::take(&mut self.clients[client].under_way) {
-                self.record(client, &pending, NO_REPLY, Outcome::NoReply);
+                self.record_unanswered(client, &pending);
             }
         }
+        self.wins.settle(&mut self.history)
     }
 
-    fn see(&mut self, now: Nanos, client: usize, pending: &Pending) {
+    fn see(&mut self, now: Nanos, client: usize, pending: &Pending, checks: &mut Checks) {
+        let command = pending.command;
         let reply = match &pending.answer {
             Some(Ok(reply)) => reply,
             Some(Err(Refused::UnknownOutcome)) | None => {
                 self.failed.push(pending.invoked);
-                return self.record(client, pending, NO_REPLY, Outcome::NoReply);
+                return self.record_unanswered(client, pending);
             }
             Some(Err(_)) => {
                 self.failed.push(pending.invoked);
-                return self.record(client, pending, now, Outcome::Refused);
+                return self.record(client, pending, command.action, (now, Outcome::Refused));
             }
         };
-        let key = pending.command.key;
         if reply.cas() != 0 {
-            self.clients[client].uniques.insert(key, reply.cas());
+            self.clients[client].uniques.insert(command.key, reply.cas());
         }
+        self.last_token += 1;
+        let (action, reply) = self.wins.told(command, reply, self.last_token, checks);
         let outcome = reply.outcome(&mut self.history);
-        self.record(client, pending, now, outcome);
+        self.record(client, pending, action, (now, outcome));
     }
 
-    fn record(&mut self, client: usize, pending: &Pending, completed: Nanos, outcome: Outcome) {
-        let Command { key, action } = pending.command;
+    fn record_unanswered(&mut self, client: usize, pending: &Pending) {
+        self.last_token += 1;
+        let action = self.wins.untold(pending.command, self.last_token);
+        self.record(client, pending, action, (NO_REPLY, Outcome::NoReply));
+    }
+
+    fn record(
+        &mut self,
+        client: usize,
+        pending: &Pending,
+        action: Action,
+        (completed, outcome): (Nanos, Outcome),
+    ) {
         if matches!(outcome, Outcome::NoReply | Outcome::Refused) && action == Action::Get {
             return;
         }
         let worker = u32::try_from(client).expect("few clients");
-        let invoked = pending.invoked;
+        let (key, invoked) = (pending.command.key, pending.invoked);
         self.history.push(Operation { key, worker, invoked, completed, action, outcome });
+    }
+
+    fn command(&mut self, client: usize, key: u32) -> Command {
+        if self.has_hosts && is_shared(key) && !self.clients[client].is_reader {
+            return self.shared(client, key);
+        }
+        Command { key, action: self.action(client, key), asks: Asks::Nothing }
+    }
+
+    fn shared(&mut self, client: usize, key: u32) -> Command {
+        let ttl = if self.rng.percent(50) { 1 + self.rng.below(3) } else { 0 };
+        let ttl = u32::try_from(ttl).expect("a few seconds");
+        let cas = self.clients[client].uniques.get(&key).copied().unwrap_or(0);
+        let (action, asks) = match self.rng.below(100) {
+            0..35 => (Action::Get, Asks::Vivify { ttl }),
+            35..50 => (Action::Get, Asks::Recache),
+            50..60 => (Action::Get, Asks::Nothing),
+            60..70 => (Action::Delete { cas: 0 }, Asks::Nothing),
+            70..75 => (Action::Touch { ttl }, Asks::Nothing),
+            75..82 if cas != 0 => (Action::Cas { token: self.token(key), ttl, cas }, Asks::Nothing),
+            _ => (self.store(Verb::Set, key, ttl), Asks::Nothing),
+        };
+        Command { key, action, asks }
     }
 
     fn action(&mut self, client: usize, key: u32) -> Action {

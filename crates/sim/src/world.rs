@@ -48,8 +48,6 @@ pub struct World {
     /// Whose process has ended, and from when on the manager knows.
     pub exits: Vec<(Nanos, NodeId)>,
     pub last_node: u64,
-    /// Items that were evicted, by key.
-    pub evicted: BTreeMap<u32, u32>,
     /// No faults any more.
     pub is_quiet: bool,
     /// No requests any more.
@@ -66,6 +64,8 @@ pub struct Process {
     pub stopped: Option<Vec<Event>>,
     /// The newest topology that a proxy has.
     pub adopted: Epoch,
+    /// A node is to get to a chunk.
+    pub is_reading: bool,
 }
 
 impl World {
@@ -101,6 +101,7 @@ impl World {
                 self.link_down(at, peer, incarnation);
             }
             Event::Tick(at) => self.tick(at),
+            Event::ReadChunk(at) => self.read_chunk(at),
             Event::Answered(answered) => self.answered(answered),
             _ => {}
         }
@@ -189,7 +190,7 @@ impl World {
         let is_serving = node.replication().is_serving(slot);
         if self.plan.is_evicting && is_serving && !keys.is_empty() && self.rng.percent(20) {
             let key = *self.rng.pick(&keys);
-            *self.evicted.entry(key).or_default() += 1;
+            self.checks.evicts(key);
             evicted = Some(key);
         }
         self.with_node(id, |node, step| node.maintain(step, slot, evicted));
@@ -227,16 +228,23 @@ impl World {
         let mut step = Step {
             now: process.clock.now(time),
             wall: process.clock.wall(time),
+            time,
             checks: &mut self.checks,
             out: &mut out,
             stops: &mut stops,
         };
         act(node, &mut step);
+        let lease = self.plan.settings.lease;
         for slot in &self.stored.slots {
-            if node.replication().is_serving(*slot) {
-                self.checks.serves(*slot, node.slot_epoch(*slot), id);
+            let (replication, config) = (node.replication(), node.topology().slot(*slot));
+            if replication.is_serving(*slot) {
+                self.checks.serves((*slot, config), id, time);
+            } else if replication.may_read(process.clock.now(time), *slot) {
+                let position = replication.position(*slot);
+                self.checks.reads((*slot, config), id, position, (time, lease));
             }
         }
+        let is_copying = node.is_copying();
         for (to, payload) in out {
             self.trace.line(time, || crate::describe::sent(place, to, &payload));
             if to == Place::Manager {
@@ -244,6 +252,9 @@ impl World {
             } else {
                 self.network.send(&mut self.heap, place, to, payload);
             }
+        }
+        if is_copying {
+            self.read_soon(place);
         }
         if is_stopped {
             let pause = self.pause_length();
@@ -307,10 +318,7 @@ impl World {
         let now = self.heap.now();
         let Some(ask) = self.workload.ask(now, client as usize) else { return };
         self.trace.mark([now, u64::from(client), ask.ticket]);
-        self.trace.line(now, || {
-            let command = ask.command;
-            format!("client {client} asks #{} key {} {:?}", ask.ticket, command.key, command.action)
-        });
+        self.trace.line(now, || format!("client {client} asks #{} {:?}", ask.ticket, ask.command));
         self.with_proxy(ask.proxy, |router, now| {
             let kind = if ask.command.is_read() { Kind::Read } else { Kind::Mutation };
             let (ticket, slot, command) = (ask.ticket, ask.slot, ask.command);

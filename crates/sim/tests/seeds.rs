@@ -57,7 +57,7 @@ fn an_acknowledgement_before_the_copies_have_it_is_found() {
 
 #[test]
 fn a_promotion_without_waiting_out_the_lease_is_found() {
-    finds(Canary::NoLeaseWait, 300);
+    finds(Canary::NoLeaseWait, 20);
 }
 
 #[test]
@@ -68,4 +68,14 @@ fn a_primary_that_serves_after_its_handover_is_found() {
 #[test]
 fn a_primary_that_goes_on_without_a_copy_by_itself_is_found() {
     finds(Canary::GoOnAlone, 20);
+}
+
+#[test]
+fn copies_that_are_read_beyond_the_lease_of_their_primary_are_found() {
+    finds(Canary::ReadBeyondLease, 20);
+}
+
+#[test]
+fn a_copy_that_never_ends_is_found() {
+    finds(Canary::AwaitEveryChunk, 5);
 }

@@ -37,6 +37,8 @@ pub struct MemtideBuilder {
     arguments: Vec<OsString>,
     ca_file: Option<PathBuf>,
     data_dir: Option<PathBuf>,
+    /// Where its admin HTTP is.
+    admin: Vec<OsString>,
 }
 
 impl MemtideBuilder {
@@ -58,6 +60,13 @@ impl MemtideBuilder {
     #[must_use]
     pub fn data_dir(mut self, directory: &Path) -> Self {
         self.data_dir = Some(directory.to_owned());
+        self
+    }
+
+    /// With these words in the place of the `--admin` that it would be given.
+    #[must_use]
+    pub fn reachable(mut self, admin: &[&str]) -> Self {
+        self.admin = admin.iter().map(OsString::from).collect();
         self
     }
 
@@ -95,7 +104,8 @@ impl MemtideBuilder {
         });
         Command::new(&self.program)
             .args(["--port", "0", "--read-port", "0", "--bind", "127.0.0.1"])
-            .args(["--admin", "127.0.0.1:0", "--log-format", "json", "--data-dir"])
+            .args(&self.admin)
+            .args(["--log-format", "json", "--data-dir"])
             .arg(data_dir)
             .args(&self.arguments)
             .env_clear()
@@ -117,6 +127,7 @@ impl Memtide {
             arguments: Vec::new(),
             ca_file: None,
             data_dir: None,
+            admin: ["--admin", "127.0.0.1:0"].map(OsString::from).to_vec(),
         }
     }
 

@@ -102,7 +102,17 @@ impl Topology {
     /// # Errors
     /// Where they are not a whole and valid topology, or of a format that this version does not know.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        Ok(Self::empty().patch(&decode(TOPOLOGY_FORMAT, bytes)?)?)
+        Ok(Self::empty().patched(&decode(TOPOLOGY_FORMAT, bytes)?)?)
+    }
+
+    /// The epoch of what [`Topology::decode`] would make of these bytes, of any origin, by their
+    /// first few: whoever has that epoch need not read the rest.
+    ///
+    /// # Errors
+    /// Where they do not begin as a topology does.
+    pub fn decode_epoch(bytes: &[u8]) -> Result<Epoch, DecodeError> {
+        let (_, to) = decode_epochs(TOPOLOGY_FORMAT, &mut Reader::new(bytes))?;
+        Ok(to)
     }
 }
 
@@ -142,11 +152,7 @@ fn decode(format: u8, bytes: &[u8]) -> Result<Diff, DecodeError> {
         return Err(DecodeError::BytesMax { bytes: bytes.len() });
     }
     let mut reader = Reader::new(bytes);
-    let found = reader.byte()?;
-    if found != format {
-        return Err(DecodeError::UnknownFormat { found, known: format });
-    }
-    let (from, to) = (Epoch::new(reader.number()?), Epoch::new(reader.number()?));
+    let (from, to) = decode_epochs(format, &mut reader)?;
     let cache = reader.text(CACHE_NAME_BYTES_MAX, "cache name")?;
     let cache = CacheId::new(cache).ok_or(DecodeError::Text { what: "cache name" })?;
     let seed = HashSeed::new(reader.word()?, reader.word()?);
@@ -156,6 +162,15 @@ fn decode(format: u8, bytes: &[u8]) -> Result<Diff, DecodeError> {
     let slots = slots::take(&mut reader, to)?;
     reader.finish()?;
     Ok(Diff { from, to, cache, seed, replicas_wanted, nodes_gone, nodes, slots })
+}
+
+/// The first of all: from which epoch, and to which.
+fn decode_epochs(format: u8, reader: &mut Reader<'_>) -> Result<(Epoch, Epoch), DecodeError> {
+    let found = reader.byte()?;
+    if found != format {
+        return Err(DecodeError::UnknownFormat { found, known: format });
+    }
+    Ok((Epoch::new(reader.number()?), Epoch::new(reader.number()?)))
 }
 
 /// Appends ids, at most [`NODES_MAX`].

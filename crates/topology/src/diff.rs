@@ -16,8 +16,8 @@ pub struct Diff {
     pub(crate) nodes_gone: BTreeSet<NodeId>,
     /// New or changed.
     pub(crate) nodes: BTreeMap<NodeId, NodeInfo>,
-    /// New owners, by slot.
-    pub(crate) slots: BTreeMap<SlotId, Arc<SlotConfig>>,
+    /// New owners, in the order of the slots.
+    pub(crate) slots: Vec<(SlotId, Arc<SlotConfig>)>,
 }
 
 /// Why a difference is not for this topology.
@@ -116,19 +116,25 @@ impl Topology {
     /// # Errors
     /// Where the difference does not start from this one, or leads to what is no topology.
     pub fn patch(&self, diff: &Diff) -> Result<Self, PatchError> {
-        let (epoch, ours) = (self.epoch(), self.cache());
+        let ours = self.cache();
+        let is_same_cache = (&diff.cache, diff.seed) == (ours, self.seed());
+        if diff.from == self.epoch() && !is_same_cache && *self != Self::empty() {
+            let theirs = diff.cache.clone();
+            return Err(PatchError::OtherCache { theirs, ours: ours.clone() });
+        }
+        self.clone().patched(diff)
+    }
+
+    /// The same of one that is of the difference's cache, or [`Topology::empty`].
+    pub(crate) fn patched(self, diff: &Diff) -> Result<Self, PatchError> {
+        let epoch = self.epoch();
         if diff.from != epoch {
             return Err(PatchError::OtherEpoch { from: diff.from, epoch });
         }
         if diff.to < diff.from {
             return Err(PatchError::Backwards { from: diff.from, to: diff.to });
         }
-        let is_same_cache = (&diff.cache, diff.seed) == (ours, self.seed());
-        if !is_same_cache && *self != Self::empty() {
-            let theirs = diff.cache.clone();
-            return Err(PatchError::OtherCache { theirs, ours: ours.clone() });
-        }
-        let mut parts = self.parts.clone();
+        let mut parts = self.parts;
         parts.epoch = diff.to;
         parts.cache = diff.cache.clone();
         parts.seed = diff.seed;

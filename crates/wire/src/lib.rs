@@ -23,6 +23,8 @@ mod tests;
 
 pub use error::{PrefaceError, WireError};
 pub use frame::{FRAME_HEADER_LEN, Frame, frame_len};
-pub use peer::{NodeWords, decode_message, decode_words, encode_message, encode_words};
+pub use peer::{
+    NodeWords, decode_message, decode_words, encode_message, encode_words, topology_epoch,
+};
 pub use preface::{PREFACE_BYTES_MAX, Peer, Preface, VERSION_MAX, VERSION_MIN, agree};
 pub use proxy::{Ask, Reach, Reply, decode_ask, decode_reply, encode_ask, encode_reply};

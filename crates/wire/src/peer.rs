@@ -64,8 +64,13 @@ pub fn encode_message(out: &mut Vec<u8>, message: &Message) {
         Message::Topology(topology) => {
             put_frame(out, TOPOLOGY, |out| out.extend_from_slice(&topology.encode()));
         }
-        Message::Beacon { sent, adopted } => put_beacon(out, BEACON, (*sent, *adopted)),
-        Message::BeaconAck { sent, adopted } => put_beacon(out, BEACON_ACK, (*sent, *adopted)),
+        Message::Beacon { sent, adopted } => {
+            put_frame(out, BEACON, |out| put_beacon(out, (*sent, *adopted)));
+        }
+        Message::BeaconAck { sent, adopted, reads } => put_frame(out, BEACON_ACK, |out| {
+            put_beacon(out, (*sent, *adopted));
+            out.extend_from_slice(&nanos(*reads).to_le_bytes());
+        }),
         Message::Slot(slot, message) => slot::encode(out, *slot, message),
     }
 }
@@ -84,7 +89,10 @@ pub fn decode_message(frame: &Frame<'_>) -> Result<Message, WireError> {
             let adopted = Epoch::new(reader.u64("an epoch")?);
             match frame.kind {
                 BEACON => Message::Beacon { sent, adopted },
-                _ => Message::BeaconAck { sent, adopted },
+                _ => {
+                    let reads = Duration::from_nanos(reader.u64("a lease")?);
+                    Message::BeaconAck { sent, adopted, reads }
+                }
             }
         }
         kind => slot::decode(kind, &mut reader)?,
@@ -93,10 +101,22 @@ pub fn decode_message(frame: &Frame<'_>) -> Result<Message, WireError> {
     Ok(message)
 }
 
-fn put_beacon(out: &mut Vec<u8>, kind: u8, (sent, adopted): (Duration, Epoch)) {
-    let nanos = u64::try_from(sent.as_nanos()).expect("no node runs for 500 years");
-    put_frame(out, kind, |out| {
-        out.extend_from_slice(&nanos.to_le_bytes());
-        out.extend_from_slice(&adopted.number().to_le_bytes());
-    });
+/// The epoch of the topology that a frame brings, read from its first bytes; `None` of other frames.
+///
+/// # Errors
+/// Where what it brings does not begin as a topology.
+pub fn topology_epoch(frame: &Frame<'_>) -> Result<Option<Epoch>, WireError> {
+    if frame.kind != TOPOLOGY {
+        return Ok(None);
+    }
+    Ok(Some(Topology::decode_epoch(frame.body)?))
+}
+
+fn put_beacon(out: &mut Vec<u8>, (sent, adopted): (Duration, Epoch)) {
+    out.extend_from_slice(&nanos(sent).to_le_bytes());
+    out.extend_from_slice(&adopted.number().to_le_bytes());
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).expect("no node runs for 500 years")
 }

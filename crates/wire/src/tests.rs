@@ -73,7 +73,10 @@ fn message() -> impl Strategy<Value = Message> {
         epoch().prop_map(|adopted| Message::Hello { adopted }),
         Just(Message::Topology(Arc::new(Topology::empty()))),
         beacon().prop_map(|(sent, adopted)| Message::Beacon { sent, adopted }),
-        beacon().prop_map(|(sent, adopted)| Message::BeaconAck { sent, adopted }),
+        (beacon(), any::<u64>()).prop_map(|((sent, adopted), reads)| {
+            let reads = Duration::from_nanos(reads);
+            Message::BeaconAck { sent, adopted, reads }
+        }),
         (slot, slot_message()).prop_map(|(slot, message)| Message::Slot(slot, message)),
     ]
 }

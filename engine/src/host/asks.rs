@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use memtide_engine_core::PREFETCH_MAX;
 use memtide_engine_core::replication::{
-    Asked, Change, Effect, Executed, Outcome, ProxyLink, Ticket, Verdict,
+    Asked, Change, Executed, Outcome, ProxyLink, Ticket, Verdict,
 };
 use memtide_protocol::encode::{self, Status};
 use memtide_topology::{Answer, KeyHash, RequestId, SlotId};
@@ -12,6 +13,7 @@ use memtide_wire::{Ask, Reach, Reply};
 use super::journals::Changes;
 use super::waiting::Waiting;
 use super::{Host, Moment, Outlets};
+use crate::batch::Batch;
 use crate::commands::{self, Kind, Runner};
 use crate::{limits, stats};
 
@@ -53,6 +55,20 @@ struct Pending<'a> {
 }
 
 impl Host {
+    /// Has what these requests will touch brought near, before they are handed in one by one.
+    pub fn expect(&self, batch: &Batch<'_>) {
+        if batch.len() < 2 {
+            return;
+        }
+        let mut hashes = [KeyHash::from_bits(0); PREFETCH_MAX];
+        for (hash, (ask, _)) in hashes.iter_mut().zip(batch.asks()) {
+            *hash = ask.hash;
+        }
+        let hashes = &hashes[..batch.len()];
+        self.replication.prefetch(hashes.iter().map(|hash| SlotId::of(*hash)));
+        self.store.prefetch(hashes);
+    }
+
     /// Takes a request that came over a proxy's link; `client` is the number that the link's proxy
     /// core has introduced itself with.
     pub fn asked(
@@ -159,55 +175,27 @@ impl Host {
         let ran = self.runner(at).run((asked.slot, hash), command, &mut reply);
         let (changes, others) = self.changes_of_command(asked.slot);
         self.may_have_records |= ran.kind == Kind::MayEvict;
-        let outcome = match changes.is_empty() {
+        let is_read = changes.is_empty();
+        let outcome = match is_read {
             true => self.outcomes.none(),
             false => self.outcomes.of(&reply),
         };
-        let is_read = changes.is_empty();
+        let Asked { ticket, link, slot, id, .. } = asked;
+        // The lease, which copies give, must cover a moment after the item was read.
+        let now = if self.replication.has_copies(slot) { out.now() } else { at.now };
         let executed = Executed { key: ran.key, changes, outcome: Arc::clone(&outcome) };
-        // The lease must cover a moment after the item was read.
-        self.replication.executed(out.now(), &asked, executed);
+        let is_told = self.replication.executed(now, &asked, executed);
         self.changed(at, others);
-        let version = self.version(asked.slot);
-        if !self.answer_at_once(at, &asked, (&reply, version), out) {
+        let (number, version) = (id.number, self.version(slot));
+        if is_told {
+            let answer = Answer::Done { outcome: &*reply, version };
+            out.to_proxy(link, &Reply { number, answer });
+        } else {
             let reply = if is_read { Arc::from(&*reply) } else { outcome };
-            let Asked { ticket, link, slot, id, .. } = asked;
-            let number = id.number;
             self.waiting.put(ticket, Waiting::Done { link, slot, number, reply, version });
         }
         reply.shrink_to(limits::REPLY_BYTES_KEPT);
         self.reply = reply;
-    }
-
-    /// Carries out the effects of a command; says whether its answer was among them, which spares
-    /// the reply a copy.
-    fn answer_at_once(
-        &mut self,
-        at: Moment,
-        asked: &Asked,
-        (reply, version): (&[u8], u64),
-        out: &mut impl Outlets,
-    ) -> bool {
-        let mut is_answered = false;
-        while let Some(effect) = self.replication.poll() {
-            let answer = match effect {
-                Effect::Release(ticket) if ticket == asked.ticket => {
-                    Answer::Done { outcome: reply, version }
-                }
-                Effect::Refuse(ticket, moved) if ticket == asked.ticket => Answer::Moved {
-                    epoch: moved.epoch,
-                    primary: moved.primary,
-                    may_be_done: moved.may_be_done,
-                },
-                other => {
-                    self.carry_out(at, other, out);
-                    continue;
-                }
-            };
-            is_answered = true;
-            out.to_proxy(asked.link, &Reply { number: asked.id.number, answer });
-        }
-        is_answered
     }
 
     /// What a command changed in its slot, and what it evicted from others of the same shard.

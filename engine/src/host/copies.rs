@@ -18,27 +18,31 @@ use crate::limits;
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
-    /// How far each copy is.
-    cursors: BTreeMap<(NodeId, SlotId), SlotCursor>,
-    /// Chunks that were asked for, by who gets them; none is empty.
-    asked: BTreeMap<NodeId, VecDeque<SlotId>>,
+    /// How far each copy is, and its number.
+    cursors: BTreeMap<(NodeId, SlotId), (u64, SlotCursor)>,
+    /// Chunks that were asked for, each of the copy of this number, by who gets them; none is empty.
+    asked: BTreeMap<NodeId, VecDeque<(SlotId, u64)>>,
     /// Who got the last chunk: the others are next.
     last: Option<NodeId>,
+    /// Copies that have begun.
+    begun: u64,
 }
 
 impl Copies {
-    /// A copy begins, maybe again: what was asked for the one before it must not be read for this.
+    /// A copy begins, maybe again: what was asked for the one before it is not read for this.
     pub(super) fn begin(&mut self, slot: SlotId, to: NodeId) {
-        self.cursors.insert((to, slot), SlotCursor::start(slot));
-        self.retain(to, |asked| asked != slot);
+        self.begun += 1;
+        self.cursors.insert((to, slot), (self.begun, SlotCursor::start(slot)));
     }
 
     /// A chunk is to be read.
     pub(super) fn ask(&mut self, slot: SlotId, to: NodeId) {
+        // Of a copy that was read to its end there is nothing more.
+        let Some((number, cursor)) = self.cursors.get(&(to, slot)) else { return };
         let asked = self.asked.entry(to).or_default();
-        match self.cursors.get(&(to, slot)) {
-            Some(cursor) if *cursor != SlotCursor::start(slot) => asked.push_front(slot),
-            _ => asked.push_back(slot),
+        match *cursor == SlotCursor::start(slot) {
+            true => asked.push_back((slot, *number)),
+            false => asked.push_front((slot, *number)),
         }
     }
 
@@ -48,17 +52,8 @@ impl Copies {
         self.cursors.retain(|(to, _), _| *to != node);
     }
 
-    fn retain(&mut self, to: NodeId, mut is_kept: impl FnMut(SlotId) -> bool) {
-        if let Some(asked) = self.asked.get_mut(&to) {
-            asked.retain(|slot| is_kept(*slot));
-            if asked.is_empty() {
-                self.asked.remove(&to);
-            }
-        }
-    }
-
     /// The next chunk for a node that has little to take.
-    fn next(&mut self, out: &impl Outlets) -> Option<(SlotId, NodeId)> {
+    fn next(&mut self, out: &impl Outlets) -> Option<(SlotId, NodeId, u64)> {
         let is_free = |to| {
             let queued = out.queued_bytes(to).unwrap_or_default();
             queued < limits::COPY_QUEUED_BYTES_MAX
@@ -68,11 +63,11 @@ impl Copies {
         let to = self.asked.keys().copied().find(is_next).or_else(first)?;
         self.last = Some(to);
         let asked = self.asked.get_mut(&to).expect("it was found just now");
-        let slot = asked.pop_front()?;
+        let (slot, number) = asked.pop_front()?;
         if asked.is_empty() {
             self.asked.remove(&to);
         }
-        Some((slot, to))
+        Some((slot, to, number))
     }
 }
 
@@ -90,20 +85,21 @@ impl Host {
             if bytes >= limits::COPY_CHUNK_BYTES {
                 break;
             }
-            let Some((slot, to)) = self.copies.next(out) else { return read > 0 };
-            bytes += self.copy_chunk(at, (slot, to), out);
+            let Some(chunk) = self.copies.next(out) else { return read > 0 };
+            bytes += self.copy_chunk(at, chunk, out);
         }
         true
     }
 
-    /// Reads the next chunk of a copy; returns its bytes.
+    /// Reads the next chunk of a copy, if it is still the one of this number; returns its bytes.
     fn copy_chunk(
         &mut self,
         at: Moment,
-        (slot, to): (SlotId, NodeId),
+        (slot, to, number): (SlotId, NodeId, u64),
         out: &mut impl Outlets,
     ) -> usize {
-        let Some(cursor) = self.copies.cursors.get_mut(&(to, slot)) else { return 0 };
+        let place = self.copies.cursors.get_mut(&(to, slot)).filter(|(begun, _)| *begun == number);
+        let Some((_, cursor)) = place else { return 0 };
         let mut chunk = Vec::with_capacity(limits::COPY_CHUNK_BYTES);
         let (next, _) =
             self.store.copy_slot(*cursor, limits::COPY_CHUNK_BYTES, at.wall, &mut chunk);

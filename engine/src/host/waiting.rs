@@ -78,7 +78,8 @@ impl WaitingRoom {
 
     /// Whether there is no room for one more of a slot. How many they are is for the replication to bound.
     pub(super) fn is_full_of(&self, slot: SlotId) -> bool {
-        self.slot_bytes[usize::from(slot.number())] >= limits::WAITING_BYTES_PER_SLOT_MAX
+        let bytes_max = limits::WAITING_BYTES_PER_SLOT_MAX;
+        self.bytes >= bytes_max && self.slot_bytes[usize::from(slot.number())] >= bytes_max
     }
 
     pub(super) fn put(&mut self, ticket: Ticket, waiting: Waiting) {

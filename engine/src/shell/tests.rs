@@ -67,6 +67,30 @@ fn say(shell: &Shell, message: Message) {
     assert_eq!(shell.take_words(LEARNER, &bytes), Ok(bytes.len()));
 }
 
+/// It is known by then: reading all of it again is most of what the change of an epoch costs.
+#[test]
+fn of_a_topology_that_is_known_only_the_epoch_is_read() {
+    let slot = SlotId::new(7).unwrap();
+    let shell = shell(slot);
+    shell.node_up(LEARNER, &Outbox::new(usize::MAX));
+    let known = Message::Topology(shell.topology());
+    let mut bytes = Vec::new();
+    encode_words(&mut bytes, &NodeWords::Message(known));
+    let end = bytes.len() - 1;
+    bytes[end] ^= 0xff;
+    assert_eq!(shell.take_words(LEARNER, &bytes), Ok(bytes.len()));
+    let mut parts = Topology::clone(&shell.topology()).into_parts();
+    parts.epoch = EPOCH.next();
+    let next = Arc::new(Topology::from_parts(parts).unwrap());
+    let mut bytes = Vec::new();
+    encode_words(&mut bytes, &NodeWords::Message(Message::Topology(Arc::clone(&next))));
+    let end = bytes.len() - 1;
+    bytes[end] ^= 0xff;
+    assert!(shell.take_words(LEARNER, &bytes).is_err(), "what is new is read to its end");
+    say(&shell, Message::Topology(next));
+    assert_eq!(shell.topology().epoch(), EPOCH.next());
+}
+
 /// Whether the task that reads chunks has been woken.
 fn is_woken(shell: &Shell) -> bool {
     let woken = pin!(shell.copying.notified());

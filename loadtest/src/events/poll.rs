@@ -185,6 +185,10 @@ impl Source {
         let at_s = f64::midpoint(asked_s, self.run_s());
         match answer.status().as_u16() {
             200 => {}
+            401 => {
+                let reason = "it asks for a token, and the load test has none to show";
+                return Err(AskError::NoAnswer(reason.to_owned()));
+            }
             404 => return Err(AskError::NoEvents),
             _ => return Err(AskError::Stranger),
         }

@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::Value;
-use ureq::Agent;
+use ureq::typestate::WithBody;
+use ureq::{Agent, RequestBuilder};
 
 use crate::failure::Failure;
 
@@ -21,26 +22,42 @@ pub struct Ask {
     pub body: Option<Value>,
 }
 
+impl Ask {
+    /// Looks, and changes nothing.
+    pub const fn get(path: String) -> Self {
+        Self { method: Method::Get, path, body: None }
+    }
+}
+
+/// Who is asked.
+pub struct Asked {
+    /// Of the admin HTTP.
+    pub address: SocketAddr,
+    /// What it wants to be shown.
+    pub token: Option<String>,
+}
+
 /// How.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
     Get,
     Post,
     Put,
+    Patch,
 }
 
 /// Asks the admin HTTP at `address`, and gives its answer.
 ///
 /// # Errors
 /// When nobody answers, or the answer is no.
-pub fn ask(address: SocketAddr, ask: &Ask) -> Result<String, Failure> {
-    let url = format!("http://{address}{}", ask.path);
+pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
+    let url = format!("http://{}{}", asked.address, ask.path);
     let no_answer = |error: ureq::Error| {
         Failure::Environment(format!(
             "no answer from {url}: {error}; give --admin of a memtide serve or scaler that runs"
         ))
     };
-    let (status, text) = send(&url, ask).map_err(no_answer)?;
+    let (status, text) = send(&url, asked.token.as_deref(), ask).map_err(no_answer)?;
     if status == 202 {
         return Err(Failure::Environment(format!(
             "{url}: accepted, and not stored yet; /readyz says why storing takes long, and memtide cache topology whether it was done"
@@ -56,7 +73,7 @@ pub fn ask(address: SocketAddr, ask: &Ask) -> Result<String, Failure> {
     })
 }
 
-fn send(url: &str, ask: &Ask) -> Result<(u16, String), ureq::Error> {
+fn send(url: &str, token: Option<&str>, ask: &Ask) -> Result<(u16, String), ureq::Error> {
     let config = Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
@@ -65,10 +82,22 @@ fn send(url: &str, ask: &Ask) -> Result<(u16, String), ureq::Error> {
     let agent = Agent::new_with_config(config);
     let body = ask.body.as_ref().map(Value::to_string).unwrap_or_default();
     let json = "application/json";
+    let shown = token.map(|token| ("authorization", format!("Bearer {token}")));
+    let with_body = |request: RequestBuilder<WithBody>| {
+        let request = request.header("content-type", json);
+        shown
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, value))
+            .send(&body)
+    };
     let mut response = match ask.method {
-        Method::Get => agent.get(url).call(),
-        Method::Post => agent.post(url).header("content-type", json).send(&body),
-        Method::Put => agent.put(url).header("content-type", json).send(&body),
+        Method::Get => {
+            let request = agent.get(url);
+            shown.iter().fold(request, |request, (name, value)| request.header(*name, value)).call()
+        }
+        Method::Post => with_body(agent.post(url)),
+        Method::Put => with_body(agent.put(url)),
+        Method::Patch => with_body(agent.patch(url)),
     }?;
     let status = response.status().as_u16();
     let text = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_string()?;

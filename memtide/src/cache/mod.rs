@@ -1,18 +1,24 @@
 //! `memtide cache`: looks at and changes a running cache, by the admin HTTP of its scaler.
 
 mod ask;
+mod events;
+mod limits;
 mod table;
 mod view;
 mod wait;
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use memtide_records::usage::seconds;
+use memtide_service::admin::token_of;
 use memtide_service::config::{Given, duration};
 use serde_json::json;
 
-use self::ask::{Ask, Method};
+use self::ask::{Ask, Asked, Method};
+use self::events::Wanted;
 use crate::failure::Failure;
 use crate::{settings, welcome};
 
@@ -36,6 +42,27 @@ enum What {
     Nodes,
     /// Show the slots that are on the move, and how far they are
     Migrations,
+    /// Show what was used and what is metered for it, hour by hour
+    Usage {
+        /// From this hour on: a UTC time such as 2026-11-21T07:00:00Z, a day, or seconds since 1970
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        from: Option<u64>,
+        /// Before this one
+        #[arg(long, value_name = "TIME", value_parser = time)]
+        to: Option<u64>,
+        /// How to print them
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        format: Format,
+    },
+    /// Show what happened
+    Events {
+        /// Go on with what happens from now on, until stopped
+        #[arg(long)]
+        follow: bool,
+        /// Only what happened after the event with this sequence
+        #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+        after: u64,
+    },
     /// Have a node write its topology into a file, for a scaler that has lost its own; give --admin of that node
     SaveTopology,
     /// Change a node
@@ -47,6 +74,11 @@ enum What {
     Slots {
         #[command(subcommand)]
         change: SlotsChange,
+    },
+    /// Show what the cache may use, or change it
+    Limits {
+        #[command(subcommand)]
+        change: Option<LimitsChange>,
     },
     /// Change how many copies each slot has beside its primary
     Replicas {
@@ -78,6 +110,12 @@ enum NodeChange {
 }
 
 #[derive(Subcommand, Clone, Debug)]
+enum LimitsChange {
+    /// Change them; what is not named stays as it is
+    Set(limits::Set),
+}
+
+#[derive(Subcommand, Clone, Debug)]
 enum SlotsChange {
     /// Make a node the primary of slots, with all that they hold
     Move {
@@ -87,6 +125,23 @@ enum SlotsChange {
         #[arg(long, value_name = "NODE")]
         to: Node,
     },
+}
+
+/// How usage is printed.
+#[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    /// For people.
+    Table,
+    /// As the admin HTTP gives it.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
+fn time(text: &str) -> Result<u64, String> {
+    seconds(text).ok_or_else(|| {
+        "give a UTC time such as 2026-11-21T07:00:00Z, a day, or seconds since 1970".to_owned()
+    })
 }
 
 /// A node's name, `n3`.
@@ -126,13 +181,24 @@ impl std::str::FromStr for Slots {
 
 /// Asks, and prints what came back.
 pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
-    let admin = settings::admin(given)?;
-    let reply = ask::ask(admin, &what_to_ask(&arguments.what))?;
+    let token = given.text("admin-token-file").map(|file| token_of(Path::new(file))).transpose();
+    let token = token.map_err(Failure::environment)?;
+    let admin = Asked { address: settings::admin(given)?, token };
+    if let What::Events { follow, after } = arguments.what {
+        let wanted = Wanted { after, is_followed: follow, is_json: arguments.json };
+        return events::run(&admin, wanted);
+    }
+    if let What::Limits { change: Some(LimitsChange::Set(set)) } = &arguments.what {
+        set.check()?;
+    }
+    let reply = ask::ask(&admin, &what_to_ask(&arguments.what))?;
     if let What::Node { change: NodeChange::Drain { node, wait: Some(wait) } } = &arguments.what {
-        wait::until_left(admin, &node.0, *wait)?;
+        wait::until_left(&admin, &node.0, *wait)?;
     }
     let text = match serde_json::from_str(&reply) {
-        Ok(value) if !arguments.json => table::show(&view::of(&arguments.what, value)),
+        Ok(value) if !arguments.json && !arguments.what.is_json() => {
+            table::show(&view::of(&arguments.what, value))
+        }
         // Already JSON, or a word for people.
         _ => reply,
     };
@@ -141,14 +207,27 @@ pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+impl What {
+    /// Whether the answer is wanted as it is.
+    const fn is_json(&self) -> bool {
+        matches!(self, Self::Usage { format: Format::Json, .. })
+    }
+}
+
 fn what_to_ask(what: &What) -> Ask {
-    let get = |path: &str| Ask { method: Method::Get, path: path.to_owned(), body: None };
+    let get = |path: &str| Ask::get(path.to_owned());
     let post = |path: String| Ask { method: Method::Post, path, body: None };
     let of_node = |node: &Node, verb: &str| post(format!("/v1/nodes/{}/{verb}", node.0));
     match what {
         What::Topology => get("/v1/topology"),
         What::Nodes => get("/v1/nodes"),
         What::Migrations => get("/v1/migrations"),
+        What::Usage { from, to, format } => {
+            let (from, to) = (from.unwrap_or(0), to.unwrap_or(u64::MAX));
+            let format = if *format == Format::Csv { "csv" } else { "json" };
+            get(&format!("/v1/cache/usage?from={from}&to={to}&format={format}"))
+        }
+        What::Events { after, .. } => get(&format!("/v1/events?after={after}")),
         What::SaveTopology => post("/v1/topology/save".to_owned()),
         What::Node { change: NodeChange::Drain { node, .. } } => of_node(node, "drain"),
         What::Node { change: NodeChange::Undrain { node } } => of_node(node, "undrain"),
@@ -156,6 +235,12 @@ fn what_to_ask(what: &What) -> Ask {
         What::Slots { change: SlotsChange::Move { slots, to } } => Ask {
             body: Some(json!({ "slots": slots.0, "to": to.0 })),
             ..post("/v1/slots/move".to_owned())
+        },
+        What::Limits { change: None } => get("/v1/cache/limits"),
+        What::Limits { change: Some(LimitsChange::Set(set)) } => Ask {
+            method: Method::Patch,
+            path: "/v1/cache/limits".to_owned(),
+            body: Some(json!(set.patch())),
         },
         What::Replicas { count } => Ask {
             method: Method::Put,

@@ -6,8 +6,16 @@ use memtide_service::config::show_size;
 use serde_json::{Map, Value};
 
 /// What stands first in a row, so that it can be found; the rest follows by name.
-const FIRST: [&str; 16] = [
+const FIRST: [&str; 24] = [
+    "hour",
+    "seconds",
+    "ecpus",
+    "ecpus_metered",
+    "gb_hours",
+    "gb_hours_metered",
+    "commands",
     "id",
+    "limit",
     "slots",
     "zone",
     "state",

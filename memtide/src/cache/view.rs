@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use memtide_records::usage::{decimal, utc};
 use serde_json::{Value, json};
 
-use super::What;
+use super::{What, limits};
 
 /// The columns of a node.
 const NODE: [&str; 12] = [
@@ -39,9 +40,36 @@ pub fn of(what: &What, mut answer: Value) -> Value {
                 *slots = groups.unwrap_or_default();
             }
         }
+        What::Limits { .. } => return limits::view(&answer),
+        What::Usage { .. } => {
+            let hours = answer.get("hours").and_then(Value::as_array).map(|hours| usage(hours));
+            return hours.unwrap_or(answer);
+        }
         _ => {}
     }
     answer
+}
+
+/// Hours as people count them: ECPUs, GB-hours.
+fn usage(hours: &[Value]) -> Value {
+    let row = |hour: &Value| {
+        let number = |name: &str| hour[name].as_u64().unwrap_or_default();
+        let ecpus = |name| decimal(u128::from(number(name)), 1_024, 3);
+        let gb_hours = |name| decimal(u128::from(number(name)), 3_600 << 30, 6);
+        json!({
+            "hour": utc(number("hour")),
+            "seconds": number("seconds"),
+            "ecpus": ecpus("ecpu_units"),
+            "ecpus_metered": ecpus("ecpu_units_metered"),
+            "gb_hours": gb_hours("byte_seconds"),
+            "gb_hours_metered": gb_hours("byte_seconds_metered"),
+            "commands": number("commands"),
+            "throttled": number("throttled_commands"),
+            "in_bytes": number("bytes_in"),
+            "out_bytes": number("bytes_out"),
+        })
+    };
+    hours.iter().map(row).collect()
 }
 
 /// Slots that the same nodes hold in the same way are one row, with their number.

@@ -1,11 +1,10 @@
 //! Waiting for what an order leads to.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::ask::{Ask, Method, ask};
+use super::ask::{Ask, Asked, ask};
 use crate::failure::Failure;
 
 /// Between two looks.
@@ -15,11 +14,11 @@ const INTERVAL: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// With what it still has, once the time is over.
-pub fn until_left(admin: SocketAddr, node: &str, wait: Duration) -> Result<(), Failure> {
+pub fn until_left(admin: &Asked, node: &str, wait: Duration) -> Result<(), Failure> {
     let far = Duration::from_secs(365 * 24 * 3600);
     let deadline = Instant::now() + wait.min(far);
     loop {
-        let look = Ask { method: Method::Get, path: "/v1/nodes".to_owned(), body: None };
+        let look = Ask::get("/v1/nodes".to_owned());
         let answer = ask(admin, &look)?;
         let unclear = || {
             Failure::Environment(format!(

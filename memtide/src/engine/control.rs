@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
 use memtide_engine::{Ended, News, Node, Observer, Source, Word};
+use memtide_service::admin::Access;
 use memtide_service::drain::Drain;
 use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::fleet::FleetTls;
@@ -28,6 +29,8 @@ pub struct Talk {
     pub observer: Observer,
     pub source: Source,
     pub tls: FleetTls,
+    /// Has a token, which is read again with the certificates.
+    pub access: Access,
 }
 
 impl Talk {
@@ -39,7 +42,11 @@ impl Talk {
         drain: Drain,
         drain_timeout: Duration,
     ) -> (Ended, Held) {
-        let Self { control, observer, source, tls } = self;
+        let Self { control, observer, source, tls, access } = self;
+        let reload = || {
+            crate::reload_fleet_tls(&tls);
+            crate::reload_admin(&access);
+        };
         let (now_held, held) = watch::channel(Held::default());
         let tasks = [
             tokio::spawn(hear(Arc::clone(&control), source.news, now_held)),
@@ -49,7 +56,7 @@ impl Talk {
         let mut joined = tokio::task::spawn_blocking(move || node.join());
         let ended = tokio::select! {
             ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-            signal = next_stop(&mut signals, &tls) => {
+            signal = next_stop(&mut signals, &reload) => {
                 let deadline = Instant::now() + drain_timeout;
                 let deadline_secs = drain_timeout.as_secs();
                 tracing::info!(signal = signal.name(), deadline_secs, "draining");
@@ -61,10 +68,10 @@ impl Talk {
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
                             () = sleep(STOP_MAX) => end(failure::INTERNAL),
-                            signal = next_stop(&mut signals, &tls) => end(signal.exit_code()),
+                            signal = next_stop(&mut signals, &reload) => end(signal.exit_code()),
                         }
                     }
-                    signal = next_stop(&mut signals, &tls) => end(signal.exit_code()),
+                    signal = next_stop(&mut signals, &reload) => end(signal.exit_code()),
                 }
             }
         };
@@ -87,11 +94,11 @@ fn end(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-async fn next_stop(signals: &mut Signals, tls: &FleetTls) -> StopSignal {
+async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
     loop {
         match signals.next().await {
             Request::Stop(signal) => return signal,
-            Request::Reload => crate::reload_fleet_tls(tls),
+            Request::Reload => reload(),
         }
     }
 }
@@ -136,6 +143,7 @@ async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::
                 }
                 News::Topology(topology)
             }
+            FromScaler::DataPart(bytes) => News::DataPart(bytes),
             FromScaler::Refused(why) => News::Refused(why),
         };
         if news.send(heard).await.is_err() {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use memtide_control::NodeControl;
 use memtide_engine::Observer;
-use memtide_service::admin::{Health, RoleAnswers, RoleRoutes};
+use memtide_service::admin::{Access, Health, RoleAnswers, RoleRoutes};
 use memtide_service::drain::DrainWatch;
 use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
@@ -16,7 +16,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 /// Where the admin HTTP has its answers from.
 pub fn answers(
     (observer, control): (&Observer, &Arc<NodeControl>),
-    events: Events,
+    (events, access): (Events, Access),
     drain: DrainWatch,
 ) -> RoleAnswers {
     let metrics = Registry::new();
@@ -25,7 +25,8 @@ pub fn answers(
     metrics.register(Arc::new(observer.clone()));
     let moved = Mutex::new((observer.ticks(), Instant::now()));
     let node = Well { observer: observer.clone(), control: Arc::clone(control), moved };
-    RoleAnswers { metrics, health: Arc::new(node), events, drain, routes: RoleRoutes::default() }
+    let (health, routes) = (Arc::new(node), RoleRoutes::default());
+    RoleAnswers { metrics, health, events, drain, access, routes }
 }
 
 /// Whether a node is well.

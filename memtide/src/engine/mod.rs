@@ -44,6 +44,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let tls = FleetTls::load(&common.fleet_tls, Role::Node).map_err(Failure::environment)?;
+    let access = crate::admin_access(common)?;
     logging::install(common.log_format, &common.log_filter, "engine");
     for warning in &common.warnings {
         tracing::warn!("{warning}");
@@ -63,14 +64,15 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
         registration,
     );
     let control = Arc::new(control);
-    let events = Events::new();
-    let mut answers = described::answers((&observer, &control), events.clone(), drain.watch());
+    let events = Events::new().of("engine");
+    let kept = (events.clone(), access.clone());
+    let mut answers = described::answers((&observer, &control), kept, drain.watch());
     answers.routes = save::routes(observer.clone(), common.fleet_dir.clone());
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let talk = Talk { control, observer, source, tls };
+    let talk = Talk { control, observer, source, tls, access };
     let (ended, held) =
         runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
     drop(admin);

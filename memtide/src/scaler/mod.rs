@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use memtide_manager::Settings;
 use memtide_scaler::{Scaler, ScalerConfig as Config};
-use memtide_service::admin::{self, RoleAnswers};
+use memtide_service::admin::{self, Access, RoleAnswers};
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
@@ -16,7 +16,9 @@ use memtide_service::{host, logging};
 use memtide_topology::CacheId;
 
 use crate::failure::Failure;
-use crate::settings::ScalerConfig;
+use crate::limits::KeptLimits;
+use crate::records::Records;
+use crate::settings::{Role as SettingsRole, ScalerConfig};
 
 /// Streams of nodes and proxies, and what a process has open beside.
 const DESCRIPTORS: u64 = 16 * 1024;
@@ -40,7 +42,10 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let tls = FleetTls::load(&common.fleet_tls, Role::Scaler).map_err(Failure::environment)?;
-    let events = Events::new();
+    let access = crate::admin_access(common)?;
+    let records = Records::open(&common.data_dir, SettingsRole::Scaler)?;
+    let (events, faults) = records.events(SettingsRole::Scaler)?;
+    let limits = KeptLimits::open(&common.fleet_dir, config.limits, &events)?;
     let scaler = Scaler::start(Config {
         cache: CacheId::new(&common.name).expect("the name was checked"),
         replicas: config.replicas,
@@ -53,15 +58,18 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
             founding_wait: FOUNDING_WAIT,
             ..Settings::default()
         },
+        limits: limits.follow(),
         events: events.clone(),
     });
     let scaler = scaler.map_err(Failure::environment)?;
     logging::install(common.log_format, &common.log_filter, "scaler");
-    for warning in &common.warnings {
+    for warning in common.warnings.iter().chain(&faults) {
         tracing::warn!("{warning}");
     }
     let drain = Drain::new();
-    let admin = admin::serve_role(admin_listener, answers(&scaler, &events, &drain));
+    let records_and_access = (&events, &access);
+    let admin = answers(&scaler, &limits, records_and_access, &drain);
+    let admin = admin::serve_role(admin_listener, admin);
     let admin = admin.map_err(crate::cannot_start)?;
     let port = scaler.address().port();
     tracing::info!(port, admin = %admin_address, "listening");
@@ -71,17 +79,26 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
         loop {
             match signals.next().await {
                 Request::Stop(signal) => return signal,
-                Request::Reload => crate::reload_fleet_tls(&tls),
+                Request::Reload => {
+                    crate::reload_fleet_tls(&tls);
+                    crate::reload_admin(&access);
+                }
             }
         }
     });
     tracing::info!(signal = signal.name(), "stopping");
     drop(scaler);
     drop(admin);
+    events.settle();
     Ok(ExitCode::SUCCESS)
 }
 
-fn answers(scaler: &Scaler, events: &Events, drain: &Drain) -> RoleAnswers {
+fn answers(
+    scaler: &Scaler,
+    limits: &KeptLimits,
+    (events, access): (&Events, &Access),
+    drain: &Drain,
+) -> RoleAnswers {
     let metrics = Registry::new();
     metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
     metrics.register(Arc::new(ProcessSource::new()));
@@ -91,6 +108,7 @@ fn answers(scaler: &Scaler, events: &Events, drain: &Drain) -> RoleAnswers {
         health: Arc::new(scaler.handle()),
         events: events.clone(),
         drain: drain.watch(),
-        routes: scaler.routes(),
+        access: access.clone(),
+        routes: scaler.routes().merge(limits.routes()),
     }
 }

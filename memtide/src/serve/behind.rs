@@ -6,32 +6,34 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use memtide_control::{ProxyControl, ProxyRegistration};
+use memtide_limits::ProxyId;
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig};
-use memtide_service::admin::{Health as _, RoleRoutes};
+use memtide_service::admin::{Condition, Health as _, RoleRoutes};
 use memtide_service::events::Events;
 use memtide_service::logging::LogFormat;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
-use memtide_topology::{CacheId, Epoch, HashSeed, SLOTS, Topology, Zone};
+use memtide_topology::{CacheId, HashSeed, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::conditions;
 use super::fleet::{Fleet, Metered, Stored, Supervising};
+use super::hold::{self, Granting};
 use super::parent_tls::ParentTls;
 use super::scaler_port;
 use crate::failure::Failure;
+use crate::limits::KeptLimits;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
 use crate::supervisor::{Plan, Supervisor};
-
-const SLOTS_ALL: usize = SLOTS as usize;
 
 /// Certificates and sockets, taken before there is a log.
 pub enum Prepared {
     Embedded,
     Joined { join: Join, tls: FleetTls },
-    Processes { nodes: Processes, scaler: Scaler, tls: Box<ParentTls> },
+    Processes { nodes: Processes, scaler: Scaler, tls: Box<ParentTls>, limits: KeptLimits },
 }
 
 /// What runs behind the endpoint; ends when dropped.
@@ -51,7 +53,11 @@ pub enum Behind {
 }
 
 /// Takes what may fail for a reason that a user can do something about.
-pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Failure> {
+pub fn prepare(
+    config: &EndpointConfig,
+    events: &Events,
+    limits: Option<&KeptLimits>,
+) -> Result<Prepared, Failure> {
     let dir = &config.common.fleet_tls;
     let load = |role| FleetTls::load(dir, role).map_err(Failure::environment);
     match &config.backend {
@@ -60,6 +66,7 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
             Ok(Prepared::Joined { join: join.clone(), tls: load(Role::Proxy)? })
         }
         Backend::Processes(nodes) => {
+            let limits = limits.expect("who has a scaler keeps the limits").clone();
             let tls = Box::new(ParentTls::make(dir).map_err(Failure::environment)?);
             let scaler = Scaler::start(ScalerConfig {
                 cache: cache(config),
@@ -69,11 +76,12 @@ pub fn prepare(config: &EndpointConfig, events: &Events) -> Result<Prepared, Fai
                 tls: tls.scaler.clone(),
                 item_size_max: config.item_size_max,
                 settings: Settings { nodes_min: nodes.count, ..Settings::default() },
-                events: events.clone(),
+                limits: limits.follow(),
+                events: events.of("scaler"),
             });
             let scaler = scaler.map_err(Failure::environment)?;
             scaler_port::remember(&config.common.fleet_dir, scaler.address().port());
-            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls })
+            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls, limits })
         }
     }
 }
@@ -109,7 +117,7 @@ impl Prepared {
                 runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
                 Behind::Joined { control, refused, zone: join.zone, tls }
             }
-            Self::Processes { nodes, scaler, tls } => {
+            Self::Processes { nodes, scaler, tls, limits } => {
                 let handle = scaler.handle();
                 let plan = Plan {
                     count: nodes.count,
@@ -123,7 +131,7 @@ impl Prepared {
                 let running = supervisor.running();
                 let supervising = Supervising::by(runtime.spawn(supervisor.run()));
                 let metered = Metered::default();
-                runtime.spawn(metered.clone().sample(scaler.handle(), config.data_storage_min));
+                runtime.spawn(metered.clone().sample(scaler.handle(), limits));
                 let fleet = Box::new(Fleet { scaler, running, metered });
                 return Ok((Behind::Processes { fleet, tls }, supervising));
             }
@@ -134,13 +142,18 @@ impl Prepared {
 
 impl Behind {
     /// What the proxy is told.
-    pub fn backend(&self, config: &EndpointConfig) -> memtide_proxy::Backend {
+    pub fn backend(
+        &self,
+        config: &EndpointConfig,
+        limits: Option<&KeptLimits>,
+    ) -> memtide_proxy::Backend {
         let (tls, zone) = match self {
             Self::Embedded => {
+                let limits = limits.expect("who has the items keeps the limits");
                 return memtide_proxy::Backend::Embedded(EmbeddedBackend {
-                    memory_max: config.memory_max,
+                    memory_max: hold::memory_max(config.memory_max, &limits.now()),
                     seed: HashSeed::new(crate::random(), crate::random()),
-                    metered_bytes_min: config.data_storage_min,
+                    metered_bytes_min: limits.metered_bytes_min(),
                 });
             }
             Self::Joined { tls, zone, .. } => (tls, zone.clone()),
@@ -158,20 +171,23 @@ impl Behind {
     /// # Errors
     /// What is missing, as a fragment.
     pub fn ready(&self) -> Result<(), String> {
-        if let Self::Processes { fleet, .. } = self {
-            fleet.scaler.handle().ready()?;
-        }
-        let Some(topologies) = self.topologies() else { return Ok(()) };
+        let mut needed = self.conditions().into_iter().filter(|condition| condition.is_needed);
+        needed.try_for_each(|condition| condition.state)
+    }
+
+    /// What is behind, and should be: the most needed first.
+    pub fn conditions(&self) -> Vec<Condition> {
+        let Some(topologies) = self.topologies() else { return Vec::new() };
         let topology = Arc::clone(&topologies.borrow());
-        if topology.epoch() == Epoch::ZERO {
-            let trouble = self.trouble().unwrap_or_else(|| "waits for the scaler".to_owned());
-            return Err(trouble);
-        }
-        match topology.slots().filter(|(_, config)| config.primary.is_none()).count() {
-            0 => Ok(()),
-            SLOTS_ALL => Err("waits for nodes".to_owned()),
-            slots => Err(format!("{slots} slots have no node")),
-        }
+        let scaler = match self {
+            Self::Processes { fleet, .. } => {
+                let ready = fleet.scaler.handle().ready();
+                Condition::needed("the scaler of this process decides and stores", ready)
+            }
+            _ => Condition::wished("the scaler can be reached", self.trouble().map_or(Ok(()), Err)),
+        };
+        let slots = conditions::every_slot_has_a_primary(&topology, || self.trouble());
+        vec![scaler, slots, conditions::every_slot_has_its_replicas(&topology)]
     }
 
     /// Has the certificates read again that the roles of a fleet know each other by: those of this
@@ -218,6 +234,40 @@ impl Behind {
     pub fn stored(&self) -> Option<Stored> {
         match self {
             Self::Processes { fleet, .. } => Some(fleet.stored()),
+            _ => None,
+        }
+    }
+
+    /// How this proxy comes by its part of the limit of ECPUs; `None` where it is the only one.
+    pub fn granting(&self) -> Option<Granting> {
+        match self {
+            Self::Embedded => None,
+            Self::Joined { control, .. } => {
+                let (control, grants) = (Arc::clone(control), control.grants());
+                Some(Granting { report: Box::new(move |report| control.report(report)), grants })
+            }
+            Self::Processes { fleet, .. } => {
+                let (to, grants) = watch::channel(None);
+                let (scaler, proxy) = (fleet.scaler.handle(), ProxyId(crate::random()));
+                let report = Box::new(move |report| scaler.demand(proxy, report, &to));
+                Some(Granting { report, grants })
+            }
+        }
+    }
+
+    /// This process serves nobody any more.
+    pub async fn leave(&self) {
+        if let Self::Joined { control, .. } = self {
+            control.leave().await;
+        }
+    }
+
+    /// How many nodes its fleet has, where this process runs the scaler.
+    pub fn nodes(&self) -> Option<usize> {
+        match self {
+            Self::Processes { fleet, .. } => {
+                Some(fleet.scaler.handle().topologies().borrow().nodes().len())
+            }
             _ => None,
         }
     }
@@ -276,6 +326,9 @@ fn node_arguments(config: &EndpointConfig, nodes: &Processes, scaler: SocketAddr
     let text = text.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
     let mut arguments = vec![OsString::from("engine")];
     arguments.extend(text.map(OsString::from));
+    if let Some(token) = &config.common.admin_token {
+        arguments.extend([OsString::from("--admin-token-file"), token.clone().into()]);
+    }
     arguments.extend([OsString::from("--fleet-tls"), config.common.fleet_tls.clone().into()]);
     arguments
 }

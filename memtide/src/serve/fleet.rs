@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::limits::KeptLimits;
 use crate::supervisor::Running;
 
 /// What this process sees of them; [`Supervising`] has the processes.
@@ -82,6 +83,8 @@ impl Fleet {
 pub struct Stored {
     pub items: u64,
     pub data_bytes: u64,
+    /// Items evicted since each node's start.
+    pub evicted: u64,
     /// Metered data over time, since the start.
     pub byte_seconds: u64,
 }
@@ -94,6 +97,7 @@ impl Stored {
         up.filter_map(|node| node.usage).fold(Self::default(), |sum, usage| Self {
             items: sum.items + usage.items.saturating_sub(usage.copy_items),
             data_bytes: sum.data_bytes + usage.data_bytes.saturating_sub(usage.copy_bytes),
+            evicted: sum.evicted + usage.evicted,
             byte_seconds: 0,
         })
     }
@@ -109,15 +113,15 @@ impl Metered {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// Counts for ever: each second with what is stored at its end, at least `bytes_min`.
-    pub async fn sample(self, scaler: ScalerHandle, bytes_min: u64) {
+    /// Counts for ever: each second with what is stored at its end, at least the minimum.
+    pub async fn sample(self, scaler: ScalerHandle, limits: KeptLimits) {
         let mut interval = interval(Duration::from_secs(1));
         // A second that came late counts all the same.
         interval.set_missed_tick_behavior(MissedTickBehavior::Burst);
         interval.tick().await;
         loop {
             interval.tick().await;
-            let bytes = Stored::of(&scaler).data_bytes.max(bytes_min);
+            let bytes = Stored::of(&scaler).data_bytes.max(limits.metered_bytes_min());
             self.0.fetch_add(bytes, Ordering::Relaxed);
         }
     }

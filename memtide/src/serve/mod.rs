@@ -1,8 +1,11 @@
 //! `memtide serve`: proxy, engine and admin HTTP in one process.
 
 mod behind;
+mod conditions;
 mod described;
 mod fleet;
+mod hold;
+mod kept;
 mod parent_tls;
 mod scaler_port;
 mod stop;
@@ -27,8 +30,10 @@ use memtide_service::{host, logging};
 
 use self::behind::Behind;
 use self::described::Served;
+use self::kept::{Kept, Stock};
 use self::stop::Running;
 use crate::failure::Failure;
+use crate::limits::KeptLimits;
 use crate::settings::{Backend, EndpointConfig};
 use crate::welcome;
 
@@ -67,27 +72,40 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
     let tls = Arc::new(tls);
-    let events = Events::new();
-    let prepared = behind::prepare(&config, &events)?;
+    let access = crate::admin_access(&config.common)?;
+    let kept = Kept::open(&config)?;
+    let events = kept.events.clone();
+    let limits = kept_limits(&config, &events)?;
+    let prepared = behind::prepare(&config, &events, limits.as_ref())?;
     logging::install(config.common.log_format, &config.common.log_filter, prepared.log_role());
     log_start(&config, &tls, made);
+    kept.log_faults();
 
     let drain = Drain::new();
     let behind = prepared.start(&config, runtime.handle(), &events);
     let (behind, supervising) = behind.map_err(crate::cannot_start)?;
     let behind = Arc::new(behind);
-    let proxy = Proxy::start(proxy_config(&config, &behind), listeners, &tls, drain.watch())
-        .map_err(crate::cannot_start)?;
+    let proxy_config = proxy_config(&config, &behind, limits.as_ref());
+    let proxy =
+        Proxy::start(proxy_config, listeners, &tls, drain.watch()).map_err(crate::cannot_start)?;
+    let held = hold::Held::default();
+    let hold = hold::Hold { limiter: proxy.limiter(), held: held.clone() };
+    runtime.spawn(hold.run(behind.granting(), limits.clone(), config.memory_max));
+    let stock = Stock { observer: proxy.observer(), behind: Arc::clone(&behind) };
+    let keeping = kept.keep_usage(&stock, limits.as_ref()).map_err(crate::cannot_start)?;
     let served = Served {
         config: config.clone(),
         endpoint: endpoint.clone(),
-        observer: proxy.observer(),
-        behind: Arc::clone(&behind),
+        stock: stock.clone(),
+        limits: limits.clone(),
+        held,
     };
-    let answers = described::answers(served, &tls, &drain, events.clone());
+    let answers = described::answers(served, &tls, &drain, (events.clone(), access.clone()));
+    kept.metrics().into_iter().for_each(|usage| answers.metrics.register(usage));
     let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(crate::cannot_start)?;
-    let admin =
-        admin::serve_with(admin_listener, answers, behind.routes()).map_err(crate::cannot_start)?;
+    let of_limits = limits.as_ref().map(KeptLimits::routes).unwrap_or_default();
+    let routes = behind.routes().merge(kept.routes()).merge(of_limits);
+    let admin = admin::serve_with(admin_listener, answers, routes).map_err(crate::cannot_start)?;
 
     tracing::info!(
         port = endpoint.port,
@@ -95,14 +113,15 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         admin = %admin_address,
         "listening"
     );
-    let ports = format!("on ports {} and {}", endpoint.port, endpoint.read_port);
-    events.record(EventKind::Listening, ports);
+    events.record(EventKind::Listening, listening_on(&endpoint));
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
-    runtime.spawn(watch::watch(proxy.observer(), config.memory_max, events.clone()));
-    let running = Running { drain, reloader, behind, events, proxy };
+    runtime.spawn(watch::watch(stock, (limits, config.memory_max), events.clone()));
+    let running = Running { drain, reloader, access, behind, events: events.clone(), proxy };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
+    drop(keeping);
     runtime.block_on(supervising.end());
     drop(admin);
+    events.settle();
     Ok(code)
 }
 
@@ -119,6 +138,7 @@ impl Sockets {
         let listeners = Listeners {
             primary: listen_on("--port", config.port)?,
             read_optimized: listen_on("--read-port", config.read_port)?,
+            door: config.door.clone(),
         };
         let admin = config.common.admin;
         let admin_listener = crate::one_listener("--admin", &[admin.ip()], admin.port())?;
@@ -129,6 +149,21 @@ impl Sockets {
         };
         Ok(Self { listeners, admin_listener, endpoint })
     }
+}
+
+/// The cache's limits, where this process keeps them.
+fn kept_limits(config: &EndpointConfig, events: &Events) -> Result<Option<KeptLimits>, Failure> {
+    let dir = match &config.backend {
+        Backend::Joined(_) => return Ok(None),
+        Backend::Embedded => &config.common.data_dir,
+        // With what else the scaler keeps.
+        Backend::Processes(_) => &config.common.fleet_dir,
+    };
+    KeptLimits::open(dir, config.limits, events).map(Some)
+}
+
+fn listening_on(endpoint: &Endpoint) -> String {
+    format!("on ports {} and {}", endpoint.port, endpoint.read_port)
 }
 
 fn log_start(config: &EndpointConfig, tls: &Tls, made: Made) {
@@ -176,7 +211,11 @@ fn port_of(listener: Option<&TcpListener>) -> Result<u16, Failure> {
     Ok(listener.local_addr().map_err(Failure::environment)?.port())
 }
 
-fn proxy_config(config: &EndpointConfig, behind: &Behind) -> ProxyConfig {
+fn proxy_config(
+    config: &EndpointConfig,
+    behind: &Behind,
+    limits: Option<&KeptLimits>,
+) -> ProxyConfig {
     ProxyConfig {
         advertise: config.advertise.clone(),
         threads: config.threads,
@@ -185,7 +224,8 @@ fn proxy_config(config: &EndpointConfig, behind: &Behind) -> ProxyConfig {
         idle_timeout: config.idle_timeout,
         handshake_timeout: config.handshake_timeout,
         handshakes_per_second_max: config.handshakes_per_second_max,
+        ecpu_units_per_second_max: hold::units_at_start(behind, limits),
         give_back_memory: crate::allocator::give_back,
-        backend: behind.backend(config),
+        backend: behind.backend(config, limits),
     }
 }

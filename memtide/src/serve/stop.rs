@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_proxy::Proxy;
+use memtide_service::admin::Access;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::signals::{Request, Signals, StopSignal};
@@ -23,6 +24,8 @@ pub struct Running {
     pub drain: Drain,
     /// Reads certificates again.
     pub reloader: Reloader,
+    /// Has a token, which is read again with the certificates.
+    pub access: Access,
     /// What is behind it: nothing, or a fleet.
     pub behind: Arc<Behind>,
     /// What happens meanwhile.
@@ -37,9 +40,10 @@ pub async fn until_stopped(
     mut signals: Signals,
     running: Running,
 ) -> ExitCode {
-    let Running { drain, reloader, behind, events, proxy } = running;
+    let Running { drain, reloader, access, behind, events, proxy } = running;
     let reload = || {
         reloader.reload();
+        crate::reload_admin(&access);
         behind.reload_tls();
     };
     let signal = next_stop(&mut signals, &reload).await;
@@ -50,6 +54,7 @@ pub async fn until_stopped(
     let mut joined = tokio::task::spawn_blocking(move || proxy.join());
     tokio::select! {
         _ = &mut joined => {
+            behind.leave().await;
             tracing::info!("drained");
             return ExitCode::SUCCESS;
         }
@@ -61,7 +66,10 @@ pub async fn until_stopped(
     }
     drain.stop();
     tokio::select! {
-        _ = joined => ExitCode::SUCCESS,
+        _ = joined => {
+            behind.leave().await;
+            ExitCode::SUCCESS
+        }
         () = sleep(STOP_MAX) => {
             tracing::error!("a core does not stop; the process ends without it");
             std::process::exit(i32::from(failure::INTERNAL));

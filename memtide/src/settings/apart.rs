@@ -6,6 +6,7 @@ use memtide_service::config::{ConfigError, Given, addresses, host, show_size};
 use memtide_topology::NODES_MAX;
 
 use super::fleet::{self, Join};
+use super::limits::{self, LimitsGiven};
 use super::read::{Common, common, count, item_size_max, memory_max, port};
 use super::{Host, show};
 
@@ -43,6 +44,7 @@ pub struct ScalerConfig {
     pub replicas: Option<u8>,
     /// Nodes that must be there before a new cache begins.
     pub nodes_min: usize,
+    pub limits: LimitsGiven,
     pub item_size_max: u32,
 }
 
@@ -81,6 +83,7 @@ pub fn resolve_scaler(given: &Given) -> Result<ScalerConfig, ConfigError> {
         port: given.read("port", port)?,
         replicas: fleet::replicas(given)?,
         nodes_min: count(given, "nodes-min", 1, NODES_MAX as u64)?,
+        limits: limits::limits(given)?,
         item_size_max: item_size_max(given, None)?,
         common: common(given)?,
     };

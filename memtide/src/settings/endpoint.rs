@@ -5,10 +5,13 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use memtide_service::config::{ConfigError, Given, addresses, duration, host, one_of, size};
+use memtide_proxy::DoorSettings;
+use memtide_service::config::{ConfigError, Given, addresses, duration, host, one_of};
 use memtide_service::tls::{Identity, TlsSettings};
 
+use super::door;
 use super::fleet::{self, Backend};
+use super::limits::{self, LimitsGiven};
 use super::read::{Common, admin, at_least_100_ms, common, count, item_size_max, memory_max, port};
 use super::{Host, Role, show};
 
@@ -25,11 +28,13 @@ pub struct EndpointConfig {
     /// For the items of all nodes that this process has or starts; 0 where it has none.
     pub memory_max: u64,
     pub item_size_max: u32,
-    pub data_storage_min: u64,
+    /// None of a proxy, which hears of them from its scaler.
+    pub limits: LimitsGiven,
     pub connections_max: usize,
     /// Whether somebody asked for so many connections; a default may be cut to what is possible.
     pub is_connections_max_given: bool,
     pub handshakes_per_second_max: Option<NonZeroU32>,
+    pub door: DoorSettings,
     pub threads: usize,
     pub idle_timeout: Option<Duration>,
     pub handshake_timeout: Duration,
@@ -59,13 +64,14 @@ pub fn resolve(given: &Given, on: &Host) -> Result<EndpointConfig, ConfigError> 
         advertise,
         memory_max,
         item_size_max: item_size_max(given, backend.node_memory_max(memory_max))?,
-        data_storage_min: given.read("data-storage-min", size)?,
+        limits: if is_serve { limits::limits(given)? } else { LimitsGiven::default() },
         connections_max: count(given, "connections-max", 1, 1 << 24)?,
         is_connections_max_given: given.is_given("connections-max"),
         handshakes_per_second_max: given.read("handshakes-per-second", |text| {
             let rate = one_of(text, 0, 10_000_000)?;
             Ok(u32::try_from(rate).ok().and_then(NonZeroU32::new))
         })?,
+        door: door::door(given)?,
         threads: match given.text("threads") {
             Some(_) => count(given, "threads", 1, 1024)?,
             None => on.cores,

@@ -1,8 +1,10 @@
 //! Everything that can be configured: the table, and where the values come from.
 
 mod apart;
+mod door;
 mod endpoint;
 mod fleet;
+mod limits;
 mod read;
 mod show;
 mod table;
@@ -18,6 +20,7 @@ use memtide_service::limits::CONFIG_BYTES_MAX;
 pub use self::apart::{EngineConfig, Parent, ScalerConfig};
 pub use self::endpoint::EndpointConfig;
 pub use self::fleet::{Backend, Join, Processes};
+pub use self::limits::LimitsGiven;
 pub use self::read::{Common, admin};
 use crate::cli::Flags;
 use crate::failure::Failure;

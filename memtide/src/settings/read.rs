@@ -25,6 +25,10 @@ pub struct Common {
     pub warnings: Vec<String>,
     pub name: String,
     pub admin: SocketAddr,
+    /// Of the token that the admin HTTP asks for.
+    pub admin_token: Option<PathBuf>,
+    /// What memtide makes and keeps itself.
+    pub data_dir: PathBuf,
     /// `<data-dir>/fleet`: what the scaler keeps.
     pub fleet_dir: PathBuf,
     /// Certificates that roles know each other by.
@@ -36,13 +40,16 @@ pub struct Common {
 
 /// Reads what every role has; `shown` is for who knows the rest.
 pub fn common(given: &Given) -> Result<Common, ConfigError> {
-    let fleet_dir = PathBuf::from(given.text("data-dir").unwrap_or_default()).join("fleet");
+    let data_dir = PathBuf::from(given.text("data-dir").unwrap_or_default());
+    let fleet_dir = data_dir.join("fleet");
     let fleet_tls = given.text("fleet-tls").map_or_else(|| fleet_dir.join("tls"), PathBuf::from);
     Ok(Common {
         shown: String::new(),
         warnings: Vec::new(),
         name: given.read("name", cache_name)?,
-        admin: admin(given)?,
+        admin: guarded_admin(given)?,
+        admin_token: given.text("admin-token-file").map(PathBuf::from),
+        data_dir,
         fleet_dir,
         fleet_tls,
         drain_timeout: given.read("drain-timeout", at_most_a_day)?,
@@ -56,6 +63,18 @@ pub fn admin(given: &Given) -> Result<SocketAddr, ConfigError> {
     given.read("admin", |text| {
         text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:9150".into())
     })
+}
+
+/// The same, for who answers there: strangers reach it only where they are asked for a token.
+fn guarded_admin(given: &Given) -> Result<SocketAddr, ConfigError> {
+    let address = admin(given)?;
+    if address.ip().to_canonical().is_loopback() || given.text("admin-token-file").is_some() {
+        return Ok(address);
+    }
+    let problem = "other hosts could look at this cache and change it there; give --admin-token-file \
+                   FILE too, which is made where there is none, or an address of this host alone, \
+                   such as 127.0.0.1:9150";
+    Err(given.complain("admin", problem))
 }
 
 /// Bytes for items, and what is unwise about them.

@@ -31,6 +31,9 @@ pub fn show(given: &Given, meaning: impl Fn(&str) -> Option<String>) -> String {
 pub fn of_common(name: &str, given: &Given, common: &Common) -> Option<String> {
     match name {
         "bind" if given.text(name).is_none_or(str::is_empty) => Some("all interfaces".to_owned()),
+        "data-storage-max" | "ecpu-per-second-max" if given.text(name).is_none() => {
+            Some("no limit".to_owned())
+        }
         "fleet-tls" if given.text(name).is_none() => Some(common.fleet_tls.display().to_string()),
         _ => None,
     }
@@ -74,6 +77,16 @@ pub fn of_endpoint(
         "handshakes-per-second" if config.handshakes_per_second_max.is_none() => {
             Some("no limit".to_owned())
         }
+        "address-connections-max" if config.door.address_connections_max.is_none() => {
+            Some("no limit".to_owned())
+        }
+        "address-handshakes-per-second"
+            if config.door.address_handshakes_per_second_max.is_none() =>
+        {
+            Some("no limit".to_owned())
+        }
+        "allow" if config.door.allow.is_empty() => Some("all networks".to_owned()),
+        "read-allow" if !is_given => Some("as --allow".to_owned()),
         _ => of_common(name, given, &config.common),
     }
 }

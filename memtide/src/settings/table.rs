@@ -21,7 +21,7 @@ const CLIENTS: &[&str] = &[Role::Serve.name(), Role::Proxy.name()];
 const NODES: &[&str] = &[Role::Serve.name(), Role::Engine.name()];
 /// Those that join a scaler.
 const JOINERS: &[&str] = &[Role::Proxy.name(), Role::Engine.name()];
-/// Those that say how many copies there are.
+/// Those that say how many copies there are, and keep the cache's limits.
 const PLACERS: &[&str] = &[Role::Serve.name(), Role::Scaler.name()];
 const ALL: &[&str] =
     &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name(), Role::Scaler.name()];
@@ -49,6 +49,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!(CACHE, "admin", "ADDRESS:PORT", Some("127.0.0.1:9150"), "Admin HTTP of a memtide serve or scaler"),
     setting!(SCALER, "admin", "ADDRESS:PORT", Some("127.0.0.1:9151"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/topology, /v1/nodes, /v1/events"),
     setting!(ENGINE, "admin", "ADDRESS:PORT", Some("127.0.0.1:9152"), "Admin HTTP: /metrics, /healthz, /readyz, /v1/events"),
+    setting!(ALL, "admin-token-file", "FILE", None, "Who asks the admin HTTP for more than /metrics, /healthz and /readyz must show the token in this file, which is made where there is none; needed where --admin is not an address of this host alone"),
+    setting!(CACHE, "admin-token-file", "FILE", None, "The token in this file is shown to the admin HTTP"),
     setting!(CLIENTS, "advertise", "HOST", None, "Host name that clients are told; this host's where none is given"),
     setting!(ENGINE, "advertise", "HOST", None, "Host at which proxies and nodes reach this one; that of --bind, or this host's name, where none is given"),
     setting!(ALL, "data-dir", "DIR", Some("memtide-data"), "Directory for what memtide makes itself, such as its certificates"),
@@ -58,9 +60,16 @@ pub const SETTINGS: &[Setting] = &[
     setting!(CLIENTS, "tls-client-ca", "FILE", None, "PEM CAs; clients must then show a certificate that one of them issued"),
     setting!(NODES, "memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows"),
     setting!(ALL, "item-size-max", "SIZE", Some("1m"), "Largest item as memcached counts it; the same for all roles of a fleet"),
-    setting!(CLIENTS, "data-storage-min", "SIZE", Some("1g"), "Data is metered as at least this much"),
+    setting!(PLACERS, "data-storage-max", "SIZE", None, "Most data of the cache, beyond which items are evicted, such as 10GB; 0 is no limit, and so is none. A limit that memtide cache limits changed stays changed until another one is given"),
+    setting!(PLACERS, "data-storage-min", "SIZE", None, "Data is metered as at least this much; 1GB where none is given"),
+    setting!(PLACERS, "ecpu-per-second-max", "COUNT", None, "Most ECPUs a second, beyond which commands wait and are refused, such as 100k; 0 is no limit, and so is none"),
+    setting!(PLACERS, "ecpu-per-second-min", "COUNT", None, "ECPUs a second that are metered at least; 0 is none"),
     setting!(CLIENTS, "connections-max", "COUNT", Some("10000"), "Most client connections at one time"),
     setting!(CLIENTS, "handshakes-per-second", "COUNT", Some("0"), "Most TLS handshakes a second, others wait; 0 is no limit"),
+    setting!(CLIENTS, "address-connections-max", "COUNT", Some("0"), "Most connections of one address at one time, others are closed; 0 is no limit"),
+    setting!(CLIENTS, "address-handshakes-per-second", "COUNT", Some("0"), "Most new connections of one address a second, others are closed; 0 is no limit"),
+    setting!(CLIENTS, "allow", "NETWORKS", None, "Networks whose clients may connect, such as 10.0.0.0/8,fd00::/8; all where none is given"),
+    setting!(CLIENTS, "read-allow", "NETWORKS", None, "The same of the read-optimized port; those of --allow where none is given"),
     setting!(CLIENTS, "threads", "COUNT", None, "Most threads that serve; one a core where none is given"),
     setting!(CLIENTS, "idle-timeout", "DURATION", Some("0"), "Close connections after this much silence; 0 never does"),
     setting!(CLIENTS, "handshake-timeout", "DURATION", Some("10s"), "Longest TLS handshake"),

@@ -176,6 +176,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         port = "11211"
         read_port = "11212"
         admin = "127.0.0.1:9150"
+        # admin_token_file
         advertise = "[::1]"  # --advertise
         data_dir = "a \"b\"\\c"  # --data-dir
         # fleet_tls
@@ -184,9 +185,16 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         # tls_client_ca  # clients need no certificate
         memory = "1g"  # 1 GiB of 10 GiB (host); memtide.toml:1: memory
         item_size_max = "1m"
-        data_storage_min = "1g"
+        # data_storage_max  # no limit
+        # data_storage_min
+        # ecpu_per_second_max  # no limit
+        # ecpu_per_second_min
         connections_max = "10000"
         handshakes_per_second = "0"  # no limit
+        address_connections_max = "0"  # no limit
+        address_handshakes_per_second = "0"  # no limit
+        # allow  # all networks
+        # read_allow  # as --allow
         threads = "2"  # memtide.toml:2: threads
         idle_timeout = "0"  # never
         handshake_timeout = "10s"
@@ -346,4 +354,35 @@ mod fleets {
         assert_eq!(scaler.common.admin.port(), 9151);
         assert_eq!(scaler.common.fleet_dir, Path::new("memtide-data/fleet"));
     }
+}
+
+#[test]
+fn limits_in_units_and_their_mistakes() {
+    let config = resolved(&[("data-storage-max", "10GB"), ("ecpu-per-second-max", "100k")], "");
+    let given = config.unwrap().limits;
+    assert_eq!(
+        (given.limits.data_storage.max, given.limits.ecpu_per_second.max),
+        (10 << 30, 100_000)
+    );
+    assert_eq!(given.metered_bytes_min(&given.limits), 1 << 30, "as the reference");
+    let given = resolved(&[("data-storage-min", "0")], "").unwrap().limits;
+    assert_eq!(given.metered_bytes_min(&given.limits), 0, "as it is");
+    check(
+        &[("data-storage-max", "1GB"), ("data-storage-min", "2GB")],
+        expect![[
+            r#"--data-storage-min: "2GB": data_storage: the minimum 2 GiB is above the maximum 1 GiB; lower the one or raise the other"#
+        ]],
+    );
+    check(
+        &[("ecpu-per-second-max", "999")],
+        expect![[
+            r#"--ecpu-per-second-max: "999": ecpu_per_second.max: 999 is out of range; give 1k to 15M, or 0 for none"#
+        ]],
+    );
+    check(
+        &[("ecpu-per-second-max", "many")],
+        expect![[
+            r#"--ecpu-per-second-max: "many": give a whole number such as 30000, 100k or 1.5M"#
+        ]],
+    );
 }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use memtide_protocol::Limits;
 
@@ -17,6 +17,7 @@ use crate::connection::{End, Turn};
 use crate::core::{Core, Scratch};
 use crate::limits;
 use crate::registry::{Kick, Registered};
+use crate::throttle::Standing;
 use crate::transport::{Received, Transport};
 
 /// One client after its handshake.
@@ -46,12 +47,15 @@ struct Conversation {
     fleet: Rc<Fleet>,
     lane: LaneId,
     session: Session,
+    standing: Standing,
 }
 
 impl Drop for Conversation {
     fn drop(&mut self) {
-        let Self { fleet, lane, session } = self;
-        fleet.with(Instant::now(), |switch, _| session.abandon(switch, *lane));
+        let Self { fleet, lane, session, standing } = self;
+        let now = Instant::now();
+        let billed = fleet.with(now, |switch, _| session.abandon(switch, *lane));
+        standing.bill(billed, now);
     }
 }
 
@@ -66,7 +70,12 @@ impl Connection {
         let lane = fleet.with(Instant::now(), |switch, _| switch.open_lane());
         let mut connection = Self {
             transport,
-            conversation: Conversation { fleet, lane, session: Session::default() },
+            conversation: Conversation {
+                fleet,
+                lane,
+                session: Session::default(),
+                standing: core.throttle.standing(),
+            },
             core,
             registered,
             carry: Carry::default(),
@@ -124,6 +133,7 @@ impl Connection {
                 }
                 if self.registered.is_stalled.take() {
                     self.registered.moved_bytes(self.core.clock.age_secs(Instant::now()));
+                    self.conversation.standing.has_read();
                 }
             }
             if std::mem::take(&mut self.is_unrecorded) {
@@ -144,6 +154,9 @@ impl Connection {
                 && self.conversation.has_room();
             if !is_listening {
                 return Ok(self.idle(kick, is_answered));
+            }
+            if self.conversation.standing.is_held(cx) {
+                return Ok(Poll::Pending);
             }
             if self.carry.is_ready() {
                 executions_left -= 1;
@@ -173,6 +186,7 @@ impl Connection {
             }
             Err(error) => return Err(error),
         }
+        self.conversation.standing.has_read();
         self.execute(scratch)
     }
 
@@ -208,8 +222,12 @@ impl Connection {
 
     /// Hands what was answered to the transport.
     fn queue_replies(&mut self) -> io::Result<()> {
-        let Conversation { fleet, lane, .. } = &self.conversation;
+        let Conversation { fleet, lane, standing, .. } = &mut self.conversation;
         let switch = &mut *fleet.switch.borrow_mut();
+        let billed = switch.with_lane(*lane, |lane, _| lane.take_billed());
+        if standing.is_limited() {
+            standing.bill(billed, Instant::now());
+        }
         let bytes = switch.lane(*lane).out_bytes();
         if bytes == 0 {
             // Commands without replies have a latency, too.
@@ -236,14 +254,19 @@ impl Connection {
         let input = self.carry.input(is_carried, &scratch.plain);
         let limits = Limits { item_bytes_max: self.core.shared.config.item_size_max };
         let is_read_optimized = self.is_read_optimized;
-        let Conversation { fleet, lane, session } = &mut self.conversation;
+        let Conversation { fleet, lane, session, standing } = &mut self.conversation;
+        let (toll, held_since) = standing.toll(started);
+        let held_for = held_since.map_or(Duration::ZERO, |since| started.duration_since(since));
         let (consumed, progress) = fleet.with(started, |switch, now| {
-            session
-                .advance(input, &mut Desk { switch, lane: *lane, limits, is_read_optimized, now })
+            let read_at = now.saturating_sub(held_for);
+            let lane = *lane;
+            let mut desk = Desk { switch, lane, limits, is_read_optimized, toll, now, read_at };
+            session.advance(input, &mut desk)
         });
+        standing.bill(0, started);
         let needed = match progress {
             Progress::NeedsMore { needed } => needed,
-            Progress::NoRoom => 0,
+            Progress::NoRoom | Progress::Held => 0,
             Progress::TurnOver => {
                 self.is_turn_over = true;
                 0

@@ -52,6 +52,8 @@ pub struct Lane {
     is_barred: bool,
     /// Of the command at the front, as far as it is answered.
     current: Current,
+    /// Units of replies that were told since this was asked for.
+    billed: u64,
     /// What a refused command is metered for so far, whose data block is not over.
     open: Option<u64>,
     /// Answered commands whose latency is not recorded, and when they were read.
@@ -93,7 +95,7 @@ pub struct Said {
 /// What the last part of a command knows of all of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Bill {
-    /// Keys.
+    /// Keys; 0 for what costs nothing.
     pub items: u64,
     /// Of the request.
     pub bytes: u64,
@@ -120,6 +122,8 @@ pub struct Asked {
 #[derive(Clone, Copy, Debug, Default)]
 struct Current {
     reply_bytes: u64,
+    /// Units of it that are billed.
+    billed: u64,
     /// An error line ended the reply; what the parts behind bring is dropped.
     is_failed: bool,
 }
@@ -157,6 +161,11 @@ impl Lane {
             && !self.is_barred
             && self.parts.len() < PARTS_MAX
             && self.out.len() + self.stash.wanted_bytes() < OUTPUT_BYTES_HIGH
+    }
+
+    /// What the connection is to pay for what was answered since it paid last.
+    pub fn take_billed(&mut self) -> u64 {
+        std::mem::take(&mut self.billed)
     }
 
     /// Whether a mutation is awaited, which other copies than the primary may not have yet.
@@ -247,10 +256,16 @@ impl Lane {
         });
     }
 
+    /// Takes a place for the reply to a command that the cache's limit does not let through.
+    pub fn refuse(&mut self, surroundings: &mut Surroundings<'_>) {
+        let bill = Bill { items: 0, bytes: 0, is_open: false };
+        self.say(bill, |out| encode::error(out, ErrorLine::Throttled), surroundings);
+    }
+
     /// The data block of a refused command is over, or is not to come: these bytes of it came.
     pub fn close_bill(&mut self, bytes: u64, counters: &CoreCounters) {
         if let Some(open) = self.open.take() {
-            return counters.meter(EcpuUnits::of_command(1, open + bytes));
+            return self.meter(EcpuUnits::of_command(1, open + bytes), counters);
         }
         if let Some(Part { bill: Some(bill), .. }) = self.parts.back_mut() {
             bill.bytes += bytes;
@@ -322,15 +337,17 @@ impl Lane {
     }
 
     /// The connection is over: meters what it asked and will not hear. `paused` are the keys and the
-    /// bytes of a retrieval that was not asked to its end.
-    pub fn abandon(self, paused: Option<(u64, u64)>, counters: &CoreCounters) {
+    /// bytes of a retrieval that was not asked to its end. Returns the units that were not billed.
+    pub fn abandon(mut self, paused: Option<(u64, u64)>, counters: &CoreCounters) -> u64 {
         let mut reply_bytes = self.current.reply_bytes;
-        let bills = self.parts.iter().filter_map(|part| part.bill);
+        let parts = std::mem::take(&mut self.parts);
+        let bills = parts.iter().filter_map(|part| part.bill).filter(|bill| bill.items > 0);
         let bills = bills.map(|bill| (bill.items, bill.bytes));
         for (items, bytes) in bills.chain(paused) {
             let bytes = bytes + std::mem::take(&mut reply_bytes);
-            counters.meter(EcpuUnits::of_command(items, bytes));
+            self.meter(EcpuUnits::of_command(items, bytes), counters);
         }
+        self.billed
     }
 
     /// Goes on with those behind the front that were here before their turn.
@@ -392,6 +409,10 @@ impl Lane {
             said.tally.count(bytes, part.bill.is_some(), &counters.items, executed);
         }
         self.current.reply_bytes += (self.out.len() - before) as u64;
+        if part.bill.is_none_or(|bill| bill.items > 0) {
+            self.billed += self.current.reply_bytes - self.current.billed;
+            self.current.billed = self.current.reply_bytes;
+        }
         if let Some(bill) = part.bill {
             self.settle(bill, counters);
         }
@@ -423,12 +444,18 @@ impl Lane {
     /// Charges the command whose last part was told.
     fn settle(&mut self, bill: Bill, counters: &CoreCounters) {
         let bytes = bill.bytes + self.current.reply_bytes;
-        self.current = Current::default();
         if bill.is_open {
             self.open = Some(bytes);
-        } else {
-            counters.meter(EcpuUnits::of_command(bill.items, bytes));
+        } else if bill.items > 0 {
+            self.meter(EcpuUnits::of_command(bill.items, bytes), counters);
         }
+        self.current = Current::default();
+    }
+
+    /// Meters a command, of whose reply so far what is current is billed.
+    fn meter(&mut self, cost: EcpuUnits, counters: &CoreCounters) {
+        counters.meter(cost);
+        self.billed += cost.units().saturating_sub(std::mem::take(&mut self.current.billed));
     }
 }
 

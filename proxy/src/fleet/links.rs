@@ -11,7 +11,6 @@ use memtide_topology::{CacheId, NodeId, Topology};
 use memtide_wire::{Peer, Preface};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
-use tokio::net::TcpStream;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::switch::LinkName;
@@ -128,7 +127,7 @@ impl Dialler {
     }
 
     async fn dial(&self) -> Result<(Link, u64), DialError> {
-        let connecting = TcpStream::connect(&self.address);
+        let connecting = memtide_link::dial(&self.address);
         let stream =
             tokio::time::timeout(DIAL_MAX, connecting).await.map_err(|_| DialError::Slow)??;
         let client = self.fleet.with(Instant::now(), |switch, _| switch.client());

@@ -5,7 +5,7 @@
 //!                ^                                 |   ^                              |
 //!                +--------- replies in order ------+   +---------- frames ------------+
 //! ```
-//! `Session` and `Switch` do no input or output; `connection`, `links` and `timer` do it for them, all
+//! `Session` and `Switch` do no input or output; `connection` and `links` do it for them, all
 //! on the thread of their core.
 
 mod ask;
@@ -21,7 +21,6 @@ mod switch;
 mod tally;
 #[cfg(test)]
 mod tests;
-mod timer;
 mod view;
 
 use std::cell::RefCell;
@@ -31,20 +30,22 @@ use std::time::{Duration, Instant};
 
 pub use connection::Connection;
 pub use links::follow;
-pub use timer::run as keep_time;
 pub use view::View;
 
+use crate::alarm::Alarm;
+use crate::clock::Suspended;
 use crate::config::FleetBackend;
 use crate::shared::Shared;
 use switch::Switch;
-use timer::Timer;
 
 /// What the connections and links of one core share.
 pub struct Fleet {
     switch: RefCell<Switch>,
-    timer: Timer,
+    alarm: Alarm,
     /// What the router's times count from.
     start: Instant,
+    /// They go on meanwhile, as those of the nodes do.
+    suspended: Suspended,
 }
 
 impl Fleet {
@@ -52,14 +53,23 @@ impl Fleet {
     pub fn new(backend: &FleetBackend, shared: &Arc<Shared>, core: usize) -> Self {
         let settings = backend.settings.clone();
         let switch = Switch::new(random(), settings, Arc::clone(shared), core);
-        Self { switch: RefCell::new(switch), timer: Timer::default(), start: Instant::now() }
+        let (alarm, suspended) = (Alarm::default(), Suspended::new());
+        Self { switch: RefCell::new(switch), alarm, start: Instant::now(), suspended }
     }
 
-    /// Does something with the switch at this time, and sees to its timer.
+    /// Ticks the switch when something is due, for good.
+    pub async fn keep_time(&self) {
+        self.alarm.serve(|at| self.with(at, |switch, now| switch.tick(now))).await;
+    }
+
+    /// Does something with the switch at this time, and sees to its alarm.
     fn with<T>(&self, at: Instant, work: impl FnOnce(&mut Switch, Duration) -> T) -> T {
         let mut switch = self.switch.borrow_mut();
-        let done = work(&mut switch, at.saturating_duration_since(self.start));
-        self.timer.arm(switch.next_timeout());
+        let suspended = self.suspended.so_far();
+        let done = work(&mut switch, at.saturating_duration_since(self.start) + suspended);
+        // The alarm counts time awake only.
+        let due = switch.next_timeout().map(|due| due.saturating_sub(suspended));
+        self.alarm.arm(due.map(|due| self.start + due));
         done
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use memtide_protocol::encode::{self, Status};
 use memtide_protocol::{Command, ErrorLine, Key, Limits, Refusal, Retrieve, Step, parse, request};
 use memtide_routing::Kind;
-use memtide_topology::KeyHash;
+use memtide_topology::{EcpuUnits, KeyHash};
 use memtide_wire::Reach;
 
 use super::ask::route;
@@ -22,6 +22,7 @@ use super::lanes::LaneId;
 use super::switch::Switch;
 use super::tally::Tally;
 use crate::limits::COMMANDS_PER_TURN_MAX;
+use crate::throttle::{Admission, Toll};
 
 /// Why [`Session::advance`] stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +34,8 @@ pub enum Progress {
     },
     /// Something is to be answered first.
     NoRoom,
+    /// The cache's limit holds the next command back.
+    Held,
     /// There may be more to do, after other connections of the core had their turn.
     TurnOver,
     /// The connection is over once all is answered and sent.
@@ -63,7 +66,11 @@ pub struct Desk<'a> {
     pub limits: Limits,
     /// The client came to port 11212.
     pub is_read_optimized: bool,
+    /// Where the cache has a limit.
+    pub toll: Option<Toll<'a>>,
     pub now: Duration,
+    /// When what is asked was read.
+    pub read_at: Duration,
 }
 
 enum Stepped {
@@ -95,8 +102,9 @@ impl Session {
         done
     }
 
-    /// The connection ends: its lane is closed, and what it has begun is metered.
-    pub fn abandon(&mut self, switch: &mut Switch, lane: LaneId) {
+    /// The connection ends: its lane is closed, and what it has begun is metered; returns the units
+    /// that were not billed.
+    pub fn abandon(&mut self, switch: &mut Switch, lane: LaneId) -> u64 {
         let paused = match std::mem::take(&mut self.state) {
             State::Ready => None,
             State::Swallowing { bytes, .. } => {
@@ -105,7 +113,7 @@ impl Session {
             }
             State::Paused { keys, line_bytes, .. } => Some((keys, line_bytes)),
         };
-        switch.close_lane(lane, paused);
+        switch.close_lane(lane, paused)
     }
 
     fn run(&mut self, input: &[u8], desk: &mut Desk<'_>) -> (usize, Progress) {
@@ -145,10 +153,7 @@ impl Session {
     fn step(&mut self, input: &[u8], desk: &mut Desk<'_>) -> Stepped {
         match parse(input, &desk.limits) {
             Step::Incomplete { needed } => Stepped::Stop(0, Progress::NeedsMore { needed }),
-            Step::Command { consumed, command: Command::Retrieve(get) } => {
-                self.retrieve(&input[..consumed], &get, desk)
-            }
-            Step::Command { consumed, command } => desk.execute(&input[..consumed], &command),
+            Step::Command { consumed, command } => self.command(&input[..consumed], &command, desk),
             Step::Refused { consumed, swallow, refusal } => {
                 desk.refuse(consumed, swallow > 0, &refusal);
                 if swallow > 0 {
@@ -166,6 +171,18 @@ impl Session {
                 });
                 Stepped::Lost
             }
+        }
+    }
+
+    fn command(&mut self, bytes: &[u8], command: &Command<'_>, desk: &mut Desk<'_>) -> Stepped {
+        match desk.admit((command, bytes.len()), matches!(self.state, State::Paused { .. })) {
+            Admission::Hold => return Stepped::Stop(0, Progress::Held),
+            Admission::Refuse => return Stepped::Done(bytes.len()),
+            Admission::Go => {}
+        }
+        match command {
+            Command::Retrieve(get) => self.retrieve(bytes, get, desk),
+            other => desk.execute(bytes, other),
         }
     }
 
@@ -214,6 +231,24 @@ impl Session {
 }
 
 impl Desk<'_> {
+    /// Whether the command goes on, of so many bytes; `is_begun` where a part of it is asked. One that
+    /// is refused is answered, and not metered.
+    fn admit(&mut self, (command, bytes): (&Command<'_>, usize), is_begun: bool) -> Admission {
+        let Some(toll) = &mut self.toll else { return Admission::Go };
+        if is_begun {
+            return toll.go_on();
+        }
+        let admission = toll.admit(command, EcpuUnits::of_command(1, bytes as u64));
+        if admission == Admission::Refuse {
+            let is_silent = command.noreply();
+            self.switch.counters().throttle(is_silent);
+            if !is_silent {
+                self.switch.with_lane(self.lane, |lane, around| lane.refuse(around));
+            }
+        }
+        admission
+    }
+
     fn execute(&mut self, bytes: &[u8], command: &Command<'_>) -> Stepped {
         let consumed = bytes.len();
         match command {
@@ -286,7 +321,7 @@ impl Desk<'_> {
     }
 
     fn gather(&mut self, consumed: usize, is_silent: bool, what: What) {
-        let started = self.now;
+        let started = self.read_at;
         let tally = match what {
             What::Flush => {
                 self.switch.counters().items.cmd_flush.add(1);
@@ -316,7 +351,7 @@ impl Desk<'_> {
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         let is_mutation = to.1 == Kind::Mutation;
-        let started = self.now;
+        let started = self.read_at;
         let asked = Asked { said, bytes: 0, started, bill, is_mutation, bars: false };
         self.switch.ask(self.lane, asked, to, write);
     }

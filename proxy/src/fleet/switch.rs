@@ -302,13 +302,13 @@ impl Switch {
     }
 
     /// Forgets a lane; answers that were for it are dropped. `paused` are the keys and the bytes of
-    /// a retrieval that was not asked to its end.
-    pub fn close_lane(&mut self, id: LaneId, paused: Option<(u64, u64)>) {
-        if let Some(lane) = self.lanes.close(id) {
-            self.held_bytes -= lane.held_bytes();
-            lane.abandon(paused, &self.counters);
-            self.let_in();
-        }
+    /// a retrieval that was not asked to its end. Returns the units that were not billed.
+    pub fn close_lane(&mut self, id: LaneId, paused: Option<(u64, u64)>) -> u64 {
+        let Some(lane) = self.lanes.close(id) else { return 0 };
+        self.held_bytes -= lane.held_bytes();
+        let billed = lane.abandon(paused, &self.counters);
+        self.let_in();
+        billed
     }
 
     /// Looks at a lane.

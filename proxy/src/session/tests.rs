@@ -36,6 +36,7 @@ impl Bench {
             idle_timeout: None,
             handshake_timeout: Duration::from_secs(1),
             handshakes_per_second_max: None,
+            ecpu_units_per_second_max: None,
             give_back_memory: || {},
             backend: Backend::Embedded(EmbeddedBackend {
                 memory_max: 64 << 20,
@@ -67,6 +68,7 @@ impl Bench {
             replies.extend_from_slice(&out);
             match progress {
                 Progress::OutputFull => assert!(!out.is_empty(), "no progress"),
+                Progress::Held => panic!("there is no limit"),
                 Progress::TurnOver => self.turns += 1,
                 Progress::NeedsMore { needed } => {
                     assert!(needed > self.carry.len(), "{needed} are there already");

@@ -68,7 +68,8 @@ impl Site {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let listeners = Listeners { primary: vec![listener], read_optimized: vec![] };
+        let door = Default::default();
+        let listeners = Listeners { primary: vec![listener], read_optimized: vec![], door };
         let drain = Drain::new();
         let proxy =
             Proxy::start(config(backend), listeners, &Arc::new(tls), drain.watch()).unwrap();
@@ -129,6 +130,7 @@ fn config(backend: Backend) -> ProxyConfig {
         idle_timeout: None,
         handshake_timeout: PATIENCE,
         handshakes_per_second_max: None,
+        ecpu_units_per_second_max: None,
         give_back_memory: || {},
         backend,
     }

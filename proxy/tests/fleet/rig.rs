@@ -56,7 +56,9 @@ impl Site {
         let (tls, _) = Tls::open(TlsSettings { identity, client_ca: None }).unwrap();
         let (primary, address) = listen();
         let (read_optimized, read_address) = listen();
-        let listeners = Listeners { primary: vec![primary], read_optimized: vec![read_optimized] };
+        let door = Default::default();
+        let listeners =
+            Listeners { primary: vec![primary], read_optimized: vec![read_optimized], door };
         let drain = Drain::new();
         let config = ProxyConfig {
             advertise: "localhost".to_owned(),
@@ -66,6 +68,7 @@ impl Site {
             idle_timeout: None,
             handshake_timeout: PATIENCE,
             handshakes_per_second_max: None,
+            ecpu_units_per_second_max: None,
             give_back_memory: || {},
             backend,
         };

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use memtide_manager::Settings;
 use memtide_scaler::{LocalStore, Scaler, ScalerConfig, ScalerError, ScalerHandle, TopologyStore};
-use memtide_service::admin::{Admin, RoleAnswers, serve_role};
+use memtide_service::admin::{Access, Admin, RoleAnswers, serve_role};
 use memtide_service::drain::Drain;
 use memtide_service::events::Events;
 use memtide_service::listen::listen;
@@ -20,6 +20,7 @@ use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::{PATIENCE, wait_until};
 use memtide_topology::{CacheId, Epoch, NodeId, Topology};
 use serde_json::Value;
+use tokio::sync::watch;
 
 pub use node::Node;
 
@@ -94,6 +95,7 @@ impl Fleet {
             tls: self.tls(Role::Scaler),
             settings,
             item_size_max: ITEM_SIZE_MAX,
+            limits: watch::channel(memtide_limits::Limits::default()).1,
             events: Events::new(),
         }
     }
@@ -135,6 +137,7 @@ impl Fleet {
         let answers = RoleAnswers {
             metrics,
             health: Arc::new(scaler.handle()),
+            access: Access::default(),
             events: events.clone(),
             drain: drain.watch(),
             routes: scaler.routes(),

@@ -162,6 +162,8 @@ async fn live(control: &NodeControl, shared: &Mutex<State>, seen: &Seen) {
                     shared.lock().unwrap().topology = Some(topology);
                     report(control, shared);
                 }
+                // It holds no data.
+                FromScaler::DataPart(_) => {}
                 FromScaler::Refused(why) => {
                     shared.lock().unwrap().refused = Some(why);
                     return std::future::pending().await;

@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use memtide_control::{
-    Adopted, ControlServer, ControlServerConfig, Incoming, NodeControl, ProxyRegistration,
-    Registration, Role as PeerRole, Session,
+    Adopted, ControlServer, ControlServerConfig, FromScaler, Incoming, NodeControl,
+    ProxyRegistration, Registration, Role as PeerRole, Session,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::PATIENCE;
@@ -96,6 +96,21 @@ impl Fleet {
         self.node_as(scaler, Role::Node, self.registration())
     }
 
+    /// A scaler, and a node that asks it to be one.
+    pub async fn coming(&self) -> (Scaler, NodeControl, Session) {
+        let mut scaler = self.scaler();
+        let node = self.node(&scaler);
+        let (session, _) = scaler.came().await;
+        (scaler, node, session)
+    }
+
+    /// A scaler, and a node that it has welcomed as `n7`.
+    pub async fn welcomed(&self) -> (Scaler, NodeControl, Session) {
+        let (scaler, node, session) = self.coming().await;
+        welcome(&session, &node, 7).await;
+        (scaler, node, session)
+    }
+
     pub fn node_as(&self, scaler: &Scaler, role: Role, registration: Registration) -> NodeControl {
         self.node_with(scaler, &self.tls(role).client(), registration)
     }
@@ -160,6 +175,13 @@ impl Scaler {
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Tells a node who it is, as the first that it hears.
+pub async fn welcome(session: &Session, node: &NodeControl, id: u64) {
+    let id = NodeId::new(id);
+    session.welcome(id);
+    assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(id));
 }
 
 /// How a proxy asks to follow.

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use memtide_topology::{Epoch, NodeId, SlotConfig};
 
 use super::effect::{Asked, Moved};
-use super::links::Env;
+use super::links::{Env, Known};
 use super::message::Position;
 
 /// See the module.
@@ -19,10 +19,10 @@ pub(super) struct Copy {
     pub(super) source: Option<(NodeId, Epoch)>,
     /// The slot's epoch of the primary that opened it last: no earlier one is listened to.
     pub(super) opened: Epoch,
+    /// When that was.
+    pub(super) opened_at: Duration,
     pub(super) content: Content,
     pub(super) takeover: Option<Takeover>,
-    /// When this node stopped serving the slot for another, of which it has not heard yet.
-    pub(super) stopped: Option<Duration>,
 }
 
 /// What a copy has of its slot.
@@ -43,21 +43,32 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Takeover {
     pub(super) epoch: Epoch,
+    /// When this node heard of it.
+    began: Duration,
     /// No lease of an earlier primary lasts longer.
     pub(super) until: Duration,
     /// The old primary has stopped.
     pub(super) is_consented: bool,
+    /// The old primary was up when the manager decided, and may consent.
+    is_handover: bool,
     pub(super) held: VecDeque<Asked>,
+}
+
+impl Takeover {
+    /// Since when the slot has been on its way here, if it is handed over, not failed over.
+    pub(super) fn handed_over_since(&self) -> Option<Duration> {
+        (self.is_handover || self.is_consented).then_some(self.began)
+    }
 }
 
 impl Copy {
     pub(super) const fn new(since: Epoch, content: Content) -> Self {
-        let (source, opened) = (None, Epoch::ZERO);
-        Self { since, source, opened, content, takeover: None, stopped: None }
+        let (source, opened, opened_at) = (None, Epoch::ZERO, Duration::ZERO);
+        Self { since, source, opened, opened_at, content, takeover: None }
     }
 
-    /// The slot is to be this node's.
-    pub(super) fn take_over(&mut self, env: &Env<'_>, config: &SlotConfig) {
+    /// The slot is to be this node's, after `before`, where that is known.
+    pub(super) fn take_over(&mut self, env: &Env<'_>, config: &SlotConfig, before: Option<NodeId>) {
         if self.takeover.as_ref().is_some_and(|takeover| takeover.epoch == config.epoch) {
             return;
         }
@@ -65,9 +76,15 @@ impl Copy {
             true => Duration::ZERO,
             false => env.lease_wait(),
         };
-        let held = self.takeover.take().map(|takeover| takeover.held).unwrap_or_default();
+        // In a failover it holds nothing any more.
+        let old = before.and_then(|before| config.copy(before));
+        let is_handover = old.is_some_and(|old| old.is_in_sync);
+        let earlier = self.takeover.take();
+        let began = earlier.as_ref().map_or(env.now, |earlier| earlier.began);
+        let held = earlier.map(|earlier| earlier.held).unwrap_or_default();
         let (epoch, until) = (config.epoch, env.now + wait);
-        self.takeover = Some(Takeover { epoch, until, is_consented: false, held });
+        let is_consented = false;
+        self.takeover = Some(Takeover { epoch, began, until, is_consented, is_handover, held });
     }
 
     /// The slot is to be somebody else's after all.
@@ -97,6 +114,19 @@ impl Copy {
     pub(super) fn listens_to(&self, (from, epoch): (NodeId, Epoch), config: &SlotConfig) -> bool {
         let is_present = config.primary == Some(from) && config.epoch == epoch;
         epoch >= self.opened && (is_present || epoch < config.epoch)
+    }
+
+    /// Whether it may be read: the slot's present primary had a lease itself for so long, and had not
+    /// gone on without this copy when it said so, as it would have adopted a newer topology before.
+    pub(super) fn may_read(&self, known: Known<'_>, config: &SlotConfig) -> bool {
+        let is_in_sync = config.copy(known.me).is_some_and(|copy| copy.is_in_sync);
+        let Some((source, epoch)) = self.source else { return false };
+        let is_present = (config.primary, config.epoch) == (Some(source), epoch);
+        let is_whole = self.content == Content::Whole;
+        is_in_sync
+            && is_present
+            && is_whole
+            && known.links.may_read(source, self.opened_at, known.now)
     }
 
     /// What it tells a primary that opens it.

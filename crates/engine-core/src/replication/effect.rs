@@ -29,8 +29,7 @@ pub struct ReplicationSettings {
     pub log_bytes_per_slot_max: usize,
     /// Executed mutations of a slot that are remembered for their retries.
     pub records_per_slot_max: usize,
-    /// Bytes of these in all slots, counted once in a beacon interval: with more, a slot that is written
-    /// to keeps its last few only.
+    /// Bytes of these in all slots: with more, a slot that is written to keeps its last few only.
     pub records_bytes_max: usize,
     /// Chunks of a slot that are under way to a learner at the same time.
     pub copy_chunks_max: u32,
@@ -50,6 +49,10 @@ pub enum Canary {
     ServeAfterHandover,
     /// Go on without a copy that does not answer before the manager has decided.
     GoOnAlone,
+    /// Let copies be read while the primary has no lease itself.
+    ReadBeyondLease,
+    /// End a copy when also those chunks were taken that were asked for behind the last one.
+    AwaitEveryChunk,
 }
 
 impl ReplicationSettings {
@@ -209,8 +212,8 @@ pub enum Effect {
     ReadChunk(SlotId, NodeId),
     /// Tell the configuration manager.
     Report(Report),
-    /// Count how long nobody served a slot that this node has handed over: from when it stopped until
-    /// it heard of the new primary, which serves as soon as its copies have answered it.
+    /// Count how long a slot that was handed over to this node had nobody who served it: from when this
+    /// node heard that it takes over until it serves, by its own clock.
     Paused(SlotId, Duration),
 }
 

@@ -25,12 +25,15 @@ struct Link {
     told: Epoch,
     /// When the newest beacon was sent whose answer counts.
     lease_from: Option<Duration>,
+    /// How long after that the peer lets its slots be read here.
+    reads: Duration,
 }
 
 impl Links {
     pub(super) fn up(&mut self, peer: NodeId) {
         let (adopted, told) = (None, Epoch::ZERO);
-        self.links.insert(peer, Link { adopted, told, lease_from: None });
+        let (lease_from, reads) = (None, Duration::ZERO);
+        self.links.insert(peer, Link { adopted, told, lease_from, reads });
     }
 
     pub(super) fn down(&mut self, peer: NodeId) -> bool {
@@ -49,11 +52,20 @@ impl Links {
         }
     }
 
-    /// A beacon sent at this time was answered so that it counts.
-    pub(super) fn granted(&mut self, peer: NodeId, sent: Duration) {
-        if let Some(link) = self.links.get_mut(&peer) {
-            link.lease_from = link.lease_from.max(Some(sent));
+    /// A beacon sent at this time was answered so that it counts, and with so long a lease to read.
+    pub(super) fn granted(&mut self, peer: NodeId, sent: Duration, reads: Duration) {
+        if let Some(link) = self.links.get_mut(&peer)
+            && Some(sent) >= link.lease_from
+        {
+            (link.lease_from, link.reads) = (Some(sent), reads);
         }
+    }
+
+    /// Whether a peer lets its slots be read here now, by its answer to a beacon that was sent after it
+    /// had opened the copy.
+    pub(super) fn may_read(&self, peer: NodeId, opened_at: Duration, now: Duration) -> bool {
+        let Some(link) = self.links.get(&peer) else { return false };
+        link.lease_from.is_some_and(|from| from > opened_at && now < from + link.reads)
     }
 
     /// When the newest beacon was sent to which this peer has said that it had adopted nothing newer
@@ -92,8 +104,21 @@ pub(super) struct Env<'a> {
     pub(super) effects: &'a mut VecDeque<Effect>,
 }
 
+/// What leases are told by.
+#[derive(Clone, Copy)]
+pub(super) struct Known<'a> {
+    pub(super) me: NodeId,
+    pub(super) now: Duration,
+    pub(super) settings: &'a ReplicationSettings,
+    pub(super) links: &'a Links,
+}
+
 impl Env<'_> {
-    /// Sends a message to a peer that is connected, after the topology where it lacks that.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { me: self.me, now: self.now, settings: self.settings, links: self.links }
+    }
+
+    /// Sends a message to a peer that is connected, after the topology where it is not known to have that.
     pub(super) fn send(&mut self, to: NodeId, message: Message) {
         self.tell_topology(to);
         self.effects.push_back(Effect::Send(to, message));
@@ -101,7 +126,10 @@ impl Env<'_> {
 
     pub(super) fn send_slot(&mut self, to: NodeId, slot: SlotId, message: SlotMessage) {
         if self.links.is_ready(to) {
-            self.send(to, Message::Slot(slot, message));
+            if !message.is_of_stream() {
+                self.tell_topology(to);
+            }
+            self.effects.push_back(Effect::Send(to, Message::Slot(slot, message)));
         }
     }
 

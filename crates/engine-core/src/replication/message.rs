@@ -86,6 +86,10 @@ pub enum Message {
         sent: Duration,
         /// The topology that the sender has adopted.
         adopted: Epoch,
+        /// For how much longer the sender, as a primary, has a lease itself of every slot of which the
+        /// asker is a copy; nothing where it lacks one: so long, from when the beacon was sent, the
+        /// asker's copies may be read.
+        reads: Duration,
     },
     /// Of one slot.
     Slot(SlotId, SlotMessage),
@@ -167,6 +171,38 @@ pub enum SlotMessage {
         /// Where it stopped.
         position: Position,
     },
+}
+
+impl SlotMessage {
+    /// Whether it goes on with what was opened, so that its receiver can make something of it whatever
+    /// topology it has. Those are most messages by far: where each brought the topology along, all nodes
+    /// would send all of it to all others at each change.
+    pub(super) const fn is_of_stream(&self) -> bool {
+        matches!(
+            self,
+            Self::Entries { .. }
+                | Self::Ack { .. }
+                | Self::CopyItems { .. }
+                | Self::CopyTaken { .. }
+                | Self::CopyEnds { .. }
+        )
+    }
+
+    /// See the type. Whoever sends it has adopted a topology of that epoch, or a later one.
+    pub(super) const fn epoch(&self) -> Epoch {
+        match self {
+            Self::Open { epoch }
+            | Self::Opened { epoch, .. }
+            | Self::Deposed { epoch }
+            | Self::Entries { epoch, .. }
+            | Self::Ack { epoch, .. }
+            | Self::CopyBegins { epoch, .. }
+            | Self::CopyItems { epoch, .. }
+            | Self::CopyTaken { epoch, .. }
+            | Self::CopyEnds { epoch, .. }
+            | Self::Consent { epoch, .. } => *epoch,
+        }
+    }
 }
 
 /// What a primary wants the configuration manager to change. Said again until it did.

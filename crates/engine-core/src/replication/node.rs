@@ -9,9 +9,10 @@ use super::effect::{
     Asked, Change, Effect, Executed, Moved, ProxyLink, ReplicationSettings, Verdict,
 };
 use super::fences::Fences;
-use super::links::{Env, Links};
+use super::links::{Env, Known, Links};
 use super::message::{Message, Position, SlotMessage};
 use super::slot::{Hold, Slot};
+use crate::prefetch;
 
 /// The replication of all slots of one node: who serves what, and what the copies are told.
 ///
@@ -40,6 +41,8 @@ pub struct Replication {
     slots: Vec<Option<Box<Slot>>>,
     /// Those that are not `None`.
     held: BTreeSet<SlotId>,
+    /// Of these, the ones that time may change something about: ticks look at no others.
+    restless: BTreeSet<SlotId>,
     effects: VecDeque<Effect>,
     /// When the next beacons and reports are due.
     next_beacon: Duration,
@@ -47,7 +50,7 @@ pub struct Replication {
     is_waiting: bool,
     /// Bytes in logs, when they were counted last.
     log_bytes: usize,
-    /// Bytes that are remembered of requests, counted then, too.
+    /// Bytes that are remembered of requests.
     records_bytes: usize,
 }
 
@@ -66,6 +69,7 @@ impl Replication {
             clients: Clients::default(),
             slots,
             held: BTreeSet::new(),
+            restless: BTreeSet::new(),
             effects: VecDeque::new(),
             next_beacon: Duration::ZERO,
             is_waiting: false,
@@ -114,9 +118,10 @@ impl Replication {
 
     /// Whether what this node has of a slot is complete and at most a lease old: for readers who
     /// take that instead of the newest.
-    pub fn may_read(&mut self, now: Duration, slot: SlotId) -> bool {
-        let (place, env) = self.at(now, slot);
-        place.as_ref().is_some_and(|slot| slot.may_read(&env))
+    #[must_use]
+    pub fn may_read(&self, now: Duration, slot: SlotId) -> bool {
+        let place = &self.slots[usize::from(slot.number())];
+        place.as_ref().is_some_and(|slot| slot.may_read(self.known(now)))
     }
 
     /// Takes a topology, unless it has a newer one.
@@ -140,12 +145,14 @@ impl Replication {
 
     fn adopt_slot(&mut self, now: Duration, id: SlotId, config: &Arc<SlotConfig>) {
         if self.held.contains(&id) {
+            self.restless.insert(id);
             return self.with_slot(now, id, |slot, env| slot.adopt(env, config));
         }
         let (place, mut env) = self.at(now, id);
         *place = Slot::new(&mut env, id, config).map(Box::new);
         if place.is_some() {
             self.held.insert(id);
+            self.restless.insert(id);
         }
     }
 
@@ -182,15 +189,15 @@ impl Replication {
             }
             Message::Beacon { sent, adopted } => {
                 self.links.heard(from, adopted);
-                let adopted = self.topology.epoch();
-                self.env(now).send(from, Message::BeaconAck { sent, adopted });
+                let (adopted, reads) = (self.topology.epoch(), self.reads_of(now, from));
+                self.env(now).send(from, Message::BeaconAck { sent, adopted, reads });
             }
-            Message::BeaconAck { sent, adopted } => {
+            Message::BeaconAck { sent, adopted, reads } => {
                 self.links.heard(from, adopted);
                 self.links.reach.answered(from);
                 // Who has adopted a newer topology may be about to take over.
                 if adopted <= self.topology.epoch() {
-                    self.links.granted(from, sent);
+                    self.links.granted(from, sent, reads.min(self.settings.lease));
                     self.each_slot(now, |slot, env| slot.settle(env));
                 }
             }
@@ -198,35 +205,49 @@ impl Replication {
         }
     }
 
+    /// Has what requests of these slots will touch brought near, that of all at the same time. A
+    /// hint: it changes nothing.
+    #[inline]
+    pub fn prefetch(&self, slots: impl IntoIterator<Item = SlotId>) {
+        let places = slots.into_iter().map(|slot| &self.slots[usize::from(slot.number())]);
+        places.flatten().for_each(|slot| prefetch::whole(&**slot));
+    }
+
+    /// A node that is linked has sent a topology of this epoch, which is not newer than what is adopted
+    /// here: all that such a message says, for a caller who does not read the rest of it.
+    pub fn has_adopted(&mut self, from: NodeId, epoch: Epoch) {
+        self.links.heard(from, epoch);
+    }
+
     /// What to do with a proxy's request.
     pub fn request(&mut self, now: Duration, asked: &Asked) -> Verdict {
-        let config = self.topology.slot(asked.slot);
-        let moved = Moved::of(config);
         if self.fences.is_refused(asked) {
-            return Verdict::Moved(moved);
+            return Verdict::Moved(Moved::of(self.topology.slot(asked.slot)));
         }
         let (place, mut env) = self.at(now, asked.slot);
         match place {
             Some(slot) => slot.request(&mut env, asked),
-            None => {
-                env.fences.refused(asked);
-                Verdict::Moved(moved)
-            }
+            None => self.turn_away(asked),
         }
     }
 
-    /// Refuses a request that the caller has no room for: it is tried again.
+    /// Refuses a request, because this node has not the slot or the caller has no room: it is tried
+    /// again.
     pub fn turn_away(&mut self, asked: &Asked) -> Verdict {
         self.fences.refused(asked);
         Verdict::Moved(Moved::of(self.topology.slot(asked.slot)))
     }
 
-    /// A request was executed on the store; `now` was read after that.
-    pub fn executed(&mut self, now: Duration, asked: &Asked, executed: Executed) {
-        let (place, mut env) = self.at(now, asked.slot);
-        if let Some(slot) = place {
-            slot.executed(&mut env, asked, executed);
-        }
+    /// A request was executed on the store; `now` was read after that. Says whether its reply may be
+    /// told at once; otherwise [`Effect::Release`] or [`Effect::Refuse`] comes for it.
+    #[must_use]
+    pub fn executed(&mut self, now: Duration, asked: &Asked, executed: Executed) -> bool {
+        let mut is_told = false;
+        self.with_slot(now, asked.slot, |slot, env| {
+            is_told = slot.executed(env, asked, executed);
+            Hold::Held
+        });
+        is_told
     }
 
     /// The store has evicted or expired items of a slot that this node is the primary of.
@@ -281,21 +302,25 @@ impl Replication {
         if !is_due && !self.is_waiting {
             return;
         }
-        let (mut is_waiting, mut log_bytes, mut records_bytes) = (false, 0, 0);
-        self.each_slot(now, |slot, env| {
-            let hold = slot.settle(env);
-            if hold == Hold::Held {
-                is_waiting |= slot.is_waiting();
-                log_bytes += slot.log_bytes();
-                records_bytes += slot.records_bytes();
-                if is_due {
-                    slot.report(env);
+        let (mut is_waiting, mut log_bytes) = (false, 0);
+        let mut restless = core::mem::take(&mut self.restless);
+        restless.retain(|id| {
+            self.with_slot(now, *id, |slot, env| {
+                let hold = slot.settle(env);
+                if hold == Hold::Held {
+                    is_waiting |= slot.is_waiting();
+                    log_bytes += slot.log_bytes();
+                    if is_due {
+                        slot.report(env);
+                    }
                 }
-            }
-            hold
+                hold
+            });
+            let slot = &self.slots[usize::from(id.number())];
+            slot.as_ref().is_some_and(|slot| !slot.is_at_rest())
         });
+        self.restless = restless;
         (self.is_waiting, self.log_bytes) = (is_waiting, log_bytes);
-        self.records_bytes = records_bytes;
         if is_due {
             self.clients.end_interval();
             self.links.reach.end_interval(&self.settings);
@@ -308,7 +333,19 @@ impl Replication {
         from: NodeId,
         (slot, message): (SlotId, SlotMessage),
     ) {
+        if !message.is_of_stream() {
+            self.links.heard(from, message.epoch());
+        }
         self.with_slot(now, slot, |slot, env| slot.receive(env, from, message));
+    }
+
+    /// For how much longer a peer's copies of this node's slots may be read: the least of all, as one
+    /// answer is for them all.
+    fn reads_of(&self, now: Duration, peer: NodeId) -> Duration {
+        let held =
+            self.held.iter().filter_map(|slot| self.slots[usize::from(slot.number())].as_ref());
+        let reads = held.filter_map(|slot| slot.reads_of(self.known(now), peer));
+        reads.min().unwrap_or_default()
     }
 
     fn with_slot(
@@ -318,10 +355,15 @@ impl Replication {
         with: impl FnOnce(&mut Slot, &mut Env<'_>) -> Hold,
     ) {
         let (place, mut env) = self.at(now, slot);
-        if place.as_mut().is_some_and(|slot| with(slot, &mut env) == Hold::Gone) {
+        let Some(held) = place else { return };
+        let before = held.records_bytes();
+        let hold = with(held, &mut env);
+        let after = if hold == Hold::Gone { 0 } else { held.records_bytes() };
+        if hold == Hold::Gone {
             *place = None;
             self.held.remove(&slot);
         }
+        self.records_bytes = self.records_bytes + after - before;
     }
 
     fn each_slot(&mut self, now: Duration, mut with: impl FnMut(&mut Slot, &mut Env<'_>) -> Hold) {
@@ -329,6 +371,10 @@ impl Replication {
         for slot in held {
             self.with_slot(now, slot, &mut with);
         }
+    }
+
+    const fn known(&self, now: Duration) -> Known<'_> {
+        Known { me: self.me, now, settings: &self.settings, links: &self.links }
     }
 
     fn env(&mut self, now: Duration) -> Env<'_> {

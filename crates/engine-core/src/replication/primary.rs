@@ -1,6 +1,7 @@
 //! A slot's primary: the log, the copies' progress, and the replies that wait for it.
 
 mod copying;
+mod leases;
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -8,11 +9,13 @@ use std::sync::Arc;
 
 use memtide_topology::{Epoch, KeyHash, NodeId, SlotConfig, SlotId};
 
+use super::copy::Takeover;
 use super::effect::{Asked, Effect, Moved, ReplicationSettings};
 use super::follower::{Follower, State};
 use super::links::Env;
 use super::log::{Log, messages_of};
 use super::message::{CopyName, Entry, Position, Report, SlotMessage};
+use leases::Lease;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,6 +31,8 @@ pub(super) struct Primary {
     held: VecDeque<Asked>,
     /// The lease when it began to leave.
     last_lease: Option<Lease>,
+    /// Since when the slot has been on its way here in a handover, until it is served.
+    handed_over_since: Option<Duration>,
 }
 
 /// ```text
@@ -42,8 +47,6 @@ pub(super) enum Stage {
         to: NodeId,
         /// The slot's epoch of the new owner.
         epoch: Epoch,
-        /// When it stopped.
-        since: Duration,
         /// When it gives up.
         until: Duration,
     },
@@ -60,6 +63,18 @@ struct Waiting {
     read_at: Option<Duration>,
 }
 
+impl Waiting {
+    fn is_over(&self, committed: u64, lease: Lease) -> bool {
+        let is_covered = match (self.read_at, lease) {
+            (None, _) => true,
+            (Some(_), Lease::None) => false,
+            (Some(at), Lease::Until(until)) => at < until,
+            (Some(_), Lease::NotNeeded) => true,
+        };
+        self.version <= committed && is_covered
+    }
+}
+
 impl Primary {
     pub(super) fn new(slot: SlotId, config: &SlotConfig, base: Position) -> Self {
         Self {
@@ -71,6 +86,7 @@ impl Primary {
             waiting: VecDeque::new(),
             held: VecDeque::new(),
             last_lease: None,
+            handed_over_since: None,
         }
     }
 
@@ -79,9 +95,9 @@ impl Primary {
     /// The lease ends where it is: from now on this node has adopted the topology of the new owner
     /// itself, so an answer to a beacon does not say any more that nobody has taken over.
     pub(super) fn leave(&mut self, env: &Env<'_>, to: NodeId, epoch: Epoch) {
-        self.last_lease = Some(self.lease_until(env));
-        let (since, until) = (env.now, env.now + 2 * env.lease_wait());
-        self.stage = Stage::Leaving { to, epoch, since, until };
+        self.last_lease = Some(self.lease_until(env.known()));
+        let until = env.now + 2 * env.lease_wait();
+        self.stage = Stage::Leaving { to, epoch, until };
     }
 
     pub(super) fn head(&self) -> Position {
@@ -104,28 +120,10 @@ impl Primary {
             && self.log.bytes() < settings.log_bytes_per_slot_max
     }
 
-    /// Whether nobody else can have taken over.
-    pub(super) fn may_read(&self, env: &Env<'_>) -> bool {
-        let is_covered = match self.lease_until(env) {
-            Lease::None => false,
-            Lease::Until(until) => env.now < until,
-            Lease::NotNeeded => true,
-        };
-        self.is_serving() && is_covered
-    }
-
     /// Whether it is on its way out for this owner already.
     pub(super) fn is_leaving_to(&self, config: &SlotConfig) -> bool {
         let Stage::Leaving { to, epoch, .. } = self.stage else { return false };
         (Some(to), epoch) == (config.primary, config.epoch)
-    }
-
-    /// When it stopped for another, if it has.
-    pub(super) const fn stopped(&self) -> Option<Duration> {
-        match self.stage {
-            Stage::Leaving { since, .. } => Some(since),
-            Stage::Opening | Stage::Serving => None,
-        }
     }
 
     /// Opens the copies that are connected.
@@ -172,8 +170,10 @@ impl Primary {
         is_room
     }
 
-    pub(super) fn take_held(&mut self, held: VecDeque<Asked>) {
-        self.held = held;
+    /// What has waited for it to begin.
+    pub(super) fn take_up(&mut self, takeover: Takeover) {
+        self.handed_over_since = takeover.handed_over_since();
+        self.held = takeover.held;
     }
 
     /// Whether anybody else holds the slot, or is to.
@@ -198,15 +198,16 @@ impl Primary {
         }
     }
 
-    /// A mutation waits for the commit of its version.
-    pub(super) fn wait_for(&mut self, asked: Asked, version: u64) {
-        self.waiting.push_back(Waiting { asked, version, read_at: None });
+    /// A mutation waits for the commit of its version; `true` where it has that already.
+    pub(super) fn has_mutated(&mut self, env: &Env<'_>, asked: &Asked, version: u64) -> bool {
+        self.wait(env, Waiting { asked: *asked, version, read_at: None })
     }
 
-    /// A read waits for the commit of what it saw, and for the lease.
-    pub(super) fn wait_to_read(&mut self, asked: Asked, key: Option<KeyHash>, now: Duration) {
+    /// A read waits for the commit of what it saw, and for the lease; `true` where it has both
+    /// already.
+    pub(super) fn has_read(&mut self, env: &Env<'_>, asked: &Asked, key: Option<KeyHash>) -> bool {
         let version = self.log.last_touch(key);
-        self.waiting.push_back(Waiting { asked, version, read_at: Some(now) });
+        self.wait(env, Waiting { asked: *asked, version, read_at: Some(env.now) })
     }
 
     /// A copy has said where it is.
@@ -258,6 +259,10 @@ impl Primary {
     pub(super) fn settle(&mut self, env: &mut Env<'_>) {
         if self.stage == Stage::Opening && self.can_serve() {
             self.stage = Stage::Serving;
+            if let Some(since) = self.handed_over_since.take() {
+                let pause = env.now.saturating_sub(since);
+                env.effects.push_back(Effect::Paused(self.slot, pause));
+            }
             let held = core::mem::take(&mut self.held);
             env.effects.extend(held.iter().map(|asked| Effect::Resume(asked.ticket)));
         }
@@ -267,18 +272,12 @@ impl Primary {
         let is_crowded = self.log.bytes() > env.settings.log_bytes_per_slot_max / 2;
         let is_kept_until = if is_crowded { committed } else { self.kept_by_nobody(committed) };
         self.log.forget(is_kept_until);
-        let lease_until = self.lease_until(env);
-        let is_over = |waiting: &Waiting| {
-            let is_covered = match (waiting.read_at, lease_until) {
-                (None, _) => true,
-                (Some(_), Lease::None) => false,
-                (Some(at), Lease::Until(until)) => at < until,
-                (Some(_), Lease::NotNeeded) => true,
-            };
-            waiting.version <= committed && is_covered
-        };
+        if self.waiting.is_empty() {
+            return;
+        }
+        let lease = self.lease_until(env.known());
         self.waiting.retain(|waiting| {
-            let is_over = is_over(waiting);
+            let is_over = waiting.is_over(committed, lease);
             if is_over {
                 env.effects.push_back(Effect::Release(waiting.asked.ticket));
             }
@@ -331,6 +330,17 @@ impl Primary {
         in_sync.all(|follower| follower.acked.is_some())
     }
 
+    /// Whether it need not wait.
+    fn wait(&mut self, env: &Env<'_>, waiting: Waiting) -> bool {
+        let committed = self.committed(env);
+        let is_over = committed
+            .is_some_and(|version| waiting.is_over(version, self.lease_until(env.known())));
+        if !is_over {
+            self.waiting.push_back(waiting);
+        }
+        is_over
+    }
+
     /// Requires learners that have everything from now on.
     fn join(&mut self, env: &mut Env<'_>) {
         if self.stage != Stage::Serving {
@@ -370,18 +380,8 @@ impl Primary {
         if env.settings.is_canary(super::Canary::AckEarly) {
             return Some(head);
         }
-        let mut required = self.required(env);
+        let mut required = self.required(env.known());
         required.try_fold(head, |least, follower| Some(least.min(follower.acked?)))
-    }
-
-    /// The copies that a commit and a lease need.
-    fn required<'a>(&'a self, env: &'a Env<'_>) -> impl Iterator<Item = &'a Follower> {
-        let is_alone = env.settings.is_canary(super::Canary::GoOnAlone);
-        let is_given_up = move |follower: &Follower| {
-            is_alone && env.links.reach.missed(follower.node) >= env.settings.missed_max()
-        };
-        let required = self.followers.iter().filter(|follower| follower.is_required());
-        required.filter(move |follower| !is_given_up(follower))
     }
 
     /// The version up to which no copy may need the log: not what is committed, and not what a
@@ -390,28 +390,4 @@ impl Primary {
         let streaming = self.followers.iter().filter(|copy| copy.state == State::Streaming);
         streaming.filter_map(|copy| copy.acked).fold(committed, u64::min)
     }
-
-    fn lease_until(&self, env: &Env<'_>) -> Lease {
-        if let Some(lease) = self.last_lease {
-            return lease;
-        }
-        let mut lease = Lease::NotNeeded;
-        for follower in self.required(env) {
-            lease = match (lease, follower.lease_until(env.links, env.settings.lease)) {
-                (_, None) => return Lease::None,
-                (Lease::Until(least), Some(until)) => Lease::Until(least.min(until)),
-                (_, Some(until)) => Lease::Until(until),
-            };
-        }
-        lease
-    }
-}
-
-/// Until when nobody else can have taken over.
-#[derive(Clone, Copy, Debug)]
-enum Lease {
-    None,
-    Until(Duration),
-    /// There is nobody who could.
-    NotNeeded,
 }

@@ -2,6 +2,7 @@
 
 mod stream;
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use memtide_topology::{NodeId, SlotConfig, SlotId};
@@ -9,7 +10,7 @@ use memtide_topology::{NodeId, SlotConfig, SlotId};
 use super::Canary;
 use super::copy::{Content, Copy};
 use super::effect::{Asked, Change, Effect, Executed, Moved, Part, Verdict};
-use super::links::Env;
+use super::links::{Env, Known};
 use super::message::{Entry, Position, Receipt, Record, Report, SlotMessage};
 use super::primary::{Primary, Stage};
 use super::records::{Earlier, OUTCOME_BYTES_MAX, Records};
@@ -70,17 +71,18 @@ impl Slot {
         matches!(&self.role, Role::Primary(primary) if primary.is_serving())
     }
 
-    pub(super) fn may_read(&self, env: &Env<'_>) -> bool {
+    pub(super) fn may_read(&self, known: Known<'_>) -> bool {
         match &self.role {
-            Role::Primary(primary) => primary.may_read(env),
-            Role::Copy(copy) => {
-                let is_in_sync = self.config.copy(env.me).is_some_and(|copy| copy.is_in_sync);
-                let source = copy.source.filter(|_| copy.content == Content::Whole && is_in_sync);
-                // The primary had not gone on without this copy when it answered, as it would have
-                // adopted a newer topology before.
-                let from = source.and_then(|(source, _)| env.links.lease_from(source));
-                from.is_some_and(|from| env.now < from + env.settings.lease)
-            }
+            Role::Primary(primary) => primary.may_read(known),
+            Role::Copy(copy) => copy.may_read(known, &self.config),
+        }
+    }
+
+    /// For how much longer this node lets a copy of it be read; `None` where that is not its to say.
+    pub(super) fn reads_of(&self, known: Known<'_>, copy: NodeId) -> Option<Duration> {
+        match &self.role {
+            Role::Primary(primary) => primary.reads_of(known, copy),
+            Role::Copy(_) => None,
         }
     }
 
@@ -114,7 +116,7 @@ impl Slot {
                 hold
             }
             Role::Copy(copy) if is_mine => {
-                copy.take_over(env, config);
+                copy.take_over(env, config, before.primary);
                 // The sooner it knows, the sooner it consents.
                 before.primary.into_iter().for_each(|old| env.tell_topology(old));
                 self.settle(env)
@@ -157,16 +159,13 @@ impl Slot {
 
     /// What to do with a request.
     pub(super) fn request(&mut self, env: &mut Env<'_>, asked: &Asked) -> Verdict {
-        let moved = self.moved();
         // A proxy that knows a newer owner must not be served by an older one; what was sent to an
         // older one may have been executed by another since.
         let is_held = asked.epoch == self.config.epoch
             && match &mut self.role {
                 Role::Copy(copy) => copy.hold(env, *asked),
                 Role::Primary(primary) if primary.has_room(env.settings) => {
-                    let verdict = self.known(env, asked);
-                    self.settle(env);
-                    return verdict;
+                    return self.known(env, asked);
                 }
                 Role::Primary(primary) => {
                     primary.stage == Stage::Opening && primary.hold(env, *asked)
@@ -176,18 +175,20 @@ impl Slot {
             return Verdict::Held;
         }
         env.fences.refused(asked);
-        Verdict::Moved(moved)
+        Verdict::Moved(self.moved())
     }
 
-    /// A request was executed.
-    pub(super) fn executed(&mut self, env: &mut Env<'_>, asked: &Asked, executed: Executed) {
+    /// A request was executed; says whether its reply may be told at once.
+    pub(super) fn executed(
+        &mut self,
+        env: &mut Env<'_>,
+        asked: &Asked,
+        executed: Executed,
+    ) -> bool {
         let Executed { key, mut changes, outcome } = executed;
         let Some(last) = changes.pop() else {
-            if let Role::Primary(primary) = &mut self.role {
-                primary.wait_to_read(*asked, key, env.now);
-            }
-            self.settle(env);
-            return;
+            let Role::Primary(primary) = &mut self.role else { return false };
+            return primary.has_read(env, asked, key);
         };
         let version = last.version;
         self.append(env, changes);
@@ -195,10 +196,10 @@ impl Slot {
         let receipt = Receipt { id: asked.id, answered: asked.answered, outcome };
         self.remember(env, &receipt, version);
         self.append_one(env, last, Some(receipt));
-        if let Role::Primary(primary) = &mut self.role {
-            primary.wait_for(*asked, version);
-        }
+        let Role::Primary(primary) = &mut self.role else { return false };
+        let is_committed = primary.has_mutated(env, asked, version);
         self.settle(env);
+        is_committed
     }
 
     /// The store has changed by itself.
@@ -213,6 +214,14 @@ impl Slot {
         match &self.role {
             Role::Primary(primary) => matches!(primary.stage, Stage::Leaving { .. }),
             Role::Copy(copy) => copy.takeover.is_some(),
+        }
+    }
+
+    /// Whether time brings nothing about here before a topology changes who holds the slot.
+    pub(super) fn is_at_rest(&self) -> bool {
+        match &self.role {
+            Role::Primary(primary) => primary.is_serving() && !primary.has_copies(),
+            Role::Copy(copy) => copy.takeover.is_none(),
         }
     }
 
@@ -278,7 +287,7 @@ impl Slot {
     }
 
     /// Serves a request, of which a retry may have been executed before.
-    fn known(&mut self, env: &Env<'_>, asked: &Asked) -> Verdict {
+    fn known(&mut self, env: &mut Env<'_>, asked: &Asked) -> Verdict {
         if !asked.is_retry {
             return Verdict::Execute;
         }
@@ -289,8 +298,10 @@ impl Slot {
             Earlier::Not => Verdict::Execute,
             Earlier::Unknown => Verdict::Unknown,
             Earlier::Executed(version, outcome) => {
-                if let Role::Primary(primary) = &mut self.role {
-                    primary.wait_for(*asked, version);
+                if let Role::Primary(primary) = &mut self.role
+                    && primary.has_mutated(env, asked, version)
+                {
+                    env.effects.push_back(Effect::Release(asked.ticket));
                 }
                 Verdict::Recorded(outcome)
             }
@@ -326,7 +337,7 @@ impl Slot {
         if let Role::Copy(copy) = &mut self.role
             && let Some(takeover) = copy.takeover.take()
         {
-            primary.take_held(takeover.held);
+            primary.take_up(takeover);
         }
         let version = self.position.version.max(self.config.epoch.version_base());
         env.effects.push_back(Effect::Hold(self.id, Part::Primary { version }));
@@ -356,9 +367,7 @@ impl Slot {
     /// Is no primary any more: a copy, or nothing.
     fn step_down(&mut self, env: &mut Env<'_>) -> Hold {
         let moved = self.moved();
-        let mut stopped = None;
         if let Role::Primary(primary) = &mut self.role {
-            stopped = primary.stopped();
             primary.refuse_all(env, moved);
         }
         let since = match self.config.copy(env.me) {
@@ -369,10 +378,10 @@ impl Slot {
                 return Hold::Gone;
             }
         };
-        let mut copy = Copy { stopped, ..Copy::new(since, Content::Whole) };
+        let mut copy = Copy::new(since, Content::Whole);
         env.effects.push_back(Effect::Hold(self.id, Part::Copy));
         if self.config.primary == Some(env.me) {
-            copy.take_over(env, &self.config);
+            copy.take_over(env, &self.config, None);
         }
         self.role = Role::Copy(copy);
         Hold::Held

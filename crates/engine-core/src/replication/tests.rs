@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 mod cut_off;
+mod pauses;
 mod site;
 
 use core::time::Duration;

@@ -189,14 +189,18 @@ impl Segments {
         bytes
     }
 
-    /// The record that has these extents moves from one queue to another.
-    pub(crate) fn move_extents(&mut self, (from, to): (Queue, Queue), header: &Header) {
-        if let Some(first) = SegmentId::some(header.extents.first) {
+    /// Bytes that the extents of a record take.
+    pub(crate) fn extents_charge(&self, header: &Header) -> u64 {
+        SegmentId::some(header.extents.first).map_or(0, |first| {
             let len = self.at(first).data.len();
-            let bytes = (header.extents.bytes as usize / len) as u64 * charge(len);
-            self.ends_mut(from).bytes -= bytes;
-            self.ends_mut(to).bytes += bytes;
-        }
+            (header.extents.bytes as usize / len) as u64 * charge(len)
+        })
+    }
+
+    /// Records with so many bytes of extents move from one queue to another.
+    pub(crate) fn move_extents(&mut self, (from, to): (Queue, Queue), bytes: u64) {
+        self.ends_mut(from).bytes -= bytes;
+        self.ends_mut(to).bytes += bytes;
     }
 
     /// The rest of the record that crosses the end of `id` is the first `len` bytes of `next`.

@@ -56,6 +56,8 @@ struct Emptying {
     /// What is before here stays in this segment.
     kept_len: usize,
     kept_items: u32,
+    /// Bytes of the extents of these, which are in the segment's queue until it has another.
+    kept_extents: u64,
     /// One of these is the node's own.
     has_own: bool,
     scan_at: u32,
@@ -180,6 +182,7 @@ impl Shard {
             queue,
             kept_len,
             kept_items: 0,
+            kept_extents: 0,
             has_own: false,
             scan_at: u32::MAX,
         };
@@ -230,7 +233,8 @@ impl Shard {
         let is_copy = self.roles.is_copy(spot.slot);
         let queue = if queue == Queue::Copies && !is_copy { Queue::Main } else { queue };
         header.write(&mut from.data[spot.offset..]);
-        self.segments.move_extents((self.segments.at(from.id).queue(), queue), header);
+        let extents = self.segments.extents_charge(header);
+        let move_to = (self.segments.at(from.id).queue(), queue);
         let (offset, is_whole) = self.gather(env, (from, spot.offset), header);
         let len = header.record_len();
         let loc = match self.segments.open_place(queue) {
@@ -238,6 +242,7 @@ impl Shard {
                 let target = &mut self.segments.at_mut(to).data[at..][..len];
                 target.copy_from_slice(&from.data[offset..][..len]);
                 self.segments.append_whole(to, header);
+                self.segments.move_extents(move_to, extents);
                 env.geometry.loc(to, at)
             }
             Some((to, at, room)) if is_whole && from.kept_len == 0 && is_start(room, header) => {
@@ -247,6 +252,7 @@ impl Shard {
                 from.kept_len = len - room;
                 from.queue = queue;
                 self.segments.append_part(to, header, (from.id, len - room));
+                self.segments.move_extents(move_to, extents);
                 env.geometry.loc(to, at)
             }
             _ => {
@@ -257,6 +263,7 @@ impl Shard {
                 }
                 from.kept_len += part;
                 from.kept_items += 1;
+                from.kept_extents += extents;
                 if !is_copy || !from.has_own {
                     from.queue = queue;
                 }
@@ -318,12 +325,13 @@ impl Shard {
 
     /// Puts what is left of the segment back.
     fn finish(&mut self, env: &Env, from: Emptying) {
-        let Emptying { id, data, queue, kept_len, kept_items, scan_at, .. } = from;
+        let Emptying { id, data, queue, kept_len, kept_items, kept_extents, scan_at, .. } = from;
         self.segments.at_mut(id).data = data;
         self.segments.compacted(id, kept_items, kept_len, scan_at);
         if self.segments.at(id).is_unused() {
             self.free_segment(env, id);
         } else {
+            self.segments.move_extents((self.segments.at(id).queue(), queue), kept_extents);
             self.segments.activate(id, queue);
         }
     }

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use super::water::{Want, divide};
 use super::{Grant, Report};
 use crate::limits::{
-    GRANT_SLACK_NS, GRANT_TERM_NS, HEADROOM_PART, PROXIES_MAX, REPORTS_KEPT, UNCONFIRMED_MAX,
+    GRANT_SLACK_NS, GRANT_TERM_NS, HEADROOM_PART, PROXIES_MAX, PROXY_SILENT_NS_MAX, REPORTS_KEPT,
+    UNCONFIRMED_MAX,
 };
+use crate::water::{Want, divide};
 
 /// What the scaler knows a proxy by; another process is another proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,10 @@ pub struct ProxyId(pub u64);
 #[derive(Debug)]
 pub struct Allocator {
     limit: Option<u64>,
+    /// Whose grants these are.
+    scaler: u64,
+    /// When the first report came.
+    began: Option<u64>,
     proxies: BTreeMap<ProxyId, Seat>,
 }
 
@@ -42,10 +47,10 @@ struct Given {
 }
 
 impl Allocator {
-    /// Of so many units per second; `None` is no limit.
+    /// Of so many units per second; `None` is no limit. `scaler` is random.
     #[must_use]
-    pub const fn new(limit: Option<u64>) -> Self {
-        Self { limit, proxies: BTreeMap::new() }
+    pub const fn new(limit: Option<u64>, scaler: u64) -> Self {
+        Self { limit, scaler, began: None, proxies: BTreeMap::new() }
     }
 
     /// From now on divides that. A proxy gets its part with its next grant; one that is cut off goes
@@ -68,21 +73,31 @@ impl Allocator {
     /// Takes in a proxy's report and gives the answer; `None` where the report is older than one that
     /// was answered, or there are too many proxies.
     pub fn report(&mut self, now: u64, proxy: ProxyId, report: &Report) -> Option<Grant> {
+        // The scaler cannot tell one that has ended from one that is cut off.
+        self.proxies.retain(|id, seat| {
+            *id == proxy || now.saturating_sub(seat.heard_at) < PROXY_SILENT_NS_MAX
+        });
         if !self.proxies.contains_key(&proxy) && self.proxies.len() == PROXIES_MAX {
             return None;
         }
+        let began = *self.began.get_or_insert(now);
+        let is_foreign = report.confirmed > 0 && report.scaler != self.scaler;
         let seat = self.proxies.entry(proxy).or_insert_with(Seat::new);
-        if !seat.hear(now, report) {
+        if !seat.hear(now, report, is_foreign) {
             return None;
         }
+        let is_settling = is_foreign && now.saturating_sub(began) < GRANT_TERM_NS;
+        let held = report.rate.filter(|_| is_settling).unwrap_or(u64::MAX);
         let (rate, fallback) = match self.limit {
             None => (None, None),
             Some(limit) => {
-                let rate = self.part_of(proxy, limit, now);
+                let rate = self.part_of(proxy, limit, now).min(held);
                 (Some(rate), Some(rate.min(limit / self.proxies.len() as u64)))
             }
         };
-        self.proxies.get_mut(&proxy).map(|seat| seat.give(now, rate, fallback))
+        let (scaler, limit) = (self.scaler, self.limit);
+        let given = self.proxies.get_mut(&proxy).map(|seat| seat.give(now, rate, fallback));
+        given.map(|grant| Grant { scaler, limit, ..grant })
     }
 
     /// What is in force, or may be: never more than the limit, but for what was given under a higher
@@ -139,7 +154,7 @@ impl Seat {
     }
 
     /// Whether the report is a new one.
-    fn hear(&mut self, now: u64, report: &Report) -> bool {
+    fn hear(&mut self, now: u64, report: &Report, is_foreign: bool) -> bool {
         if report.number <= self.report {
             return false;
         }
@@ -148,11 +163,24 @@ impl Seat {
         self.is_starved = report.demand.dry_ns >= (report.elapsed_ns / 2).max(1);
         self.wanted.rotate_right(1);
         self.wanted[0] = wanted(report);
-        // A number that was not given yet would confirm what is to come.
-        if report.confirmed <= self.last {
+        if is_foreign {
+            self.take_over(now, report);
+        } else if report.confirmed <= self.last {
+            // A number that was not given yet would confirm what is to come.
             self.grants.retain(|given| given.number >= report.confirmed);
         }
         true
+    }
+
+    /// What it has of another scaler counts until it confirms one of ours.
+    fn take_over(&mut self, now: u64, report: &Report) {
+        let until = now.saturating_add(GRANT_TERM_NS + GRANT_SLACK_NS);
+        let Report { rate, fallback, .. } = *report;
+        let given = Given { number: 0, rate, fallback, until };
+        match self.grants.front_mut().filter(|given| given.number == 0) {
+            Some(foreign) => *foreign = given,
+            None => self.grants.push_front(given),
+        }
     }
 
     fn give(&mut self, now: u64, rate: Option<u64>, fallback: Option<u64>) -> Grant {
@@ -160,7 +188,8 @@ impl Seat {
         self.forget_past_terms(now);
         let until = now.saturating_add(GRANT_TERM_NS + GRANT_SLACK_NS);
         self.grants.push_back(Given { number: self.last, rate, fallback, until });
-        Grant { number: self.last, report: self.report, rate, fallback, term_ns: GRANT_TERM_NS }
+        let (number, report, term_ns) = (self.last, self.report, GRANT_TERM_NS);
+        Grant { scaler: 0, number, report, rate, fallback, term_ns, limit: None }
     }
 
     /// Of grants whose term is over only the largest fallback counts. A term is shorter than

@@ -35,18 +35,37 @@ impl Holding {
         self.sent.push_back((self.last, now));
         let elapsed_ns = self.reported_at.map_or(0, |at| now.saturating_sub(at));
         self.reported_at = Some(now);
-        let confirmed = self.grant.map_or(0, |(grant, _)| grant.number);
-        Report { number: self.last, confirmed, elapsed_ns, demand }
+        let report = Report { number: self.last, elapsed_ns, demand, ..Report::default() };
+        let Some((grant, _)) = self.grant else { return report };
+        Report {
+            confirmed: grant.number,
+            scaler: grant.scaler,
+            rate: self.rate(now),
+            fallback: grant.fallback,
+            ..report
+        }
     }
 
-    /// A grant has come. One that is older than that in force, or answers a report that is not
+    /// A grant has come. One that answers no later report than that in force, or one that is not
     /// remembered any more, is left.
     pub fn take(&mut self, grant: Grant) {
-        let is_newer = self.grant.is_none_or(|(before, _)| grant.number > before.number);
+        let is_newer = self.grant.is_none_or(|(before, _)| grant.report > before.report);
         let sent = self.sent.iter().find(|(number, _)| *number == grant.report);
         let (true, Some(&(_, sent_at))) = (is_newer, sent) else { return };
         self.sent.retain(|(number, _)| *number >= grant.report);
         self.grant = Some((grant, sent_at.saturating_add(grant.term_ns)));
+    }
+
+    /// Whether any grant has ever come.
+    #[must_use]
+    pub const fn is_granted(&self) -> bool {
+        self.grant.is_some()
+    }
+
+    /// The limit that is shared, as the newest grant has it.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.grant.and_then(|(grant, _)| grant.limit)
     }
 
     /// Units per second that may be used now; `None` is without a limit.

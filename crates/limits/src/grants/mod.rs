@@ -18,6 +18,12 @@
 //! all fall back, and their fallbacks add up to at most the limit. While all are heard and use what
 //! they used, `limit / HEADROOM_PART` is granted and not used.
 //!
+//! **Over restarts.** A scaler that is started anew is another one, by a random number, and numbers its
+//! grants from 1; so a proxy tells grants apart by the reports that they answer, which it numbers
+//! itself, and a confirmation counts for the scaler that it names alone. With a report comes what the
+//! proxy holds of another one: that counts like a grant, and in its first term a new scaler gives its
+//! holder no more.
+//!
 //! **By demand.** What there is, is divided max-min fair by weight (how many connections want something): who
 //! wants less than an equal part gets what it wants, the others share the rest. A proxy that goes
 //! short half of the time is taken to want an equal part at least, and up to twice what it has: from
@@ -25,7 +31,6 @@
 
 mod allocator;
 mod holding;
-mod water;
 
 pub use allocator::{Allocator, ProxyId};
 pub use holding::Holding;
@@ -41,6 +46,12 @@ pub struct Report {
     pub number: u64,
     /// The newest grant that it has taken; 0 is none.
     pub confirmed: u64,
+    /// Whose that is.
+    pub scaler: u64,
+    /// What that lets it use now; `None` is without a limit.
+    pub rate: Option<u64>,
+    /// What it lets it use once its term is over.
+    pub fallback: Option<u64>,
     /// The time that the demand is of.
     pub elapsed_ns: u64,
     /// What it wanted in that time.
@@ -50,6 +61,8 @@ pub struct Report {
 /// What a proxy may use. `None` is without a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
+    /// Who gives it: random for each start of a scaler.
+    pub scaler: u64,
     /// Counts up from 1 with each grant to this proxy.
     pub number: u64,
     /// The report that it answers.
@@ -60,4 +73,6 @@ pub struct Grant {
     pub fallback: Option<u64>,
     /// From when the report was sent.
     pub term_ns: u64,
+    /// The limit that it is a part of, in units per second.
+    pub limit: Option<u64>,
 }

@@ -101,7 +101,7 @@ impl World {
 
     /// Several proxies that have their grants from a scaler.
     pub fn fleet(rate: u64, proxies: usize, cores: usize) -> Self {
-        let mut world = Self::empty(Some(Allocator::new(Some(rate))));
+        let mut world = Self::empty(Some(Allocator::new(Some(rate), 1)));
         for proxy in 0..proxies {
             world.add_proxy(Pool::new(Some(0), cores, 0), Some(Holding::new()), cores);
             world.at(proxy as u64 * 7 * MS, Event::Report { proxy });

@@ -1,6 +1,7 @@
 //! Links over real TLS on the loopback interface.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
+mod local;
 mod rig;
 
 use std::cell::RefCell;

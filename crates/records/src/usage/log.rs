@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::io;
+use std::mem;
 use std::path::{Path, PathBuf};
 
 use super::hour::{Counts, HOUR, Hour, HourUsage};
@@ -12,8 +13,8 @@ use crate::scan::{Fault, Scan};
 /// Flushes go when there is no more room for them, within hours or days; an hour that is over stays
 /// for years: it takes about 350 bytes of 16 MiB.
 ///
-/// The caller flushes as often as it can bear to lose counts ([`Self::flush`]: written, so that it
-/// outlives the process; and synced, so that it outlives the host).
+/// The caller flushes as often as it can bear to lose counts with the process ([`Self::flush`]), and
+/// syncs as often as it can bear to lose them with the host ([`Self::sync`]).
 #[derive(Debug)]
 pub struct UsageLog {
     directory: PathBuf,
@@ -22,6 +23,8 @@ pub struct UsageLog {
     hours: Log<Hour>,
     /// The newest revision of each open hour that is among the hours that are over.
     kept: BTreeMap<u64, u64>,
+    /// The hours that were written since the last sync.
+    unsynced: Vec<Hour>,
 }
 
 const FLUSHES_NAME: &str = "usage-flushes";
@@ -59,7 +62,8 @@ impl UsageLog {
         flushed.entries.iter().for_each(|entry| meter.restore(&entry.record));
         let mut faults = flushed.faults;
         faults.extend(over.faults);
-        let mut log = Self { directory: directory.to_owned(), meter, flushes, hours, kept };
+        let (directory, unsynced) = (directory.to_owned(), Vec::new());
+        let mut log = Self { directory, meter, flushes, hours, kept, unsynced };
         log.forget_closed();
         Ok((log, faults))
     }
@@ -74,8 +78,8 @@ impl UsageLog {
         self.meter.sampled(now_secs, sample);
     }
 
-    /// Writes what was heard and sampled since the last time, and syncs it. Where it fails, the next
-    /// one writes it.
+    /// Writes what was heard and sampled since the last time, so that it outlives the process. Where
+    /// it fails, the next one writes it.
     ///
     /// # Errors
     /// What the system says, such as that the disk is full.
@@ -83,10 +87,41 @@ impl UsageLog {
         let now_ms = now_secs.saturating_mul(1_000);
         if let Some(flush) = self.meter.flush() {
             self.flushes.append(now_ms, &flush)?;
-            self.flushes.sync()?;
             self.meter.flushed(&flush);
+            flush.hours.iter().for_each(|hour| self.remember_unsynced(hour));
         }
         self.keep_hours(now_secs, now_ms)
+    }
+
+    /// Makes what was flushed outlive the host. Where it fails, the next flush writes it again: what
+    /// the system still has of it after that is not known.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn sync(&mut self) -> Result<(), LogError> {
+        self.sync_by(|log| log.flushes.sync().and_then(|()| log.hours.sync()))
+    }
+
+    fn sync_by(
+        &mut self,
+        sync: impl FnOnce(&mut Self) -> Result<(), LogError>,
+    ) -> Result<(), LogError> {
+        if self.unsynced.is_empty() {
+            return Ok(());
+        }
+        let synced = sync(self);
+        let unsynced = mem::take(&mut self.unsynced);
+        if synced.is_err() {
+            self.meter.doubted(&unsynced);
+        }
+        synced
+    }
+
+    fn remember_unsynced(&mut self, hour: &Hour) {
+        match self.unsynced.iter_mut().find(|it| it.hour == hour.hour) {
+            Some(known) => *known = *hour,
+            None => self.unsynced.push(*hour),
+        }
     }
 
     /// The hours asked for, the oldest first, with what was heard up to now.
@@ -119,13 +154,55 @@ impl UsageLog {
         for hour in over {
             self.hours.append(now_ms, &hour)?;
             self.kept.insert(hour.hour, hour.revision);
+            self.remember_unsynced(&hour);
         }
         self.forget_closed();
-        self.hours.sync()
+        Ok(())
     }
 
     fn forget_closed(&mut self) {
         let open = self.meter.hours().next().map_or(u64::MAX, |hour| hour.hour);
         self.kept.retain(|hour, _| *hour >= open);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: UsageQuery = UsageQuery { from_secs: 0, to_secs: u64::MAX };
+
+    fn commands(log: &UsageLog) -> Vec<u64> {
+        log.query(&ALL).unwrap().iter().map(|hour| hour.commands).collect()
+    }
+
+    #[test]
+    fn what_could_not_be_synced_is_written_again_and_newer_than_before() {
+        let home = tempfile::tempdir().unwrap();
+        let fails = |_: &mut UsageLog| {
+            Err(LogError::File { path: "x".into(), problem: io::Error::other("no") })
+        };
+        let (mut log, _) = UsageLog::open(home.path()).unwrap();
+        let say = |log: &mut UsageLog, commands| {
+            log.heard(10, SourceId(1), Counts { commands, ..Counts::default() });
+        };
+        say(&mut log, 5);
+        log.flush(10).unwrap();
+        log.sync_by(fails).unwrap_err();
+        let lines = log.flushes.last();
+        log.flush(11).unwrap();
+        assert_eq!(log.flushes.last(), lines + 1, "nothing new, and written all the same");
+        log.sync().unwrap();
+        log.flush(12).unwrap();
+        assert_eq!(log.flushes.last(), lines + 1);
+        // A failure between two flushes takes nothing of the second.
+        log.sync_by(fails).unwrap();
+        say(&mut log, 8);
+        log.flush(13).unwrap();
+        log.sync_by(fails).unwrap_err();
+        say(&mut log, 9);
+        log.flush(14).unwrap();
+        drop(log);
+        assert_eq!(commands(&UsageLog::open(home.path()).unwrap().0), [9]);
     }
 }

@@ -34,7 +34,7 @@ pub struct Flush {
 /// Adds up what sources count and what is stored, by the hour in which it is heard. Pure.
 ///
 /// ```text
-///  restored (all flushes, in order) -> heard, sampled, .. -> flush (write it) -> heard, ..
+///  restored (all flushes, in order) -> heard, sampled, .. -> flush (write it), flushed -> heard, ..
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Meter {
@@ -108,6 +108,11 @@ impl Meter {
         sources.sort_by_key(|(_, (_, order))| *order);
         let sources = sources.into_iter().map(|(source, (counts, _))| (*source, *counts)).collect();
         Some(Flush { hours, sources })
+    }
+
+    /// These were written, and may not be there: the next flush has them again.
+    pub fn doubted(&mut self, hours: &[Hour]) {
+        self.changed.extend(hours.iter().map(|hour| hour.hour));
     }
 
     /// That was written.

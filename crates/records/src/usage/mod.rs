@@ -24,4 +24,4 @@ mod table;
 pub use hour::{Counts, Hour, HourUsage};
 pub use log::{UsageLog, UsageQuery};
 pub use meter::{Flush, Meter, Sample, SourceId};
-pub use table::{csv, utc};
+pub use table::{csv, decimal, seconds, utc};

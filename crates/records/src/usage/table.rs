@@ -49,7 +49,48 @@ pub fn utc(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
-fn decimal(number: u128, unit: u128, places: u32) -> String {
+/// The seconds since 1970 of a time as [`utc`] gives it, of a day (`2026-11-21`), or of a number that
+/// says them itself.
+#[must_use]
+pub fn seconds(text: &str) -> Option<u64> {
+    let number = |text: &str| -> Option<u64> {
+        let is_digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        text.parse().ok().filter(|_| is_digits)
+    };
+    let Some((day, time)) =
+        text.split_once('T').or_else(|| text.contains('-').then_some((text, "00:00:00Z")))
+    else {
+        return number(text);
+    };
+    let [year, month, day] = parts(day, '-')?.map(number);
+    let [hour, minute, second] = parts(time.strip_suffix('Z')?, ':')?.map(number);
+    let (year, month, day) = (year?, month?, day?);
+    let (hour, minute, second) = (hour?, minute?, second?);
+    // Days that a month does not have are found at the end.
+    let is_day =
+        (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    if !is_day || hour > 23 || minute > 59 || second > 59 {
+        return None;
+    }
+    // After Howard Hinnant, days_from_civil.
+    let year = if month <= 2 { year - 1 } else { year };
+    let march = if month > 2 { month - 3 } else { month + 9 };
+    let (era, year) = (year / 400, year % 400);
+    let days = era * 146_097 + year * 365 + year / 4 - year / 100 + (153 * march + 2) / 5 + day - 1;
+    let seconds = (days - 719_468) * 86_400 + hour * 3_600 + minute * 60 + second;
+    let given = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
+    (utc(seconds) == given).then_some(seconds)
+}
+
+fn parts(text: &str, by: char) -> Option<[&str; 3]> {
+    let mut parts = text.split(by);
+    let three = [parts.next()?, parts.next()?, parts.next()?];
+    parts.next().is_none().then_some(three)
+}
+
+/// `number / unit` with so many decimals, rounded down.
+#[must_use]
+pub fn decimal(number: u128, unit: u128, places: u32) -> String {
     let scale = 10_u128.pow(places);
     let scaled = number * scale / unit;
     let width = usize::try_from(places).unwrap_or(0);
@@ -71,6 +112,32 @@ mod tests {
         check(1_735_689_599, "2024-12-31T23:59:59Z");
         check(1_795_246_260, "2026-11-21T07:31:00Z");
         check(4_107_542_400, "2100-03-01T00:00:00Z");
+    }
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for time in [0, 951_782_400, 951_868_800, 1_735_689_599, 1_795_246_260, 4_107_542_400] {
+            assert_eq!(seconds(&utc(time)), Some(time));
+        }
+        assert_eq!(seconds("2026-11-21"), Some(1_795_219_200));
+        assert_eq!(seconds("1795246260"), Some(1_795_246_260));
+        for wrong in [
+            "",
+            "x",
+            "+5",
+            "-5",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-1-1",
+            "1969-12-31",
+            "2026-11-21T07:31",
+            "2026-11-21T24:00:00Z",
+            "2026-11-21T07:31:00+01:00",
+            "99999999999999999999",
+            "2026-11-21T99999999999999999:00:00Z",
+        ] {
+            assert_eq!(seconds(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 pub use memtide_limits::Range;
 use serde::Serialize;
 
+use super::Condition;
+
 /// What the admin HTTP asks of the role that serves a cache.
 ///
 /// Called on the admin thread; an answer must not wait for the data path.
@@ -13,6 +15,12 @@ pub trait Cache: Send + Sync {
     /// # Errors
     /// One lowercase fragment that an operator understands.
     fn ready(&self) -> Result<(), String>;
+
+    /// All that [`Cache::ready`] is made of, and what else an operator may want to know of it;
+    /// `/readyz?verbose`. Draining is known without it.
+    fn conditions(&self) -> Vec<Condition> {
+        vec![Condition::needed("this process can do its work", self.ready())]
+    }
 
     /// Why this process should be restarted, or `Ok`; `/healthz`.
     ///
@@ -68,10 +76,12 @@ pub struct Endpoint {
 /// Configured limits; 0 is none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CacheLimits {
-    /// Items with their metadata.
-    pub data_storage_bytes: Range,
+    /// Bytes of items with their metadata.
+    pub data_storage: Range,
     /// ECPUs per second.
     pub ecpu_per_second: Range,
+    /// Bytes that this process and the nodes that it starts have for items; 0 where others have them.
+    pub memory_bytes_max: u64,
     /// The largest item, key and metadata included.
     pub item_size_bytes_max: u64,
     /// Client connections.

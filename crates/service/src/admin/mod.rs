@@ -5,7 +5,9 @@
 //! time from a core of the data path. Every connection carries one request and lives for at most
 //! [`ADMIN_REQUEST_TIME_MAX`]; at most [`ADMIN_CONNECTIONS_MAX`] are open.
 
+mod access;
 mod cache;
+mod condition;
 mod routes;
 
 use std::{
@@ -27,7 +29,9 @@ use tokio::{
 };
 
 pub use self::{
+    access::{Access, TokenError, token_of},
     cache::{Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range},
+    condition::Condition,
     routes::{Answers, Health, RoleAnswers, RoleRoutes},
 };
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_REQUEST_BYTES_MAX, ADMIN_REQUEST_TIME_MAX};

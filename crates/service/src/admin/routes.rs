@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use axum::{
     Json, Router,
+    body::HttpBody as _,
     extract::{DefaultBodyLimit, RawQuery, Request, State},
     http::{Method, StatusCode, header},
     middleware::{self, Next},
@@ -9,7 +10,7 @@ use axum::{
     routing::get,
 };
 
-use super::{Cache, CacheDescription, CacheState};
+use super::{Access, Cache, CacheDescription, CacheState, Condition};
 use crate::{
     drain::DrainWatch,
     events::{Events, EventsPage},
@@ -28,6 +29,8 @@ pub struct Answers {
     pub events: Events,
     /// `/readyz` says no once the process drains.
     pub drain: DrainWatch,
+    /// Who may ask for more than health and metrics.
+    pub access: Access,
 }
 
 /// Where the answers of a process come from that serves no cache itself: a scaler, a node.
@@ -41,6 +44,8 @@ pub struct RoleAnswers {
     pub events: Events,
     /// `/readyz` says no once the process drains.
     pub drain: DrainWatch,
+    /// Who may ask for more than health and metrics.
+    pub access: Access,
     /// What else it answers.
     pub routes: RoleRoutes,
 }
@@ -52,6 +57,12 @@ pub trait Health: Send + Sync {
     /// # Errors
     /// One lowercase fragment that an operator understands.
     fn ready(&self) -> Result<(), String>;
+
+    /// All that [`Health::ready`] is made of, and what else an operator may want to know of it;
+    /// `/readyz?verbose`. Draining is known without it.
+    fn conditions(&self) -> Vec<Condition> {
+        vec![Condition::needed("this process can do its work", self.ready())]
+    }
 
     /// As [`Cache::healthy`].
     ///
@@ -100,6 +111,10 @@ impl Health for CacheHealth {
         self.0.ready()
     }
 
+    fn conditions(&self) -> Vec<Condition> {
+        self.0.conditions()
+    }
+
     fn healthy(&self) -> Result<(), String> {
         self.0.healthy()
     }
@@ -107,18 +122,20 @@ impl Health for CacheHealth {
 
 /// Of a process that serves a cache.
 pub(super) fn cache_router(answers: Answers, routes: RoleRoutes) -> Router {
-    let Answers { metrics, cache, events, drain } = answers;
+    let Answers { metrics, cache, events, drain, access } = answers;
     let health = Arc::new(CacheHealth(Arc::clone(&cache)));
     let described =
         Router::new().route("/v1/cache", get(describe)).with_state((cache, drain.clone()));
     let routes = RoleRoutes::new(described, &["/v1/cache"]).merge(routes);
-    router(RoleAnswers { metrics, health, events, drain, routes })
+    router(RoleAnswers { metrics, health, events, drain, access, routes })
 }
 
 /// Of any process.
 pub(super) fn router(answers: RoleAnswers) -> Router {
-    let RoleAnswers { metrics, health, events, drain, routes } = answers;
-    let mut paths = vec!["/metrics", "/healthz", "/readyz", "/v1/events"];
+    let RoleAnswers { metrics, health, events, drain, access, routes } = answers;
+    metrics.register(Arc::new(access.clone()));
+    let mut paths = OPEN.to_vec();
+    paths.push("/v1/events");
     paths.extend(routes.paths);
     let common = Common { metrics, health, events, drain };
     Router::new()
@@ -130,7 +147,32 @@ pub(super) fn router(answers: RoleAnswers) -> Router {
         .merge(routes.router)
         .fallback(move || async move { unknown(&paths) })
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
+        .layer(middleware::from_fn(refuse_huge))
         .layer(middleware::from_fn(refuse_pages))
+        .layer(middleware::from_fn_with_state(access, refuse_strangers))
+}
+
+/// What is told to everybody who reaches the port: what a monitoring asks for, and nothing about
+/// items.
+const OPEN: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
+
+/// Refuses before anything of the body is read.
+async fn refuse_strangers(State(access): State<Access>, request: Request, next: Next) -> Response {
+    if OPEN.contains(&request.uri().path()) || access.admits(request.headers()) {
+        return next.run(request).await;
+    }
+    let why = "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN\n";
+    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response()
+}
+
+/// Refuses a body that says itself that it is too large, before any of it is waited for.
+async fn refuse_huge(request: Request, next: Next) -> Response {
+    let length = request.body().size_hint().lower();
+    if length > ADMIN_BODY_BYTES_MAX as u64 {
+        let why = format!("a body of {length} bytes; at most {ADMIN_BODY_BYTES_MAX} are taken\n");
+        return (StatusCode::PAYLOAD_TOO_LARGE, why).into_response();
+    }
+    next.run(request).await
 }
 
 /// Refuses what a web page has a browser send: whoever looks at it must not change the fleet.
@@ -155,11 +197,18 @@ async fn healthz(State(answers): State<Common>) -> Response {
     verdict(answers.health.healthy())
 }
 
-async fn readyz(State(answers): State<Common>) -> Response {
-    if answers.drain.is_draining() {
-        return verdict(Err("draining".to_owned()));
+/// With `?verbose` a line for each condition, and by the same ones.
+async fn readyz(State(answers): State<Common>, RawQuery(query): RawQuery) -> Response {
+    let draining = answers.drain.is_draining().then(|| "draining".to_owned());
+    if query.as_deref() != Some("verbose") {
+        return verdict(draining.map_or_else(|| answers.health.ready(), Err));
     }
-    verdict(answers.health.ready())
+    let drain = Condition::needed("it is not draining", draining.map_or(Ok(()), Err));
+    let conditions: Vec<_> = [drain].into_iter().chain(answers.health.conditions()).collect();
+    let is_ready = conditions.iter().all(|it| it.state.is_ok() || !it.is_needed);
+    let lines: String = conditions.iter().map(|it| format!("{it}\n")).collect();
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, lines).into_response()
 }
 
 async fn describe(

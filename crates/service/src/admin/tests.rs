@@ -25,8 +25,9 @@ impl Cache for Fixed {
             engine_version: "1.6.45".to_owned(),
             endpoint: Endpoint { host: "localhost".to_owned(), port: 11211, read_port: 11212 },
             limits: CacheLimits {
-                data_storage_bytes: Range { min: 0, max: 64 << 20 },
+                data_storage: Range { min: 0, max: 64 << 20 },
                 ecpu_per_second: Range { min: 0, max: 0 },
+                memory_bytes_max: 64 << 20,
                 item_size_bytes_max: 1 << 20,
                 connections_max: 1024,
             },
@@ -55,13 +56,18 @@ fn start() -> (Admin, Drain, SocketAddr) {
 }
 
 fn start_with(events: Events) -> (Admin, Drain, SocketAddr) {
+    start_for(Access::open(), events)
+}
+
+fn start_for(access: Access, events: Events) -> (Admin, Drain, SocketAddr) {
     let listener = listen("--admin", &["127.0.0.1".parse().unwrap()], 0).unwrap().remove(0);
     let address = listener.local_addr().unwrap();
     let drain = Drain::new();
     let metrics = Registry::new();
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::new(BuildInfo { version: "0" }));
-    let answers = Answers { metrics, cache: Arc::new(Fixed), events, drain: drain.watch() };
+    let cache = Arc::new(Fixed);
+    let answers = Answers { metrics, cache, events, drain: drain.watch(), access };
     (serve(listener, answers).unwrap(), drain, address)
 }
 
@@ -99,12 +105,17 @@ fn the_four_answers() {
     let cache: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status.as_str(), &cache["status"]), (ok, &"available".into()));
     assert_eq!(cache["endpoint"]["read_port"], 11212);
-    assert_eq!(cache["limits"]["data_storage_bytes"]["max"], 64 << 20);
+    assert_eq!(cache["limits"]["data_storage"]["max"], 64 << 20);
 
     let healthz = get(address, "/healthz");
     assert_eq!(healthz, (unavailable.to_owned(), "core 3 has not answered for 10 s\n".to_owned()));
     assert_eq!(get(address, "/readyz"), (ok.to_owned(), "ok\n".to_owned()));
+    let ready = "ok: it is not draining\nok: this process can do its work\n".to_owned();
+    assert_eq!(get(address, "/readyz?verbose"), (ok.to_owned(), ready));
     drain.begin(Instant::now());
+    let (status, lines) = get(address, "/readyz?verbose");
+    assert_eq!(status, unavailable);
+    assert!(lines.starts_with("not ready: it is not draining: draining\nok: "), "{lines}");
     assert_eq!(get(address, "/readyz"), (unavailable.to_owned(), "draining\n".to_owned()));
     assert!(get(address, "/v1/cache").1.contains(r#""status":"deleting""#));
 
@@ -163,4 +174,30 @@ fn dropping_it_closes_the_port() {
     let (admin, _drain, address) = start();
     drop(admin);
     assert!(TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn where_a_token_is_set_only_health_and_metrics_are_told_without_it() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("token");
+    let (_admin, _drain, address) = start_for(Access::by_token(&file).unwrap(), Events::new());
+    for path in ["/metrics", "/healthz?x", "/readyz"] {
+        assert_ne!(get(address, path).0, "HTTP/1.1 401 Unauthorized", "{path}");
+    }
+    let token = token_of(&file).unwrap();
+    for path in ["/v1/cache", "/v1/events", "/nothing", "//metrics", "/metrics/", "/v1/../metrics"]
+    {
+        let (status, body) = get(address, path);
+        assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{path}");
+        assert!(body.contains("--admin-token-file"), "{body}");
+        let with = |token: &str| {
+            let line =
+                format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
+            ask(address, &line).0
+        };
+        assert_ne!(with(&token), "HTTP/1.1 401 Unauthorized", "{path}");
+        assert_eq!(with("a-guess-of-some-length"), "HTTP/1.1 401 Unauthorized", "{path}");
+    }
+    let metrics = get(address, "/metrics").1;
+    assert!(metrics.contains("\nmemtide_admin_unauthorized_total 12\n"), "{metrics}");
 }

@@ -139,6 +139,8 @@ impl Loop {
         if is_near(not_after, wall) && self.last_reminder.is_none_or(is_due) {
             self.last_reminder = Some(now);
             tracing::warn!(%not_after, "the TLS certificate in force must be renewed");
+            let text = format!("the certificate in force is valid until {not_after}");
+            self.events.record(EventKind::CertificateExpires, text);
         }
     }
 

@@ -7,11 +7,11 @@ use crate::limits::COPIES_MAX;
 use crate::{CopyConfig, Epoch, NodeId, SLOTS, SlotConfig, SlotId};
 
 /// Appends who holds some slots, in a topology of epoch `to`.
-pub(super) fn put(out: &mut Vec<u8>, slots: &BTreeMap<SlotId, Arc<SlotConfig>>, to: Epoch) {
-    let holders: BTreeSet<NodeId> = slots.values().flat_map(|config| config.holders()).collect();
+pub(super) fn put(out: &mut Vec<u8>, slots: &[(SlotId, Arc<SlotConfig>)], to: Epoch) {
+    let runs = runs(slots);
+    let holders: BTreeSet<NodeId> = runs.iter().flat_map(|run| run.config.holders()).collect();
     put_ids(out, &holders);
     let holders: BTreeMap<NodeId, usize> = holders.into_iter().zip(0..).collect();
-    let runs = runs(slots);
     put_count(out, runs.len());
     let mut known: BTreeMap<&SlotConfig, usize> = BTreeMap::new();
     let mut end = 0;
@@ -31,10 +31,10 @@ pub(super) fn put(out: &mut Vec<u8>, slots: &BTreeMap<SlotId, Arc<SlotConfig>>, 
 pub(super) fn take(
     reader: &mut Reader<'_>,
     to: Epoch,
-) -> Result<BTreeMap<SlotId, Arc<SlotConfig>>, DecodeError> {
+) -> Result<Vec<(SlotId, Arc<SlotConfig>)>, DecodeError> {
     let holders = take_ids(reader)?;
     let mut known: Vec<Arc<SlotConfig>> = Vec::new();
-    let mut slots = BTreeMap::new();
+    let mut slots = Vec::new();
     let mut at = 0;
     for _ in 0..reader.count(usize::from(SLOTS), "number of runs")? {
         let last = usize::from(SLOTS) - 1;
@@ -55,14 +55,15 @@ pub(super) fn take(
 struct Run<'a> {
     start: u16,
     len: u16,
-    config: &'a SlotConfig,
+    config: &'a Arc<SlotConfig>,
 }
 
-fn runs(slots: &BTreeMap<SlotId, Arc<SlotConfig>>) -> Vec<Run<'_>> {
+fn runs(slots: &[(SlotId, Arc<SlotConfig>)]) -> Vec<Run<'_>> {
     let mut runs: Vec<Run<'_>> = Vec::new();
     for (slot, config) in slots {
         match runs.last_mut() {
-            Some(run) if run.start + run.len == slot.number() && *run.config == **config => {
+            // Of an allocation with itself that is one comparison.
+            Some(run) if run.start + run.len == slot.number() && run.config == config => {
                 run.len += 1;
             }
             _ => runs.push(Run { start: slot.number(), len: 1, config }),

@@ -59,9 +59,15 @@ fn a_client_that_does_not_read_is_not_read_either() {
         }
         let input = rig.clients[client].carry.clone();
         let (switch, now) = (&mut rig.switch, rig.now);
-        let desk =
-            crate::fleet::session::Desk { switch, lane, limits, is_read_optimized: false, now };
-        let mut desk = desk;
+        let mut desk = crate::fleet::session::Desk {
+            switch,
+            lane,
+            limits,
+            is_read_optimized: false,
+            toll: None,
+            now,
+            read_at: now,
+        };
         let (done, _) = rig.clients[client].session.advance(&input, &mut desk);
         rig.clients[client].carry.drain(..done);
         consumed += done;

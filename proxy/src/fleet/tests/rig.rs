@@ -138,6 +138,7 @@ impl Rig {
             idle_timeout: None,
             handshake_timeout: Duration::from_secs(1),
             handshakes_per_second_max: None,
+            ecpu_units_per_second_max: None,
             give_back_memory: || {},
             backend: Backend::Fleet(fleet),
         };
@@ -256,7 +257,8 @@ impl Rig {
             let limits = Limits { item_bytes_max: ITEM_SIZE_MAX };
             let Client { lane, is_read_optimized, .. } = *client;
             let (switch, now) = (&mut self.switch, self.now);
-            let mut desk = Desk { switch, lane, limits, is_read_optimized, now };
+            let mut desk =
+                Desk { switch, lane, limits, is_read_optimized, toll: None, now, read_at: now };
             let (consumed, progress) = client.session.advance(&client.carry, &mut desk);
             client.carry.drain(..consumed);
             client.is_closed = progress == Progress::Close;

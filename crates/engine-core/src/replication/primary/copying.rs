@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use memtide_topology::NodeId;
 
-use super::super::effect::Effect;
+use super::super::effect::{Canary, Effect};
 use super::super::follower::State;
 use super::super::links::Env;
 use super::super::message::SlotMessage;
@@ -59,9 +59,11 @@ impl Primary {
         else {
             return;
         };
-        let State::Copying { sent, is_ended, .. } = &mut follower.state else { return };
+        let State::Copying { asked, sent, is_ended } = &mut follower.state else { return };
         *sent = sent.saturating_sub(1);
-        if *is_ended && *sent == 0 {
+        let is_all_awaited = env.settings.is_canary(Canary::AwaitEveryChunk);
+        let awaited = if is_all_awaited { *asked + *sent } else { *sent };
+        if *is_ended && awaited == 0 {
             follower.state = State::Streaming;
             follower.acked = Some(applied.min(self.log.head().version));
             self.settle(env);

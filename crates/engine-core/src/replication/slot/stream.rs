@@ -124,10 +124,8 @@ impl Slot {
         if copy.content != Content::Whole {
             copy.content = Content::Part;
         }
-        if let Some(stopped) = copy.stopped.take() {
-            env.effects.push_back(Effect::Paused(self.id, env.now.saturating_sub(stopped)));
-        }
         (copy.source, copy.opened) = (Some((from, epoch)), epoch);
+        copy.opened_at = env.now;
         let (since, position) = (copy.since, copy.position(self.position));
         let opened = SlotMessage::Opened { epoch, since, position };
         env.send_slot(from, self.id, opened);
@@ -172,9 +170,9 @@ impl Slot {
 
     fn begin_copy(&mut self, env: &mut Env<'_>, at: Position) {
         let Role::Copy(copy) = &self.role else { return };
-        let (since, source, opened) = (copy.since, copy.source, copy.opened);
+        let Copy { since, source, opened, opened_at, .. } = *copy;
         let content = Content::Receiving { is_ended: false };
-        self.role = Role::Copy(Copy { source, opened, ..Copy::new(since, content) });
+        self.role = Role::Copy(Copy { source, opened, opened_at, ..Copy::new(since, content) });
         env.effects.push_back(Effect::Drop(self.id));
         env.effects.push_back(Effect::Hold(self.id, Part::Copy));
         (self.position, self.applied) = (at, at.version);

@@ -93,3 +93,65 @@ fn who_was_stopped_itself_blames_nobody() {
     let read = site.ask(1, 5, Ask::Get);
     assert_eq!(heard(&site, read), number(0));
 }
+
+/// A primary and two copies that are in sync, one of which is not reached any more by the other two, who
+/// reach each other.
+fn cut_off_together() -> Site {
+    let mut site = Site::new(3);
+    for number in [1, 2, 3] {
+        site.adopt(number, &topology(1, 1, 1, &[(2, 1, true), (3, 1, true)]));
+    }
+    site.pass(2 * settings().beacon_interval);
+    site.cut(1, 3);
+    site.cut(2, 3);
+    site
+}
+
+#[test]
+fn a_copy_that_is_cut_off_with_its_old_primary_reads_no_longer_than_that_has_a_lease() {
+    let mut site = cut_off_together();
+    let now = site.now;
+    assert!(site.core(2).may_read(now, slot()), "there is a lease yet");
+    site.adopt(3, &topology(2, 2, 3, &[(1, 2, false), (2, 2, false)]));
+    let end = site.now + 3 * LEASE;
+    while site.now < end {
+        site.pass(Duration::from_millis(50));
+        let now = site.now;
+        let is_served = site.core(3).is_serving(slot());
+        assert!(!is_served || !site.core(2).may_read(now, slot()), "it is old at {now:?}");
+    }
+    assert!(site.core(3).is_serving(slot()));
+}
+
+#[test]
+fn a_copy_reads_again_when_its_primary_has_a_lease_again() {
+    let mut site = cut_off_together();
+    site.pass(2 * LEASE);
+    let now = site.now;
+    assert!(!site.core(2).may_read(now, slot()));
+    site.link(1, 3);
+    site.pass(2 * settings().beacon_interval);
+    let now = site.now;
+    assert!(site.core(2).may_read(now, slot()));
+}
+
+/// What the present primary said when it was not yet the primary, it did not say of this slot.
+#[test]
+fn what_was_granted_before_a_copy_was_opened_is_not_for_it() {
+    let mut site = Site::new(3);
+    for number in [1, 2, 3] {
+        site.adopt(number, &topology(1, 1, 1, &[(2, 1, true), (3, 1, true)]));
+    }
+    site.pass(2 * settings().beacon_interval);
+    let handover = topology(2, 2, 2, &[(1, 2, true), (3, 1, true)]);
+    for number in [1, 2, 3] {
+        site.adopt(number, &handover);
+    }
+    site.settle();
+    let now = site.now;
+    assert!(site.core(2).is_serving(slot()));
+    assert!(!site.core(3).may_read(now, slot()), "it was not asked since");
+    site.pass(2 * settings().beacon_interval);
+    let now = site.now;
+    assert!(site.core(3).may_read(now, slot()));
+}

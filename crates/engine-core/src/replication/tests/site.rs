@@ -45,7 +45,7 @@ pub struct Site {
     links: BTreeMap<(NodeId, NodeId), VecDeque<Message>>,
     pub heard: BTreeMap<Ticket, Heard>,
     pub reports: Vec<Report>,
-    /// Of handovers.
+    /// Of handovers, by those that took over.
     pub pauses: Vec<Duration>,
     /// Chunks that were asked for, by whom and for whom, and are read when a test says so; `None` where
     /// all is read at once.
@@ -208,7 +208,9 @@ impl Site {
                 let outcome = Arc::clone(&executed.outcome);
                 process.outcomes.insert(asked.ticket, outcome);
                 process.requests.insert(asked.ticket, (asked, key, ask));
-                process.core.executed(self.now, &asked, executed);
+                if process.core.executed(self.now, &asked, executed) {
+                    self.carry_out_one(at, Effect::Release(asked.ticket));
+                }
             }
             Verdict::Recorded(outcome) => {
                 process.outcomes.insert(asked.ticket, outcome);

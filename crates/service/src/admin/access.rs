@@ -1,0 +1,246 @@
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::http::{HeaderMap, header};
+use prometheus::proto::MetricFamily;
+use subtle::ConstantTimeEq as _;
+
+use crate::limits::{ADMIN_TOKEN_BYTES_MAX, ADMIN_TOKEN_BYTES_MIN};
+use crate::metrics::{Source, counter};
+
+/// Who may see and change what the admin HTTP tells beside health and metrics: everybody who
+/// reaches it, or who shows the token of a file. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub struct Access(Option<Arc<Guarded>>);
+
+struct Guarded {
+    file: PathBuf,
+    token: Mutex<Vec<u8>>,
+    refused: AtomicU64,
+}
+
+/// Why a file has no token.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// What the system says of it.
+    #[error("--admin-token-file {}: failed to {what}: {problem}; give a file that memtide may read, or a new one where it may write", file.display())]
+    File {
+        /// The file.
+        file: PathBuf,
+        /// Read, make.
+        what: &'static str,
+        /// What it says.
+        problem: io::Error,
+    },
+    /// What is in it is no token.
+    #[error(
+        "--admin-token-file {}: no token; write one line of {ADMIN_TOKEN_BYTES_MIN} to {ADMIN_TOKEN_BYTES_MAX} printable characters without spaces, or remove the file and memtide makes one",
+        .0.display()
+    )]
+    Content(PathBuf),
+}
+
+impl Access {
+    /// Everybody who reaches the port.
+    #[must_use]
+    pub fn open() -> Self {
+        Self::default()
+    }
+
+    /// Who shows the token in this file, which is made where there is none, for its owner to read.
+    ///
+    /// # Errors
+    /// Where it cannot be read or made, or has no token.
+    pub fn by_token(file: &Path) -> Result<Self, TokenError> {
+        let token = Mutex::new(read_or_make(file)?);
+        let guarded = Guarded { file: file.to_owned(), token, refused: AtomicU64::new(0) };
+        Ok(Self(Some(Arc::new(guarded))))
+    }
+
+    /// Goes by what the file has now. Where that is no token, the one before stays.
+    ///
+    /// # Errors
+    /// As [`Self::by_token`].
+    pub fn reload(&self) -> Result<(), TokenError> {
+        let Some(guarded) = &self.0 else { return Ok(()) };
+        let token = read(&guarded.file)?.ok_or_else(|| {
+            let (file, problem) = (guarded.file.clone(), io::Error::from(ErrorKind::NotFound));
+            TokenError::File { file, what: "read", problem }
+        })?;
+        *guarded.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(())
+    }
+
+    /// Whether a request with these headers may go on.
+    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+        let Some(guarded) = &self.0 else { return true };
+        let token = guarded.token.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_admitted = bearer(headers).is_some_and(|shown| token.as_slice().ct_eq(shown).into());
+        drop(token);
+        if !is_admitted {
+            guarded.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        is_admitted
+    }
+}
+
+impl Source for Access {
+    fn collect(&self) -> Vec<MetricFamily> {
+        let refused = self.0.as_ref().map(|it| it.refused.load(Ordering::Relaxed));
+        let family = |count| {
+            counter(
+                "memtide_admin_unauthorized_total",
+                "Requests to the admin HTTP without its token.",
+                count,
+            )
+        };
+        refused.map(family).into_iter().collect()
+    }
+}
+
+impl std::fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guarded").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// What stands behind `Bearer ` (RFC 6750, section 2.1), of the only such header.
+fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    let (Some(value), None) = (all.next(), all.next()) else { return None };
+    let (scheme, token) = value.as_bytes().split_at_checked(b"Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)
+}
+
+/// The token of a file, for who is to show it.
+///
+/// # Errors
+/// Where it cannot be read, or has none.
+pub fn token_of(file: &Path) -> Result<String, TokenError> {
+    let missing = || TokenError::File {
+        file: file.to_owned(),
+        what: "read",
+        problem: io::Error::from(ErrorKind::NotFound),
+    };
+    let token = read(file)?.ok_or_else(missing)?;
+    String::from_utf8(token).map_err(|_| TokenError::Content(file.to_owned()))
+}
+
+fn read_or_make(file: &Path) -> Result<Vec<u8>, TokenError> {
+    if let Some(token) = read(file)? {
+        return Ok(token);
+    }
+    match make(file) {
+        Ok(()) => {}
+        // Another process has made it in between.
+        Err(problem) if problem.kind() == ErrorKind::AlreadyExists => {}
+        Err(problem) => {
+            return Err(TokenError::File { file: file.to_owned(), what: "make", problem });
+        }
+    }
+    read(file)?.ok_or_else(|| TokenError::Content(file.to_owned()))
+}
+
+/// `None` where there is no such file.
+fn read(file: &Path) -> Result<Option<Vec<u8>>, TokenError> {
+    let wrong = |problem| TokenError::File { file: file.to_owned(), what: "read", problem };
+    let opened = match File::open(file) {
+        Err(problem) if problem.kind() == ErrorKind::NotFound => return Ok(None),
+        opened => opened.map_err(wrong)?,
+    };
+    let mut token = Vec::new();
+    opened.take(ADMIN_TOKEN_BYTES_MAX as u64 + 16).read_to_end(&mut token).map_err(wrong)?;
+    let token = token.trim_ascii().to_vec();
+    let is_token = (ADMIN_TOKEN_BYTES_MIN..=ADMIN_TOKEN_BYTES_MAX).contains(&token.len())
+        && token.iter().all(u8::is_ascii_graphic);
+    if is_token { Ok(Some(token)) } else { Err(TokenError::Content(file.to_owned())) }
+}
+
+/// 32 random bytes as hexadecimal digits. It appears under its name when it is whole.
+fn make(file: &Path) -> io::Result<()> {
+    let mut random = [0; 32];
+    rustls::crypto::aws_lc_rs::default_provider()
+        .secure_random
+        .fill(&mut random)
+        .map_err(|_| io::Error::other("the system has no random numbers"))?;
+    let mut text: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
+    text.push('\n');
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}", std::process::id()));
+    let beside = PathBuf::from(beside);
+    // What a process of this number has left that was killed here.
+    let _ = fs::remove_file(&beside);
+    let mut made = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    made.write_all(text.as_bytes())?;
+    made.sync_all()?;
+    // Unlike a rename, a link does not take the place of another's.
+    let linked = fs::hard_link(&beside, file);
+    fs::remove_file(&beside)?;
+    linked
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    fn headers(values: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_token_is_made_once_and_only_it_is_let_in() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("token");
+        let access = Access::by_token(&file).unwrap();
+        let token = token_of(&file).unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!((token.len(), fs::read_dir(home.path()).unwrap().count()), (64, 1));
+        for access in [&access, &Access::by_token(&file).unwrap()] {
+            assert!(access.admits(&headers(&[&format!("Bearer {token}")])));
+            assert!(access.admits(&headers(&[&format!("bearer {token}")])));
+            for wrong in [
+                &[][..],
+                &["Bearer "],
+                &["Bearer"],
+                &[&token],
+                &[&format!("Bearer {}", &token[1..])],
+                &[&format!("Bearer {token}x")],
+                &[&format!("Basic {token}")],
+                &[&format!("Bearer {token}"), "Bearer x"],
+            ] {
+                assert!(!access.admits(&headers(wrong)), "{wrong:?}");
+            }
+        }
+        assert!(Access::open().admits(&headers(&[])));
+    }
+
+    #[test]
+    fn another_token_is_taken_when_told_and_none_leaves_the_one_before() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("token");
+        fs::write(&file, "the-first-of-two-tokens\n").unwrap();
+        let access = Access::by_token(&file).unwrap();
+        let is_let_in = |token| access.admits(&headers(&[&format!("Bearer {token}")]));
+        fs::write(&file, "the-second-of-two-tokens").unwrap();
+        assert!(is_let_in("the-first-of-two-tokens") && !is_let_in("the-second-of-two-tokens"));
+        access.reload().unwrap();
+        assert!(!is_let_in("the-first-of-two-tokens") && is_let_in("the-second-of-two-tokens"));
+        for no_token in ["", "short", "with a space in it, and long", &"x".repeat(5_000)] {
+            fs::write(&file, no_token).unwrap();
+            let error = access.reload().unwrap_err().to_string();
+            assert!(error.contains("no token; write one line"), "{error}");
+        }
+        fs::remove_file(&file).unwrap();
+        assert!(access.reload().is_err() && is_let_in("the-second-of-two-tokens"));
+    }
+}

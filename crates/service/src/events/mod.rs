@@ -1,0 +1,264 @@
+//! What happened to this process lately, for those who look at it from outside.
+//!
+//! ```text
+//!  record --> ring of the newest --> GET /v1/events?after=SEQUENCE
+//!      \----> a thread of its own --> the log in the data directory --> the ring of the next process
+//! ```
+//!
+//! It is for what happens seldom and explains what a client sees: a drain, a new certificate,
+//! evictions that begin, a node that joins. Never recorded for a request; that is what metrics are
+//! for. Who records never waits for a disk.
+
+mod keep;
+mod kind;
+
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::SyncSender},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use memtide_records::{Fault, LogError};
+use serde::{Deserialize, Serialize};
+
+use self::keep::Job;
+pub use self::kind::EventKind;
+use crate::limits::{EVENT_TEXT_BYTES_MAX, EVENTS_MAX};
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// From 1 on, one more with every event of this log.
+    pub sequence: u64,
+    /// When, in milliseconds since 1970 by this host's clock.
+    pub at_ms: u64,
+    /// The part of memtide that tells it: `proxy`, `scaler` and so on.
+    pub source: String,
+    /// What kind of thing.
+    pub kind: EventKind,
+    /// What, in a few words for people.
+    pub text: String,
+}
+
+/// The answer to `GET /v1/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventsPage {
+    /// When this log was begun, in milliseconds since 1970: another one than in the last answer
+    /// means another log, whose sequence begins anew.
+    pub since_ms: u64,
+    /// This host's clock now, to map times to one's own.
+    pub now_ms: u64,
+    /// The events asked for that are still known, the oldest first.
+    pub events: Vec<Event>,
+    /// How many of those asked for are forgotten.
+    pub forgotten: u64,
+    /// The last event's sequence: what to give as `after` the next time.
+    pub next: u64,
+}
+
+/// The recent events of this process; clones record into the same log.
+#[derive(Clone, Debug)]
+pub struct Events {
+    source: &'static str,
+    ring: Arc<Mutex<Ring>>,
+    /// To who writes them down, where they are.
+    keeper: Option<SyncSender<Job>>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    since_ms: u64,
+    last_sequence: u64,
+    events: VecDeque<Event>,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Events {
+    /// None yet, and none outlives the process.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::with(Ring { since_ms: now_ms(), last_sequence: 0, events: VecDeque::new() }, None)
+    }
+
+    /// Goes on with the log in this directory, or begins it; the directory is this process's alone.
+    /// What of it could not be read is told, and left out.
+    ///
+    /// # Errors
+    /// What the system says of the files, or of one more thread.
+    pub fn open(directory: &Path) -> Result<(Self, Vec<Fault>), LogError> {
+        let (ring, keeper, faults) = keep::open(directory)?;
+        Ok((Self::with(ring, Some(keeper)), faults))
+    }
+
+    fn with(ring: Ring, keeper: Option<SyncSender<Job>>) -> Self {
+        Self { source: "memtide", ring: Arc::new(Mutex::new(ring)), keeper }
+    }
+
+    /// The same log, for another part of memtide.
+    #[must_use]
+    pub fn of(&self, source: &'static str) -> Self {
+        Self { source, ..self.clone() }
+    }
+
+    /// Something happened now. The oldest event gives way when [`EVENTS_MAX`] are there.
+    pub fn record(&self, kind: EventKind, text: impl Into<String>) {
+        let mut text = text.into();
+        text.truncate(text.floor_char_boundary(EVENT_TEXT_BYTES_MAX));
+        let mut ring = self.ring();
+        ring.last_sequence += 1;
+        let (sequence, source) = (ring.last_sequence, self.source.to_owned());
+        let event = Event { sequence, at_ms: now_ms(), source, kind, text };
+        if let Some(keeper) = &self.keeper {
+            // Where so many wait for a disk that does not answer, those after them are not written.
+            let _ = keeper.try_send(Job::Write(ring.since_ms, event.clone()));
+        }
+        ring.push(event);
+    }
+
+    /// What happened after the event with this sequence; 0 is before all. One that is yet to come,
+    /// as a client has it who spoke to an earlier process, counts as 0.
+    #[must_use]
+    pub fn after(&self, sequence: u64) -> EventsPage {
+        let ring = self.ring();
+        let after = if sequence > ring.last_sequence { 0 } else { sequence };
+        let events: Vec<_> =
+            ring.events.iter().filter(|event| event.sequence > after).cloned().collect();
+        let asked_for = ring.last_sequence - after;
+        EventsPage {
+            since_ms: ring.since_ms,
+            now_ms: now_ms(),
+            forgotten: asked_for - events.len() as u64,
+            events,
+            next: ring.last_sequence,
+        }
+    }
+
+    /// Waits until all that was recorded is written and synced, for a second at most: the last thing
+    /// that a process does with them.
+    pub fn settle(&self) {
+        if let Some(keeper) = &self.keeper {
+            keep::settle(keeper);
+        }
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Ring {
+    fn push(&mut self, event: Event) {
+        if self.events.len() == EVENTS_MAX {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+}
+
+fn now_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(page: &EventsPage) -> Vec<&str> {
+        page.events.iter().map(|event| event.text.as_str()).collect()
+    }
+
+    #[test]
+    fn a_client_that_goes_on_after_the_last_misses_none_and_gets_none_twice() {
+        let events = Events::new();
+        let none = events.after(0);
+        assert_eq!((none.events.len(), none.next, none.forgotten), (0, 0, 0));
+        events.record(EventKind::Listening, "one");
+        events.clone().record(EventKind::TlsReloaded, "two");
+        let page = events.after(none.next);
+        assert_eq!((texts(&page), page.next), (vec!["one", "two"], 2));
+        events.record(EventKind::DrainBegan, "three");
+        let page = events.after(page.next);
+        assert_eq!((texts(&page), page.next, page.forgotten), (vec!["three"], 3, 0));
+        assert_eq!(texts(&events.after(1)), ["two", "three"]);
+        assert!(page.since_ms <= page.events[0].at_ms && page.events[0].at_ms <= page.now_ms);
+    }
+
+    #[test]
+    fn the_oldest_are_forgotten_and_counted() {
+        let events = Events::new();
+        for number in 1..=EVENTS_MAX + 10 {
+            events.record(EventKind::TlsReloaded, number.to_string());
+        }
+        let page = events.after(0);
+        assert_eq!((page.events.len(), page.forgotten), (EVENTS_MAX, 10));
+        assert_eq!((page.events[0].sequence, texts(&page)[0]), (11, "11"));
+        let page = events.after(4);
+        assert_eq!((page.events.len(), page.forgotten), (EVENTS_MAX, 6));
+        assert_eq!(events.after(page.next).forgotten, 0);
+    }
+
+    #[test]
+    fn a_sequence_of_another_process_is_as_none() {
+        let events = Events::new();
+        events.record(EventKind::Listening, "one");
+        let page = events.after(99);
+        assert_eq!((texts(&page), page.next, page.forgotten), (vec!["one"], 1, 0));
+    }
+
+    #[test]
+    fn a_log_on_disk_goes_on_where_the_last_process_was() {
+        let home = tempfile::tempdir().unwrap();
+        let (events, _) = Events::open(home.path()).unwrap();
+        let began = events.after(0).since_ms;
+        events.of("proxy").record(EventKind::Listening, "one");
+        for number in 2..=EVENTS_MAX + 5 {
+            events.record(EventKind::TlsReloaded, number.to_string());
+            // A disk that keeps up, as it does with what happens seldom.
+            events.settle();
+        }
+        drop(events);
+        let (events, faults) = Events::open(home.path()).unwrap();
+        assert!(faults.is_empty(), "{faults:?}");
+        let page = events.after(0);
+        assert_eq!((page.since_ms, page.events.len(), page.forgotten), (began, EVENTS_MAX, 5));
+        let last = EVENTS_MAX as u64 + 5;
+        events.of("scaler").record(EventKind::NodeJoined, "n1");
+        let page = events.after(last);
+        assert_eq!((page.next, texts(&page)), (last + 1, vec!["n1"]));
+        assert_eq!(page.events[0].source, "scaler");
+    }
+
+    #[test]
+    fn a_torn_line_costs_itself_and_is_told() {
+        let home = tempfile::tempdir().unwrap();
+        let (events, _) = Events::open(home.path()).unwrap();
+        events.record(EventKind::Listening, "one");
+        events.record(EventKind::DrainBegan, "two");
+        events.settle();
+        drop(events);
+        let file = std::fs::read_dir(home.path()).unwrap().next().unwrap().unwrap().path();
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &bytes[..bytes.len() - 9]).unwrap();
+        let (events, faults) = Events::open(home.path()).unwrap();
+        assert_eq!(faults.len(), 1);
+        events.record(EventKind::Listening, "three");
+        let page = events.after(0);
+        assert_eq!((texts(&page), page.next), (vec!["one", "three"], 2));
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        let events = Events::new();
+        events.record(EventKind::Listening, "\u{e9}".repeat(EVENT_TEXT_BYTES_MAX));
+        events.record(EventKind::Listening, format!("x{}", "\u{e9}".repeat(EVENT_TEXT_BYTES_MAX)));
+        let lengths: Vec<_> = events.after(0).events.iter().map(|it| it.text.len()).collect();
+        assert_eq!(lengths, [EVENT_TEXT_BYTES_MAX, EVENT_TEXT_BYTES_MAX - 1]);
+    }
+}

@@ -1,0 +1,97 @@
+//! The file that limits last in.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use memtide_limits::{Limits, Range};
+use serde::{Deserialize, Serialize};
+
+use crate::failure::Failure;
+
+/// Two sets of limits are a few hundred bytes.
+const FILE_BYTES_MAX: u64 = 64 << 10;
+
+/// `limits.json` of a data directory; made with the first change.
+#[derive(Debug)]
+pub struct LimitsFile {
+    dir: PathBuf,
+}
+
+/// What it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// What was in force.
+    pub limits: Limits,
+    /// What was configured when they were changed.
+    pub configured: Limits,
+}
+
+impl Kept {
+    /// What is in force where this is configured now: where that is another than it was, it is what
+    /// somebody wants; otherwise what was changed since.
+    pub fn under(&self, configured: &Limits) -> Limits {
+        let end = |kept: u64, then: u64, now: u64| if now == then { kept } else { now };
+        let range = |kept: Range, then: Range, now: Range| Range {
+            min: end(kept.min, then.min, now.min),
+            max: end(kept.max, then.max, now.max),
+        };
+        let (kept, then) = (&self.limits, &self.configured);
+        Limits {
+            data_storage: range(kept.data_storage, then.data_storage, configured.data_storage),
+            ecpu_per_second: range(
+                kept.ecpu_per_second,
+                then.ecpu_per_second,
+                configured.ecpu_per_second,
+            ),
+        }
+    }
+}
+
+impl LimitsFile {
+    pub fn of(dir: &Path) -> Self {
+        Self { dir: dir.to_owned() }
+    }
+
+    /// For messages.
+    pub fn path(&self) -> String {
+        self.file().display().to_string()
+    }
+
+    /// What it has; `None` where there is none.
+    pub fn load(&self) -> Result<Option<Kept>, Failure> {
+        let wrong = |problem: &str| {
+            Failure::Environment(format!(
+                "{}: {problem}; correct the file, or remove it to go by the configuration",
+                self.path()
+            ))
+        };
+        let file = match File::open(self.file()) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(wrong(&format!("failed to read: {error}"))),
+        };
+        let mut text = Vec::new();
+        let read = file.take(FILE_BYTES_MAX).read_to_end(&mut text);
+        read.map_err(|error| wrong(&format!("failed to read: {error}")))?;
+        serde_json::from_slice(&text)
+            .map(Some)
+            .map_err(|error| wrong(&format!("no limits: {error}")))
+    }
+
+    /// Writes it anew; after a crash it has the one or the other.
+    pub fn store(&self, kept: &Kept) -> io::Result<()> {
+        fs::create_dir_all(&self.dir)?;
+        let beside = self.dir.join("limits.json.new");
+        let mut file = File::create(&beside)?;
+        file.write_all(&serde_json::to_vec_pretty(kept)?)?;
+        file.sync_all()?;
+        fs::rename(&beside, self.file())?;
+        File::open(&self.dir)?.sync_all()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.join("limits.json")
+    }
+}

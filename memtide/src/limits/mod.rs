@@ -1,0 +1,208 @@
+//! The limits of the cache that this process keeps: what is in force, and how it is changed.
+//!
+//! ```text
+//! flags, file of the data directory -> KeptLimits --watch--> proxy, node, scaler
+//! PATCH /v1/cache/limits ------------->     |
+//!                                           +--> the file, synced before anybody hears of it; an event
+//! ```
+
+mod file;
+mod routes;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use memtide_limits::{Limits, LimitsError, LimitsPatch};
+use memtide_service::admin::RoleRoutes;
+use memtide_service::events::{EventKind, Events};
+use tokio::sync::watch;
+
+use self::file::{Kept, LimitsFile};
+use crate::failure::Failure;
+use crate::settings::LimitsGiven;
+
+/// See the module; clones are the same.
+#[derive(Clone, Debug)]
+pub struct KeptLimits(Arc<Keeper>);
+
+#[derive(Debug)]
+struct Keeper {
+    given: LimitsGiven,
+    current: watch::Sender<Limits>,
+    file: LimitsFile,
+    events: Events,
+    /// Held by the one change that is under way.
+    changing: Mutex<()>,
+}
+
+/// Why limits were not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// They cannot be.
+    #[error(transparent)]
+    Refused(#[from] LimitsError),
+    /// They would not last.
+    #[error("failed to write {path}: {error}; nothing was changed")]
+    Unwritten {
+        /// Which file.
+        path: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
+}
+
+impl KeptLimits {
+    /// What was configured, and of what was changed since what the file in `dir` has.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, or does not fit to what is configured now.
+    pub fn open(dir: &Path, given: LimitsGiven, events: &Events) -> Result<Self, Failure> {
+        let file = LimitsFile::of(dir);
+        let limits = match file.load()? {
+            None => given.limits,
+            Some(kept) => kept.under(&given.limits),
+        };
+        limits.check().map_err(|error| {
+            Failure::Configuration(format!(
+                "{error}; of these some were configured and some changed later, which {} has",
+                file.path()
+            ))
+        })?;
+        Ok(Self(Arc::new(Keeper {
+            given,
+            current: watch::Sender::new(limits),
+            file,
+            events: events.clone(),
+            changing: Mutex::new(()),
+        })))
+    }
+
+    /// What is in force.
+    pub fn now(&self) -> Limits {
+        *self.0.current.borrow()
+    }
+
+    /// The same, and when it changes.
+    pub fn follow(&self) -> watch::Receiver<Limits> {
+        self.0.current.subscribe()
+    }
+
+    /// What data is metered as at least now.
+    pub fn metered_bytes_min(&self) -> u64 {
+        self.0.given.metered_bytes_min(&self.now())
+    }
+
+    /// Changes them for good. Waits for the disk.
+    ///
+    /// # Errors
+    /// Where they cannot be changed to that; then nothing is.
+    pub fn change(&self, patch: &LimitsPatch) -> Result<Limits, ChangeError> {
+        let Keeper { given, current, file, events, changing } = &*self.0;
+        let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.now();
+        let limits = before.changed_by(patch)?;
+        if limits == before {
+            return Ok(limits);
+        }
+        file.store(&Kept { limits, configured: given.limits }).map_err(|error| {
+            tracing::error!(%error, path = file.path(), "failed to write the limits");
+            ChangeError::Unwritten { path: file.path(), error }
+        })?;
+        current.send_replace(limits);
+        let text = differences(&before, &limits);
+        tracing::info!("limits changed: {text}");
+        events.record(EventKind::LimitsChanged, text);
+        Ok(limits)
+    }
+
+    /// What the admin HTTP answers of them.
+    pub fn routes(&self) -> RoleRoutes {
+        routes::routes(self.clone())
+    }
+}
+
+/// What is another than it was, for people.
+fn differences(before: &Limits, after: &Limits) -> String {
+    use memtide_limits::units::{show_count, show_size};
+    let ends = |it: &Limits| {
+        let (data, ecpu) = (it.data_storage, it.ecpu_per_second);
+        [data.min, data.max, ecpu.min, ecpu.max]
+    };
+    let names =
+        ["data_storage.min", "data_storage.max", "ecpu_per_second.min", "ecpu_per_second.max"];
+    let show = |name: &str, value: u64| match value {
+        0 => "none".to_owned(),
+        bytes if name.starts_with("data") => show_size(bytes),
+        count => show_count(count),
+    };
+    let all = names.into_iter().zip(ends(before)).zip(ends(after));
+    let changed = all.filter(|((_, before), after)| before != after);
+    let shown = changed.map(|((name, before), after)| {
+        format!("{name} from {} to {}", show(name, before), show(name, after))
+    });
+    shown.collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use memtide_limits::{Range, RangePatch};
+
+    use super::*;
+
+    fn given(ecpu_max: u64) -> LimitsGiven {
+        let ecpu_per_second = Range { min: 0, max: ecpu_max };
+        LimitsGiven {
+            limits: Limits { ecpu_per_second, ..Limits::default() },
+            metered_bytes_min: 0,
+        }
+    }
+
+    fn ecpu_max(max: u64) -> LimitsPatch {
+        let ecpu_per_second = RangePatch { max: Some(max), min: None };
+        LimitsPatch { ecpu_per_second, ..LimitsPatch::default() }
+    }
+
+    #[test]
+    fn what_was_changed_lasts_until_something_else_is_configured() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |configured| {
+            KeptLimits::open(&dir.path().join("new"), given(configured), &Events::new()).unwrap()
+        };
+        let max = |limits: &KeptLimits| limits.now().ecpu_per_second.max;
+        let limits = open(10_000);
+        assert_eq!(max(&limits), 10_000);
+        let mut followed = limits.follow();
+        limits.change(&ecpu_max(20_000)).unwrap();
+        assert!(followed.has_changed().unwrap());
+        assert_eq!(followed.borrow_and_update().ecpu_per_second.max, 20_000);
+        assert_eq!(max(&open(10_000)), 20_000, "as it was changed");
+        assert_eq!(max(&open(30_000)), 30_000, "as it was configured anew");
+        assert_eq!(max(&open(0)), 0, "not even configured any more");
+    }
+
+    #[test]
+    fn what_cannot_be_changes_nothing_and_what_is_the_same_is_no_event() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = Events::new();
+        let limits = KeptLimits::open(dir.path(), given(10_000), &events).unwrap();
+        let error = limits.change(&ecpu_max(999)).unwrap_err().to_string();
+        assert!(error.contains("ecpu_per_second.max: 999 is out of range"), "{error}");
+        limits.change(&ecpu_max(10_000)).unwrap();
+        assert_eq!(limits.now(), given(10_000).limits);
+        assert_eq!(events.after(0).events.len(), 0);
+        limits.change(&ecpu_max(0)).unwrap();
+        assert_eq!(events.after(0).events[0].text, "ecpu_per_second.max from 10k to none");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_told_in_a_line() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("limits.json"), "{").unwrap();
+        let Err(Failure::Environment(line)) =
+            KeptLimits::open(dir.path(), given(0), &Events::new())
+        else {
+            panic!("it is broken")
+        };
+        assert!(line.contains("limits.json") && line.contains("remove it"), "{line}");
+    }
+}

@@ -1,0 +1,81 @@
+//! What nodes may hold of the cache's limit of data.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use memtide_limits::{DataParts, NodeData};
+use memtide_topology::{NodeId, Topology};
+
+use crate::limits::DATA_LOOK_INTERVAL;
+use crate::sessions::Sessions;
+
+/// Of the memory of a node that holds copies, this part is kept free of items (engine, `HEADROOM_DIVISOR`).
+const HEADROOM_DIVISOR: u64 = 8;
+
+/// The limit, as it is divided.
+#[derive(Debug, Default)]
+pub struct Data {
+    parts: DataParts<NodeId>,
+    looked: Duration,
+}
+
+impl Data {
+    /// Looks what nodes hold, and tells them what they may, unless it did so a moment ago. `limit` counts
+    /// an item once, however many copies it has.
+    pub fn look(
+        &mut self,
+        now: Duration,
+        limit: Option<u64>,
+        (topology, sessions): (&Topology, &Sessions),
+    ) {
+        if now < self.looked + DATA_LOOK_INTERVAL {
+            return;
+        }
+        self.looked = now;
+        let nodes: BTreeMap<_, _> = topology
+            .nodes()
+            .iter()
+            .map(|(node, info)| {
+                let said = sessions.said(*node).and_then(|said| said.usage);
+                // One that does not say is as its host has it.
+                let said = said.filter(|usage| usage.memory_max > 0);
+                let memory_max = info.memory_max;
+                let (used, may_use) =
+                    said.map_or((0, memory_max), |usage| (usage.memory_used, usage.memory_max));
+                let is_known = said.is_some();
+                (*node, NodeData { memory_max, used, may_use, is_known })
+            })
+            .collect();
+        let limit = limit.map(|limit| with_copies(limit, topology.replicas_wanted()));
+        for (node, bytes) in self.parts.look(limit, &nodes) {
+            tracing::debug!(%node, bytes, "a node's part of the limit of data");
+            sessions.data_part(node, bytes);
+        }
+    }
+
+    /// A node has another stream: what was said on the one before may be lost.
+    pub fn came(&mut self, node: NodeId) {
+        self.parts.forget(node);
+    }
+}
+
+/// The memory of all nodes in which there is room for so much data and its copies.
+fn with_copies(limit: u64, replicas: u8) -> u64 {
+    if replicas == 0 {
+        return limit;
+    }
+    let copies = limit.saturating_mul(u64::from(replicas) + 1);
+    copies.saturating_add(copies / (HEADROOM_DIVISOR - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_have_room_besides_and_a_node_keeps_a_part_free() {
+        assert_eq!(with_copies(700, 0), 700);
+        let memory = with_copies(700, 1);
+        assert_eq!(memory - memory / HEADROOM_DIVISOR, 2 * 700);
+    }
+}
