@@ -1,6 +1,6 @@
 //! The command of a request, executed on the items.
 
-use memtide_engine_core::{Now, Store};
+use memtide_engine_core::{Found, Item, Key, Lookup, Now, Store};
 use memtide_execute::{CommandCounters, Executed, ItemExecutor, Retrieved};
 use memtide_protocol::encode::{self, Status};
 use memtide_protocol::{Command, Limits, Refusal, Step, parse};
@@ -90,6 +90,21 @@ impl Runner<'_> {
             true => drop(self.run((slot, hash), bytes, out)),
             false => out.extend_from_slice(NOT_A_READ),
         }
+    }
+
+    /// Looks at the item of a command's key, and leaves it as it is.
+    pub fn peek<R>(&self, bytes: &[u8], with: impl FnOnce(Option<Item<'_>>) -> R) -> R {
+        let key = match parse(bytes, &self.limits) {
+            Step::Command { command, .. } => command.first_key().map(|key| key.bytes()),
+            _ => None,
+        };
+        let key = key.as_ref().and_then(|key| Key::new(key, self.seed.hash(key)));
+        let Some(key) = key else { return with(None) };
+        let unbumped = Lookup { no_bump: true, ..Lookup::default() };
+        self.store.lookup(key, &unbumped, self.now, |found| match found {
+            Found::Hit(hit) => with(Some(hit.item)),
+            Found::Miss => with(None),
+        })
     }
 
     /// The hash of a command's only key.

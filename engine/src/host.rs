@@ -20,6 +20,7 @@ mod asks;
 mod copies;
 mod effects;
 mod journals;
+mod outcome;
 mod pressure;
 mod waiting;
 
@@ -38,8 +39,8 @@ use memtide_wire::{Frame, NodeWords, Reply, WireError};
 use crate::counters::NodeCounters;
 use crate::limits;
 use crate::stats::Baseline;
-use asks::Outcomes;
 use copies::Copies;
+use outcome::Outcomes;
 use waiting::WaitingRoom;
 
 /// See the module.

@@ -28,3 +28,4 @@ pub use message::{
     CopyName, Entry, Message, Outcome, Position, Receipt, Record, Report, SlotMessage,
 };
 pub use node::Replication;
+pub use records::OUTCOME_BYTES_MAX;

@@ -2,48 +2,21 @@
 
 use std::sync::Arc;
 
-use memtide_engine_core::PREFETCH_MAX;
 use memtide_engine_core::replication::{
-    Asked, Change, Executed, Outcome, ProxyLink, Ticket, Verdict,
+    Asked, Change, Executed, OUTCOME_BYTES_MAX, Outcome, ProxyLink, Ticket, Verdict,
 };
+use memtide_engine_core::{Item, PREFETCH_MAX};
 use memtide_protocol::encode::{self, Status};
 use memtide_topology::{Answer, KeyHash, RequestId, SlotId};
 use memtide_wire::{Ask, Reach, Reply};
 
 use super::journals::Changes;
+use super::outcome::{self, Shortened};
 use super::waiting::Waiting;
 use super::{Host, Moment, Outlets};
 use crate::batch::Batch;
 use crate::commands::{self, Kind, Runner};
 use crate::{limits, stats};
-
-/// Outcomes, of which most are the same few words.
-#[derive(Debug)]
-pub(super) struct Outcomes {
-    last: Outcome,
-    none: Outcome,
-}
-
-impl Default for Outcomes {
-    fn default() -> Self {
-        let none: Outcome = Arc::from([]);
-        Self { last: Arc::clone(&none), none }
-    }
-}
-
-impl Outcomes {
-    /// Nothing.
-    pub(super) fn none(&self) -> Outcome {
-        Arc::clone(&self.none)
-    }
-
-    fn of(&mut self, reply: &[u8]) -> Outcome {
-        if *self.last != *reply {
-            self.last = Arc::from(reply);
-        }
-        Arc::clone(&self.last)
-    }
-}
 
 /// A request at the slot's primary.
 struct Pending<'a> {
@@ -152,10 +125,15 @@ impl Host {
                 let Pending { asked, hash, command, .. } = *pending;
                 self.waiting.put(ticket, Waiting::Held { asked, hash, command: command.into() });
             }
-            Verdict::Recorded(reply) => {
-                let version = self.version(slot);
-                let number = id.number;
-                self.waiting.put(ticket, Waiting::Done { link, slot, number, reply, version });
+            Verdict::Recorded(outcome) => {
+                let (number, version) = (id.number, self.version(slot));
+                match self.recalled(at, pending, outcome) {
+                    Some(reply) => {
+                        let done = Waiting::Done { link, slot, number, reply, version };
+                        self.waiting.put(ticket, done);
+                    }
+                    None => out.to_proxy(link, &Reply { number, answer: Answer::Unknown }),
+                }
             }
             Verdict::Moved(moved) => {
                 let (epoch, primary) = (moved.epoch, moved.primary);
@@ -178,7 +156,7 @@ impl Host {
         let is_read = changes.is_empty();
         let outcome = match is_read {
             true => self.outcomes.none(),
-            false => self.outcomes.of(&reply),
+            false => self.remembered(at, pending, &reply),
         };
         let Asked { ticket, link, slot, id, .. } = asked;
         // The lease, which copies give, must cover a moment after the item was read.
@@ -191,11 +169,30 @@ impl Host {
             let answer = Answer::Done { outcome: &*reply, version };
             out.to_proxy(link, &Reply { number, answer });
         } else {
-            let reply = if is_read { Arc::from(&*reply) } else { outcome };
+            let reply = if *outcome == *reply { outcome } else { Arc::from(&*reply) };
             self.waiting.put(ticket, Waiting::Done { link, slot, number, reply, version });
         }
         reply.shrink_to(limits::REPLY_BYTES_KEPT);
         self.reply = reply;
+    }
+
+    /// What retries are to be told of a mutation that was answered so.
+    fn remembered(&mut self, at: Moment, pending: &Pending<'_>, reply: &[u8]) -> Outcome {
+        if reply.len() <= OUTCOME_BYTES_MAX {
+            return self.outcomes.of(reply);
+        }
+        let shortened = |item: Option<Item<'_>>| outcome::without_value(reply, &item?);
+        let shortened = self.runner(at).peek(pending.command, shortened);
+        // The item may have expired by being looked at.
+        self.may_have_records = true;
+        shortened.unwrap_or_else(|| self.outcomes.of(reply))
+    }
+
+    /// The reply that was remembered so; `None` where its value is not known any more.
+    fn recalled(&mut self, at: Moment, pending: &Pending<'_>, outcome: Outcome) -> Option<Outcome> {
+        let Some(shortened) = Shortened::of(&outcome) else { return Some(outcome) };
+        self.may_have_records = true;
+        self.runner(at).peek(pending.command, |item| shortened.with_value(&item?))
     }
 
     /// What a command changed in its slot, and what it evicted from others of the same shard.

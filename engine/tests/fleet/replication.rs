@@ -123,6 +123,44 @@ fn a_retry_across_a_failover_is_applied_once() {
     assert_eq!(proxy.run(&mut fleet, "n", "get n\r\n"), hit("n", "6"));
 }
 
+/// Its reply has a value that is longer than what is remembered of a reply.
+#[test]
+fn a_retry_of_what_changes_and_reads_gets_the_value_that_it_read() {
+    let mut fleet = Fleet::replicated();
+    let mut proxy = fleet.proxy();
+    let (long, other) = ("v".repeat(100_000), "w".repeat(100_000));
+    for key in ["same", "other"] {
+        proxy.run(&mut fleet, key, &set(key, &long));
+    }
+    let (first, second) = (fleet.id(0), fleet.id(1));
+    let commands = ["gat 100 same\r\n", "mg same t v T200\r\n", "gats 100 other\r\n"];
+    let tries = |fleet: &Fleet, node, is_retry: bool| -> Vec<Option<Vec<u8>>> {
+        let address = fleet.members[&node].address;
+        let mut client = crate::client::Client::connect(&fleet.tls, address, 99);
+        let one = |(number, command): (u64, &&str)| {
+            let key = if command.contains("same") { "same" } else { "other" };
+            let hash = SEED.hash(key.as_bytes());
+            let seen = fleet.topology.slot(SlotId::of(hash)).born.version_base();
+            let ask = ask(number, hash, epoch_of(fleet, key), command.as_bytes());
+            client.send(&Ask { is_retry, seen, ..ask });
+            match client.answer(number) {
+                Answer::Done { outcome, .. } => Some(outcome),
+                Answer::Unknown => None,
+                Answer::Moved { .. } => panic!("it is the primary"),
+            }
+        };
+        (7..).zip(&commands).map(one).collect()
+    };
+    let told = tries(&fleet, first, false);
+    assert!(told.iter().flatten().all(|told| told.len() > long.len()), "all were executed");
+    fleet.kill(first);
+    fleet.set_primary(second, Previous::Gone);
+    assert_eq!(proxy.run(&mut fleet, "other", &set("other", &other)), "STORED\r\n");
+    let again = tries(&fleet, second, true);
+    assert!(again[..2] == told[..2], "the same value, and the time to live before the first try");
+    assert_eq!(again[2], None, "what it read is known no more, and nothing is made up");
+}
+
 #[test]
 fn a_learner_gets_everything_while_writes_go_on() {
     let mut fleet = Fleet::of(2, 1);

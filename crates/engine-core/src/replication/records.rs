@@ -9,9 +9,9 @@ use super::message::{Outcome, Record};
 /// Bytes that a slot remembers, at most: a copy gets all of it in one message.
 const BYTES_MAX: usize = 512 * 1024;
 
-/// Bytes of an outcome that is remembered. Only commands that also read, such as gat, have longer ones;
-/// of these it is remembered that they were executed.
-pub(super) const OUTCOME_BYTES_MAX: usize = 2 * 1024;
+/// Bytes of an outcome that is remembered; of one that is longer it is remembered only that it was
+/// executed.
+pub const OUTCOME_BYTES_MAX: usize = 2 * 1024;
 
 /// What a record takes beside its outcome: itself, and the counts of a shared outcome.
 const RECORD_BYTES: usize = size_of::<Record>() + 16;
