@@ -1,4 +1,4 @@
-//! From a socket to a link: TLS, then a preface in each direction.
+//! From a socket to a link: TLS, then a preface in each direction, then within a host the end of TLS.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,6 +14,17 @@ use crate::error::{LinkEnd, LinkError};
 use crate::limits::{HANDSHAKE_MAX, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, UNACKNOWLEDGED_MAX};
 use crate::stream::Stream;
 use crate::transport::{Received, Transport};
+
+/// What is sent last by TLS where a link goes on without it.
+const LAST_OF_TLS: u8 = 1;
+/// What is sent first without TLS.
+const FIRST_WITHOUT_TLS: u8 = 2;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Dialer,
+    Acceptor,
+}
 
 /// A connection whose ends know each other, before [`Link::run`].
 #[derive(Debug)]
@@ -38,7 +49,7 @@ pub async fn connect(
     me: &Preface,
 ) -> Result<Link, LinkError> {
     let tls = ClientConnection::new(tls, expected).map_err(LinkError::Tls)?;
-    in_time(begin(Transport::new(stream.into(), tls.into()), me)).await
+    in_time(begin(Transport::new(stream.into(), tls.into()), me, Side::Dialer)).await
 }
 
 /// Makes a link of a socket that was accepted. Whether the peer needs a certificate is for `tls` to
@@ -52,7 +63,7 @@ pub async fn accept(
     me: &Preface,
 ) -> Result<Link, LinkError> {
     let tls = ServerConnection::new(tls).map_err(LinkError::Tls)?;
-    in_time(begin(Transport::new(stream.into(), tls.into()), me)).await
+    in_time(begin(Transport::new(stream.into(), tls.into()), me, Side::Acceptor)).await
 }
 
 impl Link {
@@ -71,7 +82,7 @@ impl Link {
     /// What the peer has proved to be; empty where it needed not.
     #[must_use]
     pub fn peer_certificates(&self) -> &[CertificateDer<'static>] {
-        self.transport.tls.peer_certificates().unwrap_or_default()
+        self.transport.peer_certificates()
     }
 }
 
@@ -79,13 +90,13 @@ async fn in_time<T>(begin: impl Future<Output = Result<T, LinkError>>) -> Result
     tokio::time::timeout(HANDSHAKE_MAX, begin).await.unwrap_or(Err(LinkError::Slow))
 }
 
-async fn begin(mut transport: Transport, me: &Preface) -> Result<Link, LinkError> {
+async fn begin(mut transport: Transport, me: &Preface, side: Side) -> Result<Link, LinkError> {
     transport.set_options().map_err(LinkEnd::from)?;
     let mut plain = Vec::new();
     transport.shake_hands(&mut plain).await?;
     let mut preface = Vec::new();
     me.encode(&mut preface);
-    transport.queue(&preface).map_err(LinkEnd::from)?;
+    transport.queue(&mut preface).map_err(LinkEnd::from)?;
     transport.flush().await?;
     let peer = loop {
         if let Some((peer, len)) = Preface::decode(&plain)? {
@@ -94,10 +105,40 @@ async fn begin(mut transport: Transport, me: &Preface) -> Result<Link, LinkError
         }
         transport.receive(&mut plain).await?;
     };
-    match agree(&peer) {
-        Ok(version) => Ok(Link { transport, plain, peer, version }),
-        Err(error) => Err(transport.refuse(error).await),
+    let version = match agree(&peer) {
+        Ok(version) => version,
+        Err(error) => return Err(transport.refuse(error).await),
+    };
+    if let Stream::Unix(_) = transport.stream() {
+        leave_tls(&mut transport, &mut plain, side).await?;
     }
+    Ok(Link { transport, plain, peer, version })
+}
+
+/// Goes on without TLS on a socket that nobody but the kernel can come between.
+///
+/// In turns, so that TLS never reads what is not its own: nobody sends without TLS until the other
+/// side has read its last of TLS.
+async fn leave_tls(
+    transport: &mut Transport,
+    plain: &mut Vec<u8>,
+    side: Side,
+) -> Result<(), LinkError> {
+    match side {
+        Side::Dialer => {
+            transport.send(LAST_OF_TLS).await?;
+            transport.expect(LAST_OF_TLS, plain).await?;
+            transport.leave_tls();
+            transport.send(FIRST_WITHOUT_TLS).await?;
+        }
+        Side::Acceptor => {
+            transport.expect(LAST_OF_TLS, plain).await?;
+            transport.send(LAST_OF_TLS).await?;
+            transport.leave_tls();
+            transport.expect(FIRST_WITHOUT_TLS, plain).await?;
+        }
+    }
+    Ok(())
 }
 
 impl Transport {
@@ -114,7 +155,7 @@ impl Transport {
     }
 
     async fn shake_hands(&mut self, plain: &mut Vec<u8>) -> Result<(), LinkEnd> {
-        while self.tls.is_handshaking() {
+        while self.is_handshaking() {
             self.flush().await?;
             if let Err(error) = self.receive(plain).await {
                 // The alert; whether it arrives changes nothing.
@@ -123,6 +164,22 @@ impl Transport {
             }
         }
         Ok(())
+    }
+
+    async fn send(&mut self, byte: u8) -> Result<(), LinkEnd> {
+        self.queue(&mut vec![byte])?;
+        self.flush().await
+    }
+
+    /// Hears this byte next.
+    async fn expect(&mut self, byte: u8, plain: &mut Vec<u8>) -> Result<(), LinkError> {
+        while plain.is_empty() {
+            self.receive(plain).await?;
+        }
+        match plain.remove(0) == byte {
+            true => Ok(()),
+            false => Err(LinkError::Preface(PrefaceError::Foreign)),
+        }
     }
 
     async fn flush(&mut self) -> Result<(), LinkEnd> {

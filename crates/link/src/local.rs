@@ -3,8 +3,9 @@
 //! Who listens on a loopback address with TCP also listens on a Unix socket in the abstract
 //! namespace with a name made of that address, and who dials such an address tries that name first.
 //! Both kinds of names belong to a network namespace, so that they are there for the same processes.
-//! A message costs the kernel about half of what it costs with TCP (docs/design/0014). The links are
-//! the same otherwise: TLS, with both certificates.
+//! A message costs the kernel about half of what it costs with TCP (docs/design/0014). Both ends belong
+//! to one user; they prove by TLS, with both certificates, who they are, and go on without it: nobody
+//! but the kernel can come between them.
 
 use std::fmt;
 use std::io;
@@ -13,6 +14,9 @@ use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::stream::Stream;
+
+/// The user that the kernel tells of whom it has no number for: see user_namespaces(7).
+const NOBODY: u32 = 65_534;
 
 /// Accepts the links of an address, of both kinds.
 #[derive(Debug)]
@@ -59,13 +63,22 @@ impl Listener {
         let Some(unix) = &self.unix else { return self.accept_tcp().await };
         tokio::select! {
             accepted = self.accept_tcp() => accepted,
-            accepted = unix.accept() => accepted.map(|(stream, _)| (stream.into(), Origin::Local)),
+            accepted = accept_unix(unix) => accepted,
         }
     }
 
     async fn accept_tcp(&self) -> io::Result<(Stream, Origin)> {
         let (stream, from) = self.tcp.accept().await?;
         Ok((stream.into(), Origin::Tcp(from)))
+    }
+}
+
+async fn accept_unix(listener: &UnixListener) -> io::Result<(Stream, Origin)> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        if is_of_this_user(&stream) {
+            return Ok((stream.into(), Origin::Local));
+        }
     }
 }
 
@@ -85,8 +98,13 @@ pub async fn dial(address: &str) -> io::Result<Stream> {
 async fn dial_local(address: &str) -> Option<UnixStream> {
     let name = name_beside(&address.parse().ok()?)?;
     let stream = UnixStream::connect(name).await.ok()?;
-    let theirs = stream.peer_cred().ok()?.uid();
-    (theirs == rustix::process::geteuid().as_raw()).then_some(stream)
+    is_of_this_user(&stream).then_some(stream)
+}
+
+/// Whether the other end is. Who is nobody cannot tell: so are called all users of other user namespaces.
+fn is_of_this_user(stream: &UnixStream) -> bool {
+    let mine = rustix::process::geteuid().as_raw();
+    mine != NOBODY && stream.peer_cred().is_ok_and(|theirs| theirs.uid() == mine)
 }
 
 /// The path by which the standard library knows a name of the abstract namespace.

@@ -147,8 +147,7 @@ impl Running<'_> {
         }
         let mut bytes = self.outbox.take(core::mem::take(&mut self.spare));
         self.outbox.set_under_way(bytes.len());
-        transport.queue(&bytes)?;
-        bytes.clear();
+        transport.queue(&mut bytes)?;
         bytes.shrink_to(IDLE_BYTES_KEPT);
         self.spare = bytes;
         ready!(transport.poll_flush(cx))?;

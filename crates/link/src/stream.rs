@@ -13,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 pub enum Stream {
     /// Between hosts.
     Tcp(TcpStream),
-    /// Between processes of one host: see [`dial`](crate::dial).
+    /// Between processes of one user on one host: see [`dial`](crate::dial). Links leave TLS on it.
     Unix(UnixStream),
 }
 

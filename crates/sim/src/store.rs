@@ -39,6 +39,11 @@ impl Command {
     pub const fn is_read(&self) -> bool {
         matches!((self.action, self.asks), (Action::Get, Asks::Nothing))
     }
+
+    /// Whether it answers with the value of an item that it changes.
+    pub const fn reads_and_changes(&self) -> bool {
+        matches!(self.action, Action::Get | Action::GetAndTouch { .. }) && !self.is_read()
+    }
 }
 
 /// The keys of which a number is counted.

@@ -32,6 +32,9 @@ pub struct Workload {
     pub history: History,
     /// When a request was asked that failed.
     pub failed: Vec<Nanos>,
+    /// Of these, reads that also change and whose outcome was not known any more: the key, and from
+    /// when to when it was asked.
+    forgotten: Vec<(u32, Nanos, Nanos)>,
     /// How long the request took that took longest, and when it was asked.
     pub slowest: (Nanos, Nanos),
     /// Whether nodes know all of the protocol.
@@ -85,6 +88,7 @@ impl Workload {
             bases: BTreeMap::new(),
             history: History::default(),
             failed: Vec::new(),
+            forgotten: Vec::new(),
             slowest: (0, 0),
             has_hosts: plan.has_hosts,
             wins: Wins::default(),
@@ -147,6 +151,22 @@ impl Workload {
         pending.map(|pending| pending.invoked).min()
     }
 
+    /// How many failed that may fail though nobody was down, where values are long: a retry of a read that
+    /// also changes is told its value only while no other was stored.
+    pub fn overtaken(&self) -> usize {
+        let overtakes = |one: &Operation, (key, invoked, ended): (u32, Nanos, Nanos)| {
+            let is_write = !matches!(
+                one.action,
+                Action::Get | Action::GetAndTouch { .. } | Action::Touch { .. }
+            );
+            is_write && one.key == key && one.invoked < ended && invoked < one.completed
+        };
+        let is_overtaken = |forgotten: &&(u32, Nanos, Nanos)| {
+            self.history.operations().iter().any(|one| overtakes(one, **forgotten))
+        };
+        self.forgotten.iter().filter(is_overtaken).count()
+    }
+
     /// No more answers come. Says what cannot have been.
     pub fn close(&mut self) -> Option<String> {
         for client in 0..self.clients.len() {
@@ -163,6 +183,9 @@ impl Workload {
             Some(Ok(reply)) => reply,
             Some(Err(Refused::UnknownOutcome)) | None => {
                 self.failed.push(pending.invoked);
+                if command.reads_and_changes() {
+                    self.forgotten.push((command.key, pending.invoked, now));
+                }
                 return self.record_unanswered(client, pending);
             }
             Some(Err(_)) => {

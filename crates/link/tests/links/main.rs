@@ -7,7 +7,7 @@ mod rig;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use memtide_link::{Bounds, LinkEnd, LinkError, Outbox};
+use memtide_link::{Bounds, Link, LinkEnd, LinkError, Outbox};
 use memtide_wire::{PrefaceError, WireError, frame_len};
 use tokio::io::AsyncWriteExt as _;
 
@@ -32,15 +32,22 @@ fn noting(
 
 #[tokio::test]
 async fn frames_go_both_ways() {
-    let (near, far) = Rig::new().linked().await;
-    assert_eq!((near.peer(), far.peer()), (&node(7), &proxy(3)));
-    assert_eq!((near.version(), far.version()), (1, 1));
-    assert_eq!(near.peer_certificates().len(), 1);
+    for (near, far) in Rig::new().linked_either_way().await {
+        assert_eq!((near.peer(), far.peer()), (&node(7), &proxy(3)));
+        assert_eq!((near.version(), far.version()), (1, 1));
+        assert_eq!((near.peer_certificates().len(), far.peer_certificates().len()), (1, 1));
+        ask_and_answer(near, far).await;
+    }
+}
+
+/// Both begin to speak as soon as there is a link.
+async fn ask_and_answer(near: Link, far: Link) {
     let (asks, replies) = (Outbox::new(1 << 20), Outbox::new(1 << 20));
     let (heard, answered) = (Rc::default(), Rc::default());
     for body in [&b"one"[..], b"two", &[7; 200_000]] {
         asks.push(|out| frame(out, body));
     }
+    replies.push(|out| frame(out, b"welcome"));
     let mut note = noting(&heard);
     let answer = |bytes: &[u8]| {
         let taken = note(bytes)?;
@@ -50,7 +57,7 @@ async fn frames_go_both_ways() {
     let mut note = noting(&answered);
     let finish = |bytes: &[u8]| {
         let taken = note(bytes)?;
-        if answered.borrow().len() == 3 {
+        if answered.borrow().len() == 4 {
             asks.finish();
         }
         Ok(taken)
@@ -58,7 +65,8 @@ async fn frames_go_both_ways() {
     let (end, far_end) =
         tokio::join!(near.run(BOUNDS, &asks, finish), far.run(BOUNDS, &replies, answer));
     assert_eq!((end, far_end), (LinkEnd::Ours, LinkEnd::Closed));
-    assert_eq!(*answered.borrow(), [b"one".to_vec(), b"two".to_vec(), vec![7; 200_000]]);
+    let expected = [b"welcome".to_vec(), b"one".to_vec(), b"two".to_vec(), vec![7; 200_000]];
+    assert_eq!(*answered.borrow(), expected);
     assert!(asks.is_closed() && replies.is_closed(), "nobody pushes to a link that has ended");
 }
 
@@ -118,8 +126,12 @@ async fn a_peer_with_the_wrong_name_or_no_certificate_is_refused() {
     let (near, _) = rig.handshake_as("scaler.memtide").await;
     assert!(matches!(near.unwrap_err(), LinkError::Tls(_)));
     let anonymous = Rig { client: rig.anonymous(), ..rig };
-    let (_, far) = anonymous.handshake(&proxy(3), &node(7)).await;
-    assert!(matches!(far.unwrap_err(), LinkError::Tls(_)));
+    for (_, far) in [
+        anonymous.handshake(&proxy(3), &node(7)).await,
+        anonymous.handshake_locally(&proxy(3), &node(7)).await,
+    ] {
+        assert!(matches!(far.unwrap_err(), LinkError::Tls(_)));
+    }
 }
 
 #[tokio::test]
@@ -157,18 +169,19 @@ async fn a_frame_beyond_the_maximum_ends_the_link() {
 /// A peer that reads nothing: what waits for it is bounded.
 #[tokio::test]
 async fn an_outbox_over_its_maximum_ends_the_link() {
-    let (near, far) = Rig::new().linked().await;
-    let outbox = Outbox::new(8 << 20);
-    let fill = async {
-        while !outbox.is_closed() {
-            assert!(outbox.queued_bytes() <= 8 << 20);
-            outbox.push(|out| frame(out, &[0; 100_000]));
-            tokio::task::yield_now().await;
-        }
-    };
-    let ((), end) = tokio::join!(fill, near.run(BOUNDS, &outbox, |_| Ok(0)));
-    assert!(matches!(end, LinkEnd::Overflow(bytes) if bytes > 8 << 20), "{end:?}");
-    drop(far);
+    for (near, far) in Rig::new().linked_either_way().await {
+        let outbox = Outbox::new(8 << 20);
+        let fill = async {
+            while !outbox.is_closed() {
+                assert!(outbox.queued_bytes() <= 8 << 20);
+                outbox.push(|out| frame(out, &[0; 100_000]));
+                tokio::task::yield_now().await;
+            }
+        };
+        let ((), end) = tokio::join!(fill, near.run(BOUNDS, &outbox, |_| Ok(0)));
+        assert!(matches!(end, LinkEnd::Overflow(bytes) if bytes > 8 << 20), "{end:?}");
+        drop(far);
+    }
 }
 
 /// A peer that asks and does not read the answers is not listened to; once it reads, it gets all.

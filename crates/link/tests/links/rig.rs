@@ -4,14 +4,14 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use memtide_link::{Bounds, Link, LinkError, accept, connect};
+use memtide_link::{Bounds, Link, LinkError, Stream, accept, connect};
 use memtide_topology::{CacheId, NodeId};
 use memtide_wire::{Peer, Preface};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, StreamOwned};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 pub const BOUNDS: Bounds = Bounds { frame_bytes_max: 1 << 20, unsent_bytes_max: usize::MAX };
 
@@ -96,7 +96,7 @@ impl Rig {
         })
     }
 
-    pub async fn accept(&self, socket: TcpStream, me: &Preface) -> Result<Link, LinkError> {
+    pub async fn accept(&self, socket: impl Into<Stream>, me: &Preface) -> Result<Link, LinkError> {
         accept(socket, Arc::clone(&self.server), me).await
     }
 
@@ -106,9 +106,28 @@ impl Rig {
         far: &Preface,
     ) -> (Result<Link, LinkError>, Result<Link, LinkError>) {
         let (connected, accepted) = self.sockets().await;
+        self.handshake_over((connected.into(), accepted.into()), near, far).await
+    }
+
+    async fn handshake_over(
+        &self,
+        (connected, accepted): (Stream, Stream),
+        near: &Preface,
+        far: &Preface,
+    ) -> (Result<Link, LinkError>, Result<Link, LinkError>) {
         let name = "node.memtide".try_into().unwrap();
         let connecting = connect(connected, Arc::clone(&self.client), name, near);
         tokio::join!(connecting, self.accept(accepted, far))
+    }
+
+    /// The same within a host.
+    pub async fn handshake_locally(
+        &self,
+        near: &Preface,
+        far: &Preface,
+    ) -> (Result<Link, LinkError>, Result<Link, LinkError>) {
+        let (connected, accepted) = UnixStream::pair().unwrap();
+        self.handshake_over((connected.into(), accepted.into()), near, far).await
     }
 
     pub async fn handshake_as(
@@ -127,5 +146,11 @@ impl Rig {
     pub async fn linked(&self) -> (Link, Link) {
         let (near, far) = self.handshake(&proxy(3), &node(7)).await;
         (near.unwrap(), far.unwrap())
+    }
+
+    /// The same between hosts, and within one.
+    pub async fn linked_either_way(&self) -> [(Link, Link); 2] {
+        let (near, far) = self.handshake_locally(&proxy(3), &node(7)).await;
+        [self.linked().await, (near.unwrap(), far.unwrap())]
     }
 }
