@@ -36,8 +36,9 @@ impl Host {
     /// Looks before what comes in has taken what is free.
     pub(super) fn weigh_in_time(&mut self, at: Moment, out: &mut impl Outlets) {
         let memory_max = self.topology.nodes().get(&self.me).map_or(0, |node| node.memory_max);
-        let memory_max = memory_max.min(self.data_part);
-        if self.applied_bytes > memory_max / HEADROOM_DIVISOR / 8 {
+        // Where the part of the cache's limit is tiny, not at every frame.
+        let least = memory_max / HEADROOM_DIVISOR / 64;
+        if self.applied_bytes > least.max(memory_max.min(self.data_part) / HEADROOM_DIVISOR / 8) {
             self.weigh(at, out);
         }
     }
