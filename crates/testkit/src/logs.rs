@@ -72,6 +72,11 @@ impl Logs {
         }
     }
 
+    /// Waits for the end of all streams, for so long at most: a child's child may have them too.
+    pub fn wait_end(&self, patience: Duration) {
+        self.find(patience, |_| None::<()>);
+    }
+
     /// How many lines there are: a position for [`Logs::find_after`].
     #[must_use]
     pub fn len(&self) -> usize {

@@ -95,12 +95,14 @@ impl RoleProcess {
         signal(self.pid(), number);
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and all that it logged is there.
     ///
     /// # Panics
     /// When it does not end within `patience`.
     pub fn wait_exit(&mut self, patience: Duration) -> ExitStatus {
-        self.process.wait_exit(patience)
+        let status = self.process.wait_exit(patience);
+        self.logs.wait_end(patience);
+        status
     }
 
     /// A `GET` on the admin port.
