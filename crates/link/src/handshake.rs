@@ -94,8 +94,9 @@ async fn begin(mut transport: Transport, me: &Preface, side: Side) -> Result<Lin
     transport.set_options().map_err(LinkEnd::from)?;
     let mut plain = Vec::new();
     transport.shake_hands(&mut plain).await?;
+    let leaves_tls = matches!(transport.stream(), Stream::Unix(_));
     let mut preface = Vec::new();
-    me.encode(&mut preface);
+    Preface { leaves_tls, ..me.clone() }.encode(&mut preface);
     transport.queue(&mut preface).map_err(LinkEnd::from)?;
     transport.flush().await?;
     let peer = loop {
@@ -109,7 +110,7 @@ async fn begin(mut transport: Transport, me: &Preface, side: Side) -> Result<Lin
         Ok(version) => version,
         Err(error) => return Err(transport.refuse(error).await),
     };
-    if let Stream::Unix(_) = transport.stream() {
+    if leaves_tls && peer.leaves_tls {
         leave_tls(&mut transport, &mut plain, side).await?;
     }
     Ok(Link { transport, plain, peer, version })
@@ -117,8 +118,9 @@ async fn begin(mut transport: Transport, me: &Preface, side: Side) -> Result<Lin
 
 /// Goes on without TLS on a socket that nobody but the kernel can come between.
 ///
-/// In turns, so that TLS never reads what is not its own: nobody sends without TLS until the other
-/// side has read its last of TLS.
+/// Only if both sides said that they have such a socket: one who stands between two would have one of
+/// another kind on either side. In turns, so that TLS never reads what is not its own: nobody sends
+/// without TLS until the other side has read its last of TLS.
 async fn leave_tls(
     transport: &mut Transport,
     plain: &mut Vec<u8>,
@@ -128,13 +130,13 @@ async fn leave_tls(
         Side::Dialer => {
             transport.send(LAST_OF_TLS).await?;
             transport.expect(LAST_OF_TLS, plain).await?;
-            transport.leave_tls();
+            transport.leave_tls(plain)?;
             transport.send(FIRST_WITHOUT_TLS).await?;
         }
         Side::Acceptor => {
             transport.expect(LAST_OF_TLS, plain).await?;
             transport.send(LAST_OF_TLS).await?;
-            transport.leave_tls();
+            transport.leave_tls(plain)?;
             transport.expect(FIRST_WITHOUT_TLS, plain).await?;
         }
     }

@@ -101,13 +101,19 @@ async fn dial_local(address: &str) -> Option<UnixStream> {
     is_of_this_user(&stream).then_some(stream)
 }
 
-/// Whether the other end is. Who is nobody cannot tell: so are called all users of other user namespaces.
+/// Whether the other end is. Who is nobody cannot tell: so are called all users of other user
+/// namespaces.
 fn is_of_this_user(stream: &UnixStream) -> bool {
-    let mine = rustix::process::geteuid().as_raw();
-    mine != NOBODY && stream.peer_cred().is_ok_and(|theirs| theirs.uid() == mine)
+    user().is_some_and(|mine| stream.peer_cred().is_ok_and(|theirs| theirs.uid() == mine))
+}
+
+/// The user of this process, by a number that is his alone.
+fn user() -> Option<u32> {
+    Some(rustix::process::geteuid().as_raw()).filter(|user| *user != NOBODY)
 }
 
 /// The path by which the standard library knows a name of the abstract namespace.
 fn name_beside(address: &SocketAddr) -> Option<String> {
-    address.ip().is_loopback().then(|| format!("\0memtide-node/{address}"))
+    let has_name = address.ip().is_loopback() && user().is_some();
+    has_name.then(|| format!("\0memtide-node/{address}"))
 }

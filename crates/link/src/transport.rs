@@ -8,6 +8,7 @@ use std::io::{self, Write as _};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
+use memtide_wire::PrefaceError;
 use rustls::Connection;
 use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
@@ -74,10 +75,14 @@ impl Transport {
         }
     }
 
-    /// Goes on without TLS, of which all was received and sent.
-    pub(crate) fn leave_tls(&mut self) {
+    /// Goes on without TLS, of which all was received and sent, and nothing is left in `plain`.
+    pub(crate) fn leave_tls(&mut self, plain: &[u8]) -> Result<(), PrefaceError> {
+        if !plain.is_empty() {
+            return Err(PrefaceError::Foreign);
+        }
         let certificates = self.peer_certificates().to_vec();
         self.guard = Guard::Host { certificates, unsent: Vec::new(), sent: 0 };
+        Ok(())
     }
 
     /// Reads the socket once, and appends the plaintext to `plain`.

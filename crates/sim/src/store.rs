@@ -40,9 +40,14 @@ impl Command {
         matches!((self.action, self.asks), (Action::Get, Asks::Nothing))
     }
 
-    /// Whether it answers with the value of an item that it changes.
-    pub const fn reads_and_changes(&self) -> bool {
-        matches!(self.action, Action::Get | Action::GetAndTouch { .. }) && !self.is_read()
+    /// Whether it answers with a value, which is not short, of an item that it changes.
+    pub const fn has_value_and_changes(&self) -> bool {
+        let has_value = match self.asks {
+            Asks::Recache => true,
+            Asks::Vivify { .. } => false,
+            Asks::Nothing => matches!(self.action, Action::GetAndTouch { .. }),
+        };
+        has_value && !is_counter(self.key)
     }
 }
 

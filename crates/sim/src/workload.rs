@@ -7,12 +7,12 @@ use memtide_loadtest::verify::{
     Action, COUNT_UNIT, COUNTER_BASE_SHIFT, COUNTER_START, History, NO_REPLY, Operation, Outcome,
     Token, Verb,
 };
-use memtide_routing::Refused;
+use memtide_routing::{Refused, Settings};
 use memtide_testkit::Rng;
 use memtide_topology::SlotId;
 
 use crate::checks::Checks;
-use crate::heap::Nanos;
+use crate::heap::{Nanos, SECOND};
 use crate::item::Reply;
 use crate::plan::Plan;
 use crate::store::{Asks, Command, is_counter};
@@ -35,6 +35,8 @@ pub struct Workload {
     /// Of these, reads that also change and whose outcome was not known any more: the key, and from
     /// when to when it was asked.
     forgotten: Vec<(u32, Nanos, Nanos)>,
+    /// Of the routers.
+    patience: Nanos,
     /// How long the request took that took longest, and when it was asked.
     pub slowest: (Nanos, Nanos),
     /// Whether nodes know all of the protocol.
@@ -89,6 +91,7 @@ impl Workload {
             history: History::default(),
             failed: Vec::new(),
             forgotten: Vec::new(),
+            patience: Nanos::try_from(Settings::default().patience.as_nanos()).expect("seconds"),
             slowest: (0, 0),
             has_hosts: plan.has_hosts,
             wins: Wins::default(),
@@ -152,17 +155,14 @@ impl Workload {
     }
 
     /// How many failed that may fail though nobody was down, where values are long: a retry of a read that
-    /// also changes is told its value only while no other was stored.
+    /// also changes is told its value only while the item has it.
     pub fn overtaken(&self) -> usize {
-        let overtakes = |one: &Operation, (key, invoked, ended): (u32, Nanos, Nanos)| {
-            let is_write = !matches!(
-                one.action,
-                Action::Get | Action::GetAndTouch { .. } | Action::Touch { .. }
-            );
-            is_write && one.key == key && one.invoked < ended && invoked < one.completed
-        };
-        let is_overtaken = |forgotten: &&(u32, Nanos, Nanos)| {
-            self.history.operations().iter().any(|one| overtakes(one, **forgotten))
+        let is_overtaken = |(key, invoked, ended): &&(u32, Nanos, Nanos)| {
+            let mut of_key = self.history.operations().iter().filter(|one| one.key == *key);
+            of_key.any(|one| {
+                let meets = one.invoked < *ended && *invoked < one.completed;
+                meets && may_write(one) || may_expire_in(one, (*invoked, *ended))
+            })
         };
         self.forgotten.iter().filter(is_overtaken).count()
     }
@@ -183,7 +183,8 @@ impl Workload {
             Some(Ok(reply)) => reply,
             Some(Err(Refused::UnknownOutcome)) | None => {
                 self.failed.push(pending.invoked);
-                if command.reads_and_changes() {
+                let is_in_time = now - pending.invoked < self.patience;
+                if command.has_value_and_changes() && is_in_time {
                     self.forgotten.push((command.key, pending.invoked, now));
                 }
                 return self.record_unanswered(client, pending);
@@ -287,4 +288,26 @@ impl Workload {
         self.last_token += 1;
         self.last_token
     }
+}
+
+/// Whether it may have stored, changed or removed a value.
+const fn may_write(one: &Operation) -> bool {
+    let is_write =
+        !matches!(one.action, Action::Get | Action::GetAndTouch { .. } | Action::Touch { .. });
+    let is_denied = matches!(one.outcome, Outcome::NotStored | Outcome::Exists | Outcome::NotFound);
+    is_write && !is_denied
+}
+
+/// Whether an item that has its time to live from this may end in a stretch of time.
+fn may_expire_in(one: &Operation, (from, to): (Nanos, Nanos)) -> bool {
+    let ttl = match one.action {
+        Action::GetAndTouch { ttl }
+        | Action::Store { ttl, .. }
+        | Action::Cas { ttl, .. }
+        | Action::Touch { ttl } => ttl,
+        Action::Get | Action::Count { .. } | Action::Delete { .. } => 0,
+    };
+    // Items end at a whole second.
+    let latest = one.completed.saturating_add(Nanos::from(ttl + 1) * SECOND);
+    ttl != 0 && one.invoked < to && from < latest
 }

@@ -12,7 +12,7 @@ pub const VERSION_MAX: u16 = 1;
 pub const PREFACE_BYTES_MAX: usize = FIXED_LEN + u8::MAX as usize;
 
 const MAGIC: &[u8; 8] = b"memtide\n";
-const FIXED_LEN: usize = MAGIC.len() + 2 + 2 + 1 + 8 + 1;
+const FIXED_LEN: usize = MAGIC.len() + 2 + 2 + 1 + 8 + 1 + 1;
 const ROLE_PROXY: u8 = 1;
 const ROLE_NODE: u8 = 2;
 
@@ -24,6 +24,7 @@ const ROLE_NODE: u8 = 2;
 /// u16      the newest
 /// u8       1 proxy, 2 node
 /// u64      the proxy core's client number, or the node's id
+/// u8       1 where the sender's socket needs no TLS from here on, otherwise 0
 /// u8       length of the cache's name, and the name
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct Preface {
     pub peer: Peer,
     /// Of which cache.
     pub cache: CacheId,
+    /// Nobody can come between the ends of its socket: it leaves TLS if the other side says so too.
+    pub leaves_tls: bool,
 }
 
 /// Who speaks.
@@ -51,7 +54,8 @@ impl Preface {
     /// Of this program.
     #[must_use]
     pub const fn new(peer: Peer, cache: CacheId) -> Self {
-        Self { version_min: VERSION_MIN, version_max: VERSION_MAX, peer, cache }
+        let (version_min, version_max) = (VERSION_MIN, VERSION_MAX);
+        Self { version_min, version_max, peer, cache, leaves_tls: false }
     }
 
     /// Appends it.
@@ -65,6 +69,7 @@ impl Preface {
         out.extend_from_slice(&self.version_max.to_le_bytes());
         out.push(role);
         out.extend_from_slice(&id.to_le_bytes());
+        out.push(u8::from(self.leaves_tls));
         let name = self.cache.name();
         out.push(u8::try_from(name.len()).expect("a cache's name is short"));
         out.extend_from_slice(name.as_bytes());
@@ -80,12 +85,10 @@ impl Preface {
             return Err(PrefaceError::Foreign);
         }
         let Some((fixed, rest)) = bytes.split_at_checked(FIXED_LEN) else { return Ok(None) };
-        let (peer, versions, name_len) = fixed_part(&fixed[MAGIC.len()..])?;
+        let (mut preface, name_len) = fixed_part(&fixed[MAGIC.len()..])?;
         let Some(name) = rest.get(..name_len) else { return Ok(None) };
         let name = core::str::from_utf8(name).map_err(|_| PrefaceError::Cache)?;
-        let cache = CacheId::new(name).ok_or(PrefaceError::Cache)?;
-        let (version_min, version_max) = versions;
-        let preface = Self { version_min, version_max, peer, cache };
+        preface.cache = CacheId::new(name).ok_or(PrefaceError::Cache)?;
         Ok(Some((preface, FIXED_LEN + name_len)))
     }
 }
@@ -103,20 +106,23 @@ pub fn agree(theirs: &Preface) -> Result<u16, PrefaceError> {
     Ok(newest)
 }
 
-type Fixed = (Peer, (u16, u16), usize);
-
-fn fixed_part(bytes: &[u8]) -> Result<Fixed, PrefaceError> {
-    let read = || -> Result<(u16, u16, u8, u64, u8), WireError> {
+/// A preface without its cache's name, and how long that is.
+fn fixed_part(bytes: &[u8]) -> Result<(Preface, usize), PrefaceError> {
+    let read = || -> Result<(u16, u16, u8, u64, bool, u8), WireError> {
         let mut reader = Reader::new(bytes);
         let versions = (reader.u16("versions")?, reader.u16("versions")?);
         let (role, id) = (reader.u8("the role")?, reader.u64("the id")?);
-        Ok((versions.0, versions.1, role, id, reader.u8("the cache's name")?))
+        let leaves_tls = reader.u8("whether TLS is left")? != 0;
+        Ok((versions.0, versions.1, role, id, leaves_tls, reader.u8("the cache's name")?))
     };
-    let (version_min, version_max, role, id, name_len) = read().expect("the caller has split it");
+    let (version_min, version_max, role, id, leaves_tls, name_len) =
+        read().expect("the caller has split it");
     let peer = match role {
         ROLE_PROXY => Peer::Proxy(id),
         ROLE_NODE => Peer::Node(NodeId::new(id)),
         other => return Err(PrefaceError::Role(other)),
     };
-    Ok((peer, (version_min, version_max), usize::from(name_len)))
+    let cache = CacheId::default();
+    let preface = Preface { version_min, version_max, peer, cache, leaves_tls };
+    Ok((preface, usize::from(name_len)))
 }

@@ -202,7 +202,8 @@ fn a_count_beyond_the_frame_is_refused() {
 }
 
 fn preface() -> Preface {
-    Preface::new(Peer::Node(NodeId::new(7)), CacheId::new("sessions").unwrap())
+    let cache = CacheId::new("sessions").unwrap();
+    Preface { leaves_tls: true, ..Preface::new(Peer::Node(NodeId::new(7)), cache) }
 }
 
 #[test]

@@ -1,11 +1,12 @@
 //! What is remembered of replies, for retries.
 //!
 //! Of most mutations it is the reply, which is short. Commands that change an item and also answer
-//! with its value, such as gat, have long ones: of these all but the value is remembered, and which
-//! item it was. A retry gets the value from the item, as long as nobody has stored another.
+//! with its value, such as gat, have long ones: of these all but the value is remembered, and what
+//! it was known by. A retry gets the value from the item, as long as that has it.
 
 use std::sync::Arc;
 
+use crc32c::crc32c;
 use memtide_engine_core::Item;
 use memtide_engine_core::replication::Outcome;
 
@@ -52,6 +53,7 @@ pub(super) fn without_value(reply: &[u8], item: &Item<'_>) -> Option<Outcome> {
     }
     let mut outcome = vec![WITHOUT_VALUE];
     outcome.extend_from_slice(&item.cas.to_le_bytes());
+    outcome.extend_from_slice(&u64::from(crc32c(value)).to_le_bytes());
     outcome.extend_from_slice(&u64::try_from(item.value.len()).ok()?.to_le_bytes());
     outcome.extend_from_slice(&u64::try_from(head.len()).ok()?.to_le_bytes());
     outcome.extend_from_slice(head);
@@ -63,6 +65,8 @@ pub(super) fn without_value(reply: &[u8], item: &Item<'_>) -> Option<Outcome> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shortened<'a> {
     cas: u64,
+    /// Of the value: clients may give two the same CAS unique.
+    checksum: u64,
     value_len: usize,
     head: &'a [u8],
     tail: &'a [u8],
@@ -73,10 +77,11 @@ impl<'a> Shortened<'a> {
     pub(super) fn of(outcome: &'a [u8]) -> Option<Self> {
         let rest = outcome.strip_prefix(&[WITHOUT_VALUE])?;
         let (cas, rest) = number(rest)?;
+        let (checksum, rest) = number(rest)?;
         let (value_len, rest) = number(rest)?;
         let (head_len, rest) = number(rest)?;
         let (head, tail) = rest.split_at_checked(usize::try_from(head_len).ok()?)?;
-        Some(Self { cas, value_len: usize::try_from(value_len).ok()?, head, tail })
+        Some(Self { cas, checksum, value_len: usize::try_from(value_len).ok()?, head, tail })
     }
 
     /// The reply, of the item as it is now; `None` where it is another.
@@ -86,6 +91,9 @@ impl<'a> Shortened<'a> {
         }
         let mut reply = self.head.to_vec();
         item.value.chunks().for_each(|chunk| reply.extend_from_slice(chunk));
+        if u64::from(crc32c(&reply[self.head.len()..])) != self.checksum {
+            return None;
+        }
         reply.extend_from_slice(self.tail);
         Some(reply.into())
     }

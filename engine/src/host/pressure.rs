@@ -36,9 +36,10 @@ impl Host {
     /// Looks before what comes in has taken what is free.
     pub(super) fn weigh_in_time(&mut self, at: Moment, out: &mut impl Outlets) {
         let memory_max = self.topology.nodes().get(&self.me).map_or(0, |node| node.memory_max);
-        // Where the part of the cache's limit is tiny, not at every frame.
-        let least = memory_max / HEADROOM_DIVISOR / 64;
-        if self.applied_bytes > least.max(memory_max.min(self.data_part) / HEADROOM_DIVISOR / 8) {
+        let headroom = memory_max.min(self.data_part) / HEADROOM_DIVISOR;
+        // Where its part of the cache's limit is small, not at every frame, but before it is too late.
+        let least = (memory_max / HEADROOM_DIVISOR / 64).min(headroom / 2);
+        if self.applied_bytes > least.max(headroom / 8) {
             self.weigh(at, out);
         }
     }

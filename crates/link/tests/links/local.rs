@@ -1,7 +1,10 @@
 //! Links within a host.
 
 use memtide_link::{Listener, Origin, Stream, dial};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
+use tokio::net::UnixStream;
+
+use crate::rig::{Rig, node, proxy};
 
 fn listen(address: &str) -> (std::net::TcpListener, String) {
     let listener = std::net::TcpListener::bind(address).unwrap();
@@ -42,4 +45,18 @@ async fn whoever_has_no_such_socket_is_linked_with_tcp() {
     let (near, far) = tokio::join!(dial(&address), listener.accept());
     assert!(matches!(near.unwrap(), Stream::Tcp(_)));
     assert!(matches!(far.unwrap(), (Stream::Tcp(_), Origin::Tcp(_))));
+}
+
+/// Only one of the two has a socket on which a link leaves TLS: neither does.
+#[tokio::test]
+async fn whoever_stands_between_two_kinds_of_sockets_sees_tls_only() {
+    let rig = Rig::new();
+    let (near, mut near_relay) = rig.sockets().await;
+    let (mut far_relay, far) = UnixStream::pair().unwrap();
+    let relay = tokio::spawn(async move {
+        copy_bidirectional(&mut near_relay, &mut far_relay).await.unwrap();
+    });
+    let (near, far) = rig.handshake_over((near.into(), far.into()), &proxy(3), &node(7)).await;
+    crate::ask_and_answer(near.unwrap(), far.unwrap()).await;
+    relay.await.unwrap();
 }

@@ -33,7 +33,7 @@ fn noting(
 #[tokio::test]
 async fn frames_go_both_ways() {
     for (near, far) in Rig::new().linked_either_way().await {
-        assert_eq!((near.peer(), far.peer()), (&node(7), &proxy(3)));
+        assert_eq!((near.peer().peer, far.peer().peer), (node(7).peer, proxy(3).peer));
         assert_eq!((near.version(), far.version()), (1, 1));
         assert_eq!((near.peer_certificates().len(), far.peer_certificates().len()), (1, 1));
         ask_and_answer(near, far).await;

@@ -109,7 +109,7 @@ impl Rig {
         self.handshake_over((connected.into(), accepted.into()), near, far).await
     }
 
-    async fn handshake_over(
+    pub async fn handshake_over(
         &self,
         (connected, accepted): (Stream, Stream),
         near: &Preface,
