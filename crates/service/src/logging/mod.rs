@@ -5,6 +5,7 @@ mod marked;
 
 use std::{io::IsTerminal, panic, str::FromStr};
 
+use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::{EnvFilter, fmt};
 
 pub use self::limiter::{Admit, Limiter};
@@ -40,6 +41,13 @@ impl FromStr for LogFormat {
 /// # Errors
 /// What is wrong, as a fragment.
 pub fn check_filter(directives: &str) -> Result<(), String> {
+    // A word alone would be taken for a target, and silence all others.
+    let is_level_or_rule = |directive: &str| {
+        directive.contains(['=', '[']) || directive.trim().parse::<LevelFilter>().is_ok()
+    };
+    if let Some(word) = directives.split(',').find(|directive| !is_level_or_rule(directive)) {
+        return Err(format!("{word:?} is no level"));
+    }
     EnvFilter::try_new(directives).map(|_| ()).map_err(|error| error.to_string())
 }
 
