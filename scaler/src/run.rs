@@ -29,7 +29,7 @@ use crate::orders::Orders;
 use crate::sessions::Sessions;
 use crate::status::{Counters, NodeStatus, Status};
 use crate::store::{Children, ChildrenFile};
-use crate::{Stored, TopologyStore, clock, tell};
+use crate::{ProxyCounts, Stored, TopologyStore, clock, tell};
 
 /// What the loop works on.
 pub struct Loop {
@@ -58,6 +58,7 @@ pub struct Loop {
     pub closed: watch::Sender<Option<String>>,
     pub strangers: Strangers,
     pub grants: Grants,
+    pub counts: ProxyCounts,
     pub data: Data,
     /// Peers can cause these lines at will.
     pub refusals: Limiter,
