@@ -15,8 +15,10 @@ mod records;
 mod scaler;
 mod serve;
 mod settings;
+mod stock;
 mod supervisor;
 mod usage;
+mod watch;
 mod welcome;
 
 use std::net::IpAddr;

@@ -9,7 +9,6 @@ mod kept;
 mod parent_tls;
 mod scaler_port;
 mod stop;
-mod watch;
 
 use std::net::TcpListener;
 use std::process::ExitCode;
@@ -27,6 +26,7 @@ use memtide_service::tls::{
     fleet::{FleetTls, Role},
 };
 use memtide_service::{host, logging};
+use tokio::runtime::Runtime;
 
 use self::behind::Behind;
 use self::described::Served;
@@ -35,7 +35,8 @@ use self::stop::Running;
 use crate::failure::Failure;
 use crate::limits::KeptLimits;
 use crate::settings::{Backend, EndpointConfig};
-use crate::welcome;
+use crate::stock::Evictions;
+use crate::{watch, welcome};
 
 /// Descriptors beside those of client connections: listeners, admin, files.
 const DESCRIPTORS_BESIDE: u64 = 256;
@@ -75,7 +76,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let access = crate::admin_access(&config.common)?;
     let kept = Kept::open(&config)?;
     let events = kept.events.clone();
-    let limits = kept_limits(&config, &events)?;
+    let limits = kept_limits(&config, &kept)?;
     let prepared = behind::prepare(&config, &events, limits.as_ref())?;
     logging::install(config.common.log_format, &config.common.log_filter, prepared.log_role());
     log_start(&config, &tls, made);
@@ -115,10 +116,11 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     );
     events.record(EventKind::Listening, listening_on(&endpoint));
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
-    runtime.spawn(watch::watch(stock, (limits, config.memory_max), events.clone()));
-    let running = Running { drain, reloader, access, behind, events: events.clone(), proxy };
+    watch_stock(&runtime, &config, (stock, limits), &events);
+    let events_of_stop = events.clone();
+    let running =
+        Running { drain, reloader, access, behind, events: events_of_stop, proxy, keeping };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
-    drop(keeping);
     runtime.block_on(supervising.end());
     drop(admin);
     events.settle();
@@ -152,14 +154,26 @@ impl Sockets {
 }
 
 /// The cache's limits, where this process keeps them.
-fn kept_limits(config: &EndpointConfig, events: &Events) -> Result<Option<KeptLimits>, Failure> {
-    let dir = match &config.backend {
-        Backend::Joined(_) => return Ok(None),
-        Backend::Embedded => &config.common.data_dir,
-        // With what else the scaler keeps.
-        Backend::Processes(_) => &config.common.fleet_dir,
-    };
-    KeptLimits::open(dir, config.limits, events).map(Some)
+fn kept_limits(config: &EndpointConfig, kept: &Kept) -> Result<Option<KeptLimits>, Failure> {
+    match &config.backend {
+        Backend::Joined(_) => Ok(None),
+        Backend::Embedded | Backend::Processes(_) => {
+            KeptLimits::open(kept.directory(), config.limits, &kept.events).map(Some)
+        }
+    }
+}
+
+/// Looks once a second what happens by itself.
+fn watch_stock(
+    runtime: &Runtime,
+    config: &EndpointConfig,
+    (stock, limits): (Stock, Option<KeptLimits>),
+    events: &Events,
+) {
+    let memory_max = config.memory_max;
+    let mut evictions = Evictions::default();
+    let look = move || stock.look((limits.as_ref(), memory_max), &mut evictions);
+    runtime.spawn(watch::watch(look, events.clone()));
 }
 
 fn listening_on(endpoint: &Endpoint) -> String {
