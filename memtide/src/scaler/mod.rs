@@ -45,7 +45,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let tls = FleetTls::load(&common.fleet_tls, Role::Scaler).map_err(Failure::environment)?;
-    let access = crate::admin_access(common)?;
+    let access = crate::admin_access(common, tls.certificate())?;
     let kept = Kept::open(config)?;
     let (events, limits) = (kept.events.clone(), kept.limits.clone());
     let scaler = Scaler::start(Config {

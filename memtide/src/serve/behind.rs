@@ -336,6 +336,9 @@ fn node_arguments(config: &EndpointConfig, nodes: &Processes, scaler: SocketAddr
     if let Some(token) = &config.common.admin_token {
         arguments.extend([OsString::from("--admin-token-file"), token.clone().into()]);
     }
+    if let Some(ca) = &config.common.admin_client_ca {
+        arguments.extend([OsString::from("--admin-client-ca"), ca.clone().into()]);
+    }
     arguments.extend([OsString::from("--fleet-tls"), config.common.fleet_tls.clone().into()]);
     arguments
 }

@@ -73,7 +73,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
     let tls = Arc::new(tls);
-    let access = crate::admin_access(&config.common)?;
+    let access = crate::admin_access(&config.common, Arc::clone(&tls) as _)?;
     let kept = Kept::open(&config)?;
     let events = kept.events.clone();
     let limits = kept_limits(&config, &kept)?;
