@@ -29,7 +29,7 @@ use crate::orders::Orders;
 use crate::sessions::Sessions;
 use crate::status::{Counters, NodeStatus, Status};
 use crate::store::{Children, ChildrenFile};
-use crate::{ProxyCounts, Stored, TopologyStore, clock, tell};
+use crate::{ProxyCounts, ScalerHandle, Stored, TopologyStore, clock, tell};
 
 /// What the loop works on.
 pub struct Loop {
@@ -87,6 +87,16 @@ enum Woken {
 }
 
 impl Loop {
+    /// For those in this process, who ask and look by these.
+    pub fn handle(
+        &self,
+        asks: mpsc::UnboundedSender<Ask>,
+        topologies: watch::Receiver<Arc<Topology>>,
+        status: watch::Receiver<Arc<Status>>,
+    ) -> ScalerHandle {
+        ScalerHandle { asks, topologies, status, counts: self.counts.clone() }
+    }
+
     /// Runs until nobody has a handle any more.
     pub async fn run(mut self) {
         let mut watched = self.store.watch();

@@ -146,7 +146,6 @@ impl Scaler {
         }
         let (asks, asked) = mpsc::unbounded_channel();
         let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
-        let counts = ProxyCounts::default();
         let run = Loop {
             manager,
             store,
@@ -168,12 +167,12 @@ impl Scaler {
             strangers: Strangers::default(),
             data: Data::default(),
             grants: Grants::new(config.limits, RandomState::new().hash_one(3_u8)),
-            counts: counts.clone(),
+            counts: ProxyCounts::default(),
             refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
             ticked: Duration::ZERO,
         };
-        let handle = ScalerHandle { asks, topologies: published, status: shown, counts };
+        let handle = run.handle(asks, published, shown);
         let (address, (stop, stopped)) = (server.address(), oneshot::channel());
         let thread = thread::Builder::new()
             .name("scaler".to_owned())

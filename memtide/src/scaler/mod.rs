@@ -12,7 +12,7 @@ use memtide_service::admin::{self, Access, RoleAnswers};
 use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
-use memtide_service::signals::{Request, Signals};
+use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{host, logging};
 use memtide_topology::CacheId;
@@ -34,7 +34,7 @@ const FOUNDING_WAIT: Duration = Duration::from_secs(1);
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(crate::cannot_start)?;
-    let mut signals = {
+    let signals = {
         let _in_runtime = runtime.enter();
         Signals::new().map_err(crate::cannot_start)?
     };
@@ -80,23 +80,25 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     tracing::info!(port, admin = %admin_address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let signal = runtime.block_on(async {
-        loop {
-            match signals.next().await {
-                Request::Stop(signal) => return signal,
-                Request::Reload => {
-                    crate::reload_fleet_tls(&tls);
-                    crate::reload_admin(&access);
-                }
-            }
-        }
-    });
+    let signal = runtime.block_on(until_stopped(signals, &tls, &access));
     tracing::info!(signal = signal.name(), "stopping");
     drop(keeping);
     drop(scaler);
     drop(admin);
     events.settle();
     Ok(ExitCode::SUCCESS)
+}
+
+async fn until_stopped(mut signals: Signals, tls: &FleetTls, access: &Access) -> StopSignal {
+    loop {
+        match signals.next().await {
+            Request::Stop(signal) => return signal,
+            Request::Reload => {
+                crate::reload_fleet_tls(tls);
+                crate::reload_admin(access);
+            }
+        }
+    }
 }
 
 fn answers(

@@ -10,7 +10,7 @@ mod parent_tls;
 mod scaler_port;
 mod stop;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -108,13 +108,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let routes = behind.routes().merge(kept.routes()).merge(of_limits);
     let admin = admin::serve_with(admin_listener, answers, routes).map_err(crate::cannot_start)?;
 
-    tracing::info!(
-        port = endpoint.port,
-        read_port = endpoint.read_port,
-        admin = %admin_address,
-        "listening"
-    );
-    events.record(EventKind::Listening, listening_on(&endpoint));
+    tell_listening(&endpoint, admin_address, &events);
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
     watch_stock(&runtime, &config, (stock, limits), &events);
     let events_of_stop = events.clone();
@@ -176,8 +170,10 @@ fn watch_stock(
     runtime.spawn(watch::watch(look, events.clone()));
 }
 
-fn listening_on(endpoint: &Endpoint) -> String {
-    format!("on ports {} and {}", endpoint.port, endpoint.read_port)
+fn tell_listening(endpoint: &Endpoint, admin: SocketAddr, events: &Events) {
+    let Endpoint { port, read_port, .. } = endpoint;
+    tracing::info!(port, read_port, %admin, "listening");
+    events.record(EventKind::Listening, format!("on ports {port} and {read_port}"));
 }
 
 fn log_start(config: &EndpointConfig, tls: &Tls, made: Made) {

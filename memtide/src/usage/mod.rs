@@ -28,8 +28,11 @@ pub struct Looks {
     /// What is stored now; `None` while nobody knows.
     pub sample: Box<dyn Fn() -> Option<Sample> + Send>,
     /// Told what was counted and outlives the host now.
-    pub kept: Box<dyn Fn(&[(SourceId, Counts)]) + Send>,
+    pub kept: TellKept,
 }
+
+/// Told what each source counted.
+type TellKept = Box<dyn Fn(&[(SourceId, Counts)]) + Send>;
 
 /// The usage of a cache, as it was kept; clones are the same.
 #[derive(Clone, Debug)]
