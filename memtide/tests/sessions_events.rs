@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use memtide_testkit::{Memtide, PATIENCE, Server, Signal, wait_until};
 
@@ -114,14 +114,16 @@ fn who_follows_over_a_kill_reads_no_event_twice_and_misses_none() {
 
     let mut second = start("127.0.0.1:0");
     let admin = second.admin_address().to_string();
-    let mut follow = Command::new(PROGRAM)
+    let follow = Command::new(PROGRAM)
         .args(["cache", "events", "--follow", "--json", "--admin", &admin])
         .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(follow.stdout.take().unwrap()).lines();
-    let mut read = || -> (u64, String, u64) {
-        let line = lines.next().unwrap().unwrap();
+        .spawn();
+    let mut follow = Ended(follow.unwrap());
+    let lines = BufReader::new(follow.0.stdout.take().unwrap()).lines();
+    let (told, printed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
+    let read = || -> (u64, String, u64) {
+        let line = printed.recv_timeout(PATIENCE).expect("an event is printed in time");
         let event: serde_json::Value = serde_json::from_str(&line).unwrap();
         let number = |name: &str| event[name].as_u64().unwrap();
         (number("sequence"), event["kind"].as_str().unwrap().to_owned(), number("at_ms"))
@@ -151,6 +153,14 @@ fn who_follows_over_a_kill_reads_no_event_twice_and_misses_none() {
     third.signal(Signal::TERM);
     let (sequence, kind, _) = read();
     assert_eq!((sequence, kind.as_str()), (4, "drain_began"));
-    follow.kill().unwrap();
-    follow.wait().unwrap();
+}
+
+/// A process that goes on by itself, ended with the test however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
