@@ -7,23 +7,25 @@ use std::time::Duration;
 
 use memtide_service::config::Given;
 
+use crate::admin_tls::{self, AdminTlsClient};
 use crate::failure::Failure;
 use crate::{settings, welcome};
 
 const PATIENCE: Duration = Duration::from_secs(3);
+/// A reason is a line.
+const REPLY_BYTES_MAX: u64 = 64 * 1024;
 
 /// Asks `/healthz` or `/readyz` at the admin address; exit 0 for yes, 1 for no and for no answer.
 pub fn run(given: &Given, is_of_readiness: bool) -> Result<ExitCode, Failure> {
     let (path, no) =
         if is_of_readiness { ("/readyz", "not ready") } else { ("/healthz", "not healthy") };
     let address = reachable(settings::admin(given)?);
-    let (verdict, code) = match ask(address, path) {
-        Ok(reply) if reply.starts_with("HTTP/1.1 200 ") => ("ok".to_owned(), ExitCode::SUCCESS),
-        Ok(reply) => {
-            let reason = reply.rsplit("\r\n\r\n").next().unwrap_or_default();
-            (format!("{no}: {}", reason.trim()), ExitCode::FAILURE)
-        }
-        Err(error) => (format!("no answer from http://{address}: {error}"), ExitCode::FAILURE),
+    let is_tls = given.text("admin-client-ca").is_some();
+    let scheme = if is_tls { "https" } else { "http" };
+    let (verdict, code) = match ask(address, path, is_tls) {
+        Ok((200, _)) => ("ok".to_owned(), ExitCode::SUCCESS),
+        Ok((_, reason)) => (format!("{no}: {}", reason.trim()), ExitCode::FAILURE),
+        Err(error) => (format!("no answer from {scheme}://{address}: {error}"), ExitCode::FAILURE),
     };
     welcome::print(&format!("{verdict}\n"));
     Ok(code)
@@ -39,12 +41,19 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-fn ask(address: SocketAddr, path: &str) -> io::Result<String> {
+/// The status, and the body.
+fn ask(address: SocketAddr, path: &str, is_tls: bool) -> io::Result<(u16, String)> {
+    // An answer of HTTP/1.0 ends with its connection.
+    let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    if is_tls {
+        let client = AdminTlsClient::of_this_host(address);
+        return client.exchange(address, request.as_bytes(), (PATIENCE, REPLY_BYTES_MAX));
+    }
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes())?;
     let mut reply = Vec::new();
-    stream.take(64 * 1024).read_to_end(&mut reply)?;
-    Ok(String::from_utf8_lossy(&reply).into_owned())
+    stream.take(REPLY_BYTES_MAX).read_to_end(&mut reply)?;
+    admin_tls::parse(&String::from_utf8_lossy(&reply))
+        .ok_or_else(|| io::Error::other("the answer is no HTTP"))
 }

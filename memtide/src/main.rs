@@ -4,6 +4,7 @@
 //! configuration, [`serve`] runs an endpoint, [`engine`] a node, [`scaler`] the scaler, [`supervisor`] the node processes of `serve`;
 //! [`limits`] keeps what a cache may use, [`cache`] asks a running one, [`failure`] says what an exit code means.
 
+mod admin_tls;
 mod allocator;
 mod cache;
 mod cli;
@@ -15,17 +16,22 @@ mod records;
 mod scaler;
 mod serve;
 mod settings;
+mod stock;
 mod supervisor;
 mod usage;
+mod watch;
 mod welcome;
 
 use std::net::IpAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use memtide_loadtest::program;
 use memtide_service::admin::Access;
 use memtide_service::listen::listen;
+use memtide_service::tls::AdminTls;
 use memtide_service::tls::fleet::{self, FleetTls};
+use rustls::server::ResolvesServerCert;
 
 use crate::cli::{Command, Flags};
 use crate::failure::Failure;
@@ -87,18 +93,28 @@ fn reload_fleet_tls(tls: &FleetTls) {
     }
 }
 
-/// Who may ask the admin HTTP.
-fn admin_access(common: &settings::Common) -> Result<Access, Failure> {
-    match &common.admin_token {
-        None => Ok(Access::open()),
-        Some(file) => Access::by_token(file).map_err(Failure::environment),
+/// Who may ask the admin HTTP, which shows this certificate where it speaks TLS.
+fn admin_access(
+    common: &settings::Common,
+    certificate: Arc<dyn ResolvesServerCert>,
+) -> Result<Access, Failure> {
+    let access = match &common.admin_token {
+        None => Access::open(),
+        Some(file) => Access::by_token(file).map_err(Failure::environment)?,
+    };
+    match &common.admin_client_ca {
+        None => Ok(access),
+        Some(file) => {
+            let tls = AdminTls::open(file, certificate).map_err(Failure::environment)?;
+            Ok(access.or_by(tls))
+        }
     }
 }
 
-/// Reads the token of the admin HTTP again, where there is one.
+/// Reads again who may ask the admin HTTP.
 fn reload_admin(access: &Access) {
     if let Err(error) = access.reload() {
-        tracing::error!(%error, "the token of the admin HTTP stays as it is");
+        tracing::error!(error, "who may ask the admin HTTP stays as it was");
     }
 }
 

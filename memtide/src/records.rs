@@ -1,4 +1,4 @@
-//! The directory in which a process keeps what happened and what was used.
+//! The directory in which a process keeps what it knows of its cache: limits, usage, events.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use memtide_service::events::Events;
 use crate::failure::Failure;
 use crate::settings::Role;
 
-/// Processes of one role that keep records beside each other.
+/// Proxies of one cache that keep records beside each other.
 const BESIDE_MAX: usize = 16;
 
 /// A directory that is this process's alone while it lives.
@@ -20,13 +20,16 @@ pub struct Records {
 }
 
 impl Records {
-    /// `<data-dir>/records/<role>`; `<role>-2` and so on where another process has that.
+    /// `<data-dir>/records/<cache>/<role>`. There is one process of a cache that keeps its limits and
+    /// usage: a second one is refused. Proxies keep nothing that is the cache's: those beside the first
+    /// have `proxy-2` and so on.
     ///
     /// # Errors
-    /// What the system says of it.
-    pub fn open(data_dir: &Path, role: Role) -> Result<Self, Failure> {
-        let directory = data_dir.join("records");
-        for number in 1..=BESIDE_MAX {
+    /// Where another process has it, or what the system says of it.
+    pub fn open(data_dir: &Path, cache: &str, role: Role) -> Result<Self, Failure> {
+        let directory = data_dir.join("records").join(cache);
+        let beside_max = if role == Role::Proxy { BESIDE_MAX } else { 1 };
+        for number in 1..=beside_max {
             let name = match number {
                 1 => role.name().to_owned(),
                 number => format!("{}-{number}", role.name()),
@@ -35,10 +38,17 @@ impl Records {
                 return Ok(records);
             }
         }
-        Err(Failure::Environment(format!(
-            "--data-dir: {BESIDE_MAX} other processes keep records in {}; give another directory",
-            directory.display()
-        )))
+        let role = role.name();
+        Err(Failure::Environment(match beside_max {
+            1 => format!(
+                "--data-dir {}: another memtide {role} of the cache {cache} runs on it and keeps the cache's limits and usage there; give this one a directory of its own, or another --name",
+                data_dir.display()
+            ),
+            _ => format!(
+                "--data-dir: {beside_max} other processes keep records in {}; give another directory",
+                directory.display()
+            ),
+        }))
     }
 
     /// The events kept here, and what of them could not be read.
@@ -76,13 +86,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_directory_is_of_one_process_at_a_time_and_free_when_that_ends() {
+    fn a_directory_is_of_one_process_of_a_cache_at_a_time_and_free_when_that_ends() {
         let home = tempfile::tempdir().unwrap();
-        let open = || Records::open(home.path(), Role::Serve).unwrap();
+        for role in [Role::Serve, Role::Scaler] {
+            let open = |cache| Records::open(home.path(), cache, role);
+            let first = open("a").unwrap();
+            assert_eq!(first.path, home.path().join("records/a").join(role.name()));
+            assert_ne!(open("b").unwrap().path, first.path);
+            let Err(Failure::Environment(line)) = open("a") else { panic!("it is taken") };
+            assert!(line.contains("of the cache a runs on it"), "{line}");
+            drop(first);
+            open("a").unwrap();
+        }
+    }
+
+    #[test]
+    fn proxies_have_directories_beside_each_other() {
+        let home = tempfile::tempdir().unwrap();
+        let open = || Records::open(home.path(), "a", Role::Proxy).unwrap();
         let (first, second) = (open(), open());
-        assert_eq!(first.path, home.path().join("records/serve"));
-        assert_eq!(second.path, home.path().join("records/serve-2"));
+        assert_eq!(first.path, home.path().join("records/a/proxy"));
+        assert_eq!(second.path, home.path().join("records/a/proxy-2"));
         drop(first);
-        assert_eq!(open().path, home.path().join("records/serve"));
+        assert_eq!(open().path, home.path().join("records/a/proxy"));
     }
 }

@@ -48,11 +48,12 @@ fn greeting(
 ) -> String {
     let Endpoint { host, port, read_port } = endpoint;
     let host = in_brackets(host);
+    let scheme = if config.common.admin_client_ca.is_some() { "https" } else { "http" };
     let mut text = format!(
         "memtide {} serves a cache over TLS\n  \
          primary         {host}:{port}\n  \
          read-optimized  {host}:{read_port}\n  \
-         admin           http://{admin}/v1/cache, /metrics, /healthz, /readyz\n",
+         admin           {scheme}://{admin}/v1/cache, /metrics, /healthz, /readyz\n",
         env!("CARGO_PKG_VERSION"),
     );
     if let Backend::Processes(nodes) = &config.backend {

@@ -84,17 +84,35 @@ fn the_snippet_that_is_printed_works_when_pasted() {
     assert!(status.success(), "{status}");
 }
 
+/// They have one CA. What is a cache's is its own, and one process's.
 #[test]
-fn two_processes_may_share_a_data_directory() {
+fn two_caches_may_share_a_data_directory_and_two_processes_of_one_may_not() {
     let scratch = tempfile::tempdir().unwrap();
-    let start = || {
-        let builder = Memtide::builder(env!("CARGO_BIN_EXE_memtide"));
+    let start = |name| {
+        let builder = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--name", name]);
         builder.data_dir(scratch.path()).start()
     };
     let (one, other) = std::thread::scope(|scope| {
-        let (one, other) = (scope.spawn(start), scope.spawn(start));
+        let (one, other) = (scope.spawn(|| start("one")), scope.spawn(|| start("other")));
         (one.join().unwrap(), other.join().unwrap())
     });
+    let set = |name: &Memtide, max: &str| {
+        let admin = name.admin_address().to_string();
+        run(&["cache", "limits", "set", "--ecpu-per-second-max", max, "--admin", &admin])
+    };
+    assert!(set(&one, "2k").status.success() && set(&other, "3k").status.success());
+    let limits = |of: &Memtide| of.get("/v1/cache/limits").body;
+    assert!(limits(&one).contains(r#""max":2000"#), "{}", limits(&one));
+    assert!(limits(&other).contains(r#""max":3000"#), "{}", limits(&other));
+
+    let dir = scratch.path().to_str().unwrap();
+    let ports = ["--port", "0", "--read-port", "0", "--admin", "127.0.0.1:0"];
+    let again = run(&[&["serve", "--name", "one", "--data-dir", dir][..], &ports].concat());
+    assert_eq!(again.status.code(), Some(69));
+    let line = String::from_utf8(again.stderr).unwrap();
+    let expected = "another memtide serve of the cache one runs on it and keeps the cache's limits";
+    assert!(line.contains(expected) && line.lines().count() == 1, "{line}");
+
     let trusting = TlsClient::new(&scratch.path().join("tls/ca.pem"));
     for memtide in [&one, &other] {
         let mut client = Client::tls(memtide.address(), &trusting);

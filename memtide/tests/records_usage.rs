@@ -16,7 +16,7 @@ fn start(data_dir: &Path) -> Memtide {
 }
 
 fn records(data_dir: &Path) -> PathBuf {
-    data_dir.join("records/serve")
+    data_dir.join("records/default/serve")
 }
 
 /// Commands that are on disk: what a kill leaves.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
 use std::io::{BufRead as _, BufReader};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use memtide_testkit::{Memtide, PATIENCE, Server, Signal, wait_until};
 
@@ -97,4 +97,70 @@ fn events_outlive_the_process_and_are_followed_from_the_command_line() {
     assert!(lines.next().unwrap().unwrap().contains("drain_began"));
     follow.kill().unwrap();
     follow.wait().unwrap();
+}
+
+/// A kill may cost the last event. Who follows has read it, and reads nothing again, and what has its
+/// sequence now.
+#[test]
+fn who_follows_over_a_kill_reads_no_event_twice_and_misses_none() {
+    let home = tempfile::tempdir().unwrap();
+    let start = |admin: &str| {
+        let memtide = Memtide::builder(PROGRAM).args(["--memory", "16m"]).data_dir(home.path());
+        memtide.reachable(&["--admin", admin]).start()
+    };
+    let mut first = start("127.0.0.1:0");
+    first.signal(Signal::TERM);
+    assert!(first.wait_exit(PATIENCE).success());
+
+    let mut second = start("127.0.0.1:0");
+    let admin = second.admin_address().to_string();
+    let follow = Command::new(PROGRAM)
+        .args(["cache", "events", "--follow", "--json", "--admin", &admin])
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut follow = Ended(follow.unwrap());
+    let lines = BufReader::new(follow.0.stdout.take().unwrap()).lines();
+    let (told, printed) = std::sync::mpsc::channel();
+    std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| told.send(line)));
+    let read = || -> (u64, String, u64) {
+        let line = printed.recv_timeout(PATIENCE).expect("an event is printed in time");
+        let event: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let number = |name: &str| event[name].as_u64().unwrap();
+        (number("sequence"), event["kind"].as_str().unwrap().to_owned(), number("at_ms"))
+    };
+    let before = [read(), read(), read()];
+    let told: Vec<_> =
+        before.iter().map(|(sequence, kind, _)| (*sequence, kind.as_str())).collect();
+    assert_eq!(told, [(1, "listening"), (2, "drain_began"), (3, "listening")]);
+
+    second.signal(Signal::KILL);
+    second.wait_exit(PATIENCE);
+    let records = home.path().join("records/default/serve");
+    let files = std::fs::read_dir(records).unwrap().map(|entry| entry.unwrap().path());
+    let log = files.into_iter().find(|it| it.to_str().unwrap().contains("events-")).unwrap();
+    let text = std::fs::read_to_string(&log).unwrap();
+    let kept: Vec<_> = text.lines().take(2).map(|line| format!("{line}\n")).collect();
+    std::fs::write(&log, kept.concat()).unwrap();
+
+    let third = start(&admin);
+    let (sequence, kind, at_ms) = read();
+    assert_eq!((sequence, kind.as_str()), (3, "listening"));
+    assert!(at_ms > before[2].2, "that of the process that was killed");
+    // A command without its data block holds the drain open.
+    let mut client = third.connect();
+    client.send(b"mn\r\nset a 0 0 3\r\n").unwrap();
+    assert_eq!(client.read_line().unwrap(), "MN");
+    third.signal(Signal::TERM);
+    let (sequence, kind, _) = read();
+    assert_eq!((sequence, kind.as_str()), (4, "drain_began"));
+}
+
+/// A process that goes on by itself, ended with the test however that ends.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

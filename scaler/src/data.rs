@@ -59,6 +59,12 @@ impl Data {
     }
 }
 
+/// The data, each item once, for which there is room in so much memory of all nodes together, where they
+/// hold so many copies of each item.
+pub fn for_items(memory: u64, copies: u64) -> u64 {
+    if copies == 0 { memory } else { (memory - memory / HEADROOM_DIVISOR) / (copies + 1) }
+}
+
 /// The memory of all nodes in which there is room for so much data and its copies.
 fn with_copies(limit: u64, replicas: u8) -> u64 {
     if replicas == 0 {
@@ -77,5 +83,7 @@ mod tests {
         assert_eq!(with_copies(700, 0), 700);
         let memory = with_copies(700, 1);
         assert_eq!(memory - memory / HEADROOM_DIVISOR, 2 * 700);
+        assert_eq!([for_items(700, 0), for_items(memory, 1)], [700, 700]);
+        assert_eq!(for_items(800, 2), 233);
     }
 }

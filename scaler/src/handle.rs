@@ -6,8 +6,8 @@ use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 
-use crate::Status;
 use crate::limits::OPERATE_TIME_MAX;
+use crate::{ProxyCounts, Status};
 
 /// A scaler, for those in its process; may be used from any thread.
 #[derive(Clone, Debug)]
@@ -15,6 +15,7 @@ pub struct ScalerHandle {
     pub(crate) asks: mpsc::UnboundedSender<Ask>,
     pub(crate) topologies: watch::Receiver<Arc<Topology>>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
+    pub(crate) counts: ProxyCounts,
 }
 
 /// What those in the process want of the scaler's loop.
@@ -77,6 +78,12 @@ impl ScalerHandle {
     #[must_use]
     pub fn statuses(&self) -> watch::Receiver<Arc<Status>> {
         self.status.clone()
+    }
+
+    /// What proxies that join from outside have counted.
+    #[must_use]
+    pub fn proxy_counts(&self) -> ProxyCounts {
+        self.counts.clone()
     }
 
     /// The process of a node is known to have ended: what it alone held is given up.

@@ -41,9 +41,12 @@ impl Loop {
                 self.sessions.left(session);
                 self.manager.gone(now, session.0);
             }
-            Incoming::ProxyBeat { session, peer, adopted } => {
+            Incoming::ProxyBeat { session, peer, adopted, counted, written } => {
                 self.check_beat(adopted, || format!("a proxy at {}", peer.ip()));
                 self.sessions.proxy(session, peer, adopted);
+                let known = self.counts.hear(now, &counted);
+                // A stream that has ended has no use for it.
+                written.into_iter().for_each(|written| drop(written.send(known.clone())));
             }
             Incoming::ProxyLeft { session } => self.sessions.left(session),
             Incoming::ProxyDemand { proxy, demand, reply } => {

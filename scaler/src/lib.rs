@@ -14,6 +14,7 @@ mod admin;
 mod behind;
 mod clock;
 mod commit;
+mod counts;
 mod data;
 mod grant;
 mod handle;
@@ -28,6 +29,7 @@ mod store;
 mod tell;
 
 pub use clock::now;
+pub use counts::ProxyCounts;
 pub use handle::{OperateError, Operated, ScalerHandle};
 pub use start::{Scaler, ScalerConfig, ScalerError};
 pub use status::{Counters, Held, NodeStatus, ProxyStatus, SlotCounts, Status};

@@ -25,6 +25,13 @@ pub const STORE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Children that were said to have ended before they were known as nodes; the oldest is forgotten.
 pub const ENDED_CHILDREN_MAX: usize = 1_024;
 
+/// Processes of proxies whose counts are known, those that have ended and are not written down included. The
+/// records tell twice as many apart: so none of these is ever forgotten there and counted anew.
+pub const COUNTED_MAX: usize = 512;
+
+/// One that was not heard of for so long gives way to another.
+pub const COUNTED_SILENT_MAX: Duration = Duration::from_secs(60);
+
 /// How often it is looked what nodes hold of the cache's limit of data.
 pub const DATA_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 

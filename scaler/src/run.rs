@@ -29,7 +29,7 @@ use crate::orders::Orders;
 use crate::sessions::Sessions;
 use crate::status::{Counters, NodeStatus, Status};
 use crate::store::{Children, ChildrenFile};
-use crate::{Stored, TopologyStore, clock, tell};
+use crate::{ProxyCounts, ScalerHandle, Stored, TopologyStore, clock, tell};
 
 /// What the loop works on.
 pub struct Loop {
@@ -58,6 +58,7 @@ pub struct Loop {
     pub closed: watch::Sender<Option<String>>,
     pub strangers: Strangers,
     pub grants: Grants,
+    pub counts: ProxyCounts,
     pub data: Data,
     /// Peers can cause these lines at will.
     pub refusals: Limiter,
@@ -86,6 +87,16 @@ enum Woken {
 }
 
 impl Loop {
+    /// For those in this process, who ask and look by these.
+    pub fn handle(
+        &self,
+        asks: mpsc::UnboundedSender<Ask>,
+        topologies: watch::Receiver<Arc<Topology>>,
+        status: watch::Receiver<Arc<Status>>,
+    ) -> ScalerHandle {
+        ScalerHandle { asks, topologies, status, counts: self.counts.clone() }
+    }
+
     /// Runs until nobody has a handle any more.
     pub async fn run(mut self) {
         let mut watched = self.store.watch();

@@ -30,7 +30,9 @@ use crate::run::Loop;
 use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
 use crate::store::{ChildrenFile, in_topology};
-use crate::{LocalStore, ScalerHandle, StoreError, Stored, TopologyStore, admin, clock, metrics};
+use crate::{
+    LocalStore, ProxyCounts, ScalerHandle, StoreError, Stored, TopologyStore, admin, clock, metrics,
+};
 
 /// What a scaler is made of.
 #[derive(Debug)]
@@ -165,11 +167,12 @@ impl Scaler {
             strangers: Strangers::default(),
             data: Data::default(),
             grants: Grants::new(config.limits, RandomState::new().hash_one(3_u8)),
+            counts: ProxyCounts::default(),
             refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
             told: (Duration::ZERO, true),
             ticked: Duration::ZERO,
         };
-        let handle = ScalerHandle { asks, topologies: published, status: shown };
+        let handle = run.handle(asks, published, shown);
         let (address, (stop, stopped)) = (server.address(), oneshot::channel());
         let thread = thread::Builder::new()
             .name("scaler".to_owned())

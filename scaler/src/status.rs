@@ -7,6 +7,7 @@ use memtide_manager::{Migration, NodeView};
 use memtide_topology::{NodeId, Topology};
 
 use crate::clock;
+use crate::data::for_items;
 use crate::limits::STORE_TIME_MAX;
 
 /// The fleet as the scaler saw it a moment ago.
@@ -82,6 +83,20 @@ pub struct Counters {
 }
 
 impl Status {
+    /// The data, each item once, for which there is room on the nodes that are up: as many copies as are
+    /// wanted and can be take theirs.
+    #[must_use]
+    pub fn data_bytes_max(&self) -> u64 {
+        let up = self.nodes.iter().filter(|node| !node.view.state.is_down());
+        let (mut count, mut memory) = (0_u64, 0_u64);
+        for node in up {
+            count += 1;
+            memory = memory.saturating_add(node.view.info.memory_max);
+        }
+        let copies = u64::from(self.topology.replicas_wanted()).min(count.saturating_sub(1));
+        for_items(memory, copies)
+    }
+
     /// Why nothing can be changed now, if so.
     #[must_use]
     pub fn store_trouble(&self) -> Option<String> {

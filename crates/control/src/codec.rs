@@ -4,7 +4,7 @@ use memtide_engine_core::replication::{CopyName, Report};
 use memtide_topology::{ADDRESS_BYTES_MAX, CacheId, Epoch, NodeId, SlotId, Zone};
 
 use crate::schema::{self, report};
-use crate::{Adopted, NodeUsage, Registration};
+use crate::{Adopted, Counted, NodeUsage, Registration};
 
 /// What in a message is not what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -119,6 +119,34 @@ impl From<schema::NodeUsage> for NodeUsage {
             bytes_out: it.bytes_out,
             copy_items: it.copy_items,
             copy_bytes: it.copy_bytes,
+        }
+    }
+}
+
+impl From<&Counted> for schema::Counted {
+    fn from(it: &Counted) -> Self {
+        Self {
+            process: it.process,
+            ecpu_units: it.ecpu_units,
+            commands: it.commands,
+            throttled_commands: it.throttled_commands,
+            delayed_commands: it.delayed_commands,
+            bytes_in: it.bytes_in,
+            bytes_out: it.bytes_out,
+        }
+    }
+}
+
+impl From<schema::Counted> for Counted {
+    fn from(it: schema::Counted) -> Self {
+        Self {
+            process: it.process,
+            ecpu_units: it.ecpu_units,
+            commands: it.commands,
+            throttled_commands: it.throttled_commands,
+            delayed_commands: it.delayed_commands,
+            bytes_in: it.bytes_in,
+            bytes_out: it.bytes_out,
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum Heard {
     Topology(Arc<Topology>),
     Grant(Grant),
     DataPart(u64),
+    /// The counts that these processes said last are written down.
+    CountsWritten(Vec<u64>),
     /// Of a kind that this version does not know.
     Nothing,
     /// A difference that starts from another topology: all is to be asked for.
@@ -95,6 +97,7 @@ pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> H
         Some(Says::Refused(it)) => return Heard::End(End::of_refusal(&it, adopted)),
         Some(Says::Grant(it)) => return Heard::Grant(of_grant(&it)),
         Some(Says::DataPart(it)) => return Heard::DataPart(it.bytes),
+        Some(Says::CountsWritten(it)) => return Heard::CountsWritten(it.processes),
         None => return Heard::Nothing,
         Some(Says::Whole(bytes)) => followed.whole(&bytes),
         Some(Says::Difference(bytes)) => match followed.difference(&bytes) {

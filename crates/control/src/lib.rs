@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! NodeControl  --registration, beats, reports, leaving-->  ControlServer --Incoming--> the scaler's loop
-//! ProxyControl --demand, beats--> <--welcome, topologies, grants, refused--  a session each <--Session, watch<Topology>--
+//! ProxyControl --demand, counts--> <--welcome, topologies, grants, refused--  a session each <--Session, watch<Topology>--
 //! ```
 //! gRPC (`proto/control.proto`) over mutual TLS; all that others see is plain types. Whoever connects keeps
 //! trying, one endpoint after the other, and goes on meanwhile with the topology that it has. A
@@ -26,8 +26,8 @@ mod topologies;
 mod transport;
 
 pub use messages::{
-    Adopted, FromScaler, NodeUsage, ProxyRegistration, Registration, Role, SessionId, ToScaler,
-    fleet_of,
+    Adopted, Counted, FromScaler, NodeUsage, ProxyRegistration, Registration, Role, SessionId,
+    ToScaler, fleet_of,
 };
 pub use node::NodeControl;
 pub use proxy::ProxyControl;

@@ -42,6 +42,15 @@ pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 /// A proxy that ends waits this long for the scaler to have heard so.
 pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// Processes whose counts one beat of a proxy tells: its own, and of those before it that no scaler has
+/// said to have written down the newest.
+pub const COUNTED_PER_BEAT_MAX: usize = 64;
+
+const _: () = assert!(
+    COUNTED_PER_BEAT_MAX * (7 * 11 + 4) + 64 < REPORT_MESSAGE_BYTES_MAX,
+    "a beat is one message"
+);
+
 /// A proxy says this often what it routes by.
 pub const PROXY_BEAT_INTERVAL: Duration = Duration::from_secs(1);
 

@@ -57,6 +57,25 @@ pub struct ProxyRegistration {
     pub process: u64,
 }
 
+/// What a process of a proxy has counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Random, and another one for each process.
+    pub process: u64,
+    /// Metered work in 1/1024 ECPU.
+    pub ecpu_units: u64,
+    /// Commands of every kind.
+    pub commands: u64,
+    /// Of these, refused for the ECPU limit.
+    pub throttled_commands: u64,
+    /// Commands that waited for the ECPU limit.
+    pub delayed_commands: u64,
+    /// Command bytes, before TLS.
+    pub bytes_in: u64,
+    /// Reply bytes, before TLS.
+    pub bytes_out: u64,
+}
+
 /// How a process asks to be a node of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Registration {

@@ -128,7 +128,7 @@ async fn stream(
                     }
                     Heard::Topology(topology) => shared.inbox.topology(topology),
                     Heard::DataPart(bytes) => shared.inbox.data_part(bytes),
-                    Heard::Grant(_) | Heard::Nothing => {}
+                    Heard::Grant(_) | Heard::CountsWritten(_) | Heard::Nothing => {}
                     Heard::Unfit => {
                         let again = node_says::Says::SendWhole(schema::SendWhole {});
                         if say.send(message_of(again)).await.is_err() {

@@ -12,12 +12,12 @@ use tonic::{Status, Streaming};
 
 use crate::grants::to_demand;
 use crate::hearing::{End, Heard, client, hear};
-use crate::limits::{LEAVE_TIME_MAX, PROXY_BEAT_INTERVAL};
+use crate::limits::{COUNTED_PER_BEAT_MAX, LEAVE_TIME_MAX, PROXY_BEAT_INTERVAL};
 use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, proxy_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
-use crate::{Adopted, ProxyRegistration};
+use crate::{Adopted, Counted, ProxyRegistration};
 
 /// A proxy's side of the control stream; may be used from any thread. It ends when this is dropped,
 /// and the topologies stay what they were.
@@ -28,6 +28,9 @@ pub struct ProxyControl {
     trouble: Arc<Trouble>,
     demand: watch::Sender<Demand>,
     grants: watch::Receiver<Option<Grant>>,
+    counted: watch::Sender<Vec<Counted>>,
+    written: watch::Receiver<Vec<u64>>,
+    process: u64,
     task: JoinHandle<()>,
 }
 
@@ -46,6 +49,8 @@ struct Told {
     refused: watch::Sender<Option<String>>,
     demand: watch::Receiver<Demand>,
     grants: watch::Sender<Option<Grant>>,
+    counted: watch::Receiver<Vec<Counted>>,
+    written: watch::Sender<Vec<u64>>,
 }
 
 impl ProxyControl {
@@ -65,18 +70,23 @@ impl ProxyControl {
         let (to_topologies, topologies) = watch::channel(Arc::new(Topology::empty()));
         let (to_refused, refused) = watch::channel(None);
         let trouble = Arc::<Trouble>::default();
-        let reach = Reach::new(endpoints, tls, registration.process, Arc::clone(&trouble));
+        let process = registration.process;
+        let reach = Reach::new(endpoints, tls, process, Arc::clone(&trouble));
         let (demand, demanded) = watch::channel(Demand::default());
         let (to_grants, grants) = watch::channel(None);
+        let (counted, to_say) = watch::channel(Vec::new());
+        let (to_written, written) = watch::channel(Vec::new());
         let told = Told {
             registration,
             topologies: to_topologies,
             refused: to_refused,
             demand: demanded,
             grants: to_grants,
+            counted: to_say,
+            written: to_written,
         };
         let task = runtime.spawn(run(told, reach));
-        Self { topologies, refused, trouble, demand, grants, task }
+        Self { topologies, refused, trouble, demand, grants, counted, written, process, task }
     }
 
     /// The newest topology; [`Topology::empty`] before the first.
@@ -97,8 +107,27 @@ impl ProxyControl {
         self.grants.clone()
     }
 
+    /// Says what this process has counted since it began, and behind that what processes before it had, at
+    /// most [`COUNTED_PER_BEAT_MAX`] together: at once, again with each beat, and on each stream.
+    pub fn count(&self, mut counted: Vec<Counted>) {
+        counted.truncate(COUNTED_PER_BEAT_MAX);
+        self.counted.send_replace(counted);
+    }
+
+    /// The random number of this process.
+    #[must_use]
+    pub const fn process(&self) -> u64 {
+        self.process
+    }
+
+    /// Processes whose counts, as they were said, the scaler has written down: what it said last.
+    #[must_use]
+    pub fn written(&self) -> Vec<u64> {
+        self.written.borrow().clone()
+    }
+
     /// Says that this proxy serves nobody any more, so that others may have what it was granted, and ends
-    /// the stream. Waits until that was heard, for [`LEAVE_TIME_MAX`] at most.
+    /// the stream. What it has counted is said before. Waits until that was heard, for [`LEAVE_TIME_MAX`] at most.
     pub async fn leave(&self) {
         self.demand.send_modify(|demand| demand.is_leaving = true);
         // Without a stream, nobody is told.
@@ -178,17 +207,26 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
                         told.grants.send_replace(Some(grant));
                         continue;
                     }
+                    Heard::CountsWritten(processes) => {
+                        told.written.send_replace(processes);
+                        continue;
+                    }
                     Heard::Welcome(_) | Heard::DataPart(_) | Heard::Nothing => continue,
                 }
             }
             Ok(()) = told.demand.changed() => match told.wants() {
-                Some(says) => says,
+                Some(says) => {
+                    // Nothing is heard after that.
+                    let is_last = matches!(says, proxy_says::Says::Leaving(_));
+                    if is_last && say.send(message_of(told.beat())).await.is_err() {
+                        return End::Lost("the stream broke".to_owned());
+                    }
+                    says
+                }
                 None => continue,
             },
-            _ = beats.tick() => {
-                let adopted = told.topologies.borrow().epoch().number();
-                proxy_says::Says::Beat(schema::ProxyBeat { adopted })
-            }
+            Ok(()) = told.counted.changed() => told.beat(),
+            _ = beats.tick() => told.beat(),
         };
         if say.send(message_of(says)).await.is_err() {
             return End::Lost("the stream broke".to_owned());
@@ -205,6 +243,13 @@ impl Told {
             return Some(proxy_says::Says::Leaving(schema::ProxyLeaving { process }));
         }
         report.map(|report| proxy_says::Says::Demand(to_demand(process, &report)))
+    }
+
+    /// That it lives, what it routes by, and what it has counted.
+    fn beat(&mut self) -> proxy_says::Says {
+        let adopted = self.topologies.borrow().epoch().number();
+        let counted = self.counted.borrow_and_update().iter().map(schema::Counted::from).collect();
+        proxy_says::Says::Beat(schema::ProxyBeat { adopted, counted })
     }
 
     fn adopted(&self) -> Adopted {

@@ -5,7 +5,7 @@ use memtide_limits::{Grant, ProxyId, Report as Demand};
 use memtide_topology::{Epoch, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Adopted, NodeUsage, Registration, SessionId};
+use crate::{Adopted, Counted, NodeUsage, Registration, SessionId};
 
 /// What comes to the scaler's loop from all streams, each stream's in its order.
 #[derive(Debug)]
@@ -51,6 +51,10 @@ pub enum Incoming {
         peer: SocketAddr,
         /// The topology that it has adopted.
         adopted: Epoch,
+        /// What it has counted, and what processes before it had; nothing before it says so.
+        counted: Vec<Counted>,
+        /// Where it wants to know whose counts are written down; nobody is told where this is dropped.
+        written: Option<oneshot::Sender<Vec<u64>>>,
     },
     /// A proxy's stream ended, or broke.
     ProxyLeft {

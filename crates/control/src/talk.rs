@@ -11,11 +11,13 @@ use tonic::{Status, Streaming};
 
 use crate::codec::{self, Malformed};
 use crate::grants::{of_demand, to_grant};
-use crate::limits::{REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX};
+use crate::limits::{
+    COUNTED_PER_BEAT_MAX, REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX,
+};
 use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says, scaler_says};
 use crate::session::Order;
 use crate::topologies::Encodings;
-use crate::{Adopted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
+use crate::{Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
 
 /// What all streams share.
 pub struct Talk {
@@ -83,8 +85,9 @@ pub async fn with_proxy(
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
     let mut closed = talk.closed.clone();
-    let mut came = Some(Incoming::ProxyBeat { session: id, peer, adopted: Epoch::ZERO });
-    let mut granting = None;
+    let (adopted, counted, written) = (Epoch::ZERO, Vec::new(), None);
+    let mut came = Some(Incoming::ProxyBeat { session: id, peer, adopted, counted, written });
+    let mut answers = Answers::default();
     loop {
         if let Some(came) = came.take() {
             let is_last = matches!(came, Incoming::ProxyLeaving { .. });
@@ -99,9 +102,10 @@ pub async fn with_proxy(
             message = heard.message() => match message.ok().flatten().map(|it| it.says) {
                 None => break,
                 Some(Some(proxy_says::Says::SendWhole(_))) => pushes.from = None,
-                Some(says) => came = proxy_said((id, peer), says, &mut granting),
+                Some(says) => came = proxy_said((id, peer), says, &mut answers),
             },
-            grant = granted(&mut granting) => pushes.grant = grant.as_ref().map(grant_message),
+            grant = answered(&mut answers.grant) => pushes.grant = grant.as_ref().map(grant_message),
+            written = answered(&mut answers.written) => pushes.written = written.map(written_message),
             is_open = pushes.next(talk, &say) => if !is_open { break },
             Ok(why) = why_closed(&mut closed) => {
                 talk.refuse(&say, peer, Status::unavailable(why)).await;
@@ -112,19 +116,34 @@ pub async fn with_proxy(
     let _ = talk.incoming.send(Incoming::ProxyLeft { session: id }).await;
 }
 
-/// What a proxy says to the loop; `granting` is where the answer to a demand comes from.
+/// Where the loop's answers to what a proxy said come from.
+#[derive(Default)]
+struct Answers {
+    grant: Option<oneshot::Receiver<Grant>>,
+    written: Option<oneshot::Receiver<Vec<u64>>>,
+}
+
+/// What a proxy says to the loop.
 fn proxy_said(
     (session, peer): (SessionId, SocketAddr),
     says: Option<proxy_says::Says>,
-    granting: &mut Option<oneshot::Receiver<Grant>>,
+    answers: &mut Answers,
 ) -> Option<Incoming> {
     Some(match says {
         Some(proxy_says::Says::Beat(it)) => {
-            Incoming::ProxyBeat { session, peer, adopted: Epoch::new(it.adopted) }
+            let counted = it.counted.into_iter().take(COUNTED_PER_BEAT_MAX).map(Counted::from);
+            let (adopted, counted) = (Epoch::new(it.adopted), counted.collect::<Vec<_>>());
+            // One that tells of processes before it wants to be rid of them.
+            let written = (counted.len() > 1).then(|| {
+                let (reply, replied) = oneshot::channel();
+                answers.written = Some(replied);
+                reply
+            });
+            Incoming::ProxyBeat { session, peer, adopted, counted, written }
         }
         Some(proxy_says::Says::Demand(it)) => {
             let (reply, replied) = oneshot::channel();
-            *granting = Some(replied);
+            answers.grant = Some(replied);
             let (proxy, demand) = of_demand(&it);
             Incoming::ProxyDemand { proxy, demand, reply }
         }
@@ -138,12 +157,16 @@ fn proxy_said(
     })
 }
 
-/// The answer to the newest demand, once it is there; `None` where there is to be none.
-async fn granted(granting: &mut Option<oneshot::Receiver<Grant>>) -> Option<Grant> {
-    let Some(replied) = granting else { return std::future::pending().await };
-    let grant = replied.await.ok();
-    *granting = None;
-    grant
+/// The newest answer, once it is there; `None` where there is to be none.
+async fn answered<T>(answering: &mut Option<oneshot::Receiver<T>>) -> Option<T> {
+    let Some(replied) = answering else { return std::future::pending().await };
+    let answer = replied.await.ok();
+    *answering = None;
+    answer
+}
+
+const fn written_message(processes: Vec<u64>) -> ScalerSays {
+    ScalerSays { says: Some(scaler_says::Says::CountsWritten(schema::CountsWritten { processes })) }
 }
 
 fn grant_message(grant: &Grant) -> ScalerSays {
@@ -224,6 +247,8 @@ struct Pushes {
     grant: Option<ScalerSays>,
     /// Of a node, once it is welcome; only the newest counts.
     data_part: Option<ScalerSays>,
+    /// Of a proxy; only the newest counts.
+    written: Option<ScalerSays>,
     refusal: Option<ScalerSays>,
     /// Whether the refusal was sent.
     is_over: bool,
@@ -237,12 +262,12 @@ struct Pushes {
 impl Pushes {
     fn new(talk: &Talk) -> Self {
         let topologies = talk.topologies.clone();
-        let (welcome, grant, data_part, refusal) = (None, None, None, None);
         Self {
-            welcome,
-            grant,
-            data_part,
-            refusal,
+            welcome: None,
+            grant: None,
+            data_part: None,
+            written: None,
+            refusal: None,
             is_over: false,
             topologies,
             from: None,
@@ -313,12 +338,12 @@ impl Pushes {
 
     const fn has_message(&self) -> bool {
         let is_told = self.welcome.is_some() || self.grant.is_some() || self.data_part.is_some();
-        is_told || self.refusal.is_some()
+        is_told || self.written.is_some() || self.refusal.is_some()
     }
 
     fn next_message(&mut self) -> Option<ScalerSays> {
         let first = self.welcome.take().or_else(|| self.grant.take());
-        first.or_else(|| self.data_part.take())
+        first.or_else(|| self.data_part.take()).or_else(|| self.written.take())
     }
 
     /// Whether there is a topology that the peer has not been sent.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Fleet, Forwarder, in_time, topology, welcome};
 use memtide_control::{
-    Adopted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler,
+    Adopted, Counted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler,
 };
 use memtide_engine_core::replication::Report;
 use memtide_service::tls::fleet::Role;
@@ -307,4 +307,37 @@ async fn who_takes_other_items_is_refused_and_told_what_the_fleet_takes() {
     other.item_size_max = 2 << 20;
     let proxy = ProxyControl::spawn(&Handle::current(), vec![scaler.endpoint()], &tls, other);
     assert_eq!(in_time(proxy.refused()).await, expected);
+}
+
+/// Its counts go out at once, again on the next stream, and before it says that it leaves.
+#[tokio::test]
+async fn a_proxy_tells_what_it_has_counted_until_it_hears_that_it_is_written() {
+    let fleet = Fleet::new();
+    let mut scaler = fleet.scaler();
+    let tls = fleet.tls(Role::Proxy).client();
+    let endpoints = vec![scaler.endpoint()];
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
+    let counted = |process, bytes_out| Counted { process, bytes_out, ..Counted::default() };
+    let said = vec![counted(1, u64::MAX), counted(9, 7)];
+    proxy.count(said.clone());
+    let written = scaler.counted(&said).await.expect("it has a process before it to be rid of");
+    written.send(vec![9]).unwrap();
+    common::until(|| proxy.written() == [9]).await;
+    proxy.count(vec![counted(1, 5)]);
+    assert!(scaler.counted(&[counted(1, 5)]).await.is_none(), "nothing to be rid of");
+
+    let mut scaler = scaler.restart(&fleet).await;
+    scaler.counted(&[counted(1, 5)]).await;
+    proxy.count(vec![counted(1, 6)]);
+    let leave = tokio::spawn(async move { proxy.leave().await });
+    let mut has_all = false;
+    loop {
+        match scaler.incoming().await {
+            Incoming::ProxyBeat { counted: said, .. } => has_all = said == [counted(1, 6)],
+            Incoming::ProxyLeaving { .. } => break,
+            _ => {}
+        }
+    }
+    assert!(has_all, "the newest was said before");
+    leave.await.unwrap();
 }

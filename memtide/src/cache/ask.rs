@@ -7,6 +7,7 @@ use serde_json::Value;
 use ureq::typestate::WithBody;
 use ureq::{Agent, RequestBuilder};
 
+use crate::admin_tls::AdminTlsClient;
 use crate::failure::Failure;
 
 /// Longest wait for the whole answer. A change is answered when it is written down.
@@ -35,6 +36,8 @@ pub struct Asked {
     pub address: SocketAddr,
     /// What it wants to be shown.
     pub token: Option<String>,
+    /// How it is asked over TLS, where it speaks that.
+    pub tls: Option<AdminTlsClient>,
 }
 
 /// How.
@@ -51,13 +54,23 @@ pub enum Method {
 /// # Errors
 /// When nobody answers, or the answer is no.
 pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
-    let url = format!("http://{}{}", asked.address, ask.path);
-    let no_answer = |error: ureq::Error| {
+    let scheme = if asked.tls.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{}{}", asked.address, ask.path);
+    let no_answer = |error: String| {
         Failure::Environment(format!(
-            "no answer from {url}: {error}; give --admin of a memtide serve or scaler that runs"
+            "no answer from {url}: {error}; give --admin of a memtide serve or scaler that runs, and --admin-ca where that has --admin-client-ca"
         ))
     };
-    let (status, text) = send(&url, asked.token.as_deref(), ask).map_err(no_answer)?;
+    let answer = match &asked.tls {
+        None => send(&url, asked.token.as_deref(), ask).map_err(|error| error.to_string()),
+        Some(tls) => {
+            let request = request(asked, ask);
+            let answer =
+                tls.exchange(asked.address, request.as_bytes(), (PATIENCE, REPLY_BYTES_MAX));
+            answer.map_err(|error| error.to_string())
+        }
+    };
+    let (status, text) = answer.map_err(no_answer)?;
     if status == 202 {
         return Err(Failure::Environment(format!(
             "{url}: accepted, and not stored yet; /readyz says why storing takes long, and memtide cache topology whether it was done"
@@ -71,6 +84,25 @@ pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
         400..=499 => Failure::Configuration(reason),
         _ => Failure::Environment(format!("{url}: {reason}")),
     })
+}
+
+/// In HTTP/1.0, so that the answer ends with the connection.
+fn request(asked: &Asked, ask: &Ask) -> String {
+    let method = match ask.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Patch => "PATCH",
+    };
+    let body = ask.body.as_ref().map(Value::to_string).unwrap_or_default();
+    let token = asked.token.iter().map(|token| format!("Authorization: Bearer {token}\r\n"));
+    format!(
+        "{method} {} HTTP/1.0\r\nHost: {}\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        ask.path,
+        asked.address,
+        token.collect::<String>(),
+        body.len()
+    )
 }
 
 fn send(url: &str, token: Option<&str>, ask: &Ask) -> Result<(u16, String), ureq::Error> {

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use self::ask::{Ask, Asked, Method};
 use self::events::Wanted;
+use crate::admin_tls::AdminTlsClient;
 use crate::failure::Failure;
 use crate::{settings, welcome};
 
@@ -183,7 +184,8 @@ impl std::str::FromStr for Slots {
 pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
     let token = given.text("admin-token-file").map(|file| token_of(Path::new(file))).transpose();
     let token = token.map_err(Failure::environment)?;
-    let admin = Asked { address: settings::admin(given)?, token };
+    let address = settings::admin(given)?;
+    let admin = Asked { address, token, tls: AdminTlsClient::of(given, address)? };
     if let What::Events { follow, after } = arguments.what {
         let wanted = Wanted { after, is_followed: follow, is_json: arguments.json };
         return events::run(&admin, wanted);

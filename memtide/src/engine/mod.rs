@@ -44,7 +44,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let tls = FleetTls::load(&common.fleet_tls, Role::Node).map_err(Failure::environment)?;
-    let access = crate::admin_access(common)?;
+    let access = crate::admin_access(common, tls.certificate())?;
     logging::install(common.log_format, &common.log_filter, "engine");
     for warning in &common.warnings {
         tracing::warn!("{warning}");

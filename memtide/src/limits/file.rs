@@ -12,10 +12,21 @@ use crate::failure::Failure;
 /// Two sets of limits are a few hundred bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 
-/// `limits.json` of a data directory; made with the first change.
+/// `limits.json` of a directory; made with the first change.
 #[derive(Debug)]
 pub struct LimitsFile {
     dir: PathBuf,
+    /// Makes names in a directory outlive a loss of power.
+    sync_names: fn(&Path) -> io::Result<()>,
+}
+
+/// What became of limits that were written.
+#[derive(Debug)]
+pub enum Written {
+    /// They outlive the process and the host.
+    Lasting,
+    /// The file has them; after a loss of power it may have those before.
+    Doubtful(io::Error),
 }
 
 /// What it has.
@@ -51,7 +62,13 @@ impl Kept {
 
 impl LimitsFile {
     pub fn of(dir: &Path) -> Self {
-        Self { dir: dir.to_owned() }
+        Self { dir: dir.to_owned(), sync_names: |dir| File::open(dir)?.sync_all() }
+    }
+
+    /// The same, on a disk that syncs names so.
+    #[cfg(test)]
+    pub fn synced_by(dir: &Path, sync_names: fn(&Path) -> io::Result<()>) -> Self {
+        Self { dir: dir.to_owned(), sync_names }
     }
 
     /// For messages.
@@ -81,14 +98,17 @@ impl LimitsFile {
     }
 
     /// Writes it anew; after a crash it has the one or the other.
-    pub fn store(&self, kept: &Kept) -> io::Result<()> {
+    ///
+    /// # Errors
+    /// What the system says; then the file is as it was.
+    pub fn store(&self, kept: &Kept) -> io::Result<Written> {
         fs::create_dir_all(&self.dir)?;
         let beside = self.dir.join("limits.json.new");
         let mut file = File::create(&beside)?;
         file.write_all(&serde_json::to_vec_pretty(kept)?)?;
         file.sync_all()?;
         fs::rename(&beside, self.file())?;
-        File::open(&self.dir)?.sync_all()
+        Ok((self.sync_names)(&self.dir).map_or_else(Written::Doubtful, |()| Written::Lasting))
     }
 
     fn file(&self) -> PathBuf {

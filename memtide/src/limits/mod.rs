@@ -17,7 +17,7 @@ use memtide_service::admin::RoleRoutes;
 use memtide_service::events::{EventKind, Events};
 use tokio::sync::watch;
 
-use self::file::{Kept, LimitsFile};
+use self::file::{Kept, LimitsFile, Written};
 use crate::failure::Failure;
 use crate::settings::LimitsGiven;
 
@@ -31,8 +31,8 @@ struct Keeper {
     current: watch::Sender<Limits>,
     file: LimitsFile,
     events: Events,
-    /// Held by the one change that is under way.
-    changing: Mutex<()>,
+    /// Held by the one change that is under way. Whether what the file has may not outlive a loss of power.
+    changing: Mutex<bool>,
 }
 
 /// Why limits were not changed.
@@ -49,6 +49,16 @@ pub enum ChangeError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// They are in force, and in the file.
+    #[error(
+        "the limits are changed, and a loss of power may undo it: failed to sync the directory of {path}: {error}; ask again once the disk is well"
+    )]
+    Doubtful {
+        /// Which file.
+        path: String,
+        /// What the system says.
+        error: std::io::Error,
+    },
 }
 
 impl KeptLimits {
@@ -57,7 +67,10 @@ impl KeptLimits {
     /// # Errors
     /// Where the file cannot be read, or does not fit to what is configured now.
     pub fn open(dir: &Path, given: LimitsGiven, events: &Events) -> Result<Self, Failure> {
-        let file = LimitsFile::of(dir);
+        Self::open_file(LimitsFile::of(dir), given, events)
+    }
+
+    fn open_file(file: LimitsFile, given: LimitsGiven, events: &Events) -> Result<Self, Failure> {
         let limits = match file.load()? {
             None => given.limits,
             Some(kept) => kept.under(&given.limits),
@@ -73,7 +86,7 @@ impl KeptLimits {
             current: watch::Sender::new(limits),
             file,
             events: events.clone(),
-            changing: Mutex::new(()),
+            changing: Mutex::new(false),
         })))
     }
 
@@ -95,24 +108,34 @@ impl KeptLimits {
     /// Changes them for good. Waits for the disk.
     ///
     /// # Errors
-    /// Where they cannot be changed to that; then nothing is.
+    /// Where they cannot be changed to that, or not be written: then nothing is. Where they are, and may
+    /// not last.
     pub fn change(&self, patch: &LimitsPatch) -> Result<Limits, ChangeError> {
         let Keeper { given, current, file, events, changing } = &*self.0;
-        let _one_at_a_time = changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_doubtful = changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
         let limits = before.changed_by(patch)?;
-        if limits == before {
+        if limits == before && !*is_doubtful {
             return Ok(limits);
         }
-        file.store(&Kept { limits, configured: given.limits }).map_err(|error| {
+        let written = file.store(&Kept { limits, configured: given.limits }).map_err(|error| {
             tracing::error!(%error, path = file.path(), "failed to write the limits");
             ChangeError::Unwritten { path: file.path(), error }
         })?;
-        current.send_replace(limits);
-        let text = differences(&before, &limits);
-        tracing::info!("limits changed: {text}");
-        events.record(EventKind::LimitsChanged, text);
-        Ok(limits)
+        if limits != before {
+            current.send_replace(limits);
+            let text = differences(&before, &limits);
+            tracing::info!("limits changed: {text}");
+            events.record(EventKind::LimitsChanged, text);
+        }
+        *is_doubtful = matches!(written, Written::Doubtful(_));
+        match written {
+            Written::Lasting => Ok(limits),
+            Written::Doubtful(error) => {
+                tracing::error!(%error, path = file.path(), "failed to sync the directory of the limits");
+                Err(ChangeError::Doubtful { path: file.path(), error })
+            }
+        }
     }
 
     /// What the admin HTTP answers of them.
@@ -192,6 +215,40 @@ mod tests {
         assert_eq!(events.after(0).events.len(), 0);
         limits.change(&ecpu_max(0)).unwrap();
         assert_eq!(events.after(0).events[0].text, "ecpu_per_second.max from 10k to none");
+    }
+
+    /// Whoever asked is told what is so: they are in force and in the file, and asking again syncs them.
+    #[test]
+    fn a_change_that_may_not_outlive_a_loss_of_power_is_in_force_and_told_of() {
+        static IS_WELL: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+        let sync = |_: &Path| match IS_WELL.load(std::sync::atomic::Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(std::io::Error::other("the disk is gone")),
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let (events, file) = (Events::new(), LimitsFile::synced_by(dir.path(), sync));
+        let limits = KeptLimits::open_file(file, given(10_000), &events).unwrap();
+        for _ in 0..2 {
+            let told = limits.change(&ecpu_max(20_000)).unwrap_err().to_string();
+            assert!(told.starts_with("the limits are changed, and a loss of power"), "{told}");
+            assert_eq!(limits.now().ecpu_per_second.max, 20_000);
+        }
+        let again = KeptLimits::open(dir.path(), given(10_000), &Events::new()).unwrap();
+        assert_eq!(again.now().ecpu_per_second.max, 20_000, "the file has it");
+        IS_WELL.store(true, std::sync::atomic::Ordering::Relaxed);
+        limits.change(&ecpu_max(20_000)).unwrap();
+        assert_eq!(events.after(0).events.len(), 1, "one change");
+    }
+
+    #[test]
+    fn a_change_that_cannot_be_written_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let limits = LimitsFile::of(dir.path());
+        let limits = KeptLimits::open_file(limits, given(10_000), &Events::new()).unwrap();
+        std::fs::create_dir(dir.path().join("limits.json.new")).unwrap();
+        let told = limits.change(&ecpu_max(20_000)).unwrap_err().to_string();
+        assert!(told.ends_with("nothing was changed"), "{told}");
+        assert_eq!(limits.now().ecpu_per_second.max, 10_000);
     }
 
     #[test]

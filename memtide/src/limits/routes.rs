@@ -37,7 +37,9 @@ async fn change(State(limits): State<KeptLimits>, body: Bytes) -> Result<Json<Li
     })?;
     let status = |error: &ChangeError| match error {
         ChangeError::Refused(_) => StatusCode::BAD_REQUEST,
-        ChangeError::Unwritten { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        ChangeError::Unwritten { .. } | ChangeError::Doubtful { .. } => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     };
     changed.map(Json).map_err(|error| refuse(status(&error), error.to_string()))
 }

@@ -1,4 +1,6 @@
-//! `memtide scaler`: says who holds what in a fleet.
+//! `memtide scaler`: says who holds what in a fleet, and keeps what its cache may use and did use.
+
+mod kept;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,17 +10,18 @@ use memtide_manager::Settings;
 use memtide_scaler::{Scaler, ScalerConfig as Config};
 use memtide_service::admin::{self, Access, RoleAnswers};
 use memtide_service::drain::Drain;
-use memtide_service::events::{EventKind, Events};
+use memtide_service::events::EventKind;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
-use memtide_service::signals::{Request, Signals};
+use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{host, logging};
 use memtide_topology::CacheId;
 
+use self::kept::Kept;
 use crate::failure::Failure;
-use crate::limits::KeptLimits;
-use crate::records::Records;
-use crate::settings::{Role as SettingsRole, ScalerConfig};
+use crate::settings::ScalerConfig;
+use crate::stock::{Metered, StockMetrics};
+use crate::watch;
 
 /// Streams of nodes and proxies, and what a process has open beside.
 const DESCRIPTORS: u64 = 16 * 1024;
@@ -31,7 +34,7 @@ const FOUNDING_WAIT: Duration = Duration::from_secs(1);
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(crate::cannot_start)?;
-    let mut signals = {
+    let signals = {
         let _in_runtime = runtime.enter();
         Signals::new().map_err(crate::cannot_start)?
     };
@@ -42,10 +45,9 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let admin_listener = crate::one_listener("--admin", &[common.admin.ip()], common.admin.port())?;
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let tls = FleetTls::load(&common.fleet_tls, Role::Scaler).map_err(Failure::environment)?;
-    let access = crate::admin_access(common)?;
-    let records = Records::open(&common.data_dir, SettingsRole::Scaler)?;
-    let (events, faults) = records.events(SettingsRole::Scaler)?;
-    let limits = KeptLimits::open(&common.fleet_dir, config.limits, &events)?;
+    let access = crate::admin_access(common, tls.certificate())?;
+    let kept = Kept::open(config)?;
+    let (events, limits) = (kept.events.clone(), kept.limits.clone());
     let scaler = Scaler::start(Config {
         cache: CacheId::new(&common.name).expect("the name was checked"),
         replicas: config.replicas,
@@ -63,52 +65,60 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     });
     let scaler = scaler.map_err(Failure::environment)?;
     logging::install(common.log_format, &common.log_filter, "scaler");
-    for warning in common.warnings.iter().chain(&faults) {
+    for warning in common.warnings.iter().chain(&kept.faults) {
         tracing::warn!("{warning}");
     }
+    let keeping = kept.keep_usage(&scaler.handle()).map_err(crate::cannot_start)?;
+    let metered = Metered::default();
+    runtime.spawn(metered.clone().sample(scaler.handle(), limits));
+    runtime.spawn(watch::watch(kept.look(&scaler.handle()), events.clone()));
     let drain = Drain::new();
-    let records_and_access = (&events, &access);
-    let admin = answers(&scaler, &limits, records_and_access, &drain);
+    let admin = answers(&scaler, (&kept, metered), &access, &drain);
     let admin = admin::serve_role(admin_listener, admin);
     let admin = admin.map_err(crate::cannot_start)?;
     let port = scaler.address().port();
     tracing::info!(port, admin = %admin_address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let signal = runtime.block_on(async {
-        loop {
-            match signals.next().await {
-                Request::Stop(signal) => return signal,
-                Request::Reload => {
-                    crate::reload_fleet_tls(&tls);
-                    crate::reload_admin(&access);
-                }
-            }
-        }
-    });
+    let signal = runtime.block_on(until_stopped(signals, &tls, &access));
     tracing::info!(signal = signal.name(), "stopping");
+    drop(keeping);
     drop(scaler);
     drop(admin);
     events.settle();
     Ok(ExitCode::SUCCESS)
 }
 
+async fn until_stopped(mut signals: Signals, tls: &FleetTls, access: &Access) -> StopSignal {
+    loop {
+        match signals.next().await {
+            Request::Stop(signal) => return signal,
+            Request::Reload => {
+                crate::reload_fleet_tls(tls);
+                crate::reload_admin(access);
+            }
+        }
+    }
+}
+
 fn answers(
     scaler: &Scaler,
-    limits: &KeptLimits,
-    (events, access): (&Events, &Access),
+    (kept, metered): (&Kept, Metered),
+    access: &Access,
     drain: &Drain,
 ) -> RoleAnswers {
     let metrics = Registry::new();
     metrics.register(Arc::new(BuildInfo { version: env!("CARGO_PKG_VERSION") }));
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(scaler.metrics());
+    metrics.register(Arc::new(StockMetrics { scaler: scaler.handle(), metered }));
+    metrics.register(Arc::new(kept.usage.clone()));
     RoleAnswers {
         metrics,
         health: Arc::new(scaler.handle()),
-        events: events.clone(),
+        events: kept.events.clone(),
         drain: drain.watch(),
         access: access.clone(),
-        routes: scaler.routes().merge(limits.routes()),
+        routes: scaler.routes().merge(kept.limits.routes()).merge(kept.usage.routes()),
     }
 }

@@ -9,7 +9,7 @@ use memtide_control::{ProxyControl, ProxyRegistration};
 use memtide_limits::ProxyId;
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
-use memtide_scaler::{Scaler, ScalerConfig};
+use memtide_scaler::{Scaler, ScalerConfig, ScalerHandle};
 use memtide_service::admin::{Condition, Health as _, RoleRoutes};
 use memtide_service::events::Events;
 use memtide_service::logging::LogFormat;
@@ -20,13 +20,14 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::conditions;
-use super::fleet::{Fleet, Metered, Stored, Supervising};
+use super::fleet::{Fleet, Supervising};
 use super::hold::{self, Granting};
 use super::parent_tls::ParentTls;
 use super::scaler_port;
 use crate::failure::Failure;
 use crate::limits::KeptLimits;
 use crate::settings::{Backend, EndpointConfig, Join, Processes};
+use crate::stock::{Metered, Stored};
 use crate::supervisor::{Plan, Supervisor};
 
 /// Certificates and sockets, taken before there is a log.
@@ -262,12 +263,18 @@ impl Behind {
         }
     }
 
-    /// How many nodes its fleet has, where this process runs the scaler.
-    pub fn nodes(&self) -> Option<usize> {
+    /// The scaler of this process.
+    pub fn scaler(&self) -> Option<ScalerHandle> {
         match self {
-            Self::Processes { fleet, .. } => {
-                Some(fleet.scaler.handle().topologies().borrow().nodes().len())
-            }
+            Self::Processes { fleet, .. } => Some(fleet.scaler.handle()),
+            _ => None,
+        }
+    }
+
+    /// How this proxy tells its scaler what it has counted, where that keeps the usage.
+    pub fn control(&self) -> Option<Arc<ProxyControl>> {
+        match self {
+            Self::Joined { control, .. } => Some(Arc::clone(control)),
             _ => None,
         }
     }
@@ -328,6 +335,9 @@ fn node_arguments(config: &EndpointConfig, nodes: &Processes, scaler: SocketAddr
     arguments.extend(text.map(OsString::from));
     if let Some(token) = &config.common.admin_token {
         arguments.extend([OsString::from("--admin-token-file"), token.clone().into()]);
+    }
+    if let Some(ca) = &config.common.admin_client_ca {
+        arguments.extend([OsString::from("--admin-client-ca"), ca.clone().into()]);
     }
     arguments.extend([OsString::from("--fleet-tls"), config.common.fleet_tls.clone().into()]);
     arguments

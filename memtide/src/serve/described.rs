@@ -13,11 +13,11 @@ use memtide_service::events::Events;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::tls::Tls;
 
-use super::fleet::Stored;
 use super::hold::Held;
 use super::kept::Stock;
 use crate::limits::KeptLimits;
 use crate::settings::EndpointConfig;
+use crate::stock::Stored;
 
 /// Where the admin HTTP has its answers from.
 pub fn answers(

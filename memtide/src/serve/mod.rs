@@ -9,9 +9,8 @@ mod kept;
 mod parent_tls;
 mod scaler_port;
 mod stop;
-mod watch;
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -27,6 +26,7 @@ use memtide_service::tls::{
     fleet::{FleetTls, Role},
 };
 use memtide_service::{host, logging};
+use tokio::runtime::Runtime;
 
 use self::behind::Behind;
 use self::described::Served;
@@ -35,7 +35,8 @@ use self::stop::Running;
 use crate::failure::Failure;
 use crate::limits::KeptLimits;
 use crate::settings::{Backend, EndpointConfig};
-use crate::welcome;
+use crate::stock::Evictions;
+use crate::{watch, welcome};
 
 /// Descriptors beside those of client connections: listeners, admin, files.
 const DESCRIPTORS_BESIDE: u64 = 256;
@@ -72,10 +73,10 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let admin_address = admin_listener.local_addr().map_err(Failure::environment)?;
     let (tls, made) = Tls::open(config.tls.clone()).map_err(Failure::environment)?;
     let tls = Arc::new(tls);
-    let access = crate::admin_access(&config.common)?;
+    let access = crate::admin_access(&config.common, Arc::clone(&tls) as _)?;
     let kept = Kept::open(&config)?;
     let events = kept.events.clone();
-    let limits = kept_limits(&config, &events)?;
+    let limits = kept_limits(&config, &kept)?;
     let prepared = behind::prepare(&config, &events, limits.as_ref())?;
     logging::install(config.common.log_format, &config.common.log_filter, prepared.log_role());
     log_start(&config, &tls, made);
@@ -107,18 +108,13 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let routes = behind.routes().merge(kept.routes()).merge(of_limits);
     let admin = admin::serve_with(admin_listener, answers, routes).map_err(crate::cannot_start)?;
 
-    tracing::info!(
-        port = endpoint.port,
-        read_port = endpoint.read_port,
-        admin = %admin_address,
-        "listening"
-    );
-    events.record(EventKind::Listening, listening_on(&endpoint));
+    tell_listening(&endpoint, admin_address, &events);
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
-    runtime.spawn(watch::watch(stock, (limits, config.memory_max), events.clone()));
-    let running = Running { drain, reloader, access, behind, events: events.clone(), proxy };
+    watch_stock(&runtime, &config, (stock, limits), &events);
+    let events_of_stop = events.clone();
+    let running =
+        Running { drain, reloader, access, behind, events: events_of_stop, proxy, keeping };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
-    drop(keeping);
     runtime.block_on(supervising.end());
     drop(admin);
     events.settle();
@@ -152,18 +148,32 @@ impl Sockets {
 }
 
 /// The cache's limits, where this process keeps them.
-fn kept_limits(config: &EndpointConfig, events: &Events) -> Result<Option<KeptLimits>, Failure> {
-    let dir = match &config.backend {
-        Backend::Joined(_) => return Ok(None),
-        Backend::Embedded => &config.common.data_dir,
-        // With what else the scaler keeps.
-        Backend::Processes(_) => &config.common.fleet_dir,
-    };
-    KeptLimits::open(dir, config.limits, events).map(Some)
+fn kept_limits(config: &EndpointConfig, kept: &Kept) -> Result<Option<KeptLimits>, Failure> {
+    match &config.backend {
+        Backend::Joined(_) => Ok(None),
+        Backend::Embedded | Backend::Processes(_) => {
+            KeptLimits::open(kept.directory(), config.limits, &kept.events).map(Some)
+        }
+    }
 }
 
-fn listening_on(endpoint: &Endpoint) -> String {
-    format!("on ports {} and {}", endpoint.port, endpoint.read_port)
+/// Looks once a second what happens by itself.
+fn watch_stock(
+    runtime: &Runtime,
+    config: &EndpointConfig,
+    (stock, limits): (Stock, Option<KeptLimits>),
+    events: &Events,
+) {
+    let memory_max = config.memory_max;
+    let mut evictions = Evictions::default();
+    let look = move || stock.look((limits.as_ref(), memory_max), &mut evictions);
+    runtime.spawn(watch::watch(look, events.clone()));
+}
+
+fn tell_listening(endpoint: &Endpoint, admin: SocketAddr, events: &Events) {
+    let Endpoint { port, read_port, .. } = endpoint;
+    tracing::info!(port, read_port, %admin, "listening");
+    events.record(EventKind::Listening, format!("on ports {port} and {read_port}"));
 }
 
 fn log_start(config: &EndpointConfig, tls: &Tls, made: Made) {

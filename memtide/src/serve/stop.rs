@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::behind::Behind;
 use crate::failure;
+use crate::usage::Keeping;
 
 /// Cores that were told to drop everything need no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
@@ -32,6 +33,8 @@ pub struct Running {
     pub events: Events,
     /// Serves.
     pub proxy: Proxy,
+    /// Writes down what was used.
+    pub keeping: Option<Keeping>,
 }
 
 /// Waits for signals: the first that stops begins the drain, a second one ends the process at once.
@@ -40,7 +43,7 @@ pub async fn until_stopped(
     mut signals: Signals,
     running: Running,
 ) -> ExitCode {
-    let Running { drain, reloader, access, behind, events, proxy } = running;
+    let Running { drain, reloader, access, behind, events, proxy, keeping } = running;
     let reload = || {
         reloader.reload();
         crate::reload_admin(&access);
@@ -54,7 +57,7 @@ pub async fn until_stopped(
     let mut joined = tokio::task::spawn_blocking(move || proxy.join());
     tokio::select! {
         _ = &mut joined => {
-            behind.leave().await;
+            leave(&behind, keeping).await;
             tracing::info!("drained");
             return ExitCode::SUCCESS;
         }
@@ -67,7 +70,7 @@ pub async fn until_stopped(
     drain.stop();
     tokio::select! {
         _ = joined => {
-            behind.leave().await;
+            leave(&behind, keeping).await;
             ExitCode::SUCCESS
         }
         () = sleep(STOP_MAX) => {
@@ -76,6 +79,13 @@ pub async fn until_stopped(
         }
         signal = next_stop(&mut signals, &reload) => end_at_once(signal),
     }
+}
+
+/// What the last clients used is counted, and told before the proxy says that it leaves.
+async fn leave(behind: &Behind, keeping: Option<Keeping>) {
+    // A disk may hang, and a signal must end the process all the same.
+    let _ = tokio::task::spawn_blocking(move || drop(keeping)).await;
+    behind.leave().await;
 }
 
 /// The threads hold nothing that must be saved.

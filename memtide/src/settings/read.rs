@@ -27,6 +27,8 @@ pub struct Common {
     pub admin: SocketAddr,
     /// Of the token that the admin HTTP asks for.
     pub admin_token: Option<PathBuf>,
+    /// The CAs whose clients may ask it for everything; with them it speaks TLS.
+    pub admin_client_ca: Option<PathBuf>,
     /// What memtide makes and keeps itself.
     pub data_dir: PathBuf,
     /// `<data-dir>/fleet`: what the scaler keeps.
@@ -49,6 +51,7 @@ pub fn common(given: &Given) -> Result<Common, ConfigError> {
         name: given.read("name", cache_name)?,
         admin: guarded_admin(given)?,
         admin_token: given.text("admin-token-file").map(PathBuf::from),
+        admin_client_ca: given.text("admin-client-ca").map(PathBuf::from),
         data_dir,
         fleet_dir,
         fleet_tls,
@@ -65,15 +68,17 @@ pub fn admin(given: &Given) -> Result<SocketAddr, ConfigError> {
     })
 }
 
-/// The same, for who answers there: strangers reach it only where they are asked for a token.
+/// The same, for who answers there: strangers reach it only where they are asked for a token or a
+/// certificate.
 fn guarded_admin(given: &Given) -> Result<SocketAddr, ConfigError> {
     let address = admin(given)?;
-    if address.ip().to_canonical().is_loopback() || given.text("admin-token-file").is_some() {
+    let is_asked_for = ["admin-token-file", "admin-client-ca"].map(|it| given.text(it).is_some());
+    if address.ip().to_canonical().is_loopback() || is_asked_for.contains(&true) {
         return Ok(address);
     }
     let problem = "other hosts could look at this cache and change it there; give --admin-token-file \
-                   FILE too, which is made where there is none, or an address of this host alone, \
-                   such as 127.0.0.1:9150";
+                   FILE too, which is made where there is none, or --admin-client-ca FILE, or an \
+                   address of this host alone, such as 127.0.0.1:9150";
     Err(given.complain("admin", problem))
 }
 

@@ -177,6 +177,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         read_port = "11212"
         admin = "127.0.0.1:9150"
         # admin_token_file
+        # admin_client_ca
         advertise = "[::1]"  # --advertise
         data_dir = "a \"b\"\\c"  # --data-dir
         # fleet_tls

@@ -1,14 +1,15 @@
 //! What the cache used, hour by hour: looked at each second, kept on disk, told over HTTP.
 
+mod keeping;
+mod owed;
+pub mod proxies;
 mod query;
 mod routes;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use memtide_records::LogError;
 use memtide_records::usage::{Counts, Sample, SourceId, UsageLog};
@@ -16,15 +17,9 @@ use memtide_service::admin::RoleRoutes;
 use memtide_service::metrics::{Source, gauge};
 use prometheus::proto::MetricFamily;
 
+pub use self::keeping::{Keeping, Turn};
+pub use self::owed::{Owed, counts_of};
 use crate::failure::Failure;
-
-/// Counts are taken and written this often: what a kill may cost.
-const FLUSH_INTERVAL: Duration = Duration::from_secs(1);
-/// Every so many of them data is sampled, and what was written synced: what a loss of power may cost.
-const FLUSHES_PER_SAMPLE: u32 = 10;
-
-/// Longest wait for the last of them when the process ends: a disk may not answer.
-const END_MAX: Duration = Duration::from_secs(5);
 
 /// What is looked at.
 pub struct Looks {
@@ -32,7 +27,12 @@ pub struct Looks {
     pub counts: Box<dyn Fn() -> Vec<(SourceId, Counts)> + Send>,
     /// What is stored now; `None` while nobody knows.
     pub sample: Box<dyn Fn() -> Option<Sample> + Send>,
+    /// Told what was counted and outlives the host now.
+    pub kept: TellKept,
 }
+
+/// Told what each source counted.
+type TellKept = Box<dyn Fn(&[(SourceId, Counts)]) + Send>;
 
 /// The usage of a cache, as it was kept; clones are the same.
 #[derive(Clone, Debug)]
@@ -65,34 +65,8 @@ impl Usage {
     /// # Errors
     /// When the system refuses a thread.
     pub fn keep(&self, looks: Looks) -> std::io::Result<Keeping> {
-        let (stop, stopped) = mpsc::channel();
-        let (ending, ended) = mpsc::channel();
-        let usage = self.clone();
-        let run = move || {
-            // Dropped with the end of the thread, however that comes.
-            let _ending: Sender<()> = ending;
-            let turn = Turn { usage, looks };
-            turn.sample();
-            let began = Instant::now();
-            for number in 1.. {
-                let due = began + FLUSH_INTERVAL * number;
-                let wait = due.saturating_duration_since(Instant::now());
-                // The sender is only ever dropped.
-                if stopped.recv_timeout(wait) != Err(RecvTimeoutError::Timeout) {
-                    break;
-                }
-                turn.count();
-                if number % FLUSHES_PER_SAMPLE == 0 {
-                    turn.sample();
-                    turn.sync();
-                }
-            }
-            turn.sample();
-            turn.count();
-            turn.sync();
-        };
-        thread::Builder::new().name("usage".to_owned()).spawn(run)?;
-        Ok(Keeping { stop: Some(stop), ended })
+        let mut keeper = Keeper { usage: self.clone(), looks, counted: Vec::new() };
+        Keeping::start(move |turn| keeper.turn(turn))
     }
 
     fn log(&self) -> MutexGuard<'_, UsageLog> {
@@ -100,37 +74,40 @@ impl Usage {
     }
 }
 
-/// Keeps usage while it lives; looks a last time when it is dropped.
-#[derive(Debug)]
-pub struct Keeping {
-    stop: Option<Sender<()>>,
-    ended: Receiver<()>,
-}
-
-impl Drop for Keeping {
-    fn drop(&mut self) {
-        drop(self.stop.take());
-        if self.ended.recv_timeout(END_MAX) == Err(RecvTimeoutError::Timeout) {
-            tracing::error!("usage of the last moment may not be kept: the disk takes too long");
-        }
-    }
-}
-
 /// The thread's state.
-struct Turn {
+struct Keeper {
     usage: Usage,
     looks: Looks,
+    /// What was counted at the newest look.
+    counted: Vec<(SourceId, Counts)>,
 }
 
-impl Turn {
-    fn count(&self) {
-        let (now, counts) = (now_secs(), (self.looks.counts)());
+impl Keeper {
+    fn turn(&mut self, turn: Turn) {
+        if turn == Turn::Last {
+            self.sample();
+        }
+        if turn != Turn::First {
+            self.count();
+        }
+        if matches!(turn, Turn::First | Turn::Sync) {
+            self.sample();
+        }
+        if matches!(turn, Turn::Sync | Turn::Last) {
+            self.sync();
+        }
+    }
+
+    fn count(&mut self) {
+        let now = now_secs();
+        let counted = (self.looks.counts)();
         let mut log = self.usage.log();
-        for (source, counts) in counts {
-            log.heard(now, source, counts);
+        for (source, counts) in &counted {
+            log.heard(now, *source, *counts);
         }
         let written = log.flush(now);
         drop(log);
+        self.counted = if written.is_ok() { counted } else { Vec::new() };
         self.tell(written);
     }
 
@@ -142,6 +119,9 @@ impl Turn {
 
     fn sync(&self) {
         let synced = self.usage.log().sync();
+        if synced.is_ok() {
+            (self.looks.kept)(&self.counted);
+        }
         self.tell(synced);
     }
 

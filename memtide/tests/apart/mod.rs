@@ -37,15 +37,29 @@ impl Roles {
             RoleProcess::start(PROGRAM, "engine", words)
         };
         let nodes = vec![engine("a"), engine("b")];
-        let data = scratch.path().join("proxy");
-        let data = data.to_str().unwrap();
-        let words = ["--port", "0", "--read-port", "0", "--data-dir", data];
-        let proxy = RoleProcess::start(PROGRAM, "proxy", [&joins[..], &words].concat());
+        let proxy = proxy(scratch.path(), &join);
         let roles = Self { scaler: Some(scaler), nodes, proxy, scaler_port, scratch };
-        wait_until("the fleet is ready", PATIENCE, || {
-            (roles.proxy.get("/readyz").status == 200).then_some(())
-        });
+        roles.wait_ready();
         roles
+    }
+
+    /// Waits until clients can be served.
+    pub fn wait_ready(&self) {
+        wait_until("the fleet is ready", PATIENCE, || {
+            (self.proxy.get("/readyz").status == 200).then_some(())
+        });
+    }
+
+    /// The proxy's process ends by this signal.
+    pub fn stop_proxy(&mut self, signal: Signal) {
+        self.proxy.signal(signal);
+        self.proxy.wait_exit(PATIENCE);
+    }
+
+    /// Starts another one in its place, on its data directory.
+    pub fn start_proxy(&mut self) {
+        self.proxy = proxy(self.scratch.path(), &format!("127.0.0.1:{}", self.scaler_port));
+        self.wait_ready();
     }
 
     pub fn connect(&self) -> Client {
@@ -130,6 +144,14 @@ pub fn restore(dir: &Path, saved: &Saved) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
+}
+
+fn proxy(scratch: &Path, join: &str) -> RoleProcess {
+    let (tls, data) = (scratch.join("tls"), scratch.join("proxy"));
+    let (tls, data) = (tls.to_str().unwrap(), data.to_str().unwrap());
+    let words = ["--join", join, "--fleet-tls", tls, "--data-dir", data];
+    let ports = ["--port", "0", "--read-port", "0"];
+    RoleProcess::start(PROGRAM, "proxy", [&words[..], &ports].concat())
 }
 
 pub fn scaler(scratch: &Path, port: u16) -> RoleProcess {

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use memtide_control::{
-    Adopted, ControlServer, ControlServerConfig, FromScaler, Incoming, NodeControl,
+    Adopted, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming, NodeControl,
     ProxyRegistration, Registration, Role as PeerRole, Session,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
@@ -19,7 +19,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 pub use forwarder::Forwarder;
 
@@ -145,6 +145,17 @@ impl Scaler {
         match in_time(self.incoming.recv()).await.unwrap() {
             Incoming::Refused { why, .. } => why,
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Waits until a proxy says that so much was counted; where it wants to hear what is written.
+    pub async fn counted(&mut self, wanted: &[Counted]) -> Option<oneshot::Sender<Vec<u64>>> {
+        loop {
+            if let Incoming::ProxyBeat { counted, written, .. } = self.incoming().await
+                && counted == wanted
+            {
+                return written;
+            }
         }
     }
 

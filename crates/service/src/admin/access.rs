@@ -11,17 +11,26 @@ use subtle::ConstantTimeEq as _;
 
 use crate::limits::{ADMIN_TOKEN_BYTES_MAX, ADMIN_TOKEN_BYTES_MIN};
 use crate::metrics::{Source, counter};
+use crate::tls::AdminTls;
 
 /// Who may see and change what the admin HTTP tells beside health and metrics: everybody who
-/// reaches it, or who shows the token of a file. Clones are the same.
+/// reaches it, or who shows the token of a file, or a certificate. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub struct Access(Option<Arc<Guarded>>);
+pub struct Access {
+    token: Option<Arc<Token>>,
+    /// With it the admin HTTP speaks TLS.
+    certificates: Option<Arc<AdminTls>>,
+    refused: Arc<AtomicU64>,
+}
 
-struct Guarded {
+struct Token {
     file: PathBuf,
     token: Mutex<Vec<u8>>,
-    refused: AtomicU64,
 }
+
+/// Whether the client of a connection has shown a certificate, which was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct IsCertified(pub bool);
 
 /// Why a file has no token.
 #[derive(Debug, thiserror::Error)]
@@ -57,54 +66,90 @@ impl Access {
     /// Where it cannot be read or made, or has no token.
     pub fn by_token(file: &Path) -> Result<Self, TokenError> {
         let token = Mutex::new(read_or_make(file)?);
-        let guarded = Guarded { file: file.to_owned(), token, refused: AtomicU64::new(0) };
-        Ok(Self(Some(Arc::new(guarded))))
+        let token = Some(Arc::new(Token { file: file.to_owned(), token }));
+        Ok(Self { token, ..Self::default() })
     }
 
-    /// Goes by what the file has now. Where that is no token, the one before stays.
+    /// And who shows one of these certificates; beside a token, either serves.
+    #[must_use]
+    pub fn or_by(mut self, certificates: AdminTls) -> Self {
+        self.certificates = Some(Arc::new(certificates));
+        self
+    }
+
+    /// Goes by what the files have now. Where one has nothing that can be used, what it had before stays.
     ///
     /// # Errors
-    /// As [`Self::by_token`].
-    pub fn reload(&self) -> Result<(), TokenError> {
-        let Some(guarded) = &self.0 else { return Ok(()) };
-        let token = read(&guarded.file)?.ok_or_else(|| {
-            let (file, problem) = (guarded.file.clone(), io::Error::from(ErrorKind::NotFound));
-            TokenError::File { file, what: "read", problem }
-        })?;
-        *guarded.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
-        Ok(())
+    /// What is wrong with the first of them, in one line.
+    pub fn reload(&self) -> Result<(), String> {
+        let certificates = self.certificates.as_ref().map_or(Ok(()), |it| it.reload());
+        let token = self.token.as_ref().map_or(Ok(()), |it| it.reload());
+        token.map_err(|error| error.to_string())?;
+        certificates.map_err(|error| error.to_string())
     }
 
-    /// Whether a request with these headers may go on.
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
-        let Some(guarded) = &self.0 else { return true };
-        let token = guarded.token.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_admitted = bearer(headers).is_some_and(|shown| token.as_slice().ct_eq(shown).into());
-        drop(token);
+    /// What it speaks, where that is TLS.
+    pub(super) const fn tls(&self) -> Option<&Arc<AdminTls>> {
+        self.certificates.as_ref()
+    }
+
+    /// Whether a request with these headers may go on, of a client with a certificate or without.
+    pub(super) fn admits(&self, headers: &HeaderMap, client: IsCertified) -> bool {
+        let is_open = self.token.is_none() && self.certificates.is_none();
+        let by_token = || self.token.as_ref().is_some_and(|token| token.is_shown(headers));
+        let is_admitted = is_open || client.0 || by_token();
         if !is_admitted {
-            guarded.refused.fetch_add(1, Ordering::Relaxed);
+            self.refused.fetch_add(1, Ordering::Relaxed);
         }
         is_admitted
+    }
+
+    /// What to tell who is not admitted.
+    pub(super) const fn wanted(&self) -> &'static str {
+        match (&self.token, &self.certificates) {
+            (_, None) => {
+                "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN\n"
+            }
+            (None, Some(_)) => "show a certificate of a CA in the file of --admin-client-ca\n",
+            (Some(_), Some(_)) => {
+                "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN, or show a certificate of a CA in that of --admin-client-ca\n"
+            }
+        }
+    }
+}
+
+impl Token {
+    fn is_shown(&self, headers: &HeaderMap) -> bool {
+        let token = self.token.lock().unwrap_or_else(PoisonError::into_inner);
+        bearer(headers).is_some_and(|shown| token.as_slice().ct_eq(shown).into())
+    }
+
+    fn reload(&self) -> Result<(), TokenError> {
+        let token = read(&self.file)?.ok_or_else(|| {
+            let (file, problem) = (self.file.clone(), io::Error::from(ErrorKind::NotFound));
+            TokenError::File { file, what: "read", problem }
+        })?;
+        *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
+        Ok(())
     }
 }
 
 impl Source for Access {
     fn collect(&self) -> Vec<MetricFamily> {
-        let refused = self.0.as_ref().map(|it| it.refused.load(Ordering::Relaxed));
-        let family = |count| {
-            counter(
-                "memtide_admin_unauthorized_total",
-                "Requests to the admin HTTP without its token.",
-                count,
-            )
-        };
-        refused.map(family).into_iter().collect()
+        if self.token.is_none() && self.certificates.is_none() {
+            return Vec::new();
+        }
+        vec![counter(
+            "memtide_admin_unauthorized_total",
+            "Requests to the admin HTTP without its token, or a certificate that it takes.",
+            self.refused.load(Ordering::Relaxed),
+        )]
     }
 }
 
-impl std::fmt::Debug for Guarded {
+impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guarded").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("Token").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -189,6 +234,8 @@ mod tests {
 
     use super::*;
 
+    const NOBODY: IsCertified = IsCertified(false);
+
     fn headers(values: &[&str]) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for value in values {
@@ -206,8 +253,8 @@ mod tests {
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!((token.len(), fs::read_dir(home.path()).unwrap().count()), (64, 1));
         for access in [&access, &Access::by_token(&file).unwrap()] {
-            assert!(access.admits(&headers(&[&format!("Bearer {token}")])));
-            assert!(access.admits(&headers(&[&format!("bearer {token}")])));
+            assert!(access.admits(&headers(&[&format!("Bearer {token}")]), NOBODY));
+            assert!(access.admits(&headers(&[&format!("bearer {token}")]), NOBODY));
             for wrong in [
                 &[][..],
                 &["Bearer "],
@@ -218,10 +265,10 @@ mod tests {
                 &[&format!("Basic {token}")],
                 &[&format!("Bearer {token}"), "Bearer x"],
             ] {
-                assert!(!access.admits(&headers(wrong)), "{wrong:?}");
+                assert!(!access.admits(&headers(wrong), NOBODY), "{wrong:?}");
             }
         }
-        assert!(Access::open().admits(&headers(&[])));
+        assert!(Access::open().admits(&headers(&[]), NOBODY));
     }
 
     #[test]
@@ -230,14 +277,14 @@ mod tests {
         let file = home.path().join("token");
         fs::write(&file, "the-first-of-two-tokens\n").unwrap();
         let access = Access::by_token(&file).unwrap();
-        let is_let_in = |token| access.admits(&headers(&[&format!("Bearer {token}")]));
+        let is_let_in = |token| access.admits(&headers(&[&format!("Bearer {token}")]), NOBODY);
         fs::write(&file, "the-second-of-two-tokens").unwrap();
         assert!(is_let_in("the-first-of-two-tokens") && !is_let_in("the-second-of-two-tokens"));
         access.reload().unwrap();
         assert!(!is_let_in("the-first-of-two-tokens") && is_let_in("the-second-of-two-tokens"));
         for no_token in ["", "short", "with a space in it, and long", &"x".repeat(5_000)] {
             fs::write(&file, no_token).unwrap();
-            let error = access.reload().unwrap_err().to_string();
+            let error = access.reload().unwrap_err();
             assert!(error.contains("no token; write one line"), "{error}");
         }
         fs::remove_file(&file).unwrap();

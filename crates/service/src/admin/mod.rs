@@ -3,7 +3,7 @@
 //!
 //! It runs on a thread and a runtime of its own, so that neither a scrape nor a slow reader takes
 //! time from a core of the data path. Every connection carries one request and lives for at most
-//! [`ADMIN_REQUEST_TIME_MAX`]; at most [`ADMIN_CONNECTIONS_MAX`] are open.
+//! [`ADMIN_REQUEST_TIME_MAX`], its TLS handshake included; at most [`ADMIN_CONNECTIONS_MAX`] are open.
 
 mod access;
 mod cache;
@@ -17,16 +17,22 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use axum::Extension;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustls::ServerConfig;
 use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::TcpStream,
     sync::{Semaphore, oneshot},
     time,
 };
+use tokio_rustls::TlsAcceptor;
+
+use self::access::IsCertified;
 
 pub use self::{
     access::{Access, TokenError, token_of},
@@ -70,7 +76,8 @@ pub fn serve_with(
     answers: Answers,
     routes: RoleRoutes,
 ) -> io::Result<Admin> {
-    start(listener, routes::cache_router(answers, routes))
+    let access = answers.access.clone();
+    start(listener, access, routes::cache_router(answers, routes))
 }
 
 /// As [`serve`], for a process that serves no cache itself.
@@ -78,10 +85,11 @@ pub fn serve_with(
 /// # Errors
 /// When the system refuses a thread or a runtime.
 pub fn serve_role(listener: TcpListener, answers: RoleAnswers) -> io::Result<Admin> {
-    start(listener, routes::router(answers))
+    let access = answers.access.clone();
+    start(listener, access, routes::router(answers))
 }
 
-fn start(listener: TcpListener, router: axum::Router) -> io::Result<Admin> {
+fn start(listener: TcpListener, access: Access, router: axum::Router) -> io::Result<Admin> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let listener = {
         let _in_runtime = runtime.enter();
@@ -91,7 +99,7 @@ fn start(listener: TcpListener, router: axum::Router) -> io::Result<Admin> {
     let run = move || {
         runtime.block_on(async {
             tokio::select! {
-                () = accept(listener, router) => {}
+                () = accept(listener, &access, &router) => {}
                 // The sender is only ever dropped.
                 _ = stopped => {}
             }
@@ -101,16 +109,18 @@ fn start(listener: TcpListener, router: axum::Router) -> io::Result<Admin> {
     Ok(Admin { stop: Some(stop), thread: Some(thread) })
 }
 
-async fn accept(listener: tokio::net::TcpListener, router: axum::Router) {
+async fn accept(listener: tokio::net::TcpListener, access: &Access, router: &axum::Router) {
     let places = Arc::new(Semaphore::new(ADMIN_CONNECTIONS_MAX));
     loop {
         let place = Arc::clone(&places).acquire_owned().await;
         let place = place.expect("the semaphore is never closed");
         match listener.accept().await {
             Ok((stream, _)) => {
-                let service = TowerToHyperService::new(router.clone());
+                let (router, tls) = (router.clone(), access.tls().map(|tls| tls.server_config()));
                 tokio::spawn(async move {
-                    answer(stream, service).await;
+                    // A client that breaks off, or takes too long, has only himself to tell.
+                    let _ =
+                        time::timeout(ADMIN_REQUEST_TIME_MAX, answer(stream, tls, router)).await;
                     drop(place);
                 });
             }
@@ -123,15 +133,31 @@ async fn accept(listener: tokio::net::TcpListener, router: axum::Router) {
     }
 }
 
-async fn answer(stream: TcpStream, service: TowerToHyperService<axum::Router>) {
+async fn answer(stream: TcpStream, tls: Option<Arc<ServerConfig>>, router: axum::Router) {
+    let Some(tls) = tls else { return talk(stream, router).await };
+    match TlsAcceptor::from(tls).accept(stream).into_fallible().await {
+        Ok(stream) => {
+            let is_certified = stream.get_ref().1.peer_certificates().is_some();
+            talk(stream, router.layer(Extension(IsCertified(is_certified)))).await;
+        }
+        Err((error, mut stream)) => {
+            tracing::debug!(%error, "a TLS handshake of the admin HTTP failed");
+            // The client may have sent its request already: were that unread, a reset would overtake the
+            // alert that says why.
+            let (_, mut unread) = (stream.shutdown().await, [0; 1024]);
+            while matches!(stream.read(&mut unread).await, Ok(1..)) {}
+        }
+    }
+}
+
+async fn talk(stream: impl AsyncRead + AsyncWrite + Unpin, router: axum::Router) {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(ADMIN_REQUEST_TIME_MAX)
         .keep_alive(false)
         .max_buf_size(ADMIN_REQUEST_BYTES_MAX)
-        .serve_connection(TokioIo::new(stream), service);
-    // A client that breaks off, or takes too long, has only himself to tell.
-    let _ = time::timeout(ADMIN_REQUEST_TIME_MAX, connection).await;
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let _ = connection.await;
 }
 
 #[cfg(test)]

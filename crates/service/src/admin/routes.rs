@@ -10,6 +10,7 @@ use axum::{
     routing::get,
 };
 
+use super::access::IsCertified;
 use super::{Access, Cache, CacheDescription, CacheState, Condition};
 use crate::{
     drain::DrainWatch,
@@ -158,11 +159,12 @@ const OPEN: [&str; 3] = ["/metrics", "/healthz", "/readyz"];
 
 /// Refuses before anything of the body is read.
 async fn refuse_strangers(State(access): State<Access>, request: Request, next: Next) -> Response {
-    if OPEN.contains(&request.uri().path()) || access.admits(request.headers()) {
+    let client = request.extensions().get().copied().unwrap_or(IsCertified(false));
+    if OPEN.contains(&request.uri().path()) || access.admits(request.headers(), client) {
         return next.run(request).await;
     }
-    let why = "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN\n";
-    (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], why).into_response()
+    let scheme = [(header::WWW_AUTHENTICATE, "Bearer")];
+    (StatusCode::UNAUTHORIZED, scheme, access.wanted()).into_response()
 }
 
 /// Refuses a body that says itself that it is too large, before any of it is waited for.

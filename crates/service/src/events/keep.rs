@@ -1,8 +1,8 @@
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use memtide_records::{Fault, Log, LogError, Policy};
 use serde::{Deserialize, Serialize};
@@ -13,17 +13,8 @@ use crate::limits::{EVENTS_LOG_BYTES_MAX, EVENTS_MAX, EVENTS_RETRY};
 const NAME: &str = "events";
 const POLICY: Policy = Policy { bytes_max: EVENTS_LOG_BYTES_MAX, segments: 4 };
 
-/// Longest wait of [`settle`].
+/// Longest wait of [`Keeper::settle`].
 const SETTLE_MAX: Duration = Duration::from_secs(1);
-
-/// What the writing thread is asked for.
-#[derive(Debug)]
-pub enum Job {
-    /// Write this event, of the log that was begun then.
-    Write(u64, Event),
-    /// Say when all before this is synced.
-    Settle(SyncSender<()>),
-}
 
 /// An event as it stands in the log.
 #[derive(Debug, Serialize, Deserialize)]
@@ -34,10 +25,35 @@ struct Kept {
     event: Event,
 }
 
+/// The way to the thread that adds to the log. When it is dropped, that thread writes what waits, and
+/// ends.
+#[derive(Debug)]
+pub struct Keeper(Arc<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The oldest first.
+    waiting: VecDeque<Kept>,
+    /// Events that were put in, and of these how many were written, and how many synced.
+    put: u64,
+    written: u64,
+    synced: u64,
+    /// So many are to be synced.
+    wanted: u64,
+    /// Nobody records any more.
+    is_over: bool,
+}
+
 /// The newest events of the log in this directory, and the way to the thread that adds to it.
-pub fn open(directory: &Path) -> Result<(Ring, SyncSender<Job>, Vec<Fault>), LogError> {
+pub fn open(directory: &Path) -> Result<(Ring, Keeper, Vec<Fault>), LogError> {
     let (log, scan) = Log::<Kept>::open(directory, NAME, POLICY)?;
-    let mut ring = Ring { since_ms: now_ms(), last_sequence: 0, events: VecDeque::new() };
+    let mut ring = Ring::new(now_ms());
     for Kept { since_ms, event } in scan.entries.into_iter().map(|entry| entry.record) {
         // A line that was damaged and is whole again in a copy would go back in time.
         if event.sequence > ring.last_sequence {
@@ -46,65 +62,124 @@ pub fn open(directory: &Path) -> Result<(Ring, SyncSender<Job>, Vec<Fault>), Log
             ring.push(event);
         }
     }
-    let (keeper, jobs) = mpsc::sync_channel(EVENTS_MAX);
-    let started = thread::Builder::new().name("events".to_owned()).spawn(move || run(log, &jobs));
+    ring.first_sequence = ring.last_sequence + 1;
+    let queue = Arc::<Queue>::default();
+    let mut writer = Writer { log, queue: Arc::clone(&queue), is_failing: false };
+    let started = thread::Builder::new().name("events".to_owned()).spawn(move || writer.run());
     let no_thread = |problem| LogError::File { path: directory.to_owned(), problem };
     started.map_err(no_thread)?;
-    Ok((ring, keeper, scan.faults))
+    Ok((ring, Keeper(queue), scan.faults))
 }
 
-/// See [`super::Events::settle`].
-pub fn settle(keeper: &SyncSender<Job>) {
-    let deadline = Instant::now() + SETTLE_MAX;
-    let (done, settled) = mpsc::sync_channel(1);
-    let mut job = Job::Settle(done);
-    while let Err(mpsc::TrySendError::Full(back)) = keeper.try_send(job) {
-        if Instant::now() >= deadline {
-            return;
+impl Keeper {
+    /// Has an event written, of the log that was begun then. Never waits: where so many wait for a disk
+    /// that does not answer, it is not written.
+    pub fn put(&self, since_ms: u64, event: Event) {
+        let mut state = self.0.lock();
+        if state.waiting.len() < EVENTS_MAX {
+            state.waiting.push_back(Kept { since_ms, event });
+            state.put += 1;
+            drop(state);
+            self.0.changed.notify_all();
         }
-        job = back;
-        thread::sleep(Duration::from_millis(1));
     }
-    // The process ends, whether or not they are written.
-    let _ = settled.recv_timeout(deadline.saturating_duration_since(Instant::now()));
-}
 
-/// Writes until nobody is left who records.
-fn run(mut log: Log<Kept>, jobs: &Receiver<Job>) {
-    let mut is_failing = false;
-    while let Ok(job) = jobs.recv() {
-        match job {
-            Job::Write(since_ms, event) => {
-                write(&mut log, &Kept { since_ms, event }, &mut is_failing);
-            }
-            Job::Settle(done) => {
-                if let Err(error) = log.sync() {
-                    tracing::error!(%error, "events may not outlive a loss of power");
-                }
-                // Who asked may have lost patience.
-                let _ = done.try_send(());
-            }
-        }
+    /// See [`super::Events::settle`].
+    pub fn settle(&self) {
+        let mut state = self.0.lock();
+        let all = state.put;
+        state.wanted = state.wanted.max(all);
+        self.0.changed.notify_all();
+        // The process ends, whether or not they are written.
+        let waited =
+            self.0.changed.wait_timeout_while(state, SETTLE_MAX, |state| state.synced < all);
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 }
 
-/// Tries until the event is written: those after it wait.
-fn write(log: &mut Log<Kept>, kept: &Kept, is_failing: &mut bool) {
-    loop {
-        match log.append(kept.event.at_ms, kept) {
-            Ok(_) => {
-                *is_failing = false;
-                return;
-            }
-            Err(error @ LogError::File { .. }) => {
-                if !*is_failing {
-                    tracing::error!(%error, "events cannot be written down, trying again");
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.0.lock().is_over = true;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Queue {
+    /// Nothing is left half done under it.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What there is to do next.
+enum Job {
+    Write(Kept),
+    /// All that was written.
+    Sync(u64),
+}
+
+/// The thread's own.
+struct Writer {
+    log: Log<Kept>,
+    queue: Arc<Queue>,
+    is_failing: bool,
+}
+
+impl Writer {
+    /// Writes until nobody is left who records.
+    fn run(&mut self) {
+        while let Some(job) = self.next() {
+            match job {
+                Job::Write(kept) => {
+                    self.write(&kept);
+                    self.queue.lock().written += 1;
                 }
-                *is_failing = true;
-                thread::sleep(EVENTS_RETRY);
+                Job::Sync(written) => {
+                    if let Err(error) = self.log.sync() {
+                        tracing::error!(%error, "events may not outlive a loss of power");
+                    }
+                    self.queue.lock().synced = written;
+                    self.queue.changed.notify_all();
+                }
             }
-            // A text of bounded length is a line.
-            Err(error) => return tracing::error!(%error, "an event was not written down"),
+        }
+    }
+
+    /// Waits until there is something.
+    fn next(&self) -> Option<Job> {
+        let is_idle = |state: &mut State| {
+            state.waiting.is_empty() && state.synced >= state.wanted && !state.is_over
+        };
+        let state = self.queue.changed.wait_while(self.queue.lock(), is_idle);
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let kept = state.waiting.pop_front().map(Job::Write);
+        let is_wanted = state.synced < state.wanted;
+        kept.or_else(|| is_wanted.then_some(Job::Sync(state.written)))
+    }
+
+    /// Tries until the event is written: those after it wait. Gives up where nobody records any more.
+    fn write(&mut self, kept: &Kept) {
+        loop {
+            match self.log.append(kept.event.at_ms, kept) {
+                Ok(_) => {
+                    self.is_failing = false;
+                    return;
+                }
+                Err(error @ LogError::File { .. }) => {
+                    if !self.is_failing {
+                        tracing::error!(%error, "events cannot be written down, trying again");
+                    }
+                    self.is_failing = true;
+                    let (state, retry) = (self.queue.lock(), EVENTS_RETRY);
+                    let waited =
+                        self.queue.changed.wait_timeout_while(state, retry, |it| !it.is_over);
+                    if waited.unwrap_or_else(PoisonError::into_inner).0.is_over {
+                        return;
+                    }
+                }
+                // A text of bounded length is a line.
+                Err(error) => return tracing::error!(%error, "an event was not written down"),
+            }
         }
     }
 }

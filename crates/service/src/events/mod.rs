@@ -15,14 +15,14 @@ mod kind;
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc::SyncSender},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use memtide_records::{Fault, LogError};
 use serde::{Deserialize, Serialize};
 
-use self::keep::Job;
+use self::keep::Keeper;
 pub use self::kind::EventKind;
 use crate::limits::{EVENT_TEXT_BYTES_MAX, EVENTS_MAX};
 
@@ -55,6 +55,13 @@ pub struct EventsPage {
     pub forgotten: u64,
     /// The last event's sequence: what to give as `after` the next time.
     pub next: u64,
+    /// When the process that answers began, in milliseconds since 1970: another one than in the last
+    /// answer means another process, before whose first event some of the last moment before a kill
+    /// may be missing.
+    pub process_since_ms: u64,
+    /// The sequence of its first event. Where more was heard than up to there of the process before,
+    /// the rest did not outlive it, and its sequences are given again.
+    pub process_first: u64,
 }
 
 /// The recent events of this process; clones record into the same log.
@@ -63,12 +70,15 @@ pub struct Events {
     source: &'static str,
     ring: Arc<Mutex<Ring>>,
     /// To who writes them down, where they are.
-    keeper: Option<SyncSender<Job>>,
+    keeper: Option<Arc<Keeper>>,
 }
 
 #[derive(Debug)]
 struct Ring {
     since_ms: u64,
+    /// When this process began with it, and the sequence of its first event.
+    process_since_ms: u64,
+    first_sequence: u64,
     last_sequence: u64,
     events: VecDeque<Event>,
 }
@@ -83,7 +93,7 @@ impl Events {
     /// None yet, and none outlives the process.
     #[must_use]
     pub fn new() -> Self {
-        Self::with(Ring { since_ms: now_ms(), last_sequence: 0, events: VecDeque::new() }, None)
+        Self::with(Ring::new(now_ms()), None)
     }
 
     /// Goes on with the log in this directory, or begins it; the directory is this process's alone.
@@ -93,10 +103,10 @@ impl Events {
     /// What the system says of the files, or of one more thread.
     pub fn open(directory: &Path) -> Result<(Self, Vec<Fault>), LogError> {
         let (ring, keeper, faults) = keep::open(directory)?;
-        Ok((Self::with(ring, Some(keeper)), faults))
+        Ok((Self::with(ring, Some(Arc::new(keeper))), faults))
     }
 
-    fn with(ring: Ring, keeper: Option<SyncSender<Job>>) -> Self {
+    fn with(ring: Ring, keeper: Option<Arc<Keeper>>) -> Self {
         Self { source: "memtide", ring: Arc::new(Mutex::new(ring)), keeper }
     }
 
@@ -115,18 +125,19 @@ impl Events {
         let (sequence, source) = (ring.last_sequence, self.source.to_owned());
         let event = Event { sequence, at_ms: now_ms(), source, kind, text };
         if let Some(keeper) = &self.keeper {
-            // Where so many wait for a disk that does not answer, those after them are not written.
-            let _ = keeper.try_send(Job::Write(ring.since_ms, event.clone()));
+            keeper.put(ring.since_ms, event.clone());
         }
         ring.push(event);
     }
 
-    /// What happened after the event with this sequence; 0 is before all. One that is yet to come,
-    /// as a client has it who spoke to an earlier process, counts as 0.
+    /// What happened after the event with this sequence; 0 is before all. For one that is yet to come,
+    /// as a client has it who heard of events that did not outlive an earlier process, it is what
+    /// happened to this one.
     #[must_use]
     pub fn after(&self, sequence: u64) -> EventsPage {
         let ring = self.ring();
-        let after = if sequence > ring.last_sequence { 0 } else { sequence };
+        let is_unknown = sequence > ring.last_sequence;
+        let after = if is_unknown { ring.first_sequence - 1 } else { sequence };
         let events: Vec<_> =
             ring.events.iter().filter(|event| event.sequence > after).cloned().collect();
         let asked_for = ring.last_sequence - after;
@@ -136,6 +147,8 @@ impl Events {
             forgotten: asked_for - events.len() as u64,
             events,
             next: ring.last_sequence,
+            process_since_ms: ring.process_since_ms,
+            process_first: ring.first_sequence,
         }
     }
 
@@ -143,7 +156,7 @@ impl Events {
     /// that a process does with them.
     pub fn settle(&self) {
         if let Some(keeper) = &self.keeper {
-            keep::settle(keeper);
+            keeper.settle();
         }
     }
 
@@ -153,6 +166,17 @@ impl Events {
 }
 
 impl Ring {
+    /// A log that begins now.
+    const fn new(now_ms: u64) -> Self {
+        Self {
+            since_ms: now_ms,
+            process_since_ms: now_ms,
+            first_sequence: 1,
+            last_sequence: 0,
+            events: VecDeque::new(),
+        }
+    }
+
     fn push(&mut self, event: Event) {
         if self.events.len() == EVENTS_MAX {
             self.events.pop_front();
@@ -232,7 +256,35 @@ mod tests {
         events.of("scaler").record(EventKind::NodeJoined, "n1");
         let page = events.after(last);
         assert_eq!((page.next, texts(&page)), (last + 1, vec!["n1"]));
-        assert_eq!(page.events[0].source, "scaler");
+        assert_eq!((page.events[0].source.as_str(), page.process_first), ("scaler", last + 1));
+    }
+
+    /// A kill took events that a client had heard of: it hears what came after them, and nothing again.
+    #[test]
+    fn who_heard_more_than_was_kept_hears_what_happened_since() {
+        let home = tempfile::tempdir().unwrap();
+        let (events, _) = Events::open(home.path()).unwrap();
+        events.record(EventKind::Listening, "kept");
+        events.settle();
+        drop(events);
+        let (events, _) = Events::open(home.path()).unwrap();
+        events.record(EventKind::Listening, "new");
+        let page = events.after(7);
+        assert_eq!((texts(&page), page.next, page.forgotten), (vec!["new"], 2, 0));
+        assert_eq!(page.process_first, 2);
+        assert!(page.process_since_ms >= page.since_ms);
+    }
+
+    #[test]
+    fn all_that_was_recorded_is_there_when_it_has_settled_and_so_is_what_came_after() {
+        let home = tempfile::tempdir().unwrap();
+        let (events, _) = Events::open(home.path()).unwrap();
+        let on_disk = || Events::open(home.path()).unwrap().0.after(0).next;
+        for settled in [200, 400] {
+            (0..200).for_each(|_| events.record(EventKind::TlsReloaded, "x"));
+            events.settle();
+            assert_eq!(on_disk(), settled);
+        }
     }
 
     #[test]

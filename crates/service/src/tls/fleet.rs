@@ -174,6 +174,12 @@ impl FleetTls {
         Arc::clone(&self.server)
     }
 
+    /// The certificate of this process, for another port of it.
+    #[must_use]
+    pub fn certificate(&self) -> Arc<dyn ResolvesServerCert> {
+        Arc::clone(&self.own) as _
+    }
+
     /// The role of a peer by the certificates that it showed and rustls verified. `None` where the
     /// first names no role, or more than one.
     #[must_use]

@@ -13,7 +13,7 @@ use rustls::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject},
     },
-    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{ClientCertVerifierBuilder, WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::CertifiedKey,
 };
 use x509_parser::{parse_x509_certificate, prelude::ASN1Time};
@@ -177,6 +177,25 @@ pub(super) fn client_verifier(
     pem: &[u8],
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let verifier = verifier_by(file, pem, provider)?.build();
+    verifier.map_err(|error| TlsError::Crypto(error.to_string()))
+}
+
+/// The same, where clients may have no certificate at all.
+pub(super) fn verifier_of_some(
+    file: &TlsFile,
+    pem: &[u8],
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let verifier = verifier_by(file, pem, provider)?.allow_unauthenticated().build();
+    verifier.map_err(|error| TlsError::Crypto(error.to_string()))
+}
+
+fn verifier_by(
+    file: &TlsFile,
+    pem: &[u8],
+    provider: &Arc<CryptoProvider>,
+) -> Result<ClientCertVerifierBuilder, TlsError> {
     let mut roots = RootCertStore::empty();
     for (i, cert) in certificates(file, pem)?.into_iter().enumerate() {
         roots.add(cert).map_err(|error| TlsError::BadCertificate {
@@ -185,9 +204,7 @@ pub(super) fn client_verifier(
             reason: error.to_string(),
         })?;
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|error| TlsError::Crypto(error.to_string()))
+    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)))
 }
 
 fn pem_reason(error: &pem::Error) -> String {

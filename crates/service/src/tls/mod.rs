@@ -14,6 +14,7 @@
 //!
 //! A new file that is broken, expired or not of a pair leaves the material in force as it is.
 
+mod admin;
 mod error;
 pub mod fleet;
 mod issue;
@@ -33,9 +34,15 @@ use std::{
 
 use arc_swap::ArcSwap;
 use prometheus::proto::MetricFamily;
-use rustls::{ServerConfig, crypto::CryptoProvider, server::ProducesTickets};
+use rustls::{
+    ServerConfig,
+    crypto::CryptoProvider,
+    server::{ClientHello, ProducesTickets, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 
 pub use self::{
+    admin::AdminTls,
     error::{TlsError, TlsFile},
     made::{MADE_NAMES, Made},
     material::UtcMinute,
@@ -304,6 +311,13 @@ impl Source for Tls {
                 [(["success"], done), (["failure"], failed)],
             ),
         ]
+    }
+}
+
+/// The certificate in force, for another port of this process.
+impl ResolvesServerCert for Tls {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.server_config().cert_resolver.resolve(hello)
     }
 }
 

@@ -5,13 +5,12 @@ mod throttling;
 
 use std::time::Duration;
 
+use memtide_limits::Limits;
 use memtide_service::events::{EventKind, Events};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::near::{Near, Used};
 use self::throttling::Throttling;
-use super::kept::Stock;
-use crate::limits::KeptLimits;
 
 /// How often it is looked.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -19,28 +18,16 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Evictions that begin again after this long are news again.
 const EVICTIONS_QUIET: Duration = Duration::from_secs(60);
 
-/// Looks and records for ever. Where the cache has no limit of data, the memory of its nodes is one.
-pub async fn watch(stock: Stock, (limits, memory_max): (Option<KeptLimits>, u64), events: Events) {
-    let mut watched = Watched::default();
+/// Looks and records for ever.
+pub async fn watch(mut look: impl FnMut() -> Look, events: Events) {
+    let (mut watched, mut scaled) = (Watched::default(), Scaled::default());
     let mut interval = interval(INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut scaled = Scaled::default();
     loop {
         interval.tick().await;
-        let limits = limits.as_ref().map(KeptLimits::now).unwrap_or_default();
-        let (stored, work) = (stock.stored(), stock.observer.work());
-        let look = Look {
-            evicted: stored.map_or(0, |stored| stored.evicted),
-            cores: stock.observer.check_cores(),
-            data_bytes_max: limits.data_storage.max().unwrap_or(memory_max).min(memory_max),
-            data_bytes: stored.map_or(0, |stored| stored.data_bytes),
-            ecpu_per_second_max: limits.ecpu_per_second.max().unwrap_or_default(),
-            ecpu_units: work.ecpu_units,
-            throttled: work.delayed_commands + work.throttled_commands,
-        };
-        let nodes = stock.behind.nodes();
-        for (kind, text) in watched.news(look, Instant::now()).into_iter().chain(scaled.news(nodes))
-        {
+        let look = look();
+        let scaled = scaled.news(look.nodes);
+        for (kind, text) in watched.news(look, Instant::now()).into_iter().chain(scaled) {
             events.record(kind, text);
         }
     }
@@ -48,19 +35,31 @@ pub async fn watch(stock: Stock, (limits, memory_max): (Option<KeptLimits>, u64)
 
 /// What is seen at a moment.
 #[derive(Clone, Debug)]
-struct Look {
+pub struct Look {
     /// Items evicted since the start.
-    evicted: u64,
+    pub evicted: u64,
     /// Which core is silent.
-    cores: Result<(), String>,
-    data_bytes: u64,
-    /// 0 is no limit, and so below.
-    data_bytes_max: u64,
+    pub cores: Result<(), String>,
+    pub data_bytes: u64,
+    /// What is allowed and has room; 0 is no limit, and so below.
+    pub data_bytes_max: u64,
     /// Metered since the start, in 1/1024 ECPU.
-    ecpu_units: u64,
-    ecpu_per_second_max: u64,
+    pub ecpu_units: u64,
+    pub ecpu_per_second_max: u64,
     /// Commands that were held back or refused since the start.
-    throttled: u64,
+    pub throttled: u64,
+    /// How many there are; `None` where this process does not know.
+    pub nodes: Option<usize>,
+}
+
+impl Look {
+    /// The limit of data, where nodes have room for so much; 0 is no room of their own.
+    pub fn data_bytes_max(limits: &Limits, room: u64) -> u64 {
+        match room {
+            0 => limits.data_storage.max,
+            room => limits.data_storage.max().unwrap_or(room).min(room),
+        }
+    }
 }
 
 /// What was seen before.
@@ -132,6 +131,7 @@ mod tests {
         ecpu_units: 0,
         ecpu_per_second_max: 0,
         throttled: 0,
+        nodes: None,
     };
 
     fn kinds(news: Vec<(EventKind, String)>) -> Vec<EventKind> {
@@ -171,6 +171,22 @@ mod tests {
         assert_eq!(kinds(look(4, 699)), [EventKind::LimitEased]);
         assert_eq!(look(5, 740), []);
         assert_eq!(kinds(look(6, 760)), [EventKind::LimitNear]);
+    }
+
+    #[test]
+    fn the_limit_of_data_is_what_is_allowed_and_has_room() {
+        let limits = |max| {
+            let data_storage = memtide_limits::Range { min: 0, max };
+            Limits { data_storage, ..Limits::default() }
+        };
+        let check = |max, room, expected| {
+            assert_eq!(Look::data_bytes_max(&limits(max), room), expected, "{max} of {room}");
+        };
+        check(0, 0, 0);
+        check(0, 700, 700);
+        check(500, 700, 500);
+        check(900, 700, 700);
+        check(900, 0, 900);
     }
 
     #[test]

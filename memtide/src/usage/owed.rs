@@ -1,0 +1,160 @@
+//! What a proxy has counted that its scaler may not have written down.
+//!
+//! ```text
+//!  cores -- counts --> Owed -- this process, and those before it --> control stream --> scaler
+//!                       | ^------ "those are written" ------------------------------------/
+//!                       v
+//!                  a line of the log: what the next process here owes
+//! ```
+//! So nothing is lost that was counted while the scaler was away, whoever is killed meanwhile: but what
+//! this process counted since its last line. Nothing is counted twice: each process has an id and says
+//! totals.
+
+use std::path::Path;
+
+use memtide_control::Counted;
+use memtide_control::limits::COUNTED_PER_BEAT_MAX;
+use memtide_records::usage::{Counts, SourceId};
+use memtide_records::{BYTES_MAX_MIN, Log, LogError, Policy};
+
+use super::keeping::Turn;
+use super::now_secs;
+use crate::failure::Failure;
+
+const NAME: &str = "owed";
+const POLICY: Policy = Policy { bytes_max: BYTES_MAX_MIN, segments: 2 };
+
+/// What each process counted, this one's first.
+type Line = Vec<(SourceId, Counts)>;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Owed {
+    log: Log<Line>,
+    /// Of the processes before this one, the newest first.
+    earlier: Line,
+    /// What the log's last line has.
+    written: Line,
+    is_failing: bool,
+}
+
+impl Owed {
+    /// Goes on with what the last process in this directory owed; what of that could not be read is for
+    /// the log.
+    ///
+    /// # Errors
+    /// What the system says of the files.
+    pub fn open(directory: &Path) -> Result<(Self, Vec<String>), Failure> {
+        let (log, scan) = Log::<Line>::open(directory, NAME, POLICY).map_err(|error| {
+            Failure::Environment(format!("--data-dir: usage cannot be kept: {error}"))
+        })?;
+        let faults = scan.faults.iter().map(ToString::to_string).collect();
+        let mut earlier = scan.entries.into_iter().last().map_or_else(Line::new, |it| it.record);
+        // The oldest give way, and a process that has counted nothing owes nothing.
+        earlier.retain(|(_, counts)| *counts != Counts::default());
+        earlier.truncate(COUNTED_PER_BEAT_MAX - 1);
+        let written = Line::new();
+        Ok((Self { log, earlier, written, is_failing: false }, faults))
+    }
+
+    /// What is to be told where this process has counted so much, and these are written down. Writes it.
+    pub fn turn(&mut self, turn: Turn, counted: Counted, written: &[u64]) -> Vec<Counted> {
+        self.earlier.retain(|(source, _)| !written.contains(&source.0));
+        let mine = (SourceId(counted.process), counts_of(&counted));
+        let line: Line = std::iter::once(mine).chain(self.earlier.iter().copied()).collect();
+        let mut told = self.write(&line);
+        if matches!(turn, Turn::Sync | Turn::Last) {
+            told = told.and_then(|()| self.log.sync());
+        }
+        self.tell(told);
+        let earlier = self.earlier.iter().map(|(source, counts)| counted_of(*source, *counts));
+        std::iter::once(counted).chain(earlier).collect()
+    }
+
+    fn write(&mut self, line: &Line) -> Result<(), LogError> {
+        if *line == self.written {
+            return Ok(());
+        }
+        self.log.append(now_secs().saturating_mul(1_000), line)?;
+        self.written.clone_from(line);
+        Ok(())
+    }
+
+    /// Once, until it works again.
+    fn tell(&mut self, done: Result<(), LogError>) {
+        let was_failing = std::mem::replace(&mut self.is_failing, done.is_err());
+        match done {
+            Err(error) if !was_failing => {
+                tracing::error!(%error, "what was used cannot be written down, trying again");
+            }
+            Ok(()) if was_failing => tracing::info!("what is used can be written down again"),
+            _ => {}
+        }
+    }
+}
+
+/// As records have them.
+pub const fn counts_of(it: &Counted) -> Counts {
+    Counts {
+        ecpu_units: it.ecpu_units,
+        commands: it.commands,
+        throttled_commands: it.throttled_commands,
+        bytes_in: it.bytes_in,
+        bytes_out: it.bytes_out,
+    }
+}
+
+/// As control streams have them.
+pub const fn counted_of(source: SourceId, it: Counts) -> Counted {
+    Counted {
+        process: source.0,
+        ecpu_units: it.ecpu_units,
+        commands: it.commands,
+        throttled_commands: it.throttled_commands,
+        delayed_commands: 0,
+        bytes_in: it.bytes_in,
+        bytes_out: it.bytes_out,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counted(process: u64, commands: u64) -> Counted {
+        Counted { process, commands, ..Counted::default() }
+    }
+
+    #[test]
+    fn what_processes_before_it_counted_is_told_until_it_is_written() {
+        let home = tempfile::tempdir().unwrap();
+        let open = || Owed::open(home.path()).unwrap().0;
+        let mut owed = open();
+        assert_eq!(owed.turn(Turn::Flush, counted(1, 5), &[]), [counted(1, 5)]);
+        owed.turn(Turn::Flush, counted(1, 8), &[]);
+        drop(owed);
+        let mut owed = open();
+        let all = [counted(2, 1), counted(1, 8)];
+        assert_eq!(owed.turn(Turn::Flush, counted(2, 1), &[7]), all);
+        drop(owed);
+        let mut owed = open();
+        let all = [counted(3, 0), counted(2, 1), counted(1, 8)];
+        assert_eq!(owed.turn(Turn::Flush, counted(3, 0), &[]), all);
+        assert_eq!(owed.turn(Turn::Flush, counted(3, 0), &[1, 3]), all[..2]);
+        drop(owed);
+        let told = open().turn(Turn::Flush, counted(4, 1), &[]);
+        assert_eq!(told, [counted(4, 1), counted(2, 1)], "the third has counted nothing");
+    }
+
+    #[test]
+    fn there_are_never_too_many() {
+        let home = tempfile::tempdir().unwrap();
+        for process in 1..=100 {
+            let (mut owed, faults) = Owed::open(home.path()).unwrap();
+            assert!(faults.is_empty());
+            let told = owed.turn(Turn::Last, counted(process, process), &[]);
+            let expected = usize::try_from(process).unwrap().min(COUNTED_PER_BEAT_MAX);
+            assert_eq!((told.len(), told[0].process), (expected, process));
+        }
+    }
+}

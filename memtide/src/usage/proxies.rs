@@ -1,0 +1,19 @@
+//! What proxies have counted that join a scaler, for who keeps the usage.
+
+use memtide_control::Counted;
+use memtide_records::usage::{Counts, SourceId};
+use memtide_scaler::ProxyCounts;
+
+use super::owed::{counted_of, counts_of};
+
+/// What each of them said last.
+pub fn said(proxies: &ProxyCounts) -> Vec<(SourceId, Counts)> {
+    let all = proxies.all();
+    all.iter().map(|counted| (SourceId(counted.process), counts_of(counted))).collect()
+}
+
+/// So much outlives the host.
+pub fn wrote(proxies: &ProxyCounts, kept: &[(SourceId, Counts)]) {
+    let kept: Vec<Counted> = kept.iter().map(|(source, it)| counted_of(*source, *it)).collect();
+    proxies.wrote(&kept);
+}
