@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use memtide_limits::limits::{DATA_STORAGE_MAX_BYTES_MIN, REPORT_INTERVAL_NS};
-use memtide_limits::{Grant, Holding, Limits, Report};
+use memtide_limits::{Grant, Holding, Limits, Report, Succession};
 use memtide_proxy::Limiter;
 use memtide_topology::EcpuUnits;
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ use crate::limits::KeptLimits;
 
 /// How a proxy among others comes by its part of the limit.
 pub struct Granting {
+    /// Whom this process follows.
+    pub succession: Option<Succession>,
     /// Says what it wants.
     pub report: Box<dyn Fn(Report) + Send + Sync>,
     /// The newest answer.
@@ -93,8 +95,8 @@ impl Hold {
         }
     }
 
-    async fn share(&self, Granting { report, mut grants }: Granting) {
-        let mut holding = Holding::new();
+    async fn share(&self, Granting { succession, report, mut grants }: Granting) {
+        let mut holding = Holding::of(succession);
         let mut reports = interval(Duration::from_nanos(REPORT_INTERVAL_NS));
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_fed = true;

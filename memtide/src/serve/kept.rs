@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use memtide_limits::Succession;
 use memtide_proxy::{Observer, Work};
 use memtide_records::usage::{Counts, Sample, SourceId};
 use memtide_service::admin::RoleRoutes;
@@ -19,6 +20,8 @@ use crate::usage::{Keeping, Looks, Usage};
 /// See the module; to be held as long as the process lives.
 pub struct Kept {
     pub events: Events,
+    /// Of a proxy.
+    pub succession: Option<Succession>,
     /// `None` of a proxy: its scaler has the whole cache's.
     usage: Option<Usage>,
     faults: Vec<String>,
@@ -35,6 +38,11 @@ impl Kept {
         let role = if is_proxy { Role::Proxy } else { Role::Serve };
         let records = Records::open(&config.common.data_dir, role)?;
         let (events, mut faults) = records.events(role)?;
+        let succession = is_proxy.then(|| records.succeed()).transpose();
+        let succession = succession.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
         let usage = match is_proxy {
             true => None,
             false => {
@@ -43,7 +51,7 @@ impl Kept {
                 Some(usage)
             }
         };
-        Ok(Self { events, usage, faults, _records: records })
+        Ok(Self { events, succession, usage, faults, _records: records })
     }
 
     /// Once there is a log.

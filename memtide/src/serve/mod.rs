@@ -90,7 +90,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         Proxy::start(proxy_config, listeners, &tls, drain.watch()).map_err(crate::cannot_start)?;
     let held = hold::Held::default();
     let hold = hold::Hold { limiter: proxy.limiter(), held: held.clone() };
-    runtime.spawn(hold.run(behind.granting(), limits.clone(), config.memory_max));
+    runtime.spawn(hold.run(behind.granting(kept.succession), limits.clone(), config.memory_max));
     let stock = Stock { observer: proxy.observer(), behind: Arc::clone(&behind) };
     let keeping = kept.keep_usage(&stock, limits.as_ref()).map_err(crate::cannot_start)?;
     let served = Served {

@@ -37,10 +37,7 @@ impl Roles {
             RoleProcess::start(PROGRAM, "engine", words)
         };
         let nodes = vec![engine("a"), engine("b")];
-        let data = scratch.path().join("proxy");
-        let data = data.to_str().unwrap();
-        let words = ["--port", "0", "--read-port", "0", "--data-dir", data];
-        let proxy = RoleProcess::start(PROGRAM, "proxy", [&joins[..], &words].concat());
+        let proxy = proxy(scratch.path(), &join, "proxy");
         let roles = Self { scaler: Some(scaler), nodes, proxy, scaler_port, scratch };
         wait_until("the fleet is ready", PATIENCE, || {
             (roles.proxy.get("/readyz").status == 200).then_some(())
@@ -68,6 +65,17 @@ impl Roles {
     /// Starts another one in its place.
     pub fn start_scaler(&mut self) -> &RoleProcess {
         self.scaler.insert(scaler(self.scratch.path(), self.scaler_port))
+    }
+
+    /// The proxy's process ends, and nobody is told.
+    pub fn kill_proxy(&mut self) {
+        self.proxy.signal(Signal::KILL);
+        self.proxy.wait_exit(PATIENCE);
+    }
+
+    /// Starts another one, with what the first one has kept where it has the same name.
+    pub fn start_proxy(&self, name: &str) -> RoleProcess {
+        proxy(self.scratch.path(), &format!("127.0.0.1:{}", self.scaler_port), name)
     }
 
     /// Starts a node with more arguments, and without waiting for it to join.
@@ -130,6 +138,13 @@ pub fn restore(dir: &Path, saved: &Saved) {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, bytes).unwrap();
     }
+}
+
+fn proxy(scratch: &Path, join: &str, name: &str) -> RoleProcess {
+    let (tls, data) = (scratch.join("tls"), scratch.join(name));
+    let words = ["--join", join, "--fleet-tls", tls.to_str().unwrap(), "--port", "0"];
+    let words = [&words[..], &["--read-port", "0", "--data-dir", data.to_str().unwrap()]];
+    RoleProcess::start(PROGRAM, "proxy", words.concat())
 }
 
 pub fn scaler(scratch: &Path, port: u16) -> RoleProcess {
