@@ -43,7 +43,7 @@ struct State {
 
 /// What holds.
 pub struct Hold {
-    pub limiter: Limiter,
+    limiter: Limiter,
     pub held: Held,
 }
 
@@ -65,6 +65,13 @@ impl Held {
 }
 
 impl Hold {
+    /// Who shares the limit with nobody has all of it from the start.
+    pub fn new(limiter: Limiter, granting: Option<&Granting>) -> Self {
+        let held = Held::default();
+        held.0.is_granted.store(granting.is_none(), Ordering::Relaxed);
+        Self { limiter, held }
+    }
+
     /// Runs for ever, by grants where others share the limit, and by the limits themselves where none
     /// does.
     pub async fn run(
@@ -88,7 +95,6 @@ impl Hold {
             self.limiter.set_metered_bytes_min(limits.metered_bytes_min());
             // It is there: this process has no scaler.
             let _ = self.limiter.set_memory_max(memory_max(memory_max_given, &now));
-            self.held.0.is_granted.store(true, Ordering::Relaxed);
             if changes.changed().await.is_err() {
                 return;
             }
