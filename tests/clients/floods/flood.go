@@ -1,8 +1,9 @@
-// Goroutines that share a gomemcache client and get what they can, as an application does that goes
-// on after an error. Ends when its standard input does.
+// Goroutines with a gomemcache client each that get what they can, as an application does that goes on
+// after an error. Ends when its standard input does.
 //
-// Debian's release of the library dials by itself, so this program forwards a Unix socket to the TLS
-// endpoint, with a TLS connection for each of the library's.
+// Debian's release of the library keeps two idle connections of a client, so that one shared by all
+// would connect anew with each command whatever the server does. It dials by itself, so this program
+// forwards a Unix socket to the TLS endpoint, with a TLS connection for each of the library's.
 package main
 
 import (
@@ -31,10 +32,9 @@ func main() {
 	defer os.RemoveAll(dir)
 	socket := filepath.Join(dir, "cache.sock")
 	must(forward(socket))
-	client := memcache.New(socket)
-	client.MaxIdleConns = count
 	for range make([]struct{}, count) {
 		go func() {
+			client := memcache.New(socket)
 			for {
 				client.Get("k")
 			}

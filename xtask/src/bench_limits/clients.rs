@@ -13,19 +13,24 @@ use super::Arguments;
 use super::site::{Growth, SETTLING, set_limit};
 use crate::tell;
 
-/// Threads of a program, each of which waits for its reply.
-const THREADS: u32 = 50;
-
 /// The least limit that can be set.
 const LIMIT_MIN: f64 = 1_000.0;
+
+/// Threads of a program, each of which waits for its reply, and its limit; a tenth of what they get
+/// without one where it is not given.
+///
+/// A command is refused once it has waited for 200 ms: few threads get their replies before that, and
+/// only wait longer.
+const RUNS: [(u32, Option<f64>); 2] = [(50, None), (500, Some(LIMIT_MIN))];
 
 /// One library.
 #[derive(Debug, Serialize)]
 pub struct Row {
     pub library: &'static str,
+    pub threads: u32,
     /// Commands a second without a limit.
     pub without: f64,
-    /// A tenth of that, in ECPUs a second.
+    /// In ECPUs a second.
     pub limit: f64,
     /// ECPUs metered, of those that the limit gives in that time.
     pub delivered: f64,
@@ -40,18 +45,32 @@ pub struct Row {
 /// Both libraries.
 pub fn measure(program: &Path, arguments: &Arguments) -> anyhow::Result<Vec<Row>> {
     let floods = repository().join("tests/clients/floods");
-    let own_python = repository().join("tests/clients/python/.venv/bin/python");
-    let mut python = Command::new(if own_python.exists() { own_python } else { "python3".into() });
-    python.arg("-B").arg(floods.join("flood.py"));
+    let mut rows = Vec::new();
+    for library in ["pymemcache", "gomemcache"] {
+        for (threads, limit) in RUNS {
+            tell(&format!("{library} with {threads} threads"));
+            let mut flood = match library {
+                "pymemcache" => python(&floods.join("flood.py")),
+                _ => go(&floods.join("flood.go")),
+            };
+            flood.arg(threads.to_string());
+            rows.push(run(program, arguments, (library, flood), (threads, limit))?);
+        }
+    }
+    Ok(rows)
+}
+
+fn python(source: &Path) -> Command {
+    let own = repository().join("tests/clients/python/.venv/bin/python");
+    let mut python = Command::new(if own.exists() { own } else { "python3".into() });
+    python.arg("-B").arg(source);
+    python
+}
+
+fn go(source: &Path) -> Command {
     let mut go = Command::new("go");
-    go.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").arg("run");
-    go.arg(floods.join("flood.go"));
-    let floods = [("pymemcache", python), ("gomemcache", go)];
-    let measure = |(library, command)| {
-        tell(&format!("{library} at ten times the limit"));
-        run(program, arguments, (library, command))
-    };
-    floods.into_iter().map(measure).collect()
+    go.env("GO111MODULE", "off").env("GOPATH", "/usr/share/gocode").arg("run").arg(source);
+    go
 }
 
 fn repository() -> PathBuf {
@@ -62,6 +81,7 @@ fn run(
     program: &Path,
     arguments: &Arguments,
     (library, command): (&'static str, Command),
+    (threads, limit): (u32, Option<f64>),
 ) -> anyhow::Result<Row> {
     let server = Memtide::builder(program).args(["--advertise", "localhost"]).start();
     let time = Duration::from_secs(u64::from(arguments.seconds));
@@ -70,19 +90,20 @@ fn run(
     wait_until("the clients to have connected", 4 * PATIENCE, || {
         let connections = server.metrics().get("memtide_connections");
         let has_ended = flood.0.try_wait().ok().flatten().is_some();
-        (has_ended || connections >= Some(f64::from(THREADS))).then_some(())
+        (has_ended || connections >= Some(f64::from(threads))).then_some(())
     });
     if let Some(status) = flood.0.try_wait()? {
         bail!("{library}: the clients ended with {status}; see tests/clients/install");
     }
     let before = Growth::during(&admin, time);
     let without = before.per_second("memtide_commands_total");
-    let limit = (without / 10.0).max(LIMIT_MIN).round();
+    let limit = limit.unwrap_or_else(|| (without / 10.0).max(LIMIT_MIN).round());
     set_limit(program, admin[0], ["--ecpu-per-second-max", &limit.to_string()])?;
     thread::sleep(SETTLING);
     let after = Growth::during(&admin, time);
     Ok(Row {
         library,
+        threads,
         without,
         limit,
         delivered: after.delivered(limit),
@@ -98,7 +119,6 @@ struct Flood(Child);
 impl Flood {
     fn start(mut command: Command, server: &Memtide) -> anyhow::Result<Self> {
         command
-            .arg(THREADS.to_string())
             .env("MEMTIDE_HOST", "localhost")
             .env("MEMTIDE_PORT", server.address().port().to_string())
             .env("MEMTIDE_CA", server.ca_file())

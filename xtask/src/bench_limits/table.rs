@@ -25,7 +25,8 @@ pub fn failures(results: &Results) -> Vec<String> {
     });
     let clients = results.clients.iter().map(|row| {
         // They wait for their replies, and may be too few to use all.
-        (row.library.to_owned(), row.delivered, true)
+        let what = format!("{}, {} threads", row.library, row.threads);
+        (what, row.delivered, true)
     });
     let is_wrong =
         |delivered: f64, may_be_less: bool| delivered > 1.01 || delivered < 0.99 && !may_be_less;
@@ -85,14 +86,15 @@ fn write_clients(out: &mut String, results: &Results) -> std::fmt::Result {
     }
     writeln!(
         out,
-        "| library, 50 threads | gets a second without a limit | limit | delivered / limit | refused a second | handshakes a second | without a limit |"
+        "| library | threads | gets a second without a limit | limit | delivered / limit | refused a second | handshakes a second | without a limit |"
     )?;
-    writeln!(out, "|---|--:|--:|--:|--:|--:|--:|")?;
+    writeln!(out, "|---|--:|--:|--:|--:|--:|--:|--:|")?;
     for row in &results.clients {
         writeln!(
             out,
-            "| {} | {:.0} | {:.0} | {:.4} | {:.0} | {:.1} | {:.1} |",
+            "| {} | {} | {:.0} | {:.0} | {:.4} | {:.0} | {:.1} | {:.1} |",
             row.library,
+            row.threads,
             row.without,
             row.limit,
             row.delivered,
