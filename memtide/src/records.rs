@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
+use memtide_limits::Succession;
 use memtide_service::events::Events;
 
 use crate::failure::Failure;
@@ -11,12 +12,14 @@ use crate::settings::Role;
 /// Proxies of one cache that keep records beside each other.
 const BESIDE_MAX: usize = 16;
 
+mod succession;
+
 /// A directory that is this process's alone while it lives.
 #[derive(Debug)]
 pub struct Records {
     pub path: PathBuf,
     /// Locked as long as the process lives, however it ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Records {
@@ -51,6 +54,14 @@ impl Records {
         }))
     }
 
+    /// Which one this process is of those that had this directory, one after the other.
+    ///
+    /// # Errors
+    /// Why that is not known, as a sentence; once for each process that begins.
+    pub fn succeed(&self) -> Result<Succession, String> {
+        succession::next(&self.path.join("succession.json"), &self.lock)
+    }
+
     /// The events kept here, and what of them could not be read.
     ///
     /// # Errors
@@ -74,7 +85,7 @@ impl Records {
         let lock = File::options().create(true).truncate(false).write(true).open(path.join("lock"));
         let lock = lock.map_err(|error| wrong("write to", &error))?;
         match lock.try_lock() {
-            Ok(()) => Ok(Some(Self { path: path.to_owned(), _lock: lock })),
+            Ok(()) => Ok(Some(Self { path: path.to_owned(), lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(wrong("lock", &error)),
         }

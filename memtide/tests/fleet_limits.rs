@@ -6,7 +6,7 @@ mod apart;
 use std::process::Command;
 
 use apart::Roles;
-use memtide_testkit::{Metrics, PATIENCE, RoleProcess, wait_until};
+use memtide_testkit::{Client, Memtide, Metrics, PATIENCE, RoleProcess, Signal, wait_until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
 
@@ -45,6 +45,53 @@ fn a_proxy_has_its_part_of_whichever_scaler_is_there_and_keeps_it_while_there_is
     set(scaler, &["--ecpu-per-second-max", "3k"]);
     wait_granted(&roles.proxy, Some(3_000.0));
     assert_eq!(client.ask(b"get k\r\n").unwrap(), "VALUE k 0 1\r\nx\r\nEND\r\n");
+}
+
+/// The scaler cannot tell a proxy that was killed from one that is cut off. It takes a minute before it has
+/// given up the one, which is longer than this waits.
+#[test]
+fn a_proxy_that_follows_one_that_was_killed_has_its_part_at_once() {
+    let mut roles = Roles::start();
+    set(roles.scaler.as_ref().unwrap(), &["--ecpu-per-second-max", "2k"]);
+    wait_granted(&roles.proxy, Some(2_000.0));
+    for _ in 0..2 {
+        roles.stop_proxy(Signal::KILL);
+        roles.proxy = roles.start_proxy("proxy");
+        wait_until("the next one is ready", PATIENCE, || {
+            (roles.proxy.get("/readyz").status == 200).then_some(())
+        });
+        wait_granted(&roles.proxy, Some(2_000.0));
+        let mut client = roles.connect();
+        assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+    }
+    // One beside it follows nobody: they share.
+    let other = roles.start_proxy("other");
+    wait_until("the limit to be shared", PATIENCE, || {
+        let granted = |proxy| metric(proxy, "memtide_ecpu_per_second_granted");
+        (granted(&other) > Some(0.0) && granted(&roles.proxy) < Some(2_000.0)).then_some(())
+    });
+}
+
+/// It has the scaler, too, and ends with it.
+#[test]
+fn the_whole_program_has_its_limit_again_after_it_was_killed() {
+    let data = tempfile::tempdir().unwrap();
+    let words = ["--nodes", "processes=2", "--zones", "a,b", "--memory", "128m"];
+    let limited = ["--ecpu-per-second-max", "2k"];
+    let start =
+        || Memtide::builder(PROGRAM).args(words).args(limited).data_dir(data.path()).start();
+    let mut memtide = start();
+    for _ in 0..2 {
+        wait_until("it is ready", PATIENCE, || {
+            let granted = memtide.metrics().get("memtide_ecpu_per_second_granted");
+            (memtide.get("/readyz").status == 200 && granted == Some(2_000.0)).then_some(())
+        });
+        let mut client = Client::tls(memtide.address(), memtide.tls());
+        assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+        memtide.signal(Signal::KILL);
+        memtide.wait_exit(PATIENCE);
+        memtide = start();
+    }
 }
 
 /// Both nodes hold every item; the limit counts it once.

@@ -70,7 +70,7 @@ fn usage_is_of_all_that_proxies_did_whoever_is_killed_and_started_again() {
 
     // The proxy is killed: another process, which counts from nothing.
     roles.stop_proxy(Signal::KILL);
-    roles.start_proxy();
+    roles.replace_proxy();
     asked.wait_told(&roles);
     asked.ask(&roles, 20);
     asked.wait_told(&roles);
@@ -84,7 +84,7 @@ fn usage_is_of_all_that_proxies_did_whoever_is_killed_and_started_again() {
     });
     roles.stop_proxy(Signal::KILL);
     roles.start_scaler();
-    roles.start_proxy();
+    roles.replace_proxy();
     asked.wait_told(&roles);
     roles.kill_scaler();
     roles.start_scaler();

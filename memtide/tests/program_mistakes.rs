@@ -20,7 +20,7 @@ fn memtide(directory: &Path, arguments: &[&str]) -> Command {
 }
 
 /// The exit code, and standard error's only line.
-fn failure(mut command: Command) -> (i32, String) {
+fn failure(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     let line = text.strip_suffix('\n').unwrap_or(&text);
@@ -35,7 +35,7 @@ const FREE: [&str; 8] =
 
 fn check(directory: &Path, arguments: &[&str], code: i32, expected: &str) {
     let arguments = [&FREE[..], arguments].concat();
-    let (status, line) = failure(memtide(directory, &arguments));
+    let (status, line) = failure(&mut memtide(directory, &arguments));
     assert!(line.starts_with(expected), "{arguments:?}: {line}");
     assert_eq!(status, code, "{line}");
 }
@@ -45,7 +45,7 @@ fn what_memtide_was_told_exits_with_64() {
     let scratch = tempfile::tempdir().unwrap();
     let directory = scratch.path();
     let unlike = |arguments: &[&str], expected: &str| {
-        let (status, line) = failure(memtide(directory, arguments));
+        let (status, line) = failure(&mut memtide(directory, arguments));
         assert!(line.starts_with(expected), "{arguments:?}: {line}");
         assert_eq!(status, 64, "{line}");
     };
@@ -56,6 +56,16 @@ fn what_memtide_was_told_exits_with_64() {
         &["--port", "65536"],
         r#"memtide: --port: "65536": give a whole number from 0 to 65535"#,
     );
+    let nobody = r#"memtide: --allow: "": give at least one network; "#;
+    unlike(&["--allow", ""], nobody);
+    unlike(&["--read-allow", " ,"], r#"memtide: --read-allow: " ,": give at least one network; "#);
+    let mut unset = memtide(directory, &FREE);
+    let (status, line) = failure(unset.env("MEMTIDE_ALLOW", ""));
+    assert!(
+        line.starts_with(r#"memtide: MEMTIDE_ALLOW: "": give at least one network; "#),
+        "{line}"
+    );
+    assert_eq!(status, 64, "{line}");
     unlike(&["--memory", "1m"], r#"memtide: --memory: "1m": less than 16 MiB"#);
     unlike(&["--memory", "9000t"], r#"memtide: --memory: "9000t": more than there is, "#);
     unlike(&["--tls-key", "x"], r#"memtide: --tls-key: "x": a key needs --tls-cert too"#);
@@ -75,14 +85,14 @@ fn a_line_of_the_file_is_blamed_wherever_the_file_was_named() {
         "memtide: memtide.toml:3: unknown key \"read_prot\"; did you mean \"read_port\"?";
     for subcommand in [&["serve"][..], &["config", "check"], &["healthcheck"]] {
         let flag = [subcommand, &["--config", "memtide.toml"]].concat();
-        assert_eq!(failure(memtide(directory, &flag)), (64, expected.to_owned()));
+        assert_eq!(failure(&mut memtide(directory, &flag)), (64, expected.to_owned()));
         let mut by_variable = memtide(directory, subcommand);
         by_variable.env("MEMTIDE_CONFIG", "memtide.toml");
-        assert_eq!(failure(by_variable), (64, expected.to_owned()));
+        assert_eq!(failure(&mut by_variable), (64, expected.to_owned()));
     }
     let mut variable = memtide(directory, &[]);
     variable.env("MEMTIDE_READ_PORT", "many");
-    let (code, line) = failure(variable);
+    let (code, line) = failure(&mut variable);
     assert!(code == 64 && line.starts_with("memtide: MEMTIDE_READ_PORT: \"many\": "), "{line}");
 }
 
@@ -101,7 +111,7 @@ fn a_port_or_a_directory_that_cannot_be_had_exits_with_69() {
         let place = FREE.iter().position(|known| *known == flag).unwrap();
         arguments[place + 1] = value;
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        let (code, line) = failure(memtide(directory, &arguments));
+        let (code, line) = failure(&mut memtide(directory, &arguments));
         assert!(
             line.starts_with(&format!("memtide: {flag} {taken}: the port is in use")),
             "{line}"
@@ -110,7 +120,7 @@ fn a_port_or_a_directory_that_cannot_be_had_exits_with_69() {
     }
     let mut arguments = FREE;
     arguments[7] = "192.0.2.1";
-    let (code, line) = failure(memtide(directory, &arguments));
+    let (code, line) = failure(&mut memtide(directory, &arguments));
     assert!(line.starts_with("memtide: --port 192.0.2.1:0: no interface of this host"), "{line}");
     assert_eq!(code, 69);
 
@@ -174,7 +184,7 @@ fn certificates_that_cannot_serve_exit_with_69_and_config_check_finds_them() {
         let flags = ["--tls-cert", cert, "--tls-key", key, "--tls-client-ca", client_ca];
         check(directory, &flags, 69, expected);
         let checked = [&["config", "check"][..], &flags].concat();
-        let (code, line) = failure(memtide(directory, &checked));
+        let (code, line) = failure(&mut memtide(directory, &checked));
         assert!(code == 69 && line.starts_with(expected), "{line}");
     }
     let is_made = fs::read_dir(directory).unwrap().any(|entry| entry.unwrap().path().is_dir());
@@ -200,7 +210,7 @@ fn a_key_that_may_not_be_read_exits_with_69() {
     let mut command = Command::new(program);
     command.current_dir(directory).env_clear().uid(NOBODY).gid(NOBODY);
     command.args(FREE).args(["--tls-cert", "good.pem", "--tls-key", "good.key"]);
-    let (code, line) = failure(command);
+    let (code, line) = failure(&mut command);
     let expected = "memtide: --tls-key good.key: failed to read: Permission denied";
     assert!(code == 69 && line.starts_with(expected), "{line}");
     assert!(

@@ -50,6 +50,14 @@ fn the_read_port_is_as_open_as_the_other_where_nothing_is_said_of_it() {
 }
 
 #[test]
+fn a_network_of_ipv4_is_the_same_when_it_is_written_as_mapped() {
+    let mapped = ["--allow", "::ffff:127.0.0.0/104", "--read-allow", "::ffff:192.0.2.0/120"];
+    let memtide = memtide().args(mapped).start();
+    assert_eq!(memtide.connect().ask(b"get a\r\n").unwrap(), "END\r\n");
+    assert_closed(memtide.read_address());
+}
+
+#[test]
 fn an_address_has_so_many_connections_and_gets_their_places_back() {
     let memtide = memtide().args(["--address-connections-max", "2"]).start();
     let mut clients = [memtide.connect(), memtide.connect()];

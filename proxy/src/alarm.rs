@@ -26,6 +26,12 @@ impl Alarm {
         }
     }
 
+    /// When something is due.
+    #[cfg(test)]
+    pub fn due(&self) -> Option<Instant> {
+        self.due.get()
+    }
+
     /// Does `work` whenever something is due, for good. It is to arm the alarm for what comes next.
     pub async fn serve(&self, mut work: impl FnMut(Instant)) {
         let far = Duration::from_secs(3600);

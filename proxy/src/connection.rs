@@ -137,7 +137,7 @@ impl Connection {
                 return Ok(Poll::Ready(Turn::Ended(end)));
             }
             if self.standing.is_held(cx) {
-                return Ok(Poll::Pending);
+                return Ok(self.held(cx));
             }
             if executions_left == 0 || std::mem::take(&mut self.is_turn_over) {
                 return Ok(Poll::Ready(Turn::Over));
@@ -182,6 +182,16 @@ impl Connection {
         } else {
             Poll::Pending
         }
+    }
+
+    /// The limit holds it back, so that nothing is read. Who has closed meanwhile is not waited for
+    /// longer than others wait to be refused.
+    fn held(&self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let is_overdue = self.standing.is_held_for_long(Instant::now());
+        if is_overdue && (self.peer_is_done || self.transport.has_peer_closed(cx)) {
+            return Poll::Ready(Turn::Ended(End::Peer));
+        }
+        Poll::Pending
     }
 
     /// Nothing to read and nothing to send. A drain lets an unfinished command arrive, and so does

@@ -8,7 +8,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 pub use self::addresses::Seat;
 use self::addresses::{Counted, Rated};
@@ -69,10 +69,10 @@ pub struct Door {
 impl Door {
     /// A door that is watched so.
     pub fn new(settings: DoorSettings) -> Self {
-        let DoorSettings { allow, read_allow, .. } = settings;
+        let canonical = |networks: Vec<IpNet>| networks.into_iter().map(canonical).collect();
         Self {
-            allow,
-            read_allow,
+            allow: canonical(settings.allow),
+            read_allow: canonical(settings.read_allow),
             rated: settings.address_handshakes_per_second_max.map(Rated::new),
             counted: settings.address_connections_max.map(|max| Arc::new(Counted::new(max))),
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
@@ -84,6 +84,7 @@ impl Door {
     /// # Errors
     /// Why not. It is not counted yet: see [`Self::refuse`].
     pub fn enter(&self, port: Port, ip: IpAddr) -> Result<Option<Seat>, Refusal> {
+        let ip = ip.to_canonical();
         let allow = match port {
             Port::Primary => &self.allow,
             Port::ReadOptimized => &self.read_allow,
@@ -110,6 +111,19 @@ impl Door {
     }
 }
 
+/// A network of IPv4-mapped addresses (RFC 4291, section 2.5.5.2) is the network of IPv4 that it maps,
+/// as such an address is that of IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    let IpAddr::V4(ip) = network.network().to_canonical() else { return network };
+    let length = match network {
+        IpNet::V4(network) => Some(network.prefix_len()),
+        // A shorter one has its mapped addresses among others, and is of IPv6.
+        IpNet::V6(network) => network.prefix_len().checked_sub(96),
+    };
+    let mapped = length.and_then(|length| Ipv4Net::new(ip, length).ok());
+    mapped.map_or(network, IpNet::V4)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -131,12 +145,48 @@ mod tests {
         for from in ["10.0.0.1", "10.255.255.255", "fd12::1", "192.0.2.7"] {
             check(Port::Primary, from, true);
         }
-        for from in
-            ["11.0.0.0", "9.255.255.255", "::1", "127.0.0.1", "192.0.2.8", "::ffff:10.0.0.1"]
-        {
+        for from in ["11.0.0.0", "9.255.255.255", "::1", "127.0.0.1", "192.0.2.8", "::a00:1"] {
             check(Port::Primary, from, false);
             check(Port::ReadOptimized, from, true);
         }
+    }
+
+    #[test]
+    fn addresses_and_networks_of_ipv4_are_the_same_when_they_are_mapped() {
+        let check = |network: &str, from: &str, is_let_in: bool| {
+            let allow = vec![network.parse().unwrap()];
+            let door = Door::new(DoorSettings { allow, ..DoorSettings::default() });
+            let entered = door.enter(Port::Primary, ip(from)).is_ok();
+            assert_eq!(entered, is_let_in, "{from} at {network}");
+        };
+        for network in ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:0:0/96", "0.0.0.0/0"] {
+            check(network, "10.1.2.3", true);
+            check(network, "::ffff:10.1.2.3", true);
+            check(network, "fd00::1", false);
+        }
+        for network in ["10.0.0.0/8", "::ffff:10.0.0.0/104", "::ffff:11.1.2.3/128"] {
+            check(network, "11.0.0.0", false);
+            check(network, "::ffff:11.0.0.0", false);
+        }
+        check("::ffff:10.1.2.3/128", "10.1.2.3", true);
+        // Of IPv6, though mapped addresses would be among them.
+        for network in ["::/0", "::/64"] {
+            check(network, "::ffff:10.1.2.3", false);
+            check(network, "10.1.2.3", false);
+            check(network, "::1", true);
+        }
+    }
+
+    #[test]
+    fn an_address_counts_once_however_it_is_written() {
+        let door = Door::new(DoorSettings {
+            address_connections_max: NonZeroUsize::new(1),
+            ..DoorSettings::default()
+        });
+        let _seat = door.enter(Port::Primary, ip("192.0.2.1")).unwrap();
+        let again = door.enter(Port::Primary, ip("::ffff:192.0.2.1"));
+        assert_eq!(again.err(), Some(Refusal::AddressConnections));
+        assert!(door.enter(Port::Primary, ip("::ffff:192.0.2.2")).is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use memtide_engine_core::Now;
 use memtide_execute::{Executed, ItemExecutor, Retrieved};
 use memtide_protocol::encode::{self, Status};
-use memtide_protocol::{Command, ErrorLine, Limits, Refusal, Retrieve};
+use memtide_protocol::{Command, ErrorLine, Limits, Refusal, Retrieve, Step};
 use memtide_topology::{EcpuUnits, KeyHash};
 
 use crate::counters::CoreCounters;
@@ -45,31 +45,23 @@ impl<'a> Executor<'a> {
         Self { toll, ..self }
     }
 
-    /// Whether the command goes on, of so many bytes; `is_begun` where a part of its reply is told.
-    /// The answer to one that is refused is appended to `out`.
+    /// See [`Toll::admit`]; the answer to what is refused is appended to `out`.
     #[inline]
-    pub fn admit(
-        &mut self,
-        (command, bytes): (&Command<'_>, usize),
-        is_begun: bool,
-        out: &mut Vec<u8>,
-    ) -> Admission {
+    pub fn admit(&mut self, step: &Step<'_>, is_begun: bool, out: &mut Vec<u8>) -> Admission {
         let Some(toll) = &mut self.toll else { return Admission::Go };
-        if is_begun {
-            return toll.go_on();
-        }
-        let admission = toll.admit(command, EcpuUnits::of_command(1, bytes as u64));
-        if admission == Admission::Refuse {
-            let is_silent = command.noreply();
-            self.counters.throttle(is_silent);
-            if !is_silent {
-                self.error(ErrorLine::Throttled, out);
-            }
+        let admission = toll.admit(step, is_begun);
+        if let Admission::Refuse { is_silent: false, .. } = admission {
+            self.error(ErrorLine::Throttled, out);
         }
         admission
     }
 
-    /// A retrieval that is not over has cost so much so far.
+    /// See [`Toll::go_on`].
+    pub fn go_on(&mut self) -> Admission {
+        self.toll.as_mut().map_or(Admission::Go, Toll::go_on)
+    }
+
+    /// What is not over has cost so much so far.
     pub fn prepay_to(&mut self, cost: EcpuUnits) {
         if let Some(toll) = &mut self.toll {
             toll.prepay_to(cost);

@@ -115,10 +115,14 @@ impl Session {
         let mut commands_left = COMMANDS_PER_TURN_MAX;
         loop {
             if let State::Swallowing { left, bytes } = &mut self.state {
+                if *left > 0 && at < input.len() && executor.go_on() == Admission::Hold {
+                    return (at, Progress::Held);
+                }
                 let dropped = (*left).min((input.len() - at) as u64);
                 (*left, *bytes) = (*left - dropped, *bytes + dropped);
                 at += usize::try_from(dropped).expect("no more than the input holds");
                 if *left > 0 {
+                    executor.prepay_to(EcpuUnits::of_command(1, *bytes));
                     return (at, Progress::NeedsMore { needed: 1 });
                 }
                 executor.meter(EcpuUnits::of_command(1, *bytes));
@@ -135,15 +139,12 @@ impl Session {
             }
             commands_left -= 1;
             let planned = ahead.next(&input[at..], self.ahead_max, executor);
-            if let Step::Command { consumed, command } = &planned.step {
-                let is_begun = matches!(self.state, State::Paused(_));
-                match executor.admit((command, *consumed), is_begun, out) {
-                    Admission::Go => {}
-                    Admission::Hold => return (at, Progress::Held),
-                    Admission::Refuse => {
-                        at += consumed;
-                        continue;
-                    }
+            match executor.admit(&planned.step, matches!(self.state, State::Paused(_)), out) {
+                Admission::Go => {}
+                Admission::Hold => return (at, Progress::Held),
+                Admission::Refuse { consumed, .. } => {
+                    at += consumed;
+                    continue;
                 }
             }
             match self.step(planned, out, executor) {

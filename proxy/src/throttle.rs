@@ -9,6 +9,8 @@
 //!
 //! Where no limit is set, none of this happens.
 
+mod toll;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, HashMap};
 use std::rc::Rc;
@@ -17,11 +19,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use memtide_limits::{Decision, Demand, Gate, HeldId, Pool, Turn};
-use memtide_protocol::Command;
+use memtide_limits::limits::HELD_NS_MAX;
+use memtide_limits::{Demand, Gate, HeldId, Pool, Turn};
 use memtide_topology::EcpuUnits;
 
+pub use self::toll::{Admission, Toll};
 use crate::alarm::Alarm;
+use crate::counters::CoreCounters;
 use crate::shared::Shared;
 
 /// The limit, which all cores share.
@@ -152,6 +156,10 @@ impl Throttle {
         &self.shared.ecpu_limit
     }
 
+    fn counters(&self) -> &CoreCounters {
+        &self.shared.counters[self.core]
+    }
+
     /// Wakes who may go on, and who has waited long enough.
     fn look(&self, now: Instant) {
         let limit = self.limit();
@@ -207,17 +215,6 @@ enum Wait {
     Released,
 }
 
-/// What becomes of a command.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Admission {
-    /// It is executed.
-    Go,
-    /// It and all behind it wait.
-    Hold,
-    /// It is answered that it is throttled.
-    Refuse,
-}
-
 impl Standing {
     /// Whether there is a limit.
     pub fn is_limited(&self) -> bool {
@@ -241,6 +238,13 @@ impl Standing {
             waiting.waker = Some(cx.waker().clone());
         }
         !is_called
+    }
+
+    /// Whether the command at the front waits for longer than any does that can be refused: it has
+    /// begun.
+    pub fn is_held_for_long(&self, now: Instant) -> bool {
+        let wait_max = Duration::from_nanos(HELD_NS_MAX);
+        matches!(self.wait, Wait::Held(since) if now.saturating_duration_since(since) >= wait_max)
     }
 
     /// For the commands of one batch, which begins at `now`; `None` where there is no limit. Also
@@ -270,17 +274,15 @@ impl Standing {
 
     /// The commands of a batch, or replies to them, were metered for so many units.
     pub fn bill(&mut self, units: u64, now: Instant) {
-        if !self.is_limited() {
-            return;
-        }
-        let paid = units.min(self.prepaid);
-        self.prepaid -= paid;
-        let rest = EcpuUnits::from_units(units - paid);
-        {
+        if self.is_limited() {
+            let paid = units.min(self.prepaid);
+            self.prepaid -= paid;
+            let rest = EcpuUnits::from_units(units - paid);
             let (limit, gate) = (self.throttle.limit(), &mut *self.throttle.gate.borrow_mut());
             gate.charge(&mut self.turn, rest);
             gate.pay(&limit.pool, limit.ns(now));
         }
+        // Also those who were held back a moment before the limit was lifted have to be let go.
         if !self.throttle.held.borrow().by_id.is_empty() {
             self.throttle.look(now);
         }
@@ -298,92 +300,6 @@ impl Drop for Standing {
             self.throttle.gate.borrow_mut().cancel(&mut self.turn);
             self.stop_waiting();
         }
-    }
-}
-
-/// What a batch asks whether its commands go on.
-pub struct Toll<'a> {
-    standing: &'a mut Standing,
-    at: Instant,
-    now: u64,
-}
-
-impl Toll<'_> {
-    /// Whether a command goes on that costs at least this.
-    pub fn admit(&mut self, command: &Command<'_>, cost: EcpuUnits) -> Admission {
-        let read_at = self.standing.read_at.unwrap_or(self.now);
-        match command {
-            Command::Quit => Admission::Go,
-            // What ends a pipeline is never left out, but waits with it.
-            Command::MetaNoOp | Command::Version => match self.ask(cost, read_at) {
-                Admission::Refuse => Admission::Go,
-                other => other,
-            },
-            _ => self.ask(cost, read_at),
-        }
-    }
-
-    /// Whether a retrieval goes on that has begun: it may have to wait, but is never refused.
-    pub fn go_on(&mut self) -> Admission {
-        self.ask(EcpuUnits::from_units(0), self.now)
-    }
-
-    /// A retrieval that is not over is charged for so much so far.
-    pub fn prepay_to(&mut self, cost: EcpuUnits) {
-        let standing = &mut *self.standing;
-        let rest = cost.units().saturating_sub(standing.prepaid);
-        standing.prepaid += rest;
-        let rest = EcpuUnits::from_units(rest);
-        standing.throttle.gate.borrow_mut().charge(&mut standing.turn, rest);
-    }
-
-    #[inline]
-    fn ask(&mut self, cost: EcpuUnits, read_at: u64) -> Admission {
-        let standing = &mut *self.standing;
-        if standing.wait == Wait::Released {
-            standing.stop_waiting();
-            standing.prepaid += cost.units();
-            return Admission::Go;
-        }
-        let decision = {
-            let pool = &standing.throttle.shared.ecpu_limit.pool;
-            let of = (standing.id, &mut standing.turn);
-            standing.throttle.gate.borrow_mut().ask(pool, of, (cost, read_at), self.now)
-        };
-        match decision {
-            Decision::Admit | Decision::Refuse => {
-                if standing.wait != Wait::None {
-                    standing.stop_waiting();
-                }
-                if decision == Decision::Refuse {
-                    return Admission::Refuse;
-                }
-                standing.prepaid += cost.units();
-                Admission::Go
-            }
-            Decision::DelayUntil(deadline) => {
-                self.hold(deadline);
-                Admission::Hold
-            }
-        }
-    }
-
-    #[cold]
-    fn hold(&mut self, deadline: u64) {
-        let standing = &mut *self.standing;
-        let since = match standing.wait {
-            Wait::Held(since) => since,
-            _ => {
-                let throttle = &standing.throttle;
-                throttle.shared.counters[throttle.core].traffic.delayed_commands.add(1);
-                self.at
-            }
-        };
-        standing.stop_waiting();
-        standing.wait = Wait::Held(since);
-        let held = &mut *standing.throttle.held.borrow_mut();
-        held.by_id.insert(standing.id, Waiting { deadline, waker: None, is_released: false });
-        held.deadlines.insert((deadline, standing.id));
     }
 }
 

@@ -5,13 +5,13 @@
 //! the replies to what came together with its end.
 
 use std::io::{self, Write as _};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use memtide_link::socket::{SocketWriter, append_plaintext};
 use rustls::{HandshakeKind, ServerConfig, ServerConnection};
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead, Interest, ReadBuf};
 use tokio::net::TcpStream;
 
 /// Most bytes of one read while hands are shaken.
@@ -170,6 +170,13 @@ impl Transport {
             }
         }
         Poll::Ready(Ok(Received::Bytes))
+    }
+
+    /// Whether the peer has closed its side or is gone, as far as the socket's events have told;
+    /// nothing is read, and nobody is woken when it does.
+    pub fn has_peer_closed(&self, cx: &mut Context<'_>) -> bool {
+        let ready = pin!(self.stream.ready(Interest::READABLE | Interest::WRITABLE));
+        matches!(ready.poll(cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     fn poll_read<'w>(

@@ -1,14 +1,18 @@
 //! What proxies want of the limit of ECPUs and what they are granted, as messages.
 
-use memtide_limits::{Demand, Grant, ProxyId, Report};
+use memtide_limits::{Demand, Grant, ProxyId, Report, Succession};
 
 use crate::schema;
 
 /// What a proxy says that it wants.
 pub fn to_demand(process: u64, report: &Report) -> schema::Demand {
     let Demand { used_units, refused_units, dry_ns, weight } = report.demand;
+    let Succession { line, generation } =
+        report.succession.unwrap_or(Succession { line: 0, generation: 0 });
     schema::Demand {
         process,
+        line,
+        generation,
         number: report.number,
         scaler: report.scaler,
         confirmed: report.confirmed,
@@ -24,8 +28,10 @@ pub fn to_demand(process: u64, report: &Report) -> schema::Demand {
 
 /// The same, heard.
 pub fn of_demand(it: &schema::Demand) -> (ProxyId, Report) {
+    let succession = Succession { line: it.line, generation: it.generation };
     let report = Report {
         number: it.number,
+        succession: Some(succession).filter(|it| it.line != 0),
         confirmed: it.confirmed,
         scaler: it.scaler,
         rate: it.rate,
@@ -75,9 +81,19 @@ mod tests {
     fn what_is_said_is_heard() {
         let demand = Demand { used_units: 1, refused_units: 2, dry_ns: 3, weight: 4 };
         let (rate, fallback) = (Some(9), None);
-        let report =
-            Report { number: 5, confirmed: 6, scaler: 7, rate, fallback, elapsed_ns: 8, demand };
-        assert_eq!(of_demand(&to_demand(10, &report)), (ProxyId(10), report));
+        for succession in [None, Some(Succession { line: 15, generation: 16 })] {
+            let report = Report {
+                number: 5,
+                succession,
+                confirmed: 6,
+                scaler: 7,
+                rate,
+                fallback,
+                elapsed_ns: 8,
+                demand,
+            };
+            assert_eq!(of_demand(&to_demand(10, &report)), (ProxyId(10), report));
+        }
         let (rate, limit) = (None, Some(15));
         let grant =
             Grant { scaler: 11, number: 12, report: 13, rate, fallback, term_ns: 14, limit };

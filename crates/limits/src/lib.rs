@@ -30,7 +30,7 @@ pub use bucket::Bucket;
 pub use configured::{Limits, LimitsError, Range};
 pub use data::{DataParts, NodeData};
 pub use gate::{Decision, Gate, Turn};
-pub use grants::{Allocator, Grant, Holding, ProxyId, Report};
+pub use grants::{Allocator, Grant, Holding, ProxyId, Report, Succession};
 pub use patch::{LimitsPatch, RangePatch};
 pub use pool::{Demand, Pool};
 pub use queue::HeldId;

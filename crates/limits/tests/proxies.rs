@@ -4,7 +4,7 @@
 mod simulated;
 
 use memtide_limits::limits::{GRANT_TERM_NS, REPORT_INTERVAL_NS};
-use memtide_limits::{Allocator, Demand, Holding, ProxyId};
+use memtide_limits::{Allocator, Demand, Holding, ProxyId, Succession};
 use proptest::prelude::*;
 use simulated::{Client, ECPU, MS, SECOND, SETTLED_NS, World};
 
@@ -130,6 +130,8 @@ enum Step {
     Report { proxy: usize, used: u64, dry: u64, is_lost: bool },
     Deliver { proxy: usize },
     Forget { proxy: usize },
+    Follow { proxy: usize },
+    Late { proxy: usize },
     Limit(u64),
 }
 
@@ -141,7 +143,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         8 => (proxy.clone(), 0..2 * RATE, 0..REPORT_INTERVAL_NS, prop::bool::weighted(0.2))
             .prop_map(|(proxy, used, dry, is_lost)| Step::Report { proxy, used, dry, is_lost }),
         8 => proxy.clone().prop_map(|proxy| Step::Deliver { proxy }),
-        1 => proxy.prop_map(|proxy| Step::Forget { proxy }),
+        1 => proxy.clone().prop_map(|proxy| Step::Forget { proxy }),
+        1 => proxy.clone().prop_map(|proxy| Step::Follow { proxy }),
+        1 => proxy.prop_map(|proxy| Step::Late { proxy }),
         1 => (1..4 * RATE).prop_map(Step::Limit),
     ];
     prop::collection::vec(step, 1..300)
@@ -157,6 +161,10 @@ proptest! {
         let mut holdings: Vec<_> = (0..5).map(|_| Holding::new()).collect();
         let mut flying: Vec<Vec<_>> = vec![Vec::new(); 5];
         let mut ids: Vec<u64> = (0..5).collect();
+        let succession = |proxy: usize, id: u64| {
+            Some(Succession { line: proxy as u64 + 1, generation: id })
+        };
+        let mut late = [None; 5];
         let mut bound = RATE;
         for step in steps {
             match step {
@@ -180,6 +188,26 @@ proptest! {
                     ids[proxy] += 10;
                     holdings[proxy] = Holding::new();
                     flying[proxy].clear();
+                }
+                // It was killed, which nobody knows before another one reports in its place.
+                Step::Follow { proxy } => {
+                    let last = holdings[proxy].report(now, Demand::default());
+                    late[proxy] = Some((ProxyId(ids[proxy]), last));
+                    ids[proxy] += 10;
+                    holdings[proxy] = Holding::of(succession(proxy, ids[proxy]));
+                    flying[proxy].clear();
+                }
+                // What the one before had sent arrives after a report of the next, if there is any.
+                Step::Late { proxy } => {
+                    let report = holdings[proxy].report(now, Demand::default());
+                    let has_followed = report.succession.is_some();
+                    allocator.report(now, ProxyId(ids[proxy]), &report);
+                    if let Some((id, last)) = late[proxy].take().filter(|_| has_followed) {
+                        let proxies = allocator.proxies();
+                        let is_of_line = last.succession.is_some();
+                        let answer = allocator.report(now, id, &last);
+                        prop_assert!(!is_of_line || answer.is_none() && allocator.proxies() == proxies);
+                    }
                 }
                 Step::Limit(limit) => {
                     allocator.set_limit(Some(limit));
@@ -206,6 +234,35 @@ fn without_a_limit_grants_are_without_one() {
     holding.take(allocator.report(10 * SECOND, ProxyId(1), &report).unwrap());
     assert_eq!(holding.rate(10 * SECOND), Some(RATE));
     assert_eq!(allocator.report(10 * SECOND, ProxyId(1), &report), None, "the same report again");
+}
+
+/// The scaler hears nothing of the kill: another process reports in its place.
+#[test]
+fn who_follows_one_that_was_killed_has_its_part_at_once() {
+    let mut allocator = Allocator::new(Some(RATE), 1);
+    let demand = Demand { used_units: RATE / 5, weight: 1, ..Demand::default() };
+    let mut now = 0;
+    // How many of its reports are answered, and what it may use then.
+    let mut run = |id: u64, holding: &mut Holding| {
+        let mut answered = 0;
+        for _ in 0..5 {
+            now += REPORT_INTERVAL_NS;
+            let report = holding.report(now, demand);
+            let grant = allocator.report(now, ProxyId(id), &report);
+            answered += usize::from(grant.is_some());
+            grant.into_iter().for_each(|grant| holding.take(grant));
+        }
+        (answered, holding.rate(now).unwrap())
+    };
+    let of = |line, generation| Holding::of(Some(Succession { line, generation }));
+    let mut first = of(7, 1);
+    assert_eq!(run(1, &mut first), (5, RATE));
+    assert_eq!(run(2, &mut of(7, 2)), (5, RATE));
+    assert_eq!(run(1, &mut first).0, 0, "what it had sent before is passed over");
+    // One of another line, or of none, is not known to follow anybody.
+    assert_eq!(run(3, &mut of(8, 3)), (5, 0));
+    assert_eq!(run(4, &mut Holding::new()), (5, 0));
+    assert_eq!(allocator.proxies(), 3);
 }
 
 /// Its numbers begin anew, and it knows nothing of what it did not give itself.

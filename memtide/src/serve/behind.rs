@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use memtide_control::{ProxyControl, ProxyRegistration};
-use memtide_limits::ProxyId;
+use memtide_limits::{ProxyId, Succession};
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig, ScalerHandle};
@@ -240,18 +240,20 @@ impl Behind {
     }
 
     /// How this proxy comes by its part of the limit of ECPUs; `None` where it is the only one.
-    pub fn granting(&self) -> Option<Granting> {
+    pub fn granting(&self, succession: Option<Succession>) -> Option<Granting> {
         match self {
             Self::Embedded => None,
             Self::Joined { control, .. } => {
                 let (control, grants) = (Arc::clone(control), control.grants());
-                Some(Granting { report: Box::new(move |report| control.report(report)), grants })
+                let report = Box::new(move |report| control.report(report));
+                Some(Granting { succession, report, grants })
             }
             Self::Processes { fleet, .. } => {
                 let (to, grants) = watch::channel(None);
                 let (scaler, proxy) = (fleet.scaler.handle(), ProxyId(crate::random()));
                 let report = Box::new(move |report| scaler.demand(proxy, report, &to));
-                Some(Granting { report, grants })
+                // Its scaler begins and ends with it.
+                Some(Granting { succession: None, report, grants })
             }
         }
     }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use memtide_limits::limits::{DATA_STORAGE_MAX_BYTES_MIN, REPORT_INTERVAL_NS};
-use memtide_limits::{Grant, Holding, Limits, Report};
+use memtide_limits::{Grant, Holding, Limits, Report, Succession};
 use memtide_proxy::Limiter;
 use memtide_topology::EcpuUnits;
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ use crate::limits::KeptLimits;
 
 /// How a proxy among others comes by its part of the limit.
 pub struct Granting {
+    /// Whom this process follows.
+    pub succession: Option<Succession>,
     /// Says what it wants.
     pub report: Box<dyn Fn(Report) + Send + Sync>,
     /// The newest answer.
@@ -41,7 +43,7 @@ struct State {
 
 /// What holds.
 pub struct Hold {
-    pub limiter: Limiter,
+    limiter: Limiter,
     pub held: Held,
 }
 
@@ -63,6 +65,13 @@ impl Held {
 }
 
 impl Hold {
+    /// Who shares the limit with nobody has all of it from the start.
+    pub fn new(limiter: Limiter, granting: Option<&Granting>) -> Self {
+        let held = Held::default();
+        held.0.is_granted.store(granting.is_none(), Ordering::Relaxed);
+        Self { limiter, held }
+    }
+
     /// Runs for ever, by grants where others share the limit, and by the limits themselves where none
     /// does.
     pub async fn run(
@@ -86,15 +95,14 @@ impl Hold {
             self.limiter.set_metered_bytes_min(limits.metered_bytes_min());
             // It is there: this process has no scaler.
             let _ = self.limiter.set_memory_max(memory_max(memory_max_given, &now));
-            self.held.0.is_granted.store(true, Ordering::Relaxed);
             if changes.changed().await.is_err() {
                 return;
             }
         }
     }
 
-    async fn share(&self, Granting { report, mut grants }: Granting) {
-        let mut holding = Holding::new();
+    async fn share(&self, Granting { succession, report, mut grants }: Granting) {
+        let mut holding = Holding::of(succession);
         let mut reports = interval(Duration::from_nanos(REPORT_INTERVAL_NS));
         reports.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut is_fed = true;

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memtide_control::{Counted, ProxyControl};
+use memtide_limits::Succession;
 use memtide_proxy::{Observer, Work};
 use memtide_records::usage::{Counts, SourceId};
 use memtide_service::admin::RoleRoutes;
@@ -22,6 +23,8 @@ use crate::watch::Look;
 /// See the module; to be held as long as the process lives.
 pub struct Kept {
     pub events: Events,
+    /// Of a proxy.
+    pub succession: Option<Succession>,
     used: Used,
     faults: Vec<String>,
     records: Records,
@@ -45,6 +48,11 @@ impl Kept {
         let role = if is_proxy { Role::Proxy } else { Role::Serve };
         let records = Records::open(&config.common.data_dir, &config.common.name, role)?;
         let (events, mut faults) = records.events(role)?;
+        let succession = is_proxy.then(|| records.succeed()).transpose();
+        let succession = succession.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        });
         let (used, of_usage) = if is_proxy {
             let (owed, faults) = Owed::open(&records.path)?;
             (Used::Mine(Mutex::new(Some(owed))), faults)
@@ -53,7 +61,7 @@ impl Kept {
             (Used::All(usage), faults)
         };
         faults.extend(of_usage);
-        Ok(Self { events, used, faults, records })
+        Ok(Self { events, succession, used, faults, records })
     }
 
     /// What is this process's alone.

@@ -89,9 +89,8 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let proxy_config = proxy_config(&config, &behind, limits.as_ref());
     let proxy =
         Proxy::start(proxy_config, listeners, &tls, drain.watch()).map_err(crate::cannot_start)?;
-    let held = hold::Held::default();
-    let hold = hold::Hold { limiter: proxy.limiter(), held: held.clone() };
-    runtime.spawn(hold.run(behind.granting(), limits.clone(), config.memory_max));
+    let granting = behind.granting(kept.succession);
+    let hold = hold::Hold::new(proxy.limiter(), granting.as_ref());
     let stock = Stock { observer: proxy.observer(), behind: Arc::clone(&behind) };
     let keeping = kept.keep_usage(&stock, limits.as_ref()).map_err(crate::cannot_start)?;
     let served = Served {
@@ -99,8 +98,9 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         endpoint: endpoint.clone(),
         stock: stock.clone(),
         limits: limits.clone(),
-        held,
+        held: hold.held.clone(),
     };
+    runtime.spawn(hold.run(granting, limits.clone(), config.memory_max));
     let answers = described::answers(served, &tls, &drain, (events.clone(), access.clone()));
     kept.metrics().into_iter().for_each(|usage| answers.metrics.register(usage));
     let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(crate::cannot_start)?;

@@ -14,11 +14,9 @@ const NETWORKS_MAX: usize = 256;
 
 /// Reads them.
 pub fn door(given: &Given) -> Result<DoorSettings, ConfigError> {
-    let allow = given.read("allow", networks)?;
-    let read_allow = match given.text("read-allow") {
-        Some(_) => given.read("read-allow", networks)?,
-        None => allow.clone(),
-    };
+    let of = |port| given.text(port).map(|_| given.read(port, networks)).transpose();
+    let allow = of("allow")?.unwrap_or_default();
+    let read_allow = of("read-allow")?.unwrap_or_else(|| allow.clone());
     let connections = count(given, "address-connections-max", 0, 1 << 24)?;
     let rate = given.read("address-handshakes-per-second", |text| {
         let rate = one_of(text, 0, 10_000_000)?;
@@ -32,9 +30,14 @@ pub fn door(given: &Given) -> Result<DoorSettings, ConfigError> {
     })
 }
 
+/// At least one: a list that came out empty, such as of a variable that is not set, is to let nobody
+/// in by mistake.
 fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
     let networks = parts.map(network).collect::<Result<Vec<_>, _>>()?;
+    if networks.is_empty() {
+        return Err("give at least one network; to let everybody in, leave it out".to_owned());
+    }
     if networks.len() > NETWORKS_MAX {
         return Err(format!("give at most {NETWORKS_MAX} networks"));
     }
@@ -71,7 +74,9 @@ mod tests {
             shown("10.0.0.0/8, fd00::/8,192.0.2.7").as_deref(),
             Ok("10.0.0.0/8 fd00::/8 192.0.2.7/32")
         );
-        assert_eq!(shown("").as_deref(), Ok(""));
+        for empty in ["", " ", ",", " , "] {
+            assert!(shown(empty).unwrap_err().contains("at least one network"), "{empty}");
+        }
         let host_bits = "10.1.2.3/8 is an address in 10.0.0.0/8; give that, or the address alone";
         assert_eq!(shown("10.1.2.3/8").unwrap_err(), host_bits);
         for wrong in ["10.0.0.0/33", "x", "10.0.0.0/8 11.0.0.0/8", "10.0.0/8", "*"] {

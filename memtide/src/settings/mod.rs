@@ -91,10 +91,11 @@ impl Host {
 
 /// What was given for each setting of a role, unread.
 pub fn gather(role: Role, flags: &Flags) -> Result<Given, Failure> {
+    // What is no text is to be complained of, and not passed over.
     let environment =
-        |name: &str| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
+        |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
     let by_flag = flags.iter().find(|(name, _)| *name == "config").map(|(_, path)| path.clone());
-    let path = by_flag.or_else(|| environment("MEMTIDE_CONFIG"));
+    let path = by_flag.or_else(|| environment("MEMTIDE_CONFIG").filter(|path| !path.is_empty()));
     let text = path.as_deref().map(read_file).transpose()?;
     let file = path.as_deref().map(Path::new).zip(text.as_deref());
     let given = Given::gather(role.schema(), flags, &environment, file)?;

@@ -6,7 +6,21 @@ use super::Role;
 
 macro_rules! setting {
     ($roles:ident, $name:literal, $value:literal, $default:expr, $help:literal) => {
-        Setting { name: $name, value_name: $value, default: $default, help: $help, roles: $roles }
+        Setting {
+            name: $name,
+            value_name: $value,
+            default: $default,
+            help: $help,
+            roles: $roles,
+            is_guard: false,
+        }
+    };
+}
+
+/// One that keeps somebody out.
+macro_rules! guard {
+    ($($setting:tt)*) => {
+        Setting { is_guard: true, ..setting!($($setting)*) }
     };
 }
 
@@ -73,8 +87,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!(CLIENTS, "handshakes-per-second", "COUNT", Some("0"), "Most TLS handshakes a second, others wait; 0 is no limit"),
     setting!(CLIENTS, "address-connections-max", "COUNT", Some("0"), "Most connections of one address at one time, others are closed; 0 is no limit"),
     setting!(CLIENTS, "address-handshakes-per-second", "COUNT", Some("0"), "Most new connections of one address a second, others are closed; 0 is no limit"),
-    setting!(CLIENTS, "allow", "NETWORKS", None, "Networks whose clients may connect, such as 10.0.0.0/8,fd00::/8; all where none is given"),
-    setting!(CLIENTS, "read-allow", "NETWORKS", None, "The same of the read-optimized port; those of --allow where none is given"),
+    guard!(CLIENTS, "allow", "NETWORKS", None, "Networks whose clients may connect, such as 10.0.0.0/8,fd00::/8; all where none is given"),
+    guard!(CLIENTS, "read-allow", "NETWORKS", None, "The same of the read-optimized port; those of --allow where none is given"),
     setting!(CLIENTS, "threads", "COUNT", None, "Most threads that serve; one a core where none is given"),
     setting!(CLIENTS, "idle-timeout", "DURATION", Some("0"), "Close connections after this much silence; 0 never does"),
     setting!(CLIENTS, "handshake-timeout", "DURATION", Some("10s"), "Longest TLS handshake"),

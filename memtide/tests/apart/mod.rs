@@ -37,7 +37,7 @@ impl Roles {
             RoleProcess::start(PROGRAM, "engine", words)
         };
         let nodes = vec![engine("a"), engine("b")];
-        let proxy = proxy(scratch.path(), &join);
+        let proxy = proxy(scratch.path(), &join, "proxy");
         let roles = Self { scaler: Some(scaler), nodes, proxy, scaler_port, scratch };
         roles.wait_ready();
         roles
@@ -57,8 +57,8 @@ impl Roles {
     }
 
     /// Starts another one in its place, on its data directory.
-    pub fn start_proxy(&mut self) {
-        self.proxy = proxy(self.scratch.path(), &format!("127.0.0.1:{}", self.scaler_port));
+    pub fn replace_proxy(&mut self) {
+        self.proxy = self.start_proxy("proxy");
         self.wait_ready();
     }
 
@@ -82,6 +82,11 @@ impl Roles {
     /// Starts another one in its place.
     pub fn start_scaler(&mut self) -> &RoleProcess {
         self.scaler.insert(scaler(self.scratch.path(), self.scaler_port))
+    }
+
+    /// Starts another one, with what the first one has kept where it has the same name.
+    pub fn start_proxy(&self, name: &str) -> RoleProcess {
+        proxy(self.scratch.path(), &format!("127.0.0.1:{}", self.scaler_port), name)
     }
 
     /// Starts a node with more arguments, and without waiting for it to join.
@@ -146,12 +151,11 @@ pub fn restore(dir: &Path, saved: &Saved) {
     }
 }
 
-fn proxy(scratch: &Path, join: &str) -> RoleProcess {
-    let (tls, data) = (scratch.join("tls"), scratch.join("proxy"));
-    let (tls, data) = (tls.to_str().unwrap(), data.to_str().unwrap());
-    let words = ["--join", join, "--fleet-tls", tls, "--data-dir", data];
-    let ports = ["--port", "0", "--read-port", "0"];
-    RoleProcess::start(PROGRAM, "proxy", [&words[..], &ports].concat())
+fn proxy(scratch: &Path, join: &str, name: &str) -> RoleProcess {
+    let (tls, data) = (scratch.join("tls"), scratch.join(name));
+    let words = ["--join", join, "--fleet-tls", tls.to_str().unwrap(), "--port", "0"];
+    let words = [&words[..], &["--read-port", "0", "--data-dir", data.to_str().unwrap()]];
+    RoleProcess::start(PROGRAM, "proxy", words.concat())
 }
 
 pub fn scaler(scratch: &Path, port: u16) -> RoleProcess {

@@ -156,7 +156,7 @@ impl Connection {
                 return Ok(self.idle(kick, is_answered));
             }
             if self.conversation.standing.is_held(cx) {
-                return Ok(Poll::Pending);
+                return Ok(self.held(cx));
             }
             if self.carry.is_ready() {
                 executions_left -= 1;
@@ -198,6 +198,15 @@ impl Connection {
         } else {
             Poll::Pending
         }
+    }
+
+    /// As [`crate::connection::Connection`]'s.
+    fn held(&self, cx: &mut Context<'_>) -> Poll<Turn> {
+        let is_overdue = self.conversation.standing.is_held_for_long(Instant::now());
+        if is_overdue && (self.peer_is_done || self.transport.has_peer_closed(cx)) {
+            return Poll::Ready(Turn::Ended(End::Peer));
+        }
+        Poll::Pending
     }
 
     /// Nothing to read or no room for it, and nothing to send. A drain lets an unfinished command

@@ -121,10 +121,14 @@ impl Session {
         let mut commands_left = COMMANDS_PER_TURN_MAX;
         loop {
             if let State::Swallowing { left, bytes } = &mut self.state {
+                if at < input.len() && desk.go_on() == Admission::Hold {
+                    return (at, Progress::Held);
+                }
                 let dropped = (*left).min((input.len() - at) as u64);
                 (*left, *bytes) = (*left - dropped, *bytes + dropped);
                 at += usize::try_from(dropped).expect("no more than the input holds");
                 if *left > 0 {
+                    desk.prepay_to(EcpuUnits::of_command(1, *bytes));
                     return (at, Progress::NeedsMore { needed: 1 });
                 }
                 let bytes = *bytes;
@@ -151,7 +155,13 @@ impl Session {
     }
 
     fn step(&mut self, input: &[u8], desk: &mut Desk<'_>) -> Stepped {
-        match parse(input, &desk.limits) {
+        let step = parse(input, &desk.limits);
+        match desk.admit(&step, matches!(self.state, State::Paused { .. })) {
+            Admission::Go => {}
+            Admission::Hold => return Stepped::Stop(0, Progress::Held),
+            Admission::Refuse { consumed, .. } => return Stepped::Done(consumed),
+        }
+        match step {
             Step::Incomplete { needed } => Stepped::Stop(0, Progress::NeedsMore { needed }),
             Step::Command { consumed, command } => self.command(&input[..consumed], &command, desk),
             Step::Refused { consumed, swallow, refusal } => {
@@ -175,11 +185,6 @@ impl Session {
     }
 
     fn command(&mut self, bytes: &[u8], command: &Command<'_>, desk: &mut Desk<'_>) -> Stepped {
-        match desk.admit((command, bytes.len()), matches!(self.state, State::Paused { .. })) {
-            Admission::Hold => return Stepped::Stop(0, Progress::Held),
-            Admission::Refuse => return Stepped::Done(bytes.len()),
-            Admission::Go => {}
-        }
         match command {
             Command::Retrieve(get) => self.retrieve(bytes, get, desk),
             other => desk.execute(bytes, other),
@@ -231,22 +236,26 @@ impl Session {
 }
 
 impl Desk<'_> {
-    /// Whether the command goes on, of so many bytes; `is_begun` where a part of it is asked. One that
-    /// is refused is answered, and not metered.
-    fn admit(&mut self, (command, bytes): (&Command<'_>, usize), is_begun: bool) -> Admission {
+    /// See [`Toll::admit`]; what is refused is answered, and not metered.
+    fn admit(&mut self, step: &Step<'_>, is_begun: bool) -> Admission {
         let Some(toll) = &mut self.toll else { return Admission::Go };
-        if is_begun {
-            return toll.go_on();
-        }
-        let admission = toll.admit(command, EcpuUnits::of_command(1, bytes as u64));
-        if admission == Admission::Refuse {
-            let is_silent = command.noreply();
-            self.switch.counters().throttle(is_silent);
-            if !is_silent {
-                self.switch.with_lane(self.lane, |lane, around| lane.refuse(around));
-            }
+        let admission = toll.admit(step, is_begun);
+        if let Admission::Refuse { is_silent: false, .. } = admission {
+            self.switch.with_lane(self.lane, |lane, around| lane.refuse(around));
         }
         admission
+    }
+
+    /// See [`Toll::go_on`].
+    fn go_on(&mut self) -> Admission {
+        self.toll.as_mut().map_or(Admission::Go, Toll::go_on)
+    }
+
+    /// What is not over has cost so much so far.
+    fn prepay_to(&mut self, cost: EcpuUnits) {
+        if let Some(toll) = &mut self.toll {
+            toll.prepay_to(cost);
+        }
     }
 
     fn execute(&mut self, bytes: &[u8], command: &Command<'_>) -> Stepped {

@@ -193,6 +193,26 @@ fn a_limit_that_is_lifted_lets_all_go_and_one_that_is_set_holds() {
     assert_eq!(site.replies(client).iter().filter(|reply| *reply == "EN").count() + 60, 500);
 }
 
+/// Between the two moments in which a batch asks the limit and pays.
+#[test]
+fn who_is_held_back_while_the_limit_is_lifted_is_woken() {
+    let mut site = Site::new(1000);
+    let client = site.client();
+    let Client { session, standing, .. } = &mut site.clients[client];
+    let mut batch = Executed::default();
+    let counters = &site.shared.counters[0];
+    let executor = Executor::new(&site.shared, counters, NOW_SECS, &mut batch);
+    let mut executor = executor.with_toll(standing.toll(site.now).0);
+    let input = b"mg k\r\n".repeat(500);
+    let (_, progress) = session.advance(&input, &mut Vec::new(), &mut executor);
+    assert_eq!(progress, Progress::Held);
+    site.shared.ecpu_limit.set(None, None);
+    standing.bill(counters.traffic.ecpu_units.load(), site.now);
+    let due = site.throttle.alarm.due().unwrap();
+    site.throttle.look(due);
+    assert!(!standing.is_held(&Context::from_waker(Waker::noop())));
+}
+
 #[test]
 fn who_goes_away_while_he_waits_leaves_nothing() {
     let mut site = Site::new(1000);

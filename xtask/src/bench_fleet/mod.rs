@@ -21,6 +21,8 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 
+pub use self::load::{Seen, seen};
+
 use crate::bench_peers::{Interrupt, build};
 use crate::tell;
 

@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{Grant, Report};
+use super::{Grant, Report, Succession};
 use crate::limits::{
     GRANT_SLACK_NS, GRANT_TERM_NS, HEADROOM_PART, PROXIES_MAX, PROXY_SILENT_NS_MAX, REPORTS_KEPT,
     UNCONFIRMED_MAX,
@@ -24,6 +24,7 @@ pub struct Allocator {
 
 #[derive(Debug)]
 struct Seat {
+    succession: Option<Succession>,
     heard_at: u64,
     /// The newest report.
     report: u64,
@@ -71,12 +72,17 @@ impl Allocator {
     }
 
     /// Takes in a proxy's report and gives the answer; `None` where the report is older than one that
-    /// was answered, or there are too many proxies.
+    /// was answered, or its process has ended, or there are too many proxies.
     pub fn report(&mut self, now: u64, proxy: ProxyId, report: &Report) -> Option<Grant> {
         // The scaler cannot tell one that has ended from one that is cut off.
         self.proxies.retain(|id, seat| {
             *id == proxy || now.saturating_sub(seat.heard_at) < PROXY_SILENT_NS_MAX
         });
+        if let Some(succession) = report.succession
+            && !self.succeed(proxy, succession)
+        {
+            return None;
+        }
         if !self.proxies.contains_key(&proxy) && self.proxies.len() == PROXIES_MAX {
             return None;
         }
@@ -105,6 +111,20 @@ impl Allocator {
     #[must_use]
     pub fn outstanding(&self, now: u64) -> u64 {
         self.proxies.values().map(|seat| seat.outstanding(now)).fold(0, u64::saturating_add)
+    }
+
+    /// Frees what earlier processes of the line had; `false` where this is one of them, whose report
+    /// came late.
+    fn succeed(&mut self, proxy: ProxyId, now: Succession) -> bool {
+        let of_line = |seat: &Seat| seat.succession.filter(|it| it.line == now.line);
+        let is_past =
+            self.proxies.values().filter_map(of_line).any(|it| it.generation > now.generation);
+        if !is_past {
+            self.proxies.retain(|id, seat| {
+                *id == proxy || of_line(seat).is_none_or(|it| it.generation >= now.generation)
+            });
+        }
+        !is_past
     }
 
     /// What that proxy may have: its part of the limit by demand, and no more than is free.
@@ -143,6 +163,7 @@ impl Allocator {
 impl Seat {
     const fn new() -> Self {
         Self {
+            succession: None,
             heard_at: 0,
             report: 0,
             wanted: [0; REPORTS_KEPT],
@@ -159,6 +180,7 @@ impl Seat {
             return false;
         }
         (self.report, self.heard_at) = (report.number, now);
+        self.succession = report.succession;
         self.weight = report.demand.weight.max(1);
         self.is_starved = report.demand.dry_ns >= (report.elapsed_ns / 2).max(1);
         self.wanted.rotate_right(1);

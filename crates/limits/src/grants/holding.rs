@@ -1,6 +1,6 @@
 use std::collections::VecDeque;
 
-use super::{Grant, Report};
+use super::{Grant, Report, Succession};
 use crate::limits::UNCONFIRMED_MAX;
 use crate::pool::Demand;
 
@@ -16,6 +16,7 @@ pub struct Holding {
     /// Reports that are not answered, and when they were sent.
     sent: VecDeque<(u64, u64)>,
     last: u64,
+    succession: Option<Succession>,
     reported_at: Option<u64>,
 }
 
@@ -24,6 +25,12 @@ impl Holding {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// The same of a process that follows others.
+    #[must_use]
+    pub fn of(succession: Option<Succession>) -> Self {
+        Self { succession, ..Self::default() }
     }
 
     /// The report to send now.
@@ -35,7 +42,8 @@ impl Holding {
         self.sent.push_back((self.last, now));
         let elapsed_ns = self.reported_at.map_or(0, |at| now.saturating_sub(at));
         self.reported_at = Some(now);
-        let report = Report { number: self.last, elapsed_ns, demand, ..Report::default() };
+        let (number, succession) = (self.last, self.succession);
+        let report = Report { number, succession, elapsed_ns, demand, ..Report::default() };
         let Some((grant, _)) = self.grant else { return report };
         Report {
             confirmed: grant.number,

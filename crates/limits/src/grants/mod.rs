@@ -24,6 +24,11 @@
 //! proxy holds of another one: that counts like a grant, and in its first term a new scaler gives its
 //! holder no more.
 //!
+//! **After a kill.** Nothing tells the scaler a proxy that was killed from one that is cut off. So processes that
+//! follow each other in one place, where the system lets no later one begin while an earlier one runs, say so: a
+//! report of a [`Succession`]'s later generation frees what earlier ones had, and reports of these that
+//! come late are passed over.
+//!
 //! **By demand.** What there is, is divided max-min fair by weight (how many connections want something): who
 //! wants less than an equal part gets what it wants, the others share the rest. A proxy that goes
 //! short half of the time is taken to want an equal part at least, and up to twice what it has: from
@@ -35,6 +40,15 @@ mod holding;
 pub use allocator::{Allocator, ProxyId};
 pub use holding::Holding;
 
+/// Which process of a line of them a proxy is: each began when the one before it had ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Succession {
+    /// Random, the same for all of the line; not 0.
+    pub line: u64,
+    /// Counts up with each process.
+    pub generation: u64,
+}
+
 #[expect(unused_imports, reason = "for the documentation")]
 use crate::limits::GRANT_TERM_NS;
 use crate::pool::Demand;
@@ -44,6 +58,8 @@ use crate::pool::Demand;
 pub struct Report {
     /// Counts up from 1 with each report of this proxy.
     pub number: u64,
+    /// Whom it follows, where it can know that they have ended.
+    pub succession: Option<Succession>,
     /// The newest grant that it has taken; 0 is none.
     pub confirmed: u64,
     /// Whose that is.

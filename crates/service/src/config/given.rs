@@ -16,6 +16,8 @@ pub struct Setting {
     pub help: &'static str,
     /// The roles that have it; one name may stand in several lines, with other defaults.
     pub roles: &'static [&'static str],
+    /// It keeps somebody out: a variable that is empty is no value of most settings, and a mistake here.
+    pub is_guard: bool,
 }
 
 /// All that can be configured, as one role of the program sees it.
@@ -132,7 +134,8 @@ pub struct Given {
 }
 
 impl Given {
-    /// Collects the values of a role's settings. An empty variable of the environment gives none.
+    /// Collects the values of a role's settings. An empty variable of the environment gives none,
+    /// but for [`Setting::is_guard`].
     ///
     /// # Errors
     /// Where the file is no TOML, or has a key that is no setting of the role or a value of no use.
@@ -156,7 +159,9 @@ impl Given {
             let value = match flag {
                 Some((_, value)) => Some((value.clone(), Origin::Flag)),
                 None => environment(&variable(schema.prefix, setting.name))
-                    .filter(|value| !value.is_empty() && !is_service_link(value))
+                    .filter(|value| {
+                        setting.is_guard || !value.is_empty() && !is_service_link(value)
+                    })
                     .map(|value| (value, Origin::Environment)),
             };
             if let Some(value) = value {
@@ -312,6 +317,7 @@ mod tests {
         setting("read-port", Some("2"), &["a"]),
         setting("bind", None, &["a"]),
         setting("join", None, &["b", "c"]),
+        Setting { is_guard: true, ..setting("allow", None, &["a"]) },
     ];
 
     const SCHEMA: Schema = Schema { settings: SETTINGS, prefix: "T", role: "a" };
@@ -321,7 +327,7 @@ mod tests {
         default: Option<&'static str>,
         roles: &'static [&'static str],
     ) -> Setting {
-        Setting { name, value_name: "", default, help: "", roles }
+        Setting { name, value_name: "", default, help: "", roles, is_guard: false }
     }
 
     fn gather(flags: &[(&str, String)], file: &str) -> Result<Given, ConfigError> {
@@ -362,6 +368,9 @@ mod tests {
         let empty = |name: &str| (name == "T_BIND").then(String::new);
         let given = Given::gather(SCHEMA, &[], &empty, None).unwrap();
         assert_eq!(given.text("bind"), None, "as a compose file passes on what is not set");
+        let empty = |name: &str| (name == "T_ALLOW").then(String::new);
+        let given = Given::gather(SCHEMA, &[], &empty, None).unwrap();
+        assert_eq!(given.text("allow"), Some(""), "for a complaint");
     }
 
     fn check(flags: &[(&str, String)], file: &str, name: &str, expected: &Expect) {
