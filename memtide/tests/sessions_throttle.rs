@@ -194,8 +194,12 @@ fn less_data_is_evicted_down_while_it_serves() {
     let used = || memtide.metrics().get("memtide_memory_used_bytes").unwrap();
     assert!(used() > 64e6);
     assert_eq!(patch(admin_of(&memtide), r#"{"data_storage":{"max":"32MB"}}"#).0, 200);
-    wait_until("data to be evicted", PATIENCE, || (used() <= f64::from(32 << 20)).then_some(()));
-    assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+    wait_until("data to be evicted", PATIENCE, || {
+        let is_done = used() <= f64::from(32 << 20);
+        let set = format!("set k 0 0 100000\r\n{value}\r\n");
+        assert_eq!(client.ask(set.as_bytes()).unwrap(), "STORED\r\n", "also meanwhile");
+        is_done.then_some(())
+    });
     assert_eq!(patch(admin_of(&memtide), r#"{"data_storage":{"max":0}}"#).0, 200);
     let limit = || memtide.metrics().get("memtide_memory_limit_bytes").unwrap();
     wait_until("the limit to go", PATIENCE, || (limit() > 2e8).then_some(()));

@@ -2,7 +2,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 
 /// The memory of a store: what its shards have taken, against the limit.
 ///
-/// Invariant: `used <= max`, except after `max` was lowered. Bytes are reserved before they are
+/// Invariant: `used <= max`, except after `max` was lowered: then it does not grow until that holds. Bytes are reserved before they are
 /// allocated and released after they are freed.
 #[derive(Debug)]
 pub(crate) struct Budget {
@@ -53,6 +53,17 @@ impl Budget {
         reserved
     }
 
+    /// Reserves bytes of those that were just released, where more is used than may be; otherwise
+    /// nothing.
+    fn reserve_back(&self, bytes: u64) -> u64 {
+        let max = self.max();
+        let reserve = |used| (used > max).then(|| used + bytes);
+        match self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve) {
+            Ok(_) => bytes,
+            Err(_) => 0,
+        }
+    }
+
     pub(crate) fn release(&self, bytes: u64) {
         let before = self.used.fetch_sub(bytes, Ordering::Relaxed);
         debug_assert!(before >= self.fixed + bytes, "more released than reserved");
@@ -74,6 +85,15 @@ impl Room {
             self.bytes += budget.reserve_up_to(1, need - self.bytes);
         }
         self.bytes >= need
+    }
+
+    /// Where the limit was lowered, towards `need` bytes out of those that this call has `freed`: it
+    /// need not wait until all is evicted that is too much.
+    pub(crate) fn exchange(&mut self, budget: &Budget, need: u64, freed: u64) {
+        let wanted = need.saturating_sub(self.bytes).min(freed);
+        if wanted > 0 {
+            self.bytes += budget.reserve_back(wanted);
+        }
     }
 
     /// Takes `bytes` out of the room, or else from the budget.
@@ -122,5 +142,19 @@ mod tests {
         assert_eq!(room.take(&budget, 20), Err(NoRoom { bytes: 20 }));
         room.release(&budget);
         assert_eq!(budget.used(), 90);
+    }
+
+    #[test]
+    fn what_a_call_has_freed_is_its_own_only_where_the_limit_was_lowered() {
+        let budget = Budget::new(100, 10);
+        assert!(budget.try_reserve(90));
+        let mut room = Room::default();
+        room.exchange(&budget, 5, 5);
+        assert!(!room.fill(&budget, 5), "what was freed is free, or another's");
+        budget.set_max(50);
+        budget.release(20);
+        room.exchange(&budget, 30, 20);
+        assert_eq!(budget.used(), 100, "no more than before");
+        assert_eq!(room.take(&budget, 20), Ok(()));
     }
 }

@@ -266,23 +266,24 @@ impl Store {
             }
             if !call.room.fill(&self.env.budget, failed.bytes) {
                 let pressure = if step < steps_max / 2 { Pressure::Normal } else { Pressure::Hard };
-                self.evict(&key, now, pressure);
+                let freed = self.evict(&key, now, pressure);
                 call.room.fill(&self.env.budget, failed.bytes);
+                call.room.exchange(&self.env.budget, failed.bytes, freed);
             }
             step += 1;
         }
     }
 
     /// Evicts in the key's shard where that has its share of the memory, and otherwise in the
-    /// one that has most.
-    fn evict(&self, key: &Key<'_>, now: Now, pressure: Pressure) {
+    /// one that has most; the bytes that it has given back.
+    fn evict(&self, key: &Key<'_>, now: Now, pressure: Pressure) -> u64 {
         let own = self.cell(key.slot());
         let share = self.env.budget.capacity() / self.cells.len() as u64;
         let slack = self.env.geometry.segment_len as u64;
         let has_share = own.evictable.load(Ordering::Relaxed) + slack >= share;
         let most = if has_share { None } else { self.most_evictable() };
         let victim = most.unwrap_or(own);
-        victim.lock(&self.env).shard.evict_step(&self.env, now, pressure);
+        victim.lock(&self.env).shard.evict_for_room(&self.env, now, pressure)
     }
 
     fn eviction_steps_max(&self, need: NoRoom) -> usize {

@@ -88,6 +88,13 @@ impl Shard {
         true
     }
 
+    /// The same; the bytes that it has given back.
+    pub(crate) fn evict_for_room(&mut self, env: &Env, now: Now, pressure: Pressure) -> u64 {
+        let before = self.charged;
+        self.evict_step(env, now, pressure);
+        before.saturating_sub(self.charged)
+    }
+
     /// An eviction step because the limit was lowered.
     pub(crate) fn shed(&mut self, env: &Env, now: Now) -> Maintained {
         let before = self.counts;

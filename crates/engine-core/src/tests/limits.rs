@@ -125,6 +125,27 @@ fn a_lower_limit_is_reached_in_the_background() {
     store.check();
 }
 
+/// Before the background has evicted anything.
+#[test]
+fn items_are_stored_while_more_is_held_than_a_lower_limit_allows() {
+    let store = Store::new(StoreConfig::new(128 << 20, SEED));
+    for number in 0..40_000 {
+        set(&store, &format!("key{number}"), &[7; 3000]);
+    }
+    store.set_memory_max(8 << 20);
+    let before = store.stats().memory_used;
+    for number in 0..200 {
+        let len = if number % 10 == 0 { 200_000 } else { 3000 };
+        assert!(is_stored(set(&store, &format!("new{number}"), &vec![8; len])), "{number}");
+    }
+    let stats = store.stats();
+    assert!(stats.memory_used <= before, "{} bytes, {stats:?}", before);
+    assert!(stats.memory_used > 8 << 20, "it was not long enough: {stats:?}");
+    while store.maintain(NOW, 1 << 20).is_behind {}
+    assert!(store.stats().memory_used <= 8 << 20);
+    store.check();
+}
+
 #[test]
 fn expired_items_are_reclaimed_without_a_lookup() {
     let store = Store::new(StoreConfig::new(64 << 20, SEED));
