@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::water::{Want, divide};
+use crate::water::{Rest, Want, divide};
 
 /// What is known of a node's data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ impl<Id: Copy + Ord> DataParts<Id> {
         self.told.retain(|id, _| nodes.contains_key(id));
         let Some(limit) = limit else { return self.lift(nodes) };
         let wants: Vec<_> = nodes.values().map(|node| node.want(nodes.len())).collect();
-        let parts = divide(limit, &wants);
+        let parts = divide(limit, &wants, Rest::ByWeight);
         let held = |told: &BTreeMap<Id, u64>, id: &Id, node: &NodeData| {
             told.get(id).copied().unwrap_or(0).max(node.may_use).max(node.used)
         };

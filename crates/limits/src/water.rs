@@ -5,11 +5,19 @@ pub struct Want {
     pub weight: u32,
 }
 
+/// How what nobody wants is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    ByWeight,
+    /// As the next one to want more may be any.
+    Equally,
+}
+
 /// Divides `budget` max-min fair by weight: nobody gets more than he wants while another who has less
-/// for his weight wants more. What is left when all have what they want is divided by weight.
+/// for his weight wants more. What is left when all have what they want is divided as `rest` says.
 ///
 /// Parts add up to the budget, but for less than one unit each.
-pub fn divide(budget: u64, wants: &[Want]) -> Vec<u64> {
+pub fn divide(budget: u64, wants: &[Want], rest: Rest) -> Vec<u64> {
     let mut parts = vec![0; wants.len()];
     let mut order: Vec<usize> = (0..wants.len()).collect();
     order.sort_by(|&a, &b| {
@@ -24,9 +32,13 @@ pub fn divide(budget: u64, wants: &[Want]) -> Vec<u64> {
         left -= parts[index];
         weights -= weight(want);
     }
-    let weights: u128 = wants.iter().map(weight).sum();
+    let of_rest = |want: &Want| match rest {
+        Rest::ByWeight => weight(want),
+        Rest::Equally => 1,
+    };
+    let weights: u128 = wants.iter().map(of_rest).sum();
     for (given, want) in parts.iter_mut().zip(wants) {
-        *given = given.saturating_add(part(left, weight(want), weights));
+        *given = given.saturating_add(part(left, of_rest(want), weights));
     }
     parts
 }
@@ -52,13 +64,19 @@ mod tests {
 
     #[test]
     fn who_wants_less_gets_it_and_the_others_share_the_rest() {
-        assert_eq!(divide(100, &wants(&[10, 90, 90, 20])), [10, 35, 35, 20]);
-        assert_eq!(divide(100, &wants(&[1_000])), [100]);
-        assert_eq!(divide(100, &wants(&[10, 20])), [45, 55], "and what is left is divided");
+        assert_eq!(divide(100, &wants(&[10, 90, 90, 20]), Rest::ByWeight), [10, 35, 35, 20]);
+        assert_eq!(divide(100, &wants(&[1_000]), Rest::ByWeight), [100]);
+        assert_eq!(
+            divide(100, &wants(&[10, 20]), Rest::ByWeight),
+            [45, 55],
+            "and what is left is divided"
+        );
+        let idle = [Want { units: 10, weight: 9 }, Want { units: 0, weight: 1 }];
+        assert_eq!(divide(100, &idle, Rest::Equally), [55, 45]);
         let weighted = [Want { units: 90, weight: 1 }, Want { units: 90, weight: 3 }];
-        assert_eq!(divide(100, &weighted), [25, 75]);
-        assert_eq!(divide(0, &wants(&[5, 5])), [0, 0]);
-        assert!(divide(100, &[]).is_empty());
+        assert_eq!(divide(100, &weighted, Rest::ByWeight), [25, 75]);
+        assert_eq!(divide(0, &wants(&[5, 5]), Rest::ByWeight), [0, 0]);
+        assert!(divide(100, &[], Rest::ByWeight).is_empty());
     }
 
     proptest! {
@@ -66,9 +84,10 @@ mod tests {
         fn all_is_divided_and_nobody_is_envied(
             budget in prop_oneof![0..1_000_u64, Just(u64::MAX)],
             wants in prop::collection::vec((0..500_u64, 0..5_u32), 1..20),
+            rest in prop_oneof![Just(Rest::ByWeight), Just(Rest::Equally)],
         ) {
             let wants: Vec<_> = wants.iter().map(|&(units, weight)| Want { units, weight }).collect();
-            let parts = divide(budget, &wants);
+            let parts = divide(budget, &wants, rest);
             let sum: u128 = parts.iter().map(|&part| u128::from(part)).sum();
             prop_assert!(sum <= u128::from(budget));
             prop_assert!(u128::from(budget) - sum < 2 * wants.len() as u128, "{sum} of {budget}");

@@ -5,7 +5,7 @@ use crate::limits::{
     GRANT_SLACK_NS, GRANT_TERM_NS, HEADROOM_PART, PROXIES_MAX, PROXY_SILENT_NS_MAX, REPORTS_KEPT,
     UNCONFIRMED_MAX,
 };
-use crate::water::{Want, divide};
+use crate::water::{Rest, Want, divide};
 
 /// What the scaler knows a proxy by; another process is another proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,7 +155,7 @@ impl Allocator {
                 Want { units: want.units.saturating_add(headroom).max(equal), ..want }
             })
             .collect();
-        let part = divide(budget, &wants).get(own).copied().unwrap_or(0);
+        let part = divide(budget, &wants, Rest::Equally).get(own).copied().unwrap_or(0);
         part.min(limit.saturating_sub(taken))
     }
 }
