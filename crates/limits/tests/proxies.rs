@@ -66,6 +66,21 @@ fn a_load_that_moves_is_followed_within_two_seconds() {
     check("after", &world, (8 * SECOND, 16 * SECOND), 990..=1_010);
 }
 
+/// A balancer sends all clients to another proxy, time and again; together they ask for a fifth.
+#[test]
+fn nobody_is_refused_where_a_small_load_moves() {
+    let mut world = World::fleet(RATE, 2, 2);
+    for turn in 0..20_u64 {
+        let proxy = usize::try_from(turn % 2).unwrap();
+        let load = Client::small_gets(40);
+        let load = load.between(turn * SECOND, (turn + 1) * SECOND);
+        world.connect((proxy, 0), 500, load);
+    }
+    world.run_until(21 * SECOND);
+    let refused: u64 = world.connections.iter().map(|connection| connection.refused).sum();
+    assert_eq!(refused, 0);
+}
+
 /// One is cut off that had most of the load, and keeps it: it falls back to a fourth. Then it heals.
 #[test]
 fn one_that_is_cut_off_never_makes_it_more_than_the_limit() {
