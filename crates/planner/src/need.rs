@@ -1,0 +1,140 @@
+use memtide_limits::Limits;
+use memtide_topology::SLOTS;
+
+use crate::amounts::{at_permille, permille};
+use crate::fleet::whole;
+use crate::past::Past;
+use crate::{Amounts, Observation, Policy, Resource};
+
+/// Of the memory of a node that holds copies, this part is kept free of items (engine, `HEADROOM_DIVISOR`).
+const HEADROOM_DIVISOR: u64 = 8;
+
+/// What a plan was made on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Of each resource, in the order of [`Resource::ALL`].
+    pub needs: [Need; 4],
+    /// Nodes that hold slots or will, those that drain not among them.
+    pub nodes: usize,
+    /// Nodes that there are, those included that drain, are down, or are still to come.
+    pub nodes_all: usize,
+}
+
+/// How much of a resource is wanted, and how much there is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// What is in use now, or asked for where that is known.
+    pub load: u64,
+    /// What is expected by the time in which more could be had.
+    pub foretold: u64,
+    /// What the fleet could give, with all that is under way done; `None` where that is not known.
+    pub capacity: Option<u64>,
+    /// Below so much capacity there is too little.
+    pub least: u64,
+    /// So much capacity a fleet is given that had too little.
+    pub wanted: u64,
+    /// So much capacity is kept when some is given back; `None` before the load is known for long enough.
+    pub kept: Option<u64>,
+    /// What a limit's minimum promises.
+    pub promised: u64,
+    /// All of it is in use.
+    pub is_saturated: bool,
+}
+
+impl Need {
+    /// Whether there is too little. Less than a hundredth is not worth a step.
+    pub(crate) fn is_short(&self) -> bool {
+        self.capacity.is_some_and(|capacity| lacks(capacity, self.least))
+    }
+}
+
+/// Whether a capacity is below what is needed, by more than rounding.
+pub(crate) const fn lacks(capacity: u64, needed: u64) -> bool {
+    capacity.saturating_add(capacity / 128) < needed
+}
+
+impl Figures {
+    /// Of one resource.
+    #[must_use]
+    pub fn of(&self, resource: Resource) -> &Need {
+        let at = Resource::ALL.iter().position(|it| *it == resource);
+        &self.needs[at.unwrap_or_default()]
+    }
+}
+
+/// What all nodes but those with a slot of their own do together, with what clients wait for.
+pub(crate) fn load(seen: &Observation) -> Amounts {
+    let mut load = Amounts::default();
+    let mut alone = 0;
+    for node in seen.topology.nodes().keys() {
+        let Some(it) = seen.up(*node) else { continue };
+        if it.reserved_for.is_some() {
+            alone += it.load.ecpu;
+            continue;
+        }
+        Resource::ALL.iter().for_each(|resource| load[*resource] += it.load[*resource]);
+        load.memory = load.memory.saturating_sub(it.memory_learning);
+    }
+    let wanted = seen.ecpu_wanted.unwrap_or(0).saturating_sub(alone);
+    load.ecpu = load.ecpu.max(wanted);
+    if seen.slots.len() == usize::from(SLOTS) {
+        // What a lost node had is copied again.
+        let bytes: u64 = seen.slots.iter().map(|it| it.bytes).sum();
+        load.memory = load.memory.max(bytes.saturating_mul(copies(seen)));
+    }
+    load
+}
+
+/// What is needed of a resource of which the fleet can give so much.
+pub(crate) fn need(
+    (seen, policy): (&Observation, &Policy),
+    past: &Past,
+    load: Amounts,
+    resource: Resource,
+    capacity: Option<u64>,
+) -> Need {
+    let band = policy.band(resource);
+    let (promised, most) = bounds(seen, policy, resource);
+    let load = load[resource];
+    let is_saturated = capacity.is_some_and(|capacity| load >= permille(capacity, band.saturated));
+    let lead = seen.offers.iter().map(|it| it.ready_in).min().unwrap_or_default() + policy.lead;
+    let grown = load as f64 + past.growth(resource) * lead.as_secs_f64();
+    // What cannot be seen may be as much again, and no foretelling is trusted with more.
+    let twice = load.saturating_mul(2);
+    let is_blind = is_saturated && (resource != Resource::Ecpu || seen.ecpu_wanted.is_none());
+    let foretold = if is_blind { twice } else { whole(grown).min(twice) }.max(load);
+    let of = |load: u64, part: u64| at_permille(load, part).min(most).max(promised);
+    let least = of(foretold, band.high);
+    let wanted = of(foretold, band.target);
+    let peak = past.peak(seen.at, policy, resource);
+    let kept = peak.map(|peak| of(peak.max(foretold), band.target));
+    Need { load, foretold, capacity, least, wanted, kept, promised, is_saturated }
+}
+
+/// What the limits promise of a resource, and what they let be used, as capacities.
+fn bounds(seen: &Observation, policy: &Policy, resource: Resource) -> (u64, u64) {
+    let Limits { data_storage: data, ecpu_per_second: ecpu } = seen.limits;
+    let most = |max: u64, of: &dyn Fn(u64) -> u64| if max == 0 { u64::MAX } else { of(max) };
+    match resource {
+        Resource::Memory => {
+            let with_copies = |bytes: u64| with_copies(bytes, copies(seen));
+            (with_copies(data.min), most(data.max, &with_copies))
+        }
+        // The minimum can be had without the fleet having to grow for it.
+        Resource::Ecpu => (
+            at_permille(ecpu.min, policy.work.high),
+            most(ecpu.max, &|max| at_permille(max, policy.work.target)),
+        ),
+        Resource::Cpu | Resource::Network => (0, u64::MAX),
+    }
+}
+
+fn copies(seen: &Observation) -> u64 {
+    u64::from(seen.topology.replicas_wanted()) + 1
+}
+
+/// The memory in which there is room for so much data and its copies.
+fn with_copies(bytes: u64, copies: u64) -> u64 {
+    let all = bytes.saturating_mul(copies);
+    if copies == 1 { all } else { all.saturating_add(all / (HEADROOM_DIVISOR - 1)) }
+}
