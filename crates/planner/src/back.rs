@@ -64,7 +64,9 @@ fn is_whole(draft: &Draft) -> bool {
 
 /// Takes those out of the fleet that it can do without, and says so.
 fn drain(draft: &Draft, wanted: &Wanted, fleet: &mut Fleet) -> Vec<Action> {
-    let most = (fleet.members.len() / draft.policy.drain_part.max(1)).max(1);
+    let part = fleet.members.len() / draft.policy.drain_part.max(1);
+    // One of a zone alone would be of little use where each zone has a copy of every slot.
+    let most = part.max(fleet.zones_used().min(draft.seen.holders())).max(1);
     let mut drained = Vec::new();
     while drained.len() < most {
         let Some((member, rest)) = spare(draft, wanted, fleet) else { break };
@@ -100,7 +102,7 @@ fn shrink(draft: &mut Draft, kept: u64) {
         return;
     }
     let least = draft.policy.memory_min;
-    let target = draft.policy.memory.target;
+    let target = draft.memory().target;
     for it in &mut fleet.members {
         let to = scaled(it.grant, kept, capacity).max(least).max(at_permille(it.used, target));
         it.grant = to.min(it.grant);

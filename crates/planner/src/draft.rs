@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use crate::fleet::Fleet;
 use crate::need::{self, Figures};
-use crate::{Action, Note, Observation, Past, Plan, Policy, Resource, Step, Why};
+use crate::{Action, Band, Note, Observation, Past, Plan, Policy, Resource, Step, Why};
 
 /// A plan that is being made.
 pub(crate) struct Draft<'a> {
@@ -36,6 +36,9 @@ impl<'a> Draft<'a> {
     }
 
     pub(crate) fn step(&mut self, action: Action, why: Why) {
+        if let Action::Drain { node } = action {
+            self.past.given_back.insert(node);
+        }
         let id = self.past.next_id();
         self.steps.push(Step { id, action, why });
     }
@@ -44,8 +47,9 @@ impl<'a> Draft<'a> {
         self.steps.is_empty()
     }
 
-    /// The memory of nodes that are there, where it is another than in the fleet before.
+    /// The memory of nodes that are there, where it is another than in the fleet before: first who gets more.
     pub(crate) fn grants(&mut self, fleet: &Fleet, why: Why) {
+        let mut shrinks = Vec::new();
         for it in &fleet.members {
             let Some(node) = it.node else { continue };
             let before = self.fleet.members.iter().find(|before| before.node == Some(node));
@@ -55,9 +59,15 @@ impl<'a> Draft<'a> {
             if to > before {
                 self.step(Action::Grow { node, from, to }, why);
             } else if to < before {
-                self.step(Action::Shrink { node, from, to }, why);
+                shrinks.push(Action::Shrink { node, from, to });
             }
         }
+        shrinks.into_iter().for_each(|action| self.step(action, why));
+    }
+
+    /// How much of memory is to be in use.
+    pub(crate) fn memory(&self) -> Band {
+        need::band(self.seen, self.policy, Resource::Memory)
     }
 
     /// How many nodes more there may be.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use memtide_topology::{NodeId, Zone};
 
+use crate::amounts::at_permille;
 use crate::{Action, Amounts, Observation, Resource};
 
 /// Nodes that hold slots by their memory, those among them that are still to come.
@@ -148,14 +149,25 @@ impl Fleet {
         shares
     }
 
-    /// Divides memory among the members by what work they can do, nobody getting less than it has in use
-    /// with room to spare, nor more than its host's share, so that they are all as busy. Nobody has less than before.
-    pub(crate) fn grant(&mut self, total: u64, is_fixed: impl Fn(NodeId) -> bool) {
+    /// Divides memory among the members by what work they can do, so that they are all as busy, nobody getting
+    /// more than its host's share. Nobody gets less than before where nothing is `loosened`; otherwise so much
+    /// that of it no more than `loosened` thousandths are in use: slots move for that, and leave before they are evicted.
+    pub(crate) fn grant(
+        &mut self,
+        total: u64,
+        is_fixed: impl Fn(NodeId) -> bool,
+        loosened: Option<u64>,
+    ) {
         let strength = |it: &Member| it.capacity.ecpu.max(it.capacity.cpu).max(1) as f64;
         let weights: Vec<f64> = self.members.iter().map(strength).collect();
         let bounds = self.members.iter().map(|it| {
-            let most = if it.node.is_some_and(&is_fixed) { it.grant } else { it.capacity.memory };
-            (it.grant as f64, most.max(it.grant) as f64)
+            let is_fixed = it.node.is_some_and(&is_fixed);
+            let most = if is_fixed { it.grant } else { it.capacity.memory.max(it.grant) };
+            let least = match loosened {
+                Some(band) if !is_fixed => at_permille(it.used, band).min(it.grant),
+                _ => it.grant,
+            };
+            (least as f64, most as f64)
         });
         let bounds: Vec<(f64, f64)> = bounds.collect();
         let least: f64 = bounds.iter().map(|it| it.0).sum();

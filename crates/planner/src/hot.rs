@@ -152,7 +152,7 @@ fn isolate(draft: &mut Draft, slot: SlotId, part: u64) -> bool {
         draft.notes.insert(Note::NodesMax(resource));
         return false;
     }
-    let needed = at_permille(bytes(draft, slot), draft.policy.memory.target).saturating_mul(2);
+    let needed = at_permille(bytes(draft, slot), draft.memory().target).saturating_mul(2);
     let memory = needed.max(offer.memory_min).min(offer.capacity.memory.max(offer.memory_min));
     let (offer, zone) = (offer.id, offer.zone.clone());
     draft.step(
@@ -205,7 +205,7 @@ fn taker(
     };
     let has_memory = |node: &NodeId| {
         let used = memory.get(node).copied().unwrap_or(0) + bytes(draft, slot);
-        used <= permille(nodes[node].memory_max, draft.policy.memory.high)
+        used <= permille(nodes[node].memory_max, draft.memory().high)
     };
     let zone = &nodes.get(&from)?.zone;
     let is_holder = |node: &NodeId| config.in_sync().any(|holder| holder == *node);

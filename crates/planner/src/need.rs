@@ -1,13 +1,16 @@
 use memtide_limits::Limits;
 use memtide_topology::SLOTS;
 
-use crate::amounts::{at_permille, permille};
+use crate::amounts::{at_permille, permille, scaled};
 use crate::fleet::whole;
 use crate::past::Past;
-use crate::{Amounts, Observation, Policy, Resource};
+use crate::{Amounts, Band, Observation, Policy, Resource};
 
 /// Of the memory of a node that holds copies, this part is kept free of items (engine, `HEADROOM_DIVISOR`).
 const HEADROOM_DIVISOR: u64 = 8;
+
+/// What is left when some is given back is in use to this part of the target, in thousandths.
+const KEPT: u64 = 920;
 
 /// What a plan was made on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,13 +79,28 @@ pub(crate) fn load(seen: &Observation) -> Amounts {
         load.memory = load.memory.saturating_sub(it.memory_learning);
     }
     let wanted = seen.ecpu_wanted.unwrap_or(0).saturating_sub(alone);
-    load.ecpu = load.ecpu.max(wanted);
+    if wanted > load.ecpu {
+        // What clients wait for will take as much of the rest.
+        load.cpu = scaled(load.cpu, wanted, load.ecpu);
+        load.network = scaled(load.network, wanted, load.ecpu);
+        load.ecpu = wanted;
+    }
     if seen.slots.len() == usize::from(SLOTS) {
         // What a lost node had is copied again.
         let bytes: u64 = seen.slots.iter().map(|it| it.bytes).sum();
         load.memory = load.memory.max(bytes.saturating_mul(copies(seen)));
     }
     load
+}
+
+/// How much of a resource is to be in use. Nodes that hold copies keep a part of their memory free.
+pub(crate) fn band(seen: &Observation, policy: &Policy, resource: Resource) -> Band {
+    let band = policy.band(resource);
+    if resource != Resource::Memory || copies(seen) == 1 {
+        return band;
+    }
+    let of = |part: u64| part - part / HEADROOM_DIVISOR;
+    Band { target: of(band.target), high: of(band.high), saturated: of(band.saturated) }
 }
 
 /// What is needed of a resource of which the fleet can give so much.
@@ -93,21 +111,30 @@ pub(crate) fn need(
     resource: Resource,
     capacity: Option<u64>,
 ) -> Need {
-    let band = policy.band(resource);
+    let band = band(seen, policy, resource);
     let (promised, most) = bounds(seen, policy, resource);
     let load = load[resource];
     let is_saturated = capacity.is_some_and(|capacity| load >= permille(capacity, band.saturated));
     let lead = seen.offers.iter().map(|it| it.ready_in).min().unwrap_or_default() + policy.lead;
-    let grown = load as f64 + past.growth(resource) * lead.as_secs_f64();
-    // What cannot be seen may be as much again, and no foretelling is trusted with more.
-    let twice = load.saturating_mul(2);
-    let is_blind = is_saturated && (resource != Resource::Ecpu || seen.ecpu_wanted.is_none());
-    let foretold = if is_blind { twice } else { whole(grown).min(twice) }.max(load);
+    // What is served grows as nodes come, where there was too little.
+    let is_told = seen.ecpu_wanted.is_some() || resource == Resource::Memory || !seen.is_moving();
+    let growth = if is_told { past.growth(resource) } else { 0.0 };
+    let grown = load as f64 + growth * lead.as_secs_f64();
+    let is_blind = is_saturated && (resource == Resource::Memory || seen.ecpu_wanted.is_none());
+    let foretold = match capacity {
+        // What cannot be seen may be any more: capacity is doubled.
+        Some(capacity) if is_blind => permille(capacity.saturating_mul(2), band.target),
+        _ => whole(grown).min(load.saturating_mul(2)),
+    };
+    let foretold = foretold.max(load);
     let of = |load: u64, part: u64| at_permille(load, part).min(most).max(promised);
     let least = of(foretold, band.high);
     let wanted = of(foretold, band.target);
     let peak = past.peak(seen.at, policy, resource);
-    let kept = peak.map(|peak| of(peak.max(foretold), band.target));
+    // The margin keeps a peak that was a little higher than others from being regretted.
+    // A maximum is no reason to keep less than there is in use.
+    let kept = |peak: u64| at_permille(peak.max(foretold), permille(band.target, KEPT));
+    let kept = peak.map(|peak| kept(peak).max(promised));
     Need { load, foretold, capacity, least, wanted, kept, promised, is_saturated }
 }
 

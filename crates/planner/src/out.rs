@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use memtide_topology::NodeId;
 
+use crate::amounts::part_permille;
 use crate::draft::Draft;
 use crate::fleet::Fleet;
 use crate::need::lacks;
@@ -97,18 +98,36 @@ impl Wanted {
         Self { capacities, nodes: draft.nodes_floor(), fixed }
     }
 
-    /// The fleet with as much memory in place as it takes, or as there is.
-    pub(crate) fn fit(&self, mut fleet: Fleet, draft: &Draft) -> Fleet {
+    /// The fleet with as much memory in place as it takes, or as there is; and, where nodes have so much of it
+    /// for what else they can do that the others idle, with memory by what they can do.
+    pub(crate) fn fit(&self, fleet: Fleet, draft: &Draft) -> Fleet {
+        let grown = self.grown(fleet, draft, None);
+        let Some((resource, capacity)) = self.least(&grown) else { return grown };
+        if resource == Resource::Memory || is_alike(&grown) {
+            return grown;
+        }
+        let even = self.grown(grown.clone(), draft, Some(draft.memory().target));
+        let is_worth = even.capacity(resource).is_some_and(|it| it > capacity / 8 * 9)
+            && even.capacity(Resource::Memory)
+                >= grown.capacity(Resource::Memory).min(Some(self.capacities[0]));
+        if is_worth { even } else { grown }
+    }
+
+    fn grown(&self, mut fleet: Fleet, draft: &Draft, loosened: Option<u64>) -> Fleet {
         let wanted = self.capacities[0];
         let is_fixed = |node| self.fixed.contains(&node) || draft.seen.up(node).is_none();
+        if loosened.is_some() {
+            fleet.grant(fleet.granted(), is_fixed, loosened);
+        }
         for _ in 0..6 {
             let Some(capacity) = fleet.capacity(Resource::Memory) else { break };
-            if capacity >= wanted {
+            if !lacks(capacity, wanted) {
                 break;
             }
             let before = fleet.granted();
             // Where zones or hosts differ in size, some of what is granted is of no use.
-            fleet.grant(crate::amounts::scaled(before, wanted, capacity).max(before + 1), is_fixed);
+            let total = crate::amounts::scaled(before, wanted, capacity).max(before + 1);
+            fleet.grant(total, is_fixed, None);
             if fleet.granted() <= before {
                 break;
             }
@@ -118,19 +137,29 @@ impl Wanted {
 
     /// What a fleet that is as large as it can be in place has too little of, and what there is of it.
     pub(crate) fn lacking(&self, fleet: &Fleet, draft: &Draft) -> Option<(Resource, u64)> {
-        let fleet = self.fit(fleet.clone(), draft);
+        self.least(&self.fit(fleet.clone(), draft))
+    }
+
+    /// What a fleet has too little of, the scarcest first.
+    fn least(&self, fleet: &Fleet) -> Option<(Resource, u64)> {
         let all = Resource::ALL.into_iter().zip(self.capacities);
         let capacities = all.filter_map(|(it, wanted)| Some((it, fleet.capacity(it)?, wanted)));
         let lacking = capacities.filter(|(_, capacity, wanted)| lacks(*capacity, *wanted));
-        // The scarcest first.
-        let least = lacking
-            .min_by_key(|(_, capacity, wanted)| crate::amounts::part_permille(*capacity, *wanted));
+        let least = lacking.min_by_key(|(_, capacity, wanted)| part_permille(*capacity, *wanted));
         least.map(|(resource, capacity, _)| (resource, capacity))
     }
 
     fn is_met(&self, fleet: &Fleet, draft: &Draft) -> bool {
         fleet.members.len() >= self.nodes && self.lacking(fleet, draft).is_none()
     }
+}
+
+/// Whether all have as much memory for what they can do.
+fn is_alike(fleet: &Fleet) -> bool {
+    let part = |it: &crate::fleet::Member| part_permille(it.grant, it.capacity.ecpu);
+    let parts = fleet.members.iter().map(part);
+    let (least, most) = parts.fold((u64::MAX, 0), |(a, b), it| (a.min(it), b.max(it)));
+    most - most / 16 <= least
 }
 
 /// Nodes that were to leave and are of use again: nothing is faster to be had.
@@ -158,25 +187,25 @@ fn add(draft: &mut Draft, wanted: &Wanted, fleet: &mut Fleet) -> BTreeMap<usize,
         .collect();
     let mut order = Vec::new();
     let (begin, mut useful, mut best) = (fleet.members.len(), fleet.members.len(), None);
+    let mut in_vain = 0;
     let needs_zone = lacks_zones(draft);
     loop {
         let lacking = wanted.lacking(fleet, draft);
         let is_few = fleet.members.len() < wanted.nodes
             || needs_zone && fleet.zones_used() < draft.seen.holders();
-        let resource = lacking.map_or(Resource::Memory, |(resource, _)| resource);
         if lacking.is_none() && !is_few {
             break;
         }
-        if best.is_none_or(|(before, most)| {
-            before != resource || lacking.is_some_and(|it| it.1 > most)
-        }) || is_few
-        {
-            (useful, best) = (fleet.members.len(), lacking);
+        if is_few || is_better(lacking, best) {
+            (useful, best, in_vain) = (fleet.members.len(), lacking, 0);
+        } else {
+            in_vain += 1;
         }
+        let resource = lacking.map_or(Resource::Memory, |(resource, _)| resource);
         let room = draft.nodes_left().saturating_sub(order.len());
         let next = next_offer(draft, fleet, &left).filter(|_| room > 0);
         // A zone in which none can be had may keep the others from being of use.
-        let is_useless = fleet.members.len() > useful + fleet.zones.len();
+        let is_useless = in_vain > fleet.zones.len();
         let Some(at) = next.filter(|_| !is_useless) else {
             let is_full = room == 0 && !is_useless;
             let note = if is_full { Note::NodesMax(resource) } else { Note::NoNodes(resource) };
@@ -200,6 +229,14 @@ fn add(draft: &mut Draft, wanted: &Wanted, fleet: &mut Fleet) -> BTreeMap<usize,
     let kept = fleet.members.len() - begin;
     order.into_iter().take(kept).for_each(|at| *added.entry(at).or_default() += 1);
     added
+}
+
+/// Whether there is more of what was lacking, or something else is.
+fn is_better(lacking: Option<(Resource, u64)>, before: Option<(Resource, u64)>) -> bool {
+    match (lacking, before) {
+        (Some((it, capacity)), Some((was, most))) => it != was || capacity > most,
+        _ => true,
+    }
 }
 
 /// The soonest of the zone that has least.

@@ -28,6 +28,11 @@ pub struct Past {
     pub(crate) cool_since: BTreeMap<SlotId, Duration>,
     pub(crate) out_at: Option<Duration>,
     pub(crate) in_at: Option<Duration>,
+    /// Who was up, and when one of these was lost last that was not to leave.
+    up: BTreeSet<NodeId>,
+    lost_at: Option<Duration>,
+    /// Who is to leave by a plan.
+    pub(crate) given_back: BTreeSet<NodeId>,
     /// What [`Policy::in_after`] has become.
     in_after: Option<Duration>,
     /// Of offers and of nodes that failed to grow: until when, and how long that was.
@@ -56,6 +61,13 @@ impl Past {
         if !seen.is_moving() {
             self.settled = Some(load);
         }
+        let nodes = seen.topology.nodes().keys().copied();
+        let up = nodes.filter(|node| seen.up(*node).is_some()).collect();
+        let before = core::mem::replace(&mut self.up, up);
+        if before.difference(&self.up).any(|node| !self.given_back.contains(node)) {
+            self.lost_at = Some(seen.at);
+        }
+        self.given_back.retain(|node| self.up.contains(node));
         seen.failed.iter().for_each(|it| self.fails(it.at, &it.action, policy));
         // Who was well for as long as the longest wait begins anew.
         let is_recent = |until: Duration| until + policy.backoff_max > seen.at;
@@ -134,7 +146,8 @@ impl Past {
     pub(crate) fn goes_out(&mut self, now: Duration, policy: &Policy) {
         let wait = self.in_after(policy);
         if let Some(at) = self.in_at.take() {
-            let is_regretted = at + wait * 3 > now;
+            let is_lost = self.lost_at.is_some_and(|lost| lost >= at);
+            let is_regretted = at + wait * 3 > now && !is_lost;
             let wait = if is_regretted { wait * 2 } else { wait / 2 };
             self.in_after = Some(wait.clamp(policy.in_after, policy.in_after_max));
         }

@@ -7,7 +7,7 @@ use crate::Resource;
 /// How much room a fleet is to have, and how patient the planner is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// Of memory that was granted.
+    /// Of memory that was granted and may be used: of nodes that hold copies, seven eighths.
     pub memory: Band,
     /// Of what nodes can do a second: ECPUs, CPU and network.
     pub work: Band,
@@ -28,7 +28,7 @@ pub struct Policy {
     pub in_after_max: Duration,
     /// Between a node that was added and the next that is given back, at least.
     pub cool_down: Duration,
-    /// Of the nodes, at most this part is given back at a time, or one.
+    /// Of the nodes, at most this part is given back at a time, or one of each zone.
     pub drain_part: usize,
     /// A step is given up after so much more than it was said to take.
     pub overdue: Duration,
@@ -70,9 +70,8 @@ impl Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            // Growing in place takes no time, so there may be little room; but a node with copies evicts
-            // above seven eighths.
-            memory: Band { target: 700, high: 800, saturated: 860 },
+            // Growing in place takes no time, so there may be little room.
+            memory: Band { target: 800, high: 915, saturated: 980 },
             // A third more than is used: what comes in the seconds that a node takes to be of use.
             work: Band { target: 600, high: 750, saturated: 930 },
             nodes_max: NODES_MAX,

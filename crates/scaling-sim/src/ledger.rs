@@ -24,7 +24,7 @@ pub(crate) struct Ledger {
     totals: Totals,
     /// When nodes were added (true) or given back last, and at which load.
     last: Option<(bool, Duration, f64)>,
-    /// What each node held when it was looked at last.
+    /// What each node held when all was in its place last.
     held: BTreeMap<NodeId, f64>,
 }
 
@@ -47,7 +47,7 @@ impl Ledger {
             self.tell(moment.at, note.to_string());
         }
         self.decided(moment, plan);
-        self.moved(scenario, moment, fleet);
+        self.moved(moment, fleet);
         let nodes = fleet.nodes.len();
         let granted: u64 = fleet.topology.nodes().values().map(|info| info.memory_max).sum();
         let over = fleet.topology.nodes().iter().map(|(node, info)| {
@@ -97,30 +97,23 @@ impl Ledger {
         }
     }
 
-    /// What had to move at the least: what nodes that have come now hold and those that have gone held.
-    fn moved(&mut self, scenario: &Scenario, moment: &Moment, fleet: &Fleet) {
-        let holders = f64::from(scenario.replicas) + 1.0;
-        let all: f64 = fleet.topology.nodes().values().map(|info| info.memory_max as f64).sum();
-        for (node, info) in fleet.topology.nodes() {
-            let is_new = !self.held.contains_key(node);
-            if is_new && moment.at > scenario.tick {
-                let share = moment.data * holders * info.memory_max as f64 / all;
-                self.totals.moved_least += share.min(moment.data);
-            }
+    /// What had to move at the least, from one time when all was in its place to the next: what nodes have that
+    /// have come, or what those had that have gone, whichever is more.
+    fn moved(&mut self, moment: &Moment, fleet: &Fleet) {
+        let is_draining = fleet.topology.nodes().values().any(|info| info.is_draining);
+        if fleet.remaining > 0 || is_draining || !fleet.nodes.keys().all(|it| fleet.is_up(*it)) {
+            return;
         }
-        let gone = self.held.iter().filter(|(node, _)| !fleet.nodes.contains_key(node));
-        self.totals.moved_least += gone.map(|(_, held)| held).sum::<f64>();
-        self.held.retain(|node, _| fleet.nodes.contains_key(node));
-        for (node, info) in fleet.topology.nodes() {
-            let held = moment.memory.get(node).map_or(0.0, |it| it.0);
-            // What a node had that drains counts from when it began to.
-            let held = if info.is_draining {
-                self.held.get(node).map_or(held, |it| it.max(held))
-            } else {
-                held
+        let held = |node: &NodeId| moment.memory.get(node).map_or(0.0, |it| it.0);
+        let now: BTreeMap<NodeId, f64> = fleet.nodes.keys().map(|it| (*it, held(it))).collect();
+        if !self.held.is_empty() {
+            let not_in = |these: &BTreeMap<NodeId, f64>, others: &BTreeMap<NodeId, f64>| {
+                let these = these.iter().filter(|(node, _)| !others.contains_key(node));
+                these.map(|(_, held)| held).sum::<f64>()
             };
-            self.held.insert(*node, held);
+            self.totals.moved_least += not_in(&now, &self.held).max(not_in(&self.held, &now));
         }
+        self.held = now;
     }
 
     pub(crate) fn into_report(mut self, scenario: &Scenario, seed: u64, fleet: &Fleet) -> Report {

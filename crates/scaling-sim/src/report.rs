@@ -93,7 +93,7 @@ impl Totals {
     /// Of what was asked for, the part that was not served.
     #[must_use]
     pub fn throttled(&self) -> f64 {
-        1.0 - self.served / self.asked.max(1.0)
+        (1.0 - self.served / self.asked.max(1.0)).max(0.0)
     }
 }
 

@@ -94,8 +94,8 @@ pub struct Supply {
 
 impl Scenario {
     /// What [`Scenario::named`] knows.
-    pub const NAMES: [&str; 11] = [
-        "steady", "step", "ramp", "daily", "flash", "hot", "lone", "failures", "prescale",
+    pub const NAMES: [&str; 12] = [
+        "steady", "step", "ramp", "daily", "flash", "hot", "lone", "failures", "prescale", "blind",
         "uneven", "large",
     ];
 
@@ -103,9 +103,12 @@ impl Scenario {
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Some(match name {
-            "steady" => {
-                Self { name: "steady", about: "the same load for an hour", ..Self::steady() }
-            }
+            "steady" => Self {
+                name: "steady",
+                about: "the same load for an hour",
+                nodes: 4,
+                ..Self::steady()
+            },
             "step" => Self::step(),
             "ramp" => Self::ramp(),
             "daily" => Self::daily(),
@@ -114,6 +117,7 @@ impl Scenario {
             "lone" => Self::lone(),
             "failures" => Self::failures(),
             "prescale" => Self::prescale(),
+            "blind" => Self::blind(),
             "uneven" => Self::uneven(),
             "large" => Self::large(),
             _ => return None,
@@ -146,7 +150,7 @@ impl Scenario {
             replicas: 1,
             nodes: 6,
             sizes: vec![NODE],
-            granted: 1 << 30,
+            granted: 3 << 29,
             supply: Supply {
                 warm: 2,
                 warm_delay: seconds(1),
@@ -302,8 +306,15 @@ impl Scenario {
                 (seconds(1_300), Limits::default()),
             ],
             nodes: 2,
+            granted: 3 << 30,
             ..Self::steady()
         }
+    }
+
+    /// As `step`, with as little known as a proxy can say that waits for busy nodes.
+    fn blind() -> Self {
+        let about = "as step, where nobody knows what is asked for beyond what is served";
+        Self { name: "blind", about, is_demand_known: false, ..Self::step() }
     }
 
     fn uneven() -> Self {
