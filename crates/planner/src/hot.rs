@@ -2,7 +2,7 @@
 //! a node to itself.
 
 use core::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use memtide_topology::{NodeId, SLOTS, SlotId};
 
@@ -38,7 +38,6 @@ pub(crate) fn spread(draft: &mut Draft) {
 struct Heat {
     load: BTreeMap<NodeId, u64>,
     capacity: BTreeMap<NodeId, u64>,
-    slots: BTreeMap<NodeId, Vec<SlotId>>,
 }
 
 impl Heat {
@@ -46,13 +45,13 @@ impl Heat {
         let members = draft.fleet.members.iter();
         let members = members.filter_map(|it| Some((it.node?, it.capacity.ecpu)));
         let capacity: BTreeMap<_, _> = members.filter(|(_, ecpu)| *ecpu > 0).collect();
-        let (mut load, mut slots) = (BTreeMap::new(), BTreeMap::<_, Vec<SlotId>>::new());
+        let mut load: HashMap<NodeId, u64> = HashMap::new();
         for (slot, config) in draft.seen.topology.slots() {
-            let Some(primary) = config.primary else { continue };
-            *load.entry(primary).or_default() += ecpu(draft, slot);
-            slots.entry(primary).or_default().push(slot);
+            if let Some(primary) = config.primary {
+                *load.entry(primary).or_default() += ecpu(draft, slot);
+            }
         }
-        Self { load, capacity, slots }
+        Self { load: load.into_iter().collect(), capacity }
     }
 
     fn part(&self, node: NodeId) -> u64 {
@@ -110,7 +109,8 @@ fn keep_alone(draft: &mut Draft, node: NodeId, slot: SlotId) {
 
 /// Takes slots off a node that does too much.
 fn cool(draft: &mut Draft, heat: &Heat, node: NodeId) {
-    let mut slots = heat.slots.get(&node).cloned().unwrap_or_default();
+    let slots = draft.seen.topology.slots().filter(|(_, config)| config.primary == Some(node));
+    let mut slots: Vec<SlotId> = slots.map(|(slot, _)| slot).collect();
     slots.sort_by_key(|slot| (Reverse(ecpu(draft, *slot)), *slot));
     let Some(hottest) = slots.first().copied() else { return };
     let capacity = heat.capacity[&node];

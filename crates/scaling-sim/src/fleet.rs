@@ -126,8 +126,12 @@ impl Fleet {
 
     /// A round of what the manager does: who has caught up, who gets what next, who leaves.
     pub(crate) fn round(&mut self, time: Duration, bytes: &[f64]) -> Vec<Node> {
+        let is_renewed = self.renew();
+        let is_done = self.remaining == 0 && self.is_final && self.progress.is_empty();
+        if is_done && !is_renewed {
+            return Vec::new();
+        }
         self.catch_up(bytes);
-        self.renew();
         self.count();
         if self.remaining == 0 && !self.is_final {
             self.make();
@@ -169,9 +173,12 @@ impl Fleet {
         }
     }
 
-    /// What a learner has of a slot.
-    pub(crate) fn has(&self, slot: SlotId, learner: NodeId) -> f64 {
-        self.progress.get(&(slot, learner)).copied().unwrap_or(0.0)
+    /// What learners have of slots.
+    pub(crate) fn learned(&self) -> impl Iterator<Item = (NodeId, f64)> + '_ {
+        let learners = self.progress.iter().filter(|((slot, node), _)| {
+            self.topology.slot(*slot).copy(*node).is_some_and(|copy| !copy.is_in_sync)
+        });
+        learners.map(|((_, node), have)| (*node, *have))
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
@@ -207,13 +214,13 @@ impl Fleet {
         }
     }
 
-    /// Makes the target anew where the nodes are others.
-    fn renew(&mut self) {
+    /// Makes the target anew where the nodes are others; whether they are.
+    fn renew(&mut self) -> bool {
         let nodes = self.topology.nodes().iter();
         let staying = nodes.filter(|(node, info)| !info.is_draining && self.is_up(**node));
         let inputs: Inputs = staying.map(|(node, info)| (*node, info.memory_max)).collect();
         if self.inputs.as_ref() == Some(&inputs) {
-            return;
+            return false;
         }
         let topology = &self.topology;
         self.pins.retain(|slot, to| {
@@ -222,6 +229,7 @@ impl Fleet {
         self.inputs = Some(inputs);
         (self.renewals, self.is_final) = (0, false);
         self.make();
+        true
     }
 
     fn make(&mut self) {

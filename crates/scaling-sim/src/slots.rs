@@ -1,6 +1,7 @@
 use core::time::Duration;
+use std::collections::BTreeMap;
 
-use memtide_topology::SLOTS;
+use memtide_topology::{Epoch, NodeId, SLOTS, Topology};
 
 use crate::Skew;
 use crate::rng::Rng;
@@ -60,5 +61,35 @@ impl Weights {
     /// Bytes of each slot.
     pub(crate) fn bytes(&self, data: f64) -> Vec<f64> {
         self.bytes.iter().map(|it| it * data).collect()
+    }
+}
+
+/// The nodes' parts of the load and of the data, as long as nothing moves.
+#[derive(Debug, Default)]
+pub(crate) struct Spread {
+    /// Of what: the topology, and which slots are hot.
+    of: Option<(Epoch, Option<u64>)>,
+    /// By primary.
+    pub(crate) ecpu: BTreeMap<NodeId, f64>,
+    /// By who holds all of a slot.
+    pub(crate) bytes: BTreeMap<NodeId, f64>,
+}
+
+impl Spread {
+    pub(crate) fn follow(&mut self, topology: &Topology, weights: &Weights) {
+        let of = Some((topology.epoch(), weights.turn));
+        if self.of == of {
+            return;
+        }
+        *self = Self { of, ..Self::default() };
+        for (slot, config) in topology.slots() {
+            let at = usize::from(slot.number());
+            if let Some(primary) = config.primary {
+                *self.ecpu.entry(primary).or_default() += weights.ecpu(at);
+            }
+            for node in config.complete() {
+                *self.bytes.entry(node).or_default() += weights.bytes[at];
+            }
+        }
     }
 }

@@ -10,7 +10,7 @@ use memtide_topology::{NodeId, SLOTS};
 use crate::fleet::{Fleet, Node};
 use crate::ledger::Ledger;
 use crate::rng::Rng;
-use crate::slots::Weights;
+use crate::slots::{Spread, Weights};
 use crate::supply::Supply;
 use crate::{Report, Scenario};
 
@@ -34,6 +34,7 @@ pub(crate) struct World<'s> {
     supply: Supply,
     past: Past,
     weights: Weights,
+    spread: Spread,
     ledger: Ledger,
     rng: Rng,
     kills: usize,
@@ -79,6 +80,7 @@ impl<'s> World<'s> {
             supply: Supply::new(scenario, seed),
             past: Past::default(),
             weights,
+            spread: Spread::default(),
             ledger: Ledger::default(),
             rng: Rng::new(seed ^ 0x10ad),
             kills: 0,
@@ -104,7 +106,7 @@ impl<'s> World<'s> {
         }
         moment.copied = self.fleet.copied - before;
         self.kill();
-        self.load(&mut moment, &bytes);
+        self.load(&mut moment);
         let seen = self.observe(&moment, &bytes);
         let (plan, past) = plan(&seen, &self.scenario.policy, core::mem::take(&mut self.past));
         self.past = past;
@@ -140,21 +142,18 @@ impl<'s> World<'s> {
     }
 
     /// Who is asked for how much, and holds how much.
-    fn load(&mut self, moment: &mut Moment, bytes: &[f64]) {
+    fn load(&mut self, moment: &mut Moment) {
         self.weights.follow(&self.scenario.skew, self.now);
-        for (slot, config) in self.fleet.topology.slots() {
-            let at = usize::from(slot.number());
-            if let Some(primary) = config.primary {
-                *moment.load.entry(primary).or_default() += moment.asked * self.weights.ecpu(at);
-            }
-            for node in config.complete() {
-                moment.memory.entry(node).or_default().0 += bytes[at];
-            }
-            for node in config.learners() {
-                let have = self.fleet.has(slot, node);
-                let memory = moment.memory.entry(node).or_default();
-                *memory = (memory.0 + have, memory.1 + have);
-            }
+        self.spread.follow(&self.fleet.topology, &self.weights);
+        for (node, part) in &self.spread.ecpu {
+            moment.load.insert(*node, moment.asked * part);
+        }
+        for (node, part) in &self.spread.bytes {
+            moment.memory.insert(*node, (moment.data * part, 0.0));
+        }
+        for (node, have) in self.fleet.learned() {
+            let memory = moment.memory.entry(node).or_default();
+            *memory = (memory.0 + have, memory.1 + have);
         }
         let served = moment.load.iter().filter(|(node, _)| self.fleet.is_up(**node));
         let capacity = |node: &NodeId| self.fleet.nodes[node].capacity.ecpu as f64;

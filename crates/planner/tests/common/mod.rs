@@ -1,4 +1,5 @@
 //! A fleet that does at once what is planned, so that only the planner takes time.
+#![allow(dead_code, reason = "no test uses all of it")]
 
 use core::time::Duration;
 use std::collections::BTreeMap;
