@@ -214,3 +214,60 @@ pub(crate) fn divide(total: f64, weights: &[f64], bounds: &[(f64, f64)]) -> Vec<
 pub(crate) fn whole(amount: f64) -> u64 {
     amount as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use memtide_topology::{
+        CacheId, Change, HashSeed, NodeInfo, Pace, SLOTS, Target, Topology, Update,
+    };
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Slots of each node, where the placement has them.
+    fn placed(members: &[(usize, u64)], replicas: u8) -> Vec<usize> {
+        let mut topology =
+            Topology::new(CacheId::default(), HashSeed::new(1, 2), replicas).unwrap();
+        for (number, (zone, memory_max)) in (1..).zip(members) {
+            let zone = Zone::new(&format!("z{zone}")).unwrap();
+            let (node, address) = (NodeId::new(number), format!("n{number}:1"));
+            let info = NodeInfo { address, zone, memory_max: *memory_max, is_draining: false };
+            let changes = vec![Change::AddNode { node, info }];
+            let update = Update { parent: topology.epoch(), changes };
+            topology = topology.apply(&update).unwrap();
+        }
+        let target = Target::of(&topology, &BTreeSet::new());
+        let changes = target.next_changes(&topology, Pace::UNBOUNDED);
+        let update = Update { parent: topology.epoch(), changes };
+        let topology = topology.apply(&update).unwrap();
+        let of = |node| topology.slots().filter(|(_, it)| it.is_held_by(node)).count();
+        (1..).take(members.len()).map(|number| of(NodeId::new(number))).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        /// What is expected of a node is what the placement gives it.
+        #[test]
+        fn shares_are_those_of_the_placement(
+            members in proptest::collection::vec((0..4_usize, 1..10_u64), 1..9),
+            replicas in 0..4_u8,
+        ) {
+            let mut fleet = Fleet::empty(1 + usize::from(replicas));
+            for (zone, grant) in &members {
+                let zone = Zone::new(&format!("z{zone}")).unwrap();
+                fleet.add(&zone, grant << 30, Amounts::default());
+            }
+            let shares = fleet.shares();
+            let scaled: Vec<(usize, u64)> =
+                members.iter().map(|(zone, grant)| (*zone, grant << 30)).collect();
+            for (share, slots) in shares.iter().zip(placed(&scaled, replicas)) {
+                let expected = share * f64::from(SLOTS);
+                let is_near = (expected * 0.97 - 2.0..=expected * 1.03 + 2.0).contains(&(slots as f64));
+                prop_assert!(is_near, "{slots} slots, {expected} expected: {shares:?}");
+            }
+        }
+    }
+}
