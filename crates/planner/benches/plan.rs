@@ -21,7 +21,7 @@ const RUNS: u32 = 30;
 const NODE: Amounts = Amounts { memory: 8 << 30, ecpu: 28_000, cpu: 1_000, network: 1 << 30 };
 
 fn main() {
-    let quiet = observation(9_000_000, None);
+    let quiet = observation(15_400_000, None);
     // A planner that knows the load for so long looks for nodes to give back, each second.
     let mut known = Past::default();
     for second in 0..130 {
@@ -36,7 +36,7 @@ fn main() {
     report("nothing to do", &at(&quiet, 130), &policy, &known);
     report("250 nodes are given back", &at(&idle, 130), &policy, &calm);
     report("1,200 nodes are added", &at(&observation(36_000_000, None), 130), &policy, &known);
-    report("slots are hot", &at(&observation(14_000_000, Some(20)), 130), &policy, &known);
+    report("slots are hot, first seen", &at(&observation(14_000_000, Some(20)), 130), &policy, &known);
 }
 
 fn report(name: &str, seen: &Observation, policy: &Policy, past: &Past) {

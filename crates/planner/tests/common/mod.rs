@@ -1,6 +1,7 @@
 //! A fleet that does at once what is planned, so that only the planner takes time.
 #![allow(dead_code, reason = "no test uses all of it")]
 
+use core::cell::RefCell;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +11,8 @@ use memtide_planner::{
     Action, Amounts, Observation, Offer, Past, Plan, Policy, Seen, SlotLoad, UnderWay, plan,
 };
 use memtide_topology::{
-    CacheId, CaughtUp, Change, HashSeed, NodeId, NodeInfo, Pace, SLOTS, SlotId, Target, Topology,
-    Update, Zone,
+    CacheId, CaughtUp, Change, Epoch, HashSeed, NodeId, NodeInfo, Pace, SLOTS, SlotId, Target,
+    Topology, Update, Zone,
 };
 
 pub const GIB: u64 = 1 << 30;
@@ -38,6 +39,8 @@ pub struct World {
     pub under_way: Vec<UnderWay>,
     /// All plans that had steps or notes.
     pub plans: Vec<Plan>,
+    /// Slots that each node is the primary of, and holds, in a topology.
+    counts: RefCell<Option<(Epoch, BTreeMap<NodeId, (u64, u64)>)>>,
 }
 
 pub fn zone(number: usize) -> Zone {
@@ -70,6 +73,7 @@ impl World {
             past: Past::default(),
             under_way: Vec::new(),
             plans: Vec::new(),
+            counts: RefCell::new(None),
         };
         for (at, (capacity, granted)) in nodes.iter().enumerate() {
             world.join(zone(at % zones), *capacity, *granted);
@@ -138,15 +142,7 @@ impl World {
         let even = ecpu * (1_000 - hot) / 1_000 / u64::from(SLOTS);
         let slot_ecpu =
             |slot: SlotId| even + self.hot.get(&slot).map_or(0, |part| ecpu * part / 1_000);
-        let mut loads: BTreeMap<NodeId, Amounts> = BTreeMap::new();
-        for (slot, config) in self.topology.slots() {
-            if let Some(primary) = config.primary {
-                loads.entry(primary).or_default().ecpu += slot_ecpu(slot);
-            }
-            for holder in config.complete() {
-                loads.entry(holder).or_default().memory += data / u64::from(SLOTS);
-            }
-        }
+        let loads = self.loads((ecpu, even), data);
         let seen = |(node, capacity): (&NodeId, &Amounts)| {
             let mut load = loads.get(node).copied().unwrap_or_default();
             load.ecpu = load.ecpu.min(capacity.ecpu);
@@ -171,6 +167,32 @@ impl World {
             under_way: self.under_way.clone(),
             failed: Vec::new(),
         }
+    }
+
+    /// What each node does. Slots are counted once for each topology.
+    fn loads(&self, (ecpu, even): (u64, u64), data: u64) -> BTreeMap<NodeId, Amounts> {
+        let mut counts = self.counts.borrow_mut();
+        let topology = &self.topology;
+        if counts.as_ref().is_none_or(|(epoch, _)| *epoch != topology.epoch()) {
+            let mut slots: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
+            for (_, config) in topology.slots() {
+                config.primary.iter().for_each(|it| slots.entry(*it).or_default().0 += 1);
+                config.complete().for_each(|it| slots.entry(it).or_default().1 += 1);
+            }
+            *counts = Some((topology.epoch(), slots));
+        }
+        let slots = counts.iter().flat_map(|(_, slots)| slots);
+        let of = |(node, (led, held)): (&NodeId, &(u64, u64))| {
+            let memory = held * (data / u64::from(SLOTS));
+            (*node, Amounts { memory, ecpu: led * even, ..Amounts::default() })
+        };
+        let mut loads: BTreeMap<NodeId, Amounts> = slots.map(of).collect();
+        for (slot, part) in &self.hot {
+            let primary = topology.slot(*slot).primary;
+            let load = primary.and_then(|node| loads.get_mut(&node));
+            load.into_iter().for_each(|it| it.ecpu += ecpu * part / 1_000);
+        }
+        loads
     }
 
     /// The plan of this moment; a second passes.
