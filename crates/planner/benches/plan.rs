@@ -36,7 +36,12 @@ fn main() {
     report("nothing to do", &at(&quiet, 130), &policy, &known);
     report("250 nodes are given back", &at(&idle, 130), &policy, &calm);
     report("1,200 nodes are added", &at(&observation(36_000_000, None), 130), &policy, &known);
-    report("slots are hot, first seen", &at(&observation(14_000_000, Some(20)), 130), &policy, &known);
+    report(
+        "slots are hot, first seen",
+        &at(&observation(14_000_000, Some(20)), 130),
+        &policy,
+        &known,
+    );
 }
 
 fn report(name: &str, seen: &Observation, policy: &Policy, past: &Past) {
