@@ -113,16 +113,19 @@ fn cool(draft: &mut Draft, heat: &Heat, node: NodeId) {
     let mut slots: Vec<SlotId> = slots.map(|(slot, _)| slot).collect();
     slots.sort_by_key(|slot| (Reverse(ecpu(draft, *slot)), *slot));
     let Some(hottest) = slots.first().copied() else { return };
-    let capacity = heat.capacity[&node];
+    let (capacity, work) = (heat.capacity[&node], draft.policy.work);
     let lone = part_permille(ecpu(draft, hottest), capacity);
     if lone < draft.policy.lone_slot {
-        return shift(draft, heat, node, &slots);
+        return shift(draft, heat, (node, work.target), &slots);
     }
     if isolate(draft, hottest, lone) {
         return;
     }
-    // Nobody for the hottest: the others leave it alone, as far as there is room.
-    shift(draft, heat, node, &slots[1..]);
+    // Nobody for the hottest: the others leave it alone, where that is of use, and only as far as it is.
+    let goal = u64::midpoint(work.target, work.high);
+    if lone < goal {
+        shift(draft, heat, (node, goal), &slots[1..]);
+    }
 }
 
 /// Plans a node for a slot alone, unless it has one or none can be had.
@@ -163,12 +166,12 @@ fn isolate(draft: &mut Draft, slot: SlotId, part: u64) -> bool {
     true
 }
 
-/// Moves slots, the hottest first, until a node does no more than others can take from it.
-fn shift(draft: &mut Draft, heat: &Heat, node: NodeId, slots: &[SlotId]) {
+/// Moves slots, the hottest first, until a node does no more than a part of what it can, in thousandths.
+fn shift(draft: &mut Draft, heat: &Heat, (node, part): (NodeId, u64), slots: &[SlotId]) {
     let mut load = heat.load.clone();
     let mut memory: BTreeMap<NodeId, u64> =
         draft.fleet.members.iter().filter_map(|it| Some((it.node?, it.used))).collect();
-    let goal = permille(heat.capacity[&node], draft.policy.work.target);
+    let goal = permille(heat.capacity[&node], part);
     let mut moves: BTreeMap<NodeId, Vec<SlotId>> = BTreeMap::new();
     let mut left = draft.policy.moves_max;
     for slot in slots {

@@ -323,3 +323,16 @@ fn what_nobody_knows_is_not_looked_at() {
     world.run(10);
     assert_eq!((world.story().as_str(), world.nodes.len()), ("grow", 2));
 }
+
+/// Its node cannot be cooled, and nothing is moved in vain.
+#[test]
+fn a_lone_slot_that_gets_no_node_moves_nobody_in_vain() {
+    let mut world = World::alike(1, 0, 4, 2 * GIB);
+    world.policy.nodes_max = 4;
+    world.knows_slots = true;
+    world.load.0 = 200_000;
+    world.hot.insert(SlotId::new(5).unwrap(), 350);
+    world.run(60);
+    let notes: Vec<Note> = world.plans.iter().flat_map(|plan| plan.notes.clone()).collect();
+    assert_eq!((world.story().as_str(), notes), ("", vec![Note::NodesMax(Resource::Ecpu)]));
+}

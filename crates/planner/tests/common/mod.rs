@@ -40,8 +40,10 @@ pub struct World {
     /// All plans that had steps or notes.
     pub plans: Vec<Plan>,
     /// Slots that each node is the primary of, and holds, in a topology.
-    counts: RefCell<Option<(Epoch, BTreeMap<NodeId, (u64, u64)>)>>,
+    counts: RefCell<Option<(Epoch, Counts)>>,
 }
+
+type Counts = BTreeMap<NodeId, (u64, u64)>;
 
 pub fn zone(number: usize) -> Zone {
     Zone::new(&format!("zone-{number}")).unwrap()
@@ -174,7 +176,7 @@ impl World {
         let mut counts = self.counts.borrow_mut();
         let topology = &self.topology;
         if counts.as_ref().is_none_or(|(epoch, _)| *epoch != topology.epoch()) {
-            let mut slots: BTreeMap<NodeId, (u64, u64)> = BTreeMap::new();
+            let mut slots = Counts::new();
             for (_, config) in topology.slots() {
                 config.primary.iter().for_each(|it| slots.entry(*it).or_default().0 += 1);
                 config.complete().for_each(|it| slots.entry(it).or_default().1 += 1);
