@@ -5,6 +5,7 @@ mod bench_gates;
 mod bench_limits;
 mod bench_peers;
 mod sim;
+mod simulate_scaling;
 
 use std::process::ExitCode;
 
@@ -26,6 +27,7 @@ enum Chore {
     /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
     BenchPeers(bench_peers::Arguments),
     Sim(sim::Arguments),
+    SimulateScaling(simulate_scaling::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +37,7 @@ fn main() -> ExitCode {
         Chore::BenchLimits(arguments) => bench_limits::run(&arguments),
         Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
         Chore::Sim(arguments) => sim::run(&arguments),
+        Chore::SimulateScaling(arguments) => simulate_scaling::run(&arguments),
     };
     match result {
         Ok(code) => code,

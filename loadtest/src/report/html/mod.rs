@@ -3,6 +3,7 @@
 mod bins;
 mod comparison;
 mod curve;
+mod curves;
 mod labels;
 mod panel;
 mod scale;
@@ -13,6 +14,7 @@ mod tests;
 mod timeline;
 
 pub use comparison::comparison;
+pub use curves::{CurvesChart, CurvesPage, curves};
 
 use self::svg::escape;
 use super::text::{broken, ended, is_lower_bound, what_latency_is};

@@ -1,0 +1,73 @@
+use crate::draft::Draft;
+use crate::{Action, Observation, Past, Plan, Policy, Resource, Why, back, hot, out};
+
+/// What is to be done now, and what to remember until the next time.
+///
+/// ```text
+/// give up what is overdue -> too little of something: out
+///                         -> else slots that are hotter than others: move, isolate
+///                         -> else too much: back
+/// ```
+/// The same observation with the same past gives the same plan.
+#[must_use]
+pub fn plan(seen: &Observation, policy: &Policy, past: Past) -> (Plan, Past) {
+    let mut draft = Draft::new(seen, policy, past);
+    give_up(&mut draft);
+    match shortage(&mut draft) {
+        Shortage::Now(why) => out::go_out(&mut draft, why),
+        Shortage::NotSure => {}
+        Shortage::No => {
+            hot::spread(&mut draft);
+            if draft.is_empty() {
+                back::go_back(&mut draft);
+            }
+        }
+    }
+    draft.finish()
+}
+
+enum Shortage {
+    No,
+    /// It may be over in a moment.
+    NotSure,
+    Now(Why),
+}
+
+/// Whether there is too little of something, and for long enough.
+fn shortage(draft: &mut Draft) -> Shortage {
+    let needs = || Resource::ALL.into_iter().zip(draft.figures.needs.iter());
+    let short = needs().find(|(_, need)| need.is_short());
+    let is_few = draft.fleet.members.len() < draft.nodes_floor() || out::lacks_zones(draft);
+    let (why, is_sure) = match short {
+        Some((it, need)) if need.least <= need.promised => (Why::Promised(it), true),
+        Some((it, need)) if need.is_saturated => (Why::Saturated(it), true),
+        Some((it, _)) => (Why::Above(it), false),
+        None if is_few => (Why::TooFew, false),
+        None => {
+            draft.past.short_since = None;
+            return Shortage::No;
+        }
+    };
+    let since = *draft.past.short_since.get_or_insert(draft.seen.at);
+    let is_long = since + draft.policy.confirm <= draft.seen.at;
+    if is_sure || is_long { Shortage::Now(why) } else { Shortage::NotSure }
+}
+
+/// Steps that take too long are not waited for; a node that drains takes as long as its slots do.
+fn give_up(draft: &mut Draft) {
+    for it in draft.seen.expected() {
+        let ready_in = match it.step.action {
+            Action::Drain { .. } => continue,
+            Action::Add { offer, .. } | Action::Isolate { offer, .. } => {
+                let offer = draft.seen.offers.iter().find(|known| known.id == offer);
+                offer.map(|offer| offer.ready_in).unwrap_or_default()
+            }
+            _ => core::time::Duration::ZERO,
+        };
+        let after = draft.seen.at.saturating_sub(it.since);
+        if after > ready_in + draft.policy.overdue {
+            draft.past.fails(draft.seen.at, &it.step.action, draft.policy);
+            draft.step(Action::GiveUp { step: it.step.id }, Why::Overdue { after });
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Slots that are hotter than others: they move to who has room, and one that is too hot for that gets
+//! a node to itself.
+
+use core::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+
+use memtide_topology::{NodeId, SLOTS, SlotId};
+
+use crate::amounts::{at_permille, part_permille, permille};
+use crate::draft::Draft;
+use crate::out::offers;
+use crate::{Action, Note, Why};
+
+/// Looks at slots, where what they take is known and none is on its way.
+pub(crate) fn spread(draft: &mut Draft) {
+    if draft.seen.slots.len() != usize::from(SLOTS) {
+        return;
+    }
+    let heat = Heat::of(draft);
+    let is_moving = draft.seen.is_moving();
+    for (node, slot) in reserved(draft) {
+        if !is_moving {
+            keep_alone(draft, node, slot);
+        }
+    }
+    let hot: Vec<NodeId> = heat.hot(draft).collect();
+    draft.past.hot_since.retain(|node, _| hot.contains(node));
+    for node in hot {
+        let at = draft.seen.at;
+        let since = *draft.past.hot_since.entry(node).or_insert(at);
+        if since + draft.policy.confirm <= at && !is_moving && draft.is_empty() {
+            cool(draft, &heat, node);
+        }
+    }
+}
+
+/// What nodes do by the slots that they are the primaries of.
+struct Heat {
+    load: BTreeMap<NodeId, u64>,
+    capacity: BTreeMap<NodeId, u64>,
+}
+
+impl Heat {
+    fn of(draft: &Draft) -> Self {
+        let members = draft.fleet.members.iter();
+        let members = members.filter_map(|it| Some((it.node?, it.capacity.ecpu)));
+        let capacity: BTreeMap<_, _> = members.filter(|(_, ecpu)| *ecpu > 0).collect();
+        let mut load: HashMap<NodeId, u64> = HashMap::new();
+        for (slot, config) in draft.seen.topology.slots() {
+            if let Some(primary) = config.primary {
+                *load.entry(primary).or_default() += ecpu(draft, slot);
+            }
+        }
+        Self { load: load.into_iter().collect(), capacity }
+    }
+
+    fn part(&self, node: NodeId) -> u64 {
+        let load = self.load.get(&node).copied().unwrap_or(0);
+        part_permille(load, self.capacity.get(&node).copied().unwrap_or(0))
+    }
+
+    /// Those above the band, the hottest first.
+    fn hot(&self, draft: &Draft) -> impl Iterator<Item = NodeId> + use<> {
+        let high = draft.policy.work.high;
+        let mut hot: Vec<(u64, NodeId)> =
+            self.capacity.keys().map(|node| (self.part(*node), *node)).collect();
+        hot.retain(|(part, _)| *part > high);
+        hot.sort_by_key(|it| Reverse(*it));
+        hot.into_iter().map(|(_, node)| node)
+    }
+}
+
+fn ecpu(draft: &Draft, slot: SlotId) -> u64 {
+    draft.seen.slots[usize::from(slot.number())].ecpu
+}
+
+fn bytes(draft: &Draft, slot: SlotId) -> u64 {
+    draft.seen.slots[usize::from(slot.number())].bytes
+}
+
+fn reserved(draft: &Draft) -> Vec<(NodeId, SlotId)> {
+    let nodes = draft.seen.topology.nodes().keys();
+    let of = |node: &NodeId| Some((*node, draft.seen.up(*node)?.reserved_for?));
+    nodes.filter_map(of).filter(|(node, _)| !draft.seen.is_leaving(*node)).collect()
+}
+
+/// A slot that had a node for itself gets there, and stays there for as long as it needs it.
+fn keep_alone(draft: &mut Draft, node: NodeId, slot: SlotId) {
+    let capacity = draft.seen.up(node).map_or(0, |seen| seen.capacity.ecpu);
+    let part = part_permille(ecpu(draft, slot), capacity);
+    if part > draft.policy.work.high {
+        draft.notes.insert(Note::SlotTooHot(slot));
+    }
+    if part * 2 > draft.policy.lone_slot {
+        draft.past.cool_since.remove(&slot);
+        let is_there = draft.seen.topology.slot(slot).primary == Some(node);
+        if !is_there {
+            let why = Why::LoneSlot { slot, permille: part };
+            draft.step(Action::Move { slots: vec![slot], to: node }, why);
+        }
+        return;
+    }
+    let since = *draft.past.cool_since.entry(slot).or_insert(draft.seen.at);
+    if since + draft.past.in_after(draft.policy) <= draft.seen.at {
+        draft.past.cool_since.remove(&slot);
+        draft.step(Action::Drain { node }, Why::SlotCooled(slot));
+    }
+}
+
+/// Takes slots off a node that does too much.
+fn cool(draft: &mut Draft, heat: &Heat, node: NodeId) {
+    let slots = draft.seen.topology.slots().filter(|(_, config)| config.primary == Some(node));
+    let mut slots: Vec<SlotId> = slots.map(|(slot, _)| slot).collect();
+    slots.sort_by_key(|slot| (Reverse(ecpu(draft, *slot)), *slot));
+    let Some(hottest) = slots.first().copied() else { return };
+    let (capacity, work) = (heat.capacity[&node], draft.policy.work);
+    let lone = part_permille(ecpu(draft, hottest), capacity);
+    if lone < draft.policy.lone_slot {
+        return shift(draft, heat, (node, work.target), &slots);
+    }
+    if isolate(draft, hottest, lone) {
+        return;
+    }
+    // Nobody for the hottest: the others leave it alone, where that is of use, and only as far as it is.
+    let goal = u64::midpoint(work.target, work.high);
+    if lone < goal {
+        shift(draft, heat, (node, goal), &slots[1..]);
+    }
+}
+
+/// Plans a node for a slot alone, unless it has one or none can be had.
+fn isolate(draft: &mut Draft, slot: SlotId, part: u64) -> bool {
+    let has_one = reserved(draft).iter().any(|(_, it)| *it == slot);
+    let is_coming = draft
+        .seen
+        .under_way
+        .iter()
+        .any(|it| matches!(it.step.action, Action::Isolate { slot: it, .. } if it == slot));
+    if has_one || is_coming {
+        return true;
+    }
+    let primary = draft.seen.topology.slot(slot).primary;
+    let zone = primary.and_then(|node| draft.seen.topology.nodes().get(&node)).map(|it| &it.zone);
+    // A node of another zone would part its copies from their zones.
+    let is_fit = |zone_of| draft.seen.holders() == 1 || zone == Some(zone_of);
+    let offer = offers(draft)
+        .filter(|(_, offer)| is_fit(&offer.zone))
+        .min_by_key(|(_, offer)| (Some(&offer.zone) != zone, offer.ready_in));
+    let resource = crate::Resource::Ecpu;
+    let Some((_, offer)) = offer else {
+        draft.notes.insert(Note::NoNodes(resource));
+        return false;
+    };
+    if draft.nodes_left() == 0 {
+        draft.notes.insert(Note::NodesMax(resource));
+        return false;
+    }
+    let needed = at_permille(bytes(draft, slot), draft.memory().target).saturating_mul(2);
+    let memory = needed.max(offer.memory_min).min(offer.capacity.memory.max(offer.memory_min));
+    let (offer, zone) = (offer.id, offer.zone.clone());
+    draft.step(
+        Action::Isolate { slot, offer, zone, memory },
+        Why::LoneSlot { slot, permille: part },
+    );
+    draft.past.out_at = Some(draft.seen.at);
+    true
+}
+
+/// Moves slots, the hottest first, until a node does no more than a part of what it can, in thousandths.
+fn shift(draft: &mut Draft, heat: &Heat, (node, part): (NodeId, u64), slots: &[SlotId]) {
+    let mut load = heat.load.clone();
+    let mut memory: BTreeMap<NodeId, u64> =
+        draft.fleet.members.iter().filter_map(|it| Some((it.node?, it.used))).collect();
+    let goal = permille(heat.capacity[&node], part);
+    let mut moves: BTreeMap<NodeId, Vec<SlotId>> = BTreeMap::new();
+    let mut left = draft.policy.moves_max;
+    for slot in slots {
+        if left == 0 || load[&node] <= goal {
+            break;
+        }
+        let takes = ecpu(draft, *slot);
+        if takes == 0 || load[&node] < goal + takes / 4 {
+            continue;
+        }
+        let Some(to) = taker(draft, heat, (&load, &memory), (node, *slot)) else { continue };
+        load.entry(node).and_modify(|load| *load -= takes);
+        *load.entry(to).or_default() += takes;
+        *memory.entry(to).or_default() += bytes(draft, *slot);
+        moves.entry(to).or_default().push(*slot);
+        left -= 1;
+    }
+    let why = Why::Uneven { node, permille: heat.part(node) };
+    moves.into_iter().for_each(|(to, slots)| draft.step(Action::Move { slots, to }, why));
+}
+
+/// Who takes a slot with room to spare: a holder of it, as then nothing is copied, or else the coolest of its zone.
+fn taker(
+    draft: &Draft,
+    heat: &Heat,
+    (load, memory): (&BTreeMap<NodeId, u64>, &BTreeMap<NodeId, u64>),
+    (from, slot): (NodeId, SlotId),
+) -> Option<NodeId> {
+    let nodes = draft.seen.topology.nodes();
+    let config = draft.seen.topology.slot(slot);
+    let takes = ecpu(draft, slot);
+    let after = |node: &NodeId| {
+        part_permille(load.get(node).copied().unwrap_or(0) + takes, heat.capacity[node])
+    };
+    let has_memory = |node: &NodeId| {
+        let used = memory.get(node).copied().unwrap_or(0) + bytes(draft, slot);
+        used <= permille(nodes[node].memory_max, draft.memory().high)
+    };
+    let zone = &nodes.get(&from)?.zone;
+    let is_holder = |node: &NodeId| config.in_sync().any(|holder| holder == *node);
+    let is_near = |node: &NodeId| draft.seen.holders() == 1 || nodes[node].zone == *zone;
+    let fit = heat.capacity.keys().copied().filter(|node| {
+        *node != from
+            && after(node) <= draft.policy.work.target
+            && (is_holder(node) || is_near(node) && has_memory(node))
+    });
+    fit.min_by_key(|node| (!is_holder(node), after(node), *node))
+}

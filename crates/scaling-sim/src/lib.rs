@@ -1,0 +1,29 @@
+//! For tests and `cargo xtask simulate-scaling`: the real planner and the real placement of slots against a modelled
+//! fleet, in virtual time.
+//!
+//! ```text
+//! Scenario: load, data, skew, limits, kills --+
+//!                                             v
+//!       supply (nodes that come, fail, are late) -> fleet (topology, copies) -> Observation
+//!         ^                                                                        |
+//!         +------------------------------- steps <- memtide_planner::plan <--------+
+//! ```
+//! What is real: [`memtide_planner::plan`], and `memtide_topology`'s target, steps, failover and checks. What is a model: nodes
+//! (so many ECPUs a second each, and no more), copying (so many bytes a second for each sender and each taker), the provisioner
+//! and the executor, which carries each step out at once or orders a node.
+
+mod curve;
+mod fleet;
+mod least;
+mod ledger;
+mod report;
+mod rng;
+mod scenario;
+mod slots;
+mod supply;
+mod world;
+
+pub use curve::Curve;
+pub use report::{Event, Report, Sample, Totals};
+pub use scenario::{Scenario, Skew, Supply};
+pub use world::run;
