@@ -87,7 +87,10 @@ impl Records {
         match lock.try_lock() {
             Ok(()) => Ok(Some(Self { path: path.to_owned(), lock })),
             Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(wrong("lock", &error)),
+            Err(TryLockError::Error(error)) => Err(Failure::Environment(format!(
+                "--data-dir: failed to lock {}: {error}; give a directory on a file system that has locks (flock)",
+                path.display()
+            ))),
         }
     }
 }

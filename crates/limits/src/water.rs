@@ -9,8 +9,9 @@ pub struct Want {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rest {
     ByWeight,
-    /// As the next one to want more may be any.
-    Equally,
+    /// Half of it so, and half equally: it is most likely one with weight that wants more next, and may
+    /// be any.
+    HalfEqually,
 }
 
 /// Divides `budget` max-min fair by weight: nobody gets more than he wants while another who has less
@@ -32,13 +33,14 @@ pub fn divide(budget: u64, wants: &[Want], rest: Rest) -> Vec<u64> {
         left -= parts[index];
         weights -= weight(want);
     }
-    let of_rest = |want: &Want| match rest {
-        Rest::ByWeight => weight(want),
-        Rest::Equally => 1,
+    let equally = match rest {
+        Rest::ByWeight => 0,
+        Rest::HalfEqually => left / 2,
     };
-    let weights: u128 = wants.iter().map(of_rest).sum();
+    let weights: u128 = wants.iter().map(weight).sum();
     for (given, want) in parts.iter_mut().zip(wants) {
-        *given = given.saturating_add(part(left, of_rest(want), weights));
+        let by_weight = part(left - equally, weight(want), weights);
+        *given = given.saturating_add(by_weight + equally / wants.len() as u64);
     }
     parts
 }
@@ -71,8 +73,8 @@ mod tests {
             [45, 55],
             "and what is left is divided"
         );
-        let idle = [Want { units: 10, weight: 9 }, Want { units: 0, weight: 1 }];
-        assert_eq!(divide(100, &idle, Rest::Equally), [55, 45]);
+        let idle = [Want { units: 20, weight: 9 }, Want { units: 0, weight: 1 }];
+        assert_eq!(divide(100, &idle, Rest::HalfEqually), [76, 24]);
         let weighted = [Want { units: 90, weight: 1 }, Want { units: 90, weight: 3 }];
         assert_eq!(divide(100, &weighted, Rest::ByWeight), [25, 75]);
         assert_eq!(divide(0, &wants(&[5, 5]), Rest::ByWeight), [0, 0]);
@@ -84,7 +86,7 @@ mod tests {
         fn all_is_divided_and_nobody_is_envied(
             budget in prop_oneof![0..1_000_u64, Just(u64::MAX)],
             wants in prop::collection::vec((0..500_u64, 0..5_u32), 1..20),
-            rest in prop_oneof![Just(Rest::ByWeight), Just(Rest::Equally)],
+            rest in prop_oneof![Just(Rest::ByWeight), Just(Rest::HalfEqually)],
         ) {
             let wants: Vec<_> = wants.iter().map(|&(units, weight)| Want { units, weight }).collect();
             let parts = divide(budget, &wants, rest);

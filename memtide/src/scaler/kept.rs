@@ -64,7 +64,7 @@ impl Kept {
                 data_bytes_max: Look::data_bytes_max(&limits, scaler.status().data_bytes_max()),
                 ecpu_units: counted.ecpu_units,
                 ecpu_per_second_max: limits.ecpu_per_second.max,
-                throttled: counted.delayed_commands + counted.throttled_commands,
+                throttled: counted.delayed_commands.saturating_add(counted.throttled_commands),
                 nodes: Some(scaler.topologies().borrow().nodes().len()),
             }
         }

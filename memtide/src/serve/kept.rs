@@ -195,11 +195,10 @@ impl Stock {
             data_bytes_max: Look::data_bytes_max(&limits, room),
             data_bytes: self.stored().map_or(0, |stored| stored.data_bytes),
             ecpu_per_second_max: limits.ecpu_per_second.max,
-            ecpu_units: work.ecpu_units + joined.ecpu_units,
-            throttled: work.delayed_commands
-                + work.throttled_commands
-                + joined.delayed_commands
-                + joined.throttled_commands,
+            ecpu_units: work.ecpu_units.saturating_add(joined.ecpu_units),
+            throttled: (work.delayed_commands + work.throttled_commands)
+                .saturating_add(joined.delayed_commands)
+                .saturating_add(joined.throttled_commands),
             nodes: scaler.map(|scaler| scaler.topologies().borrow().nodes().len()),
         }
     }

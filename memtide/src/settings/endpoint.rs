@@ -12,7 +12,9 @@ use memtide_service::tls::{Identity, TlsSettings};
 use super::door;
 use super::fleet::{self, Backend};
 use super::limits::{self, LimitsGiven};
-use super::read::{Common, admin, at_least_100_ms, common, count, item_size_max, memory_max, port};
+use super::read::{
+    Common, admin, at_least_100_ms, common, count, guard_file, item_size_max, memory_max, port,
+};
 use super::{Host, Role, show};
 
 /// A configuration that can be meant.
@@ -119,7 +121,7 @@ fn tls(given: &Given, on: &Host, bind: &[IpAddr]) -> Result<TlsSettings, ConfigE
             return Err(given.complain("tls-key", "a key needs --tls-cert too"));
         }
     };
-    Ok(TlsSettings { identity, client_ca: path("tls-client-ca") })
+    Ok(TlsSettings { identity, client_ca: guard_file(given, "tls-client-ca")? })
 }
 
 fn read_port(given: &Given) -> Result<u16, ConfigError> {

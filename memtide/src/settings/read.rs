@@ -50,8 +50,8 @@ pub fn common(given: &Given) -> Result<Common, ConfigError> {
         warnings: Vec::new(),
         name: given.read("name", cache_name)?,
         admin: guarded_admin(given)?,
-        admin_token: given.text("admin-token-file").map(PathBuf::from),
-        admin_client_ca: given.text("admin-client-ca").map(PathBuf::from),
+        admin_token: guard_file(given, "admin-token-file")?,
+        admin_client_ca: guard_file(given, "admin-client-ca")?,
         data_dir,
         fleet_dir,
         fleet_tls,
@@ -59,6 +59,16 @@ pub fn common(given: &Given) -> Result<Common, ConfigError> {
         log_format: given.read("log-format", log_format)?,
         log_filter: given.read("log-level", log_filter)?,
     })
+}
+
+/// A file without which somebody is let in. A name that came out empty, such as of a variable that is
+/// not set, is a mistake.
+pub fn guard_file(given: &Given, name: &str) -> Result<Option<PathBuf>, ConfigError> {
+    let read = |text: &str| match text.is_empty() {
+        true => Err("give a file, or leave it out".to_owned()),
+        false => Ok(PathBuf::from(text)),
+    };
+    given.text(name).map(|_| given.read(name, read)).transpose()
 }
 
 /// The admin address; also what `healthcheck` asks.

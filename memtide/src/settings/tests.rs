@@ -119,7 +119,11 @@ fn a_number_or_a_word_that_cannot_be_meant() {
         ]],
     );
     check(&[("log-format", "xml")], expect![[r#"--log-format: "xml": give auto, text or json"#]]);
-    for filter in ["a=b=c", "inof", "info,memtide_proxy", "info,"] {
+    for guard in ["tls-client-ca", "admin-client-ca", "admin-token-file"] {
+        let refused = resolved(&[(guard, "")], "").unwrap_err().to_string();
+        assert_eq!(refused, format!("--{guard}: \"\": give a file, or leave it out"));
+    }
+    for filter in ["a=b=c", "inof", "info,memtide_proxy"] {
         let refused = resolved(&[("log-level", filter)], "").unwrap_err().to_string();
         let why =
             "give error, warn, info, debug or trace, or a list such as info,memtide_proxy=debug";

@@ -24,6 +24,9 @@ use crate::failure::Failure;
 const NAME: &str = "owed";
 const POLICY: Policy = Policy { bytes_max: BYTES_MAX_MIN, segments: 2 };
 
+/// After so long nobody may know any more whether it was written: better not at all than twice.
+const OWED_MAX_MS: u64 = 24 * 3_600 * 1_000;
+
 /// What each process counted, this one's first.
 type Line = Vec<(SourceId, Counts)>;
 
@@ -48,8 +51,17 @@ impl Owed {
         let (log, scan) = Log::<Line>::open(directory, NAME, POLICY).map_err(|error| {
             Failure::Environment(format!("--data-dir: usage cannot be kept: {error}"))
         })?;
-        let faults = scan.faults.iter().map(ToString::to_string).collect();
-        let mut earlier = scan.entries.into_iter().last().map_or_else(Line::new, |it| it.record);
+        let mut faults: Vec<_> = scan.faults.iter().map(ToString::to_string).collect();
+        let last = scan.entries.into_iter().last();
+        let is_past = |at_ms: u64| at_ms.saturating_add(OWED_MAX_MS) < now_secs() * 1_000;
+        let mut earlier = match last {
+            Some(line) if is_past(line.at_ms) => {
+                faults.push("usage of more than a day ago is not told any more".to_owned());
+                Line::new()
+            }
+            Some(line) => line.record,
+            None => Line::new(),
+        };
         // The oldest give way, and a process that has counted nothing owes nothing.
         earlier.retain(|(_, counts)| *counts != Counts::default());
         earlier.truncate(COUNTED_PER_BEAT_MAX - 1);

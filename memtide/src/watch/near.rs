@@ -58,7 +58,7 @@ impl Used {
             return 0;
         }
         let millis = u64::try_from(passed.as_millis()).unwrap_or(u64::MAX);
-        let per_second = u128::from(count - before) * 1_000 / u128::from(millis);
+        let per_second = u128::from(count.saturating_sub(*before)) * 1_000 / u128::from(millis);
         u64::try_from(per_second).unwrap_or(u64::MAX)
     }
 }

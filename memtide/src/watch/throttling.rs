@@ -27,7 +27,8 @@ impl Throttling {
             return began.then(|| (EventKind::ThrottlingBegan, text()));
         }
         self.last.take_if(|last| now.duration_since(*last) >= QUIET)?;
-        let text = format!("{} commands were held back or refused", count - self.before);
+        let text =
+            format!("{} commands were held back or refused", count.saturating_sub(self.before));
         Some((EventKind::ThrottlingEnded, text))
     }
 }

@@ -155,7 +155,7 @@ impl Allocator {
                 Want { units: want.units.saturating_add(headroom).max(equal), ..want }
             })
             .collect();
-        let part = divide(budget, &wants, Rest::Equally).get(own).copied().unwrap_or(0);
+        let part = divide(budget, &wants, Rest::HalfEqually).get(own).copied().unwrap_or(0);
         part.min(limit.saturating_sub(taken))
     }
 }

@@ -145,7 +145,12 @@ async fn answer(stream: TcpStream, tls: Option<Arc<ServerConfig>>, router: axum:
             // The client may have sent its request already: were that unread, a reset would overtake the
             // alert that says why.
             let (_, mut unread) = (stream.shutdown().await, [0; 1024]);
-            while matches!(stream.read(&mut unread).await, Ok(1..)) {}
+            let mut left = ADMIN_REQUEST_BYTES_MAX;
+            while let Ok(count @ 1..) = stream.read(&mut unread).await
+                && left > 0
+            {
+                left = left.saturating_sub(count);
+            }
         }
     }
 }
