@@ -2,7 +2,7 @@ use super::history::Nanos;
 
 /// How long after its time to live an item may still be returned, and how long before it may be
 /// gone: memcached's clock ticks once a second, and servers' clocks may lag.
-pub const EXPIRY_SLACK: Nanos = 200_000_000;
+pub const EXPIRY_SLACK: Nanos = 2_000_000_000;
 /// Operations on a key at the same time, that all get a reply; more and the key is undecided.
 pub const CONCURRENT_MAX: usize = 64;
 /// Operations on a key that got no reply and may still take effect; more and the key is undecided.
