@@ -76,7 +76,12 @@ fn run_role(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
 fn check(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
     let common = match role {
         Role::Engine => settings::load_engine(flags)?.common,
-        Role::Scaler => settings::load_scaler(flags)?.common,
+        Role::Scaler => {
+            let config = settings::load_scaler(flags)?;
+            let directory = records::Records::of_keeper(&config.common, role);
+            limits::KeptLimits::check(&directory, &config.limits)?;
+            config.common
+        }
         role => return serve::check(settings::load_endpoint(role, flags)?),
     };
     let me = if role == Role::Engine { fleet::Role::Node } else { fleet::Role::Scaler };

@@ -7,7 +7,7 @@ use memtide_limits::Succession;
 use memtide_service::events::Events;
 
 use crate::failure::Failure;
-use crate::settings::Role;
+use crate::settings::{Common, Role};
 
 /// Proxies of one cache that keep records beside each other.
 const BESIDE_MAX: usize = 16;
@@ -30,7 +30,7 @@ impl Records {
     /// # Errors
     /// Where another process has it, or what the system says of it.
     pub fn open(data_dir: &Path, cache: &str, role: Role) -> Result<Self, Failure> {
-        let directory = data_dir.join("records").join(cache);
+        let directory = Self::of_cache(data_dir, cache);
         let beside_max = if role == Role::Proxy { BESIDE_MAX } else { 1 };
         for number in 1..=beside_max {
             let name = match number {
@@ -52,6 +52,15 @@ impl Records {
                 directory.display()
             ),
         }))
+    }
+
+    /// Where the limits of a cache are, whose role keeps them.
+    pub fn of_keeper(common: &Common, role: Role) -> PathBuf {
+        Self::of_cache(&common.data_dir, &common.name).join(role.name())
+    }
+
+    fn of_cache(data_dir: &Path, cache: &str) -> PathBuf {
+        data_dir.join("records").join(cache)
     }
 
     /// Which one this process is of those that had this directory, one after the other.

@@ -191,6 +191,24 @@ fn certificates_that_cannot_serve_exit_with_69_and_config_check_finds_them() {
     assert!(!is_made, "given certificates need no data directory");
 }
 
+#[test]
+fn limits_that_cannot_be_read_exit_with_69_and_config_check_finds_them() {
+    for role in ["serve", "scaler"] {
+        let scratch = tempfile::tempdir().unwrap();
+        let kept = scratch.path().join("data/records/default").join(role);
+        fs::create_dir_all(&kept).unwrap();
+        fs::write(kept.join("limits.json"), "{\"data_storage\": 3").unwrap();
+        let certificates = ["tls", "init", "--dir", "tls"];
+        memtide(scratch.path(), &certificates).output().unwrap();
+        let of_scaler = ["scaler", "--fleet-tls", "tls"];
+        let role_words = if role == "scaler" { &of_scaler[..] } else { &[] };
+        let words = [&["config", "check"][..], role_words, &["--data-dir", "data"]].concat();
+        let (code, line) = failure(&mut memtide(scratch.path(), &words));
+        let expected = format!("memtide: data/records/default/{role}/limits.json: no limits: ");
+        assert!(code == 69 && line.starts_with(&expected), "{line}");
+    }
+}
+
 /// As a user who may read nothing of root's. Skipped, saying so, where the tests are not root's.
 #[test]
 fn a_key_that_may_not_be_read_exits_with_69() {

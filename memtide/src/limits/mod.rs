@@ -70,17 +70,16 @@ impl KeptLimits {
         Self::open_file(LimitsFile::of(dir), given, events)
     }
 
+    /// Whether [`KeptLimits::open`] would go well.
+    ///
+    /// # Errors
+    /// As of that.
+    pub fn check(dir: &Path, given: &LimitsGiven) -> Result<(), Failure> {
+        load(&LimitsFile::of(dir), given).map(drop)
+    }
+
     fn open_file(file: LimitsFile, given: LimitsGiven, events: &Events) -> Result<Self, Failure> {
-        let limits = match file.load()? {
-            None => given.limits,
-            Some(kept) => kept.under(&given.limits),
-        };
-        limits.check().map_err(|error| {
-            Failure::Configuration(format!(
-                "{error}; of these some were configured and some changed later, which {} has",
-                file.path()
-            ))
-        })?;
+        let limits = load(&file, &given)?;
         Ok(Self(Arc::new(Keeper {
             given,
             current: watch::Sender::new(limits),
@@ -145,6 +144,21 @@ impl KeptLimits {
 }
 
 /// What is another than it was, for people.
+/// What was configured, and of what was changed since what the file has.
+fn load(file: &LimitsFile, given: &LimitsGiven) -> Result<Limits, Failure> {
+    let limits = match file.load()? {
+        None => given.limits,
+        Some(kept) => kept.under(&given.limits),
+    };
+    limits.check().map_err(|error| {
+        Failure::Configuration(format!(
+            "{error}; of these some were configured and some changed later, which {} has",
+            file.path()
+        ))
+    })?;
+    Ok(limits)
+}
+
 fn differences(before: &Limits, after: &Limits) -> String {
     use memtide_limits::units::{show_count, show_size};
     let ends = |it: &Limits| {

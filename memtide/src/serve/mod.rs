@@ -34,7 +34,8 @@ use self::kept::{Kept, Stock};
 use self::stop::Running;
 use crate::failure::Failure;
 use crate::limits::KeptLimits;
-use crate::settings::{Backend, EndpointConfig};
+use crate::records::Records;
+use crate::settings::{self, Backend, EndpointConfig};
 use crate::stock::Evictions;
 use crate::{watch, welcome};
 
@@ -52,6 +53,9 @@ pub fn check(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     hold_connections(&mut config)?;
     if matches!(config.backend, Backend::Joined(_)) {
         FleetTls::load(&config.common.fleet_tls, Role::Proxy).map_err(Failure::environment)?;
+    } else {
+        let directory = Records::of_keeper(&config.common, settings::Role::Serve);
+        KeptLimits::check(&directory, &config.limits)?;
     }
     welcome::print_configuration(&config.common);
     Ok(ExitCode::SUCCESS)
