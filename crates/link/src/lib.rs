@@ -6,6 +6,8 @@
 //!  accept ---+                                   +-- Outbox: what anybody has pushed goes out
 //! ```
 //!
+//! Within a host a link leaves TLS behind the prefaces: see [`dial`].
+//!
 //! A [`Link`] lives on one thread. [`Link::run`] is one future for both directions: it reads what
 //! has come, shows all of it at once, and sends all that gathered in the [`Outbox`] meanwhile in one
 //! write, so that a batch of requests costs two system calls.

@@ -8,7 +8,7 @@
 //! ```
 //! So nothing is lost that was counted while the scaler was away, whoever is killed meanwhile: but what
 //! this process counted since its last line. Nothing is counted twice: each process has an id and says
-//! totals.
+//! totals, as long as the scaler knows that id.
 
 use std::path::Path;
 
