@@ -27,6 +27,11 @@ impl Loop {
                     self.manager.beat(now, node, adopted);
                 }
             }
+            Incoming::NodeSlotUses { session, slots } => {
+                if let Some(node) = self.sessions.node(session) {
+                    self.sessions.slots_use(node, slots);
+                }
+            }
             Incoming::NodeReports { session, reports } => {
                 if let Some(node) = self.sessions.node(session) {
                     reports.into_iter().for_each(|it| self.manager.report(now, node, it));
@@ -83,7 +88,11 @@ impl Loop {
         let id = session.id().0;
         self.sessions.came(session, &mut registration);
         self.bury(now, &registration);
-        let Registration { node, zone, address, memory_max, .. } = registration;
+        let Registration { node, zone, address, mut memory_max, .. } = registration;
+        if let Some(info) = node.and_then(|node| self.manager.topology().nodes().get(&node)) {
+            // It may have been granted another amount since it was started.
+            memory_max = info.memory_max;
+        }
         let registration = memtide_manager::Registration { node, zone, address, memory_max };
         self.manager.register(now, id, registration);
     }

@@ -26,7 +26,7 @@ use crate::grant::Grants;
 use crate::handle::{Ask, OperateError, Reply};
 use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL, TICK_LATENESS_MAX};
 use crate::orders::Orders;
-use crate::sessions::Sessions;
+use crate::sessions::{Said, Sessions};
 use crate::status::{Counters, NodeStatus, Status};
 use crate::store::{Children, ChildrenFile};
 use crate::{ProxyCounts, ScalerHandle, Stored, TopologyStore, clock, tell};
@@ -310,9 +310,14 @@ impl Loop {
         self.counters.store_failures = failures.count;
         let nodes = self.manager.nodes().into_iter().map(|view| {
             let said = self.sessions.said(view.node);
-            let (usage, parent_token) =
-                said.map_or((None, None), |said| (said.usage, said.parent_token()));
-            NodeStatus { view, usage, parent_token }
+            NodeStatus {
+                usage: said.and_then(|said| said.usage),
+                parent_token: said.and_then(Said::parent_token),
+                instance: said.map(|said| said.instance().to_owned()).unwrap_or_default(),
+                capacity: said.map(Said::capacity).unwrap_or_default(),
+                slots: said.map(|said| said.slots.clone()).unwrap_or_default(),
+                view,
+            }
         });
         self.status.send_replace(Arc::new(Status {
             topology: Arc::clone(self.manager.topology()),

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use memtide_control::{NodeUsage, Registration, Session, SessionId};
+use memtide_control::{Capacity, NodeUsage, Registration, Session, SessionId, SlotUse};
 use memtide_topology::{Epoch, NodeId, Topology};
 
 use crate::limits::ENDED_CHILDREN_MAX;
@@ -34,6 +34,8 @@ struct Process {
     number: u64,
     address: String,
     parent_token: Option<u64>,
+    instance: String,
+    capacity: Capacity,
 }
 
 /// What a node said of itself.
@@ -43,12 +45,24 @@ pub struct Said {
     process: Process,
     /// What it said last that it uses.
     pub usage: Option<NodeUsage>,
+    /// What it said last of the slots that take the most of it.
+    pub slots: Vec<SlotUse>,
 }
 
 impl Said {
     /// What whoever started it knows it by.
     pub const fn parent_token(&self) -> Option<u64> {
         self.process.parent_token
+    }
+
+    /// What it is called by provisioners; empty where it has no name.
+    pub fn instance(&self) -> &str {
+        &self.process.instance
+    }
+
+    /// What its host lets it do.
+    pub const fn capacity(&self) -> Capacity {
+        self.process.capacity
     }
 }
 
@@ -59,6 +73,8 @@ impl Sessions {
             number: registration.process,
             address: registration.address.clone(),
             parent_token: registration.parent_token,
+            instance: registration.instance.clone(),
+            capacity: registration.capacity,
         };
         if registration.node.is_none() {
             let known = self.nodes.iter().find(|(_, said)| said.process == process);
@@ -97,7 +113,7 @@ impl Sessions {
         open.session.welcome(node);
         let process = open.process.clone();
         let parent_token = process.parent_token;
-        let said = Said { session, process, usage: None };
+        let said = Said { session, process, usage: None, slots: Vec::new() };
         if let Some(before) = self.nodes.insert(node, said)
             && before.session != session
         {
@@ -135,6 +151,13 @@ impl Sessions {
     pub fn uses(&mut self, node: NodeId, usage: NodeUsage) {
         if let Some(said) = self.nodes.get_mut(&node) {
             said.usage = Some(usage);
+        }
+    }
+
+    /// A node says what those of its slots take that take the most.
+    pub fn slots_use(&mut self, node: NodeId, slots: Vec<SlotUse>) {
+        if let Some(said) = self.nodes.get_mut(&node) {
+            said.slots = slots;
         }
     }
 

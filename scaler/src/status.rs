@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_control::NodeUsage;
+use memtide_control::{Capacity, NodeUsage, SlotUse};
 use memtide_manager::{Migration, NodeView};
 use memtide_topology::{NodeId, Topology};
 
@@ -46,6 +46,12 @@ pub struct NodeStatus {
     pub usage: Option<NodeUsage>,
     /// What whoever started it knows it by.
     pub parent_token: Option<u64>,
+    /// What provisioners call it; empty where it has no name.
+    pub instance: String,
+    /// What its host lets it do at most.
+    pub capacity: Capacity,
+    /// What those of its slots take that take the most.
+    pub slots: Vec<SlotUse>,
 }
 
 /// A proxy that follows.

@@ -3,8 +3,9 @@
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_topology::{ADDRESS_BYTES_MAX, CacheId, Epoch, NodeId, SlotId, Zone};
 
+use crate::limits::INSTANCE_BYTES_MAX;
 use crate::schema::{self, report};
-use crate::{Adopted, Counted, NodeUsage, Registration};
+use crate::{Adopted, Capacity, Counted, NodeUsage, Registration, SlotUse};
 
 /// What in a message is not what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +28,12 @@ pub enum Malformed {
     /// From [`memtide_topology::SLOTS`] on.
     #[error("a report of slot {0}, which no cache has")]
     Slot(u32),
+    /// See [`INSTANCE_BYTES_MAX`].
+    #[error("the name of the instance is not up to 253 printable characters without spaces")]
+    Instance,
+    /// See [`crate::limits::SLOT_USES_MAX`].
+    #[error("what too many slots take in one message")]
+    SlotUsesMax,
     /// See [`crate::limits::REPORTS_PER_MESSAGE_MAX`].
     #[error("too many reports in one message")]
     ReportsMax,
@@ -45,6 +52,9 @@ impl From<&Registration> for schema::NodeRegistration {
             fleet: registration.adopted.fleet,
             adopted: registration.adopted.epoch.number(),
             item_size_max: registration.item_size_max,
+            instance: registration.instance.clone(),
+            is_spare: registration.is_spare,
+            capacity: Some(schema::Capacity::from(&registration.capacity)),
         }
     }
 }
@@ -66,7 +76,42 @@ impl TryFrom<schema::NodeRegistration> for Registration {
             process: it.process,
             adopted: Adopted { fleet: it.fleet, epoch: Epoch::new(it.adopted) },
             item_size_max: it.item_size_max,
+            instance: instance(it.instance)?,
+            is_spare: it.is_spare,
+            capacity: it.capacity.map(Capacity::from).unwrap_or_default(),
         })
+    }
+}
+
+/// A word of printable characters, or nothing.
+fn instance(name: String) -> Result<String, Malformed> {
+    let is_word = name.bytes().all(|byte| byte.is_ascii_graphic());
+    if is_word && name.len() <= INSTANCE_BYTES_MAX { Ok(name) } else { Err(Malformed::Instance) }
+}
+
+impl From<&Capacity> for schema::Capacity {
+    fn from(it: &Capacity) -> Self {
+        Self { memory: it.memory, cpu: it.cpu, ecpu: it.ecpu, network: it.network }
+    }
+}
+
+impl From<schema::Capacity> for Capacity {
+    fn from(it: schema::Capacity) -> Self {
+        Self { memory: it.memory, cpu: it.cpu, ecpu: it.ecpu, network: it.network }
+    }
+}
+
+impl From<&SlotUse> for schema::SlotUse {
+    fn from(it: &SlotUse) -> Self {
+        Self { slot: u32::from(it.slot.number()), bytes: it.bytes, ecpu: it.ecpu }
+    }
+}
+
+impl TryFrom<schema::SlotUse> for SlotUse {
+    type Error = Malformed;
+
+    fn try_from(it: schema::SlotUse) -> Result<Self, Malformed> {
+        Ok(Self { slot: slot(it.slot)?, bytes: it.bytes, ecpu: it.ecpu })
     }
 }
 
@@ -96,6 +141,7 @@ impl From<&NodeUsage> for schema::NodeUsage {
             bytes_out: it.bytes_out,
             copy_items: it.copy_items,
             copy_bytes: it.copy_bytes,
+            ecpu_units: it.ecpu_units,
         }
     }
 }
@@ -119,6 +165,7 @@ impl From<schema::NodeUsage> for NodeUsage {
             bytes_out: it.bytes_out,
             copy_items: it.copy_items,
             copy_bytes: it.copy_bytes,
+            ecpu_units: it.ecpu_units,
         }
     }
 }
@@ -221,6 +268,9 @@ mod tests {
             process: 9,
             adopted: Adopted { fleet: 5, epoch: Epoch::new(8) },
             item_size_max: 1 << 20,
+            instance: "n-1".to_owned(),
+            is_spare: true,
+            capacity: Capacity { memory: 1, cpu: 2, ecpu: 3, network: 4 },
         }
     }
 
@@ -242,6 +292,10 @@ mod tests {
         }
         let it = schema::NodeRegistration { cache: "a b".to_owned(), ..sent.clone() };
         assert_eq!(Registration::try_from(it), Err(Malformed::Cache));
+        for instance in ["a b".to_owned(), "x".repeat(INSTANCE_BYTES_MAX + 1)] {
+            let it = schema::NodeRegistration { instance, ..sent.clone() };
+            assert_eq!(Registration::try_from(it), Err(Malformed::Instance));
+        }
         let it = schema::NodeRegistration { zone: String::new(), ..sent };
         assert_eq!(Registration::try_from(it), Err(Malformed::Zone));
     }

@@ -26,8 +26,8 @@ mod topologies;
 mod transport;
 
 pub use messages::{
-    Adopted, Counted, FromScaler, NodeUsage, ProxyRegistration, Registration, Role, SessionId,
-    ToScaler, fleet_of,
+    Adopted, Capacity, Counted, FromScaler, NodeUsage, ProxyRegistration, Registration, Role,
+    SessionId, SlotUse, ToScaler, fleet_of,
 };
 pub use node::NodeControl;
 pub use proxy::ProxyControl;

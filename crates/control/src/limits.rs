@@ -13,12 +13,19 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Reports in one message.
 pub const REPORTS_PER_MESSAGE_MAX: usize = 1_024;
 
+/// Bytes of the name of an instance: of a pod, say.
+pub const INSTANCE_BYTES_MAX: usize = 253;
+
+/// Slots of which a node says at one time what they take.
+pub const SLOT_USES_MAX: usize = 64;
+
 /// Bytes of a message to the scaler: a report has four numbers of at most 11 bytes with their
 /// tags, and 4 bytes of frames; a registration fits too.
 pub const REPORT_MESSAGE_BYTES_MAX: usize = REPORTS_PER_MESSAGE_MAX * 48 + 64;
 
 const _: () = assert!(
-    ADDRESS_BYTES_MAX + CACHE_NAME_BYTES_MAX + Zone::LEN_MAX + 64 < REPORT_MESSAGE_BYTES_MAX,
+    ADDRESS_BYTES_MAX + CACHE_NAME_BYTES_MAX + Zone::LEN_MAX + INSTANCE_BYTES_MAX + 160
+        < REPORT_MESSAGE_BYTES_MAX,
     "a registration is one message"
 );
 

@@ -8,7 +8,7 @@ use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::Notify;
 
 use crate::limits::{REPORTS_PER_MESSAGE_MAX, REPORTS_QUEUED_MAX};
-use crate::{Adopted, FromScaler, NodeUsage, ToScaler, fleet_of};
+use crate::{Adopted, FromScaler, NodeUsage, SlotUse, ToScaler, fleet_of};
 
 /// What a node has to say: the newest beat, and reports up to [`REPORTS_QUEUED_MAX`].
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ struct Waiting {
     beat: Option<(Epoch, NodeUsage)>,
     reports: VecDeque<Report>,
     /// Whether the node leaves; never taken back.
+    slot_uses: Option<Vec<SlotUse>>,
     is_leaving: bool,
     /// Whether this stream has been told so.
     is_leaving_said: bool,
@@ -34,6 +35,7 @@ struct Waiting {
 pub enum Next {
     Leaving,
     Beat(Epoch, NodeUsage),
+    SlotUses(Vec<SlotUse>),
     Reports(Vec<Report>),
 }
 
@@ -49,6 +51,7 @@ impl Outbox {
                 waiting.reports.push_back(report);
             }
             ToScaler::Report(_) => return,
+            ToScaler::SlotUses(uses) => waiting.slot_uses = Some(uses),
             ToScaler::Leaving => waiting.is_leaving = true,
         }
         drop(waiting);
@@ -88,6 +91,9 @@ impl Waiting {
         }
         if let Some((adopted, usage)) = self.beat.take() {
             return Some(Next::Beat(adopted, usage));
+        }
+        if let Some(uses) = self.slot_uses.take() {
+            return Some(Next::SlotUses(uses));
         }
         let count = self.reports.len().min(REPORTS_PER_MESSAGE_MAX);
         (count > 0).then(|| Next::Reports(self.reports.drain(..count).collect()))

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use memtide_engine_core::replication::Report;
-use memtide_topology::{CacheId, Epoch, NodeId, Topology, Zone};
+use memtide_topology::{CacheId, Epoch, NodeId, SlotId, Topology, Zone};
 
 /// What the certificate of a peer says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +98,37 @@ pub struct Registration {
     pub adopted: Adopted,
     /// Bytes of the largest item that it takes; 0 where it does not say.
     pub item_size_max: u32,
+    /// What it is called by whoever started it, and by provisioners: no two processes have the same at one
+    /// time. Empty where it has no name.
+    pub instance: String,
+    /// It is no node yet: it waits to be taken as one.
+    pub is_spare: bool,
+    /// What its host lets it do at most. [`Self::memory_max`] is what it begins with of the memory.
+    pub capacity: Capacity,
+}
+
+/// What the host of a node lets it do at most; 0 is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// Bytes of items and index.
+    pub memory: u64,
+    /// Thousandths of a core.
+    pub cpu: u64,
+    /// ECPUs per second.
+    pub ecpu: u64,
+    /// Bytes per second, in and out.
+    pub network: u64,
+}
+
+/// What a slot takes of its primary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotUse {
+    /// Which.
+    pub slot: SlotId,
+    /// Bytes of its items.
+    pub bytes: u64,
+    /// ECPUs per second.
+    pub ecpu: u64,
 }
 
 /// What a node hears.
@@ -125,6 +156,8 @@ pub enum ToScaler {
     },
     /// A primary wants the topology to be changed. May be lost: it is said again until it has been.
     Report(Report),
+    /// The slots that take the most of it, at most [`crate::limits::SLOT_USES_MAX`]. Only the newest is sent.
+    SlotUses(Vec<SlotUse>),
     /// It was told to stop, and wants to give up its slots first.
     Leaving,
 }
@@ -164,6 +197,8 @@ pub struct NodeUsage {
     pub copy_items: u64,
     /// Of `data_bytes`, those of copies.
     pub copy_bytes: u64,
+    /// Work for proxies, in 1/1024 ECPU.
+    pub ecpu_units: u64,
 }
 
 /// A stream that a scaler has accepted; never used twice by one process.

@@ -8,6 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::hearing::{End, Heard, client, hear};
+use crate::limits::SLOT_USES_MAX;
 use crate::mailbox::{Inbox, Next, Outbox};
 use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, node_says};
@@ -172,6 +173,10 @@ fn says(next: Next) -> node_says::Says {
         Next::Beat(adopted, usage) => {
             let usage = Some(schema::NodeUsage::from(&usage));
             node_says::Says::Beat(schema::NodeBeat { adopted: adopted.number(), usage })
+        }
+        Next::SlotUses(uses) => {
+            let slots = uses.iter().take(SLOT_USES_MAX).map(schema::SlotUse::from).collect();
+            node_says::Says::SlotUses(schema::SlotUses { slots })
         }
         Next::Reports(reports) => {
             let reports = reports.into_iter().map(schema::Report::from).collect();

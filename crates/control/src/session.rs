@@ -5,7 +5,7 @@ use memtide_limits::{Grant, ProxyId, Report as Demand};
 use memtide_topology::{Epoch, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Adopted, Counted, NodeUsage, Registration, SessionId};
+use crate::{Adopted, Counted, NodeUsage, Registration, SessionId, SlotUse};
 
 /// What comes to the scaler's loop from all streams, each stream's in its order.
 #[derive(Debug)]
@@ -25,6 +25,13 @@ pub enum Incoming {
         adopted: Epoch,
         /// What it uses.
         usage: NodeUsage,
+    },
+    /// What a node's slots take that take the most.
+    NodeSlotUses {
+        /// Whose.
+        session: SessionId,
+        /// What.
+        slots: Vec<SlotUse>,
     },
     /// A node's slots want something.
     NodeReports {

@@ -13,11 +13,14 @@ use crate::codec::{self, Malformed};
 use crate::grants::{of_demand, to_grant};
 use crate::limits::{
     COUNTED_PER_BEAT_MAX, REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX,
+    SLOT_USES_MAX,
 };
 use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says, scaler_says};
 use crate::session::Order;
 use crate::topologies::Encodings;
-use crate::{Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
+use crate::{
+    Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse, fleet_of,
+};
 
 /// What all streams share.
 pub struct Talk {
@@ -224,6 +227,13 @@ fn node_said(
         Some(node_says::Says::Beat(it)) => {
             let usage = it.usage.map(NodeUsage::from).unwrap_or_default();
             Incoming::NodeBeat { session, adopted: Epoch::new(it.adopted), usage }
+        }
+        Some(node_says::Says::SlotUses(it)) => {
+            if it.slots.len() > SLOT_USES_MAX {
+                return Err(Malformed::SlotUsesMax);
+            }
+            let slots = it.slots.into_iter().map(SlotUse::try_from).collect::<Result<_, _>>()?;
+            Incoming::NodeSlotUses { session, slots }
         }
         Some(node_says::Says::Reports(it)) => {
             if it.reports.len() > REPORTS_PER_MESSAGE_MAX {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Fleet, Forwarder, in_time, topology, welcome};
 use memtide_control::{
-    Adopted, Counted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, ToScaler,
+    Adopted, Counted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, SlotUse, ToScaler,
 };
 use memtide_engine_core::replication::Report;
 use memtide_service::tls::fleet::Role;
@@ -32,12 +32,18 @@ async fn a_node_is_welcomed_hears_topologies_and_is_heard() {
     let usage = NodeUsage { items: 3, cpu_micros: u64::MAX, ..NodeUsage::default() };
     let report = Report::Incomplete(SlotId::new(5).unwrap(), Epoch::new(6));
     node.say(ToScaler::Beat { adopted: Epoch::new(9), usage });
+    let uses = vec![SlotUse { slot: SlotId::new(7).unwrap(), bytes: 8, ecpu: 9 }];
+    node.say(ToScaler::SlotUses(uses.clone()));
     node.say(ToScaler::Report(report));
     node.say(ToScaler::Leaving);
     let id = session.id();
-    let mut heard = [false; 3];
-    while heard != [true; 3] {
+    let mut heard = [false; 4];
+    while heard != [true; 4] {
         match scaler.incoming().await {
+            Incoming::NodeSlotUses { session, slots } => {
+                assert_eq!((session, slots), (id, uses.clone()));
+                heard[3] = true;
+            }
             Incoming::NodeBeat { session, adopted, usage: said } => {
                 assert_eq!((session, adopted, said), (id, Epoch::new(9), usage));
                 heard[0] = true;

@@ -218,6 +218,10 @@ impl Manager {
                 self.check_move(&slots, to)?;
                 self.placement.pin(&self.topology, &slots, to);
             }
+            Operation::SetMemory { node, memory_max } => {
+                self.check_known(node)?;
+                self.wishes.set_memory(&self.topology, node, memory_max);
+            }
             Operation::SetReplicas(replicas) => {
                 if replicas > REPLICAS_MAX {
                     return Err(Refused::ReplicasMax(replicas));
@@ -238,6 +242,9 @@ impl Manager {
             Operation::Drain(node) => nodes.get(node).is_none_or(|info| info.is_draining),
             Operation::Undrain(node) => nodes.get(node).is_some_and(|info| !info.is_draining),
             Operation::Forget(node) => !nodes.contains_key(node),
+            Operation::SetMemory { node, memory_max } => {
+                nodes.get(node).is_some_and(|info| info.memory_max == *memory_max)
+            }
             Operation::SetReplicas(replicas) => self.topology.replicas_wanted() == *replicas,
             // They are stored one after the other, for as long as it takes.
             Operation::MoveSlots { .. } => !self.progress.is_committing,

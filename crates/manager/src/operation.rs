@@ -17,6 +17,13 @@ pub enum Operation {
         /// Who.
         to: NodeId,
     },
+    /// The node may hold so many bytes of items and index: how many slots it has goes by that.
+    SetMemory {
+        /// Which.
+        node: NodeId,
+        /// Bytes.
+        memory_max: u64,
+    },
     /// Another number of replicas is wanted of each slot.
     SetReplicas(u8),
 }

@@ -126,6 +126,7 @@ impl Wishes {
         match operation {
             Operation::Drain(node) => self.draining.get(node) == Some(&true),
             Operation::Undrain(node) => self.draining.get(node) == Some(&false),
+            Operation::SetMemory { node, memory_max } => self.memory.get(node) == Some(memory_max),
             Operation::SetReplicas(replicas) => self.replicas == Some(*replicas),
             Operation::Forget(_) | Operation::MoveSlots { .. } => false,
         }

@@ -103,7 +103,7 @@ fn observation(ecpu: u64, hot_every: Option<u16>) -> Observation {
         cpu: (each * NODE.cpu / NODE.ecpu).min(NODE.cpu),
         network: each * 1_100,
     };
-    let seen = Seen { is_up: true, load, memory_learning: 0, capacity: NODE, reserved_for: None };
+    let seen = Seen { is_up: true, may_leave: true, load, capacity: NODE, ..Seen::default() };
     let offers = (0..3_u32).map(|id| Offer {
         id,
         zone: zone(u64::from(id)),

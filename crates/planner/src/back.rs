@@ -84,7 +84,8 @@ fn spare(draft: &Draft, wanted: &Wanted, fleet: &Fleet) -> Option<(usize, Fleet)
     let spread = fleet.zones_used().min(draft.seen.holders());
     zones.into_iter().find_map(|zone| {
         let members = fleet.members.iter().enumerate();
-        let here = members.filter(|(_, it)| it.zone == zone && it.node.is_some());
+        let may_leave = |node| draft.seen.up(node).is_some_and(|seen| seen.may_leave);
+        let here = members.filter(|(_, it)| it.zone == zone && it.node.is_some_and(may_leave));
         let (member, _) = here.min_by_key(|(_, it)| (it.used, Reverse(it.node)))?;
         let rest = fleet.without(member);
         let is_enough = rest.members.len() >= draft.nodes_floor()

@@ -45,6 +45,8 @@ pub struct Seen {
     pub memory_learning: u64,
     /// What it can do at most: its host's share of memory, and the rest a second. 0 is not known.
     pub capacity: Amounts,
+    /// Whether it may be given back: one that was started by hand is left to whoever did.
+    pub may_leave: bool,
     /// It was added for this slot alone.
     pub reserved_for: Option<SlotId>,
 }

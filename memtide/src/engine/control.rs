@@ -197,5 +197,6 @@ fn usage(observer: &Observer) -> NodeUsage {
         bytes_out: usage.sent_bytes,
         copy_items: usage.store.copy_items,
         copy_bytes: usage.store.copy_bytes,
+        ecpu_units: 0,
     }
 }

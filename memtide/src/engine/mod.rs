@@ -8,7 +8,7 @@ mod save;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use memtide_control::{Adopted, NodeControl, Registration};
+use memtide_control::{Adopted, Capacity, NodeControl, Registration};
 use memtide_engine::{Ended, Node, NodeConfig, feed};
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
@@ -103,6 +103,9 @@ fn registration(config: &EngineConfig, port: u16) -> Registration {
         process: crate::random(),
         adopted: Adopted::default(),
         item_size_max: config.item_size_max,
+        instance: String::new(),
+        is_spare: false,
+        capacity: Capacity::default(),
     }
 }
 

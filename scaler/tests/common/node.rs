@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use memtide_control::{Adopted, FromScaler, NodeControl, NodeUsage, Registration, ToScaler};
+use memtide_control::{
+    Adopted, Capacity, FromScaler, NodeControl, NodeUsage, Registration, ToScaler,
+};
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_service::tls::fleet::Role;
 use memtide_testkit::{PATIENCE, wait_until};
@@ -141,6 +143,9 @@ fn registration(zone: &str) -> Registration {
         process: RandomState::new().hash_one(0),
         adopted: Adopted::default(),
         item_size_max: super::ITEM_SIZE_MAX,
+        instance: String::new(),
+        is_spare: false,
+        capacity: Capacity::default(),
     }
 }
 

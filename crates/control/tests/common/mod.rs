@@ -6,8 +6,8 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use memtide_control::{
-    Adopted, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming, NodeControl,
-    ProxyRegistration, Registration, Role as PeerRole, Session,
+    Adopted, Capacity, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
+    NodeControl, ProxyRegistration, Registration, Role as PeerRole, Session,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::PATIENCE;
@@ -89,6 +89,9 @@ impl Fleet {
             process: 99,
             adopted: Adopted::default(),
             item_size_max: ITEM_SIZE_MAX,
+            instance: "node-1".to_owned(),
+            is_spare: true,
+            capacity: Capacity { memory: 4 << 30, cpu: 1_000, ecpu: 3, network: 4 },
         }
     }
 

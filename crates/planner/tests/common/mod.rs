@@ -26,6 +26,8 @@ pub struct World {
     pub nodes: BTreeMap<NodeId, Amounts>,
     pub down: Vec<NodeId>,
     pub reserved: BTreeMap<NodeId, SlotId>,
+    /// Those that are not the planner's to give back.
+    pub kept: Vec<NodeId>,
     /// ECPUs per second, and bytes stored once.
     pub load: (u64, u64),
     /// A slot's part of the load, in thousandths, beside its part of the rest.
@@ -65,6 +67,7 @@ impl World {
             nodes: BTreeMap::new(),
             down: Vec::new(),
             reserved: BTreeMap::new(),
+            kept: Vec::new(),
             load: (10_000, GIB),
             hot: BTreeMap::new(),
             knows_slots: false,
@@ -153,7 +156,8 @@ impl World {
             load.cpu = load.ecpu * capacity.cpu / capacity.ecpu.max(1);
             let (is_up, capacity) = (!self.down.contains(node), *capacity);
             let reserved_for = self.reserved.get(node).copied();
-            (*node, Seen { is_up, load, memory_learning: 0, capacity, reserved_for })
+            let may_leave = !self.kept.contains(node);
+            (*node, Seen { is_up, may_leave, load, capacity, reserved_for, memory_learning: 0 })
         };
         let bytes = data / u64::from(SLOTS);
         let slots = SlotId::all().map(|slot| SlotLoad { bytes, ecpu: slot_ecpu(slot) });

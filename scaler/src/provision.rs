@@ -1,0 +1,77 @@
+//! Where nodes come from.
+//!
+//! The scaler decides that there are to be more nodes or fewer; a [`Provisioner`] starts and ends their
+//! processes. Calls are made one after the other for an instance, and side by side for several. Each is
+//! bounded in time by the caller, tried again with backoff, and never waited for by what keeps the fleet alive.
+
+use core::fmt;
+use core::pin::Pin;
+use core::time::Duration;
+
+use memtide_control::Capacity;
+use memtide_topology::Zone;
+
+/// Starts and ends nodes. Each call may be made again, and then does only what is still to be done.
+pub trait Provisioner: Send + Sync + fmt::Debug + 'static {
+    /// Its name, for events and metrics: one word.
+    fn name(&self) -> &'static str;
+
+    /// What nodes can be had now, as far as it knows. Called every second: it answers at once, by what it
+    /// found out before.
+    fn supplies(&self) -> Vec<Supply>;
+
+    /// Whether its nodes go on when the process of the scaler ends.
+    fn outlives_scaler(&self) -> bool;
+
+    /// Starts a node; done when that has been accepted. The node joins the scaler by itself, under the name
+    /// of [`Order::instance`].
+    fn start(&self, order: Order) -> Provisioned;
+
+    /// Before a node is granted more memory, and after it was granted less: its surroundings may hold it to
+    /// that. Where they do not, there is nothing to do.
+    fn resize(&self, instance: String, memory: u64) -> Provisioned;
+
+    /// A node is not wanted any more: it has left the topology, or never joined. What it has started is ended; of
+    /// an instance that is unknown nothing is to be done.
+    fn end(&self, instance: String) -> Provisioned;
+}
+
+/// What comes of a call.
+pub type Provisioned = Pin<Box<dyn Future<Output = Result<(), ProvisionError>> + Send>>;
+
+/// Why a call failed, in one line for an operator.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProvisionError(pub String);
+
+/// Nodes that can be had, all alike.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Supply {
+    /// What the provisioner tells these nodes from others of the zone by; mostly empty.
+    pub kind: String,
+    /// Where they would be.
+    pub zone: Zone,
+    /// What each of them could do at most.
+    pub capacity: Capacity,
+    /// The least memory that one of them can be granted, in bytes.
+    pub memory_min: u64,
+    /// How many more.
+    pub nodes: u32,
+    /// How long it takes until one has joined.
+    pub ready_in: Duration,
+}
+
+/// A node that is to be started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// What it is to be called; used for no other node.
+    pub instance: String,
+    /// [`Supply::kind`].
+    pub kind: String,
+    /// Where.
+    pub zone: Zone,
+    /// Bytes that it begins with; of a spare what it is granted is said later.
+    pub memory: u64,
+    /// It is to wait until it is taken.
+    pub is_spare: bool,
+}
