@@ -32,7 +32,7 @@ mod tell;
 pub use clock::now;
 pub use counts::ProxyCounts;
 pub use handle::{OperateError, Operated, ScalerHandle};
-pub use provision::{Order, ProvisionError, Provisioned, Provisioner, Supply};
+pub use provision::{Order, ProvisionError, Provisioned, Provisioner, Scaling, Supply};
 pub use start::{Scaler, ScalerConfig, ScalerError};
 pub use status::{Counters, Held, NodeStatus, ProxyStatus, SlotCounts, Status};
 pub use store::{Damage, LocalStore, StoreError, StoreFuture, Stored, TopologyStore, write_copy};

@@ -7,9 +7,22 @@
 use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
+use std::sync::Arc;
 
 use memtide_control::Capacity;
+use memtide_planner::Policy;
 use memtide_topology::Zone;
+
+/// How the scaler changes the fleet by itself.
+#[derive(Clone, Debug)]
+pub struct Scaling {
+    /// When there is too little, too much, and how much there may be.
+    pub policy: Policy,
+    /// Who starts nodes; `None` where there are only spares that others have started.
+    pub provisioner: Option<Arc<dyn Provisioner>>,
+    /// Spares that the provisioner is asked to have ready in each zone.
+    pub spares_per_zone: u32,
+}
 
 /// Starts and ends nodes. Each call may be made again, and then does only what is still to be done.
 pub trait Provisioner: Send + Sync + fmt::Debug + 'static {

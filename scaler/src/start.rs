@@ -31,7 +31,8 @@ use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
 use crate::store::{ChildrenFile, in_topology};
 use crate::{
-    LocalStore, ProxyCounts, ScalerHandle, StoreError, Stored, TopologyStore, admin, clock, metrics,
+    LocalStore, ProxyCounts, ScalerHandle, Scaling, StoreError, Stored, TopologyStore, admin,
+    clock, metrics,
 };
 
 /// What a scaler is made of.
@@ -54,6 +55,8 @@ pub struct ScalerConfig {
     pub item_size_max: u32,
     /// What the cache may use, as it changes.
     pub limits: watch::Receiver<Limits>,
+    /// How it changes the fleet by itself; `None` leaves the nodes as others start and drain them.
+    pub scaling: Option<Scaling>,
     /// Where its events go.
     pub events: Events,
 }

@@ -61,6 +61,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
             ..Settings::default()
         },
         limits: limits.follow(),
+        scaling: None,
         events: events.clone(),
     });
     let scaler = scaler.map_err(Failure::environment)?;

@@ -78,6 +78,7 @@ pub fn prepare(
                 item_size_max: config.item_size_max,
                 settings: Settings { nodes_min: nodes.count, ..Settings::default() },
                 limits: limits.follow(),
+                scaling: None,
                 events: events.of("scaler"),
             });
             let scaler = scaler.map_err(Failure::environment)?;

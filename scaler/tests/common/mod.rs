@@ -96,6 +96,7 @@ impl Fleet {
             settings,
             item_size_max: ITEM_SIZE_MAX,
             limits: watch::channel(memtide_limits::Limits::default()).1,
+            scaling: None,
             events: Events::new(),
         }
     }
