@@ -22,6 +22,7 @@ const PATHS: &[&str] = &[
     "/v1/topology",
     "/v1/nodes",
     "/v1/migrations",
+    "/v1/scaling",
     "POST /v1/nodes/{id}/drain",
     "POST /v1/nodes/{id}/undrain",
     "POST /v1/nodes/{id}/forget",
@@ -35,6 +36,7 @@ pub fn routes(handle: ScalerHandle) -> RoleRoutes {
         .route("/v1/topology", get(topology))
         .route("/v1/nodes", get(nodes))
         .route("/v1/migrations", get(migrations))
+        .route("/v1/scaling", get(scaling))
         .route("/v1/nodes/{id}/{operation}", post(node_operation))
         .route("/v1/slots/move", post(move_slots))
         .route("/v1/replicas", put(replicas))
@@ -73,6 +75,16 @@ async fn nodes(State(handle): State<ScalerHandle>) -> Response {
 
 async fn migrations(State(handle): State<ScalerHandle>) -> Response {
     Json(views::Migrations::of(&handle.status())).into_response()
+}
+
+async fn scaling(State(handle): State<ScalerHandle>) -> Response {
+    match handle.scaling() {
+        Some(explained) => Json(&*explained).into_response(),
+        None => {
+            let why = "this scaler leaves its nodes as they are; give --nodes-max";
+            mistake(StatusCode::NOT_FOUND, why).into_response()
+        }
+    }
 }
 
 async fn node_operation(

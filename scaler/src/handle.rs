@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 
 use crate::limits::OPERATE_TIME_MAX;
-use crate::{ProxyCounts, Status};
+use crate::{Explained, ProxyCounts, Status};
 
 /// A scaler, for those in its process; may be used from any thread.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct ScalerHandle {
     pub(crate) topologies: watch::Receiver<Arc<Topology>>,
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) counts: ProxyCounts,
+    pub(crate) scaling: watch::Receiver<Option<Arc<Explained>>>,
 }
 
 /// What those in the process want of the scaler's loop.
@@ -78,6 +79,12 @@ impl ScalerHandle {
     #[must_use]
     pub fn statuses(&self) -> watch::Receiver<Arc<Status>> {
         self.status.clone()
+    }
+
+    /// What it decides of the fleet by itself; `None` where it does not, or has not looked yet.
+    #[must_use]
+    pub fn scaling(&self) -> Option<Arc<Explained>> {
+        self.scaling.borrow().clone()
     }
 
     /// What proxies that join from outside have counted.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use memtide_control::{Adopted, Incoming, Registration, Session, fleet_of};
+use memtide_control::{Adopted, Incoming, Registration, Session, SessionId, fleet_of};
 use memtide_service::events::EventKind;
 use memtide_service::logging::Admit;
 use memtide_topology::Epoch;
@@ -10,6 +10,7 @@ use memtide_topology::Epoch;
 use crate::behind::{Judged, judge};
 use crate::handle::OperateError;
 use crate::run::Loop;
+use crate::scaling::not_wanted;
 
 impl Loop {
     pub fn take_in(&mut self, now: Duration, came: Incoming) {
@@ -21,7 +22,7 @@ impl Loop {
             Incoming::NodeBeat { session, adopted, usage } => {
                 if let Some(node) = self.sessions.node(session) {
                     self.check_beat(adopted, || node.to_string());
-                    self.sessions.uses(node, usage);
+                    self.sessions.uses(now, node, usage);
                     let limit = self.grants.limits().data_storage.max();
                     self.data.look(now, limit, (self.manager.topology(), &self.sessions));
                     self.manager.beat(now, node, adopted);
@@ -44,6 +45,7 @@ impl Loop {
             }
             Incoming::NodeLeft { session } => {
                 self.sessions.left(session);
+                self.spares.left(session);
                 self.manager.gone(now, session.0);
             }
             Incoming::ProxyBeat { session, peer, adopted, counted, written } => {
@@ -85,8 +87,27 @@ impl Loop {
                 "{address} is the address of {rival}, which is up; give this node another --port or --advertise"
             ));
         }
-        let id = session.id().0;
+        let instance = &registration.instance;
+        if self.scaling.as_ref().is_some_and(|scaling| scaling.is_unwanted(instance)) {
+            return session.turn_away(not_wanted(instance));
+        }
+        let id = session.id();
         self.sessions.came(session, &mut registration);
+        if !registration.is_spare || registration.node.is_some() {
+            return self.register(now, id, registration);
+        }
+        let why = match self.scaling {
+            None => {
+                "this scaler changes no fleet by itself, and takes no spares; give it --nodes-max"
+            }
+            Some(_) if registration.instance.is_empty() => "a spare needs a name; give --instance",
+            Some(_) => return self.spares.add(id, registration),
+        };
+        self.sessions.refuse(id, why);
+    }
+
+    /// A process is to be a node, or is one.
+    pub fn register(&mut self, now: Duration, session: SessionId, registration: Registration) {
         self.bury(now, &registration);
         let Registration { node, zone, address, mut memory_max, .. } = registration;
         if let Some(info) = node.and_then(|node| self.manager.topology().nodes().get(&node)) {
@@ -94,7 +115,7 @@ impl Loop {
             memory_max = info.memory_max;
         }
         let registration = memtide_manager::Registration { node, zone, address, memory_max };
-        self.manager.register(now, id, registration);
+        self.manager.register(now, session.0, registration);
     }
 
     /// A process has this address. So nobody is another node without a stream that has it too and holds nothing:

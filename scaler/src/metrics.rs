@@ -8,7 +8,7 @@ use memtide_service::metrics::{Source, counter, counters, counters_f64, gauge, g
 use prometheus::proto::MetricFamily;
 
 use crate::status::{SlotCounts, held, slot_counts};
-use crate::{ScalerHandle, Status};
+use crate::{Explained, ScalerHandle, Status};
 
 /// What a scaler knows of its fleet.
 #[derive(Clone, Debug)]
@@ -53,6 +53,7 @@ impl Source for FleetSource {
         families.extend(of_counters(&status));
         families.extend(of_nodes(&status));
         families.extend(of_usage(&status));
+        families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
         families
     }
 }
@@ -184,6 +185,36 @@ fn of_usage(status: &Status) -> Vec<MetricFamily> {
     let (name, help) = ("memtide_node_cpu_seconds_total", "CPU time of the node's process.");
     families.push(counters_f64(name, help, &["node"], samples));
     families
+}
+
+fn of_scaling(explained: &Explained) -> Vec<MetricFamily> {
+    let (mut loads, mut capacities) = (Vec::new(), Vec::new());
+    for (resource, load, capacity) in explained.resources() {
+        loads.push(([resource], double(load)));
+        capacities.push(([resource], double(capacity)));
+    }
+    let (steps, spares) = explained.counts();
+    let of = &["resource"];
+    vec![
+        gauges(
+            "memtide_scaling_load",
+            "What the nodes do, by resource: bytes, ECPUs a second, thousandths of a core, bytes a second.",
+            of,
+            loads,
+        ),
+        gauges(
+            "memtide_scaling_capacity",
+            "What they can do, with all that is under way done; 0 is not known.",
+            of,
+            capacities,
+        ),
+        gauge(
+            "memtide_scaling_steps",
+            "Steps of the scaler that are under way.",
+            double(steps as u64),
+        ),
+        gauge("memtide_spares", "Spares that wait to be taken.", double(spares as u64)),
+    ]
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]

@@ -33,6 +33,12 @@ pub trait Provisioner: Send + Sync + fmt::Debug + 'static {
     /// found out before.
     fn supplies(&self) -> Vec<Supply>;
 
+    /// What it has started already: of one whose nodes end with the scaler, the nodes that the scaler begins
+    /// with.
+    fn running(&self) -> Vec<Order> {
+        Vec::new()
+    }
+
     /// Whether its nodes go on when the process of the scaler ends.
     fn outlives_scaler(&self) -> bool;
 

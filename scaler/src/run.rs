@@ -26,6 +26,7 @@ use crate::grant::Grants;
 use crate::handle::{Ask, OperateError, Reply};
 use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL, TICK_LATENESS_MAX};
 use crate::orders::Orders;
+use crate::scaling::{Answer, Driver, Explained, Spares};
 use crate::sessions::{Said, Sessions};
 use crate::status::{Counters, NodeStatus, Status};
 use crate::store::{Children, ChildrenFile};
@@ -60,6 +61,11 @@ pub struct Loop {
     pub grants: Grants,
     pub counts: ProxyCounts,
     pub data: Data,
+    /// Processes that wait to be taken as nodes.
+    pub spares: Spares,
+    /// What changes the fleet by itself, where that is wanted.
+    pub scaling: Option<Driver>,
+    pub scaling_answers: mpsc::UnboundedReceiver<Answer>,
     /// Peers can cause these lines at will.
     pub refusals: Limiter,
     /// When the status was told last, and whether it has changed since.
@@ -67,6 +73,13 @@ pub struct Loop {
     /// When the manager was last told that time has passed.
     pub ticked: Duration,
 }
+
+/// What those in this process look at.
+type Shown = (
+    watch::Receiver<Arc<Topology>>,
+    watch::Receiver<Arc<Status>>,
+    watch::Receiver<Option<Arc<Explained>>>,
+);
 
 /// A topology on its way into the store.
 pub struct Commit {
@@ -83,6 +96,7 @@ enum Woken {
     Asked(Option<Ask>),
     Stored(Stored),
     Seen(Option<Arc<Topology>>),
+    Scaling(Answer),
     Time,
 }
 
@@ -91,10 +105,10 @@ impl Loop {
     pub fn handle(
         &self,
         asks: mpsc::UnboundedSender<Ask>,
-        topologies: watch::Receiver<Arc<Topology>>,
-        status: watch::Receiver<Arc<Status>>,
+        (topologies, status, scaling): Shown,
     ) -> ScalerHandle {
-        ScalerHandle { asks, topologies, status, counts: self.counts.clone() }
+        let counts = self.counts.clone();
+        ScalerHandle { asks, topologies, status, counts, scaling }
     }
 
     /// Runs until nobody has a handle any more.
@@ -113,6 +127,9 @@ impl Loop {
                 Ok(()) = watched.changed(), if !is_overdue => {
                     Woken::Seen(watched.borrow_and_update().clone())
                 }
+                Some(answer) = self.scaling_answers.recv(), if !is_overdue => {
+                    Woken::Scaling(answer)
+                }
                 () = time::sleep(pause), if !is_overdue => Woken::Time,
                 else => Woken::Time,
             };
@@ -126,6 +143,7 @@ impl Loop {
                     self.manager.observe(now, topology);
                 }
                 Woken::Seen(_) => {}
+                Woken::Scaling(answer) => self.scaling_answered(now, answer),
                 Woken::Time => {
                     // Whoever has said something is not silent, though this was late to hear it.
                     for _ in 0..INCOMING_AT_ONCE_MAX {
@@ -136,6 +154,8 @@ impl Loop {
                     self.ticked = now;
                 }
             }
+            self.settle(now);
+            self.scale(now);
             self.settle(now);
         }
     }
@@ -165,7 +185,8 @@ impl Loop {
         }
     }
 
-    fn operate(&mut self, now: Duration, operation: Operation, reply: Reply) {
+    /// An operator wants something, or the executor.
+    pub fn operate(&mut self, now: Duration, operation: Operation, reply: Reply) {
         let accepted = match &self.behind {
             Some(why) => Err(OperateError::Behind(why.clone())),
             None => self.manager.operate(now, operation.clone()).map_err(OperateError::from),

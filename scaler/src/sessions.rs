@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use memtide_control::{Capacity, NodeUsage, Registration, Session, SessionId, SlotUse};
 use memtide_topology::{Epoch, NodeId, Topology};
@@ -45,6 +46,8 @@ pub struct Said {
     process: Process,
     /// What it said last that it uses.
     pub usage: Option<NodeUsage>,
+    /// And when.
+    pub used_at: Duration,
     /// What it said last of the slots that take the most of it.
     pub slots: Vec<SlotUse>,
 }
@@ -99,6 +102,13 @@ impl Sessions {
         joining.any(|it| it.process.address == address && it.process.parent_token.is_some())
     }
 
+    /// The names of processes that have asked to be nodes, and are none yet.
+    pub fn joining(&self) -> impl Iterator<Item = (SessionId, &str)> {
+        let joining = self.open.iter().filter(|(_, open)| open.node.is_none());
+        let named = joining.map(|(session, open)| (*session, open.process.instance.as_str()));
+        named.filter(|(_, name)| !name.is_empty())
+    }
+
     /// A stream has ended.
     pub fn left(&mut self, session: SessionId) {
         self.open.remove(&session);
@@ -113,7 +123,8 @@ impl Sessions {
         open.session.welcome(node);
         let process = open.process.clone();
         let parent_token = process.parent_token;
-        let said = Said { session, process, usage: None, slots: Vec::new() };
+        let said =
+            Said { session, process, usage: None, used_at: Duration::ZERO, slots: Vec::new() };
         if let Some(before) = self.nodes.insert(node, said)
             && before.session != session
         {
@@ -148,9 +159,10 @@ impl Sessions {
     }
 
     /// A node says what it uses.
-    pub fn uses(&mut self, node: NodeId, usage: NodeUsage) {
+    pub fn uses(&mut self, now: Duration, node: NodeId, usage: NodeUsage) {
         if let Some(said) = self.nodes.get_mut(&node) {
             said.usage = Some(usage);
+            said.used_at = now;
         }
     }
 

@@ -27,12 +27,13 @@ use crate::grant::Grants;
 use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
 use crate::orders::Orders;
 use crate::run::Loop;
+use crate::scaling::{Answer, Driver, Spares};
 use crate::sessions::Sessions;
 use crate::status::{Counters, Status};
-use crate::store::{ChildrenFile, in_topology};
+use crate::store::{Children, ChildrenFile, in_topology};
 use crate::{
-    LocalStore, ProxyCounts, ScalerHandle, Scaling, StoreError, Stored, TopologyStore, admin,
-    clock, metrics,
+    Explained, LocalStore, ProxyCounts, ScalerHandle, Scaling, StoreError, Stored, TopologyStore,
+    admin, clock, metrics,
 };
 
 /// What a scaler is made of.
@@ -123,6 +124,7 @@ impl Scaler {
         let topology = runtime.block_on(begin(&*store, &config))?;
         let children_file = ChildrenFile::of(&config.data_dir);
         let children = in_topology(children_file.load()?, &topology);
+        let (scaling, scaling_answers, explained) = scaling(&config)?;
         let (topologies, published) = watch::channel(Arc::clone(&topology));
         let (closed, has_closed) = watch::channel(None);
         let control = ControlServerConfig {
@@ -136,20 +138,13 @@ impl Scaler {
         };
         let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
         let now = clock::now();
-        let mut manager = Manager::new(config.settings, Arc::clone(&topology), now);
-        // They ended with the process that had this directory before.
-        if !children.is_empty() {
-            // None of them is waited for; one that has joined since this was stored may live on.
-            manager.hold_until(now + STRANGERS_COME_IN);
-        }
-        children.keys().for_each(|node| manager.dead(now, *node));
-        if let Some(replicas) = config.replicas.filter(|it| *it != topology.replicas_wanted()) {
-            let set = manager.operate(now, Operation::SetReplicas(replicas));
-            set.expect("the topology was made with as many");
-        }
+        let manager = manager(config.settings, (&topology, now), &children, config.replicas);
         let (asks, asked) = mpsc::unbounded_channel();
         let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
         let run = Loop {
+            spares: Spares::default(),
+            scaling,
+            scaling_answers,
             manager,
             store,
             incoming,
@@ -175,7 +170,7 @@ impl Scaler {
             told: (Duration::ZERO, true),
             ticked: Duration::ZERO,
         };
-        let handle = run.handle(asks, published, shown);
+        let handle = run.handle(asks, (published, shown, explained));
         let (address, (stop, stopped)) = (server.address(), oneshot::channel());
         let thread = thread::Builder::new()
             .name("scaler".to_owned())
@@ -238,6 +233,40 @@ impl Health for ScalerHandle {
         Ok(())
     }
 }
+
+/// Goes on from what is stored, without those nodes that ended with the process before.
+fn manager(
+    settings: Settings,
+    (topology, now): (&Arc<Topology>, Duration),
+    children: &Children,
+    replicas: Option<u8>,
+) -> Manager {
+    let mut manager = Manager::new(settings, Arc::clone(topology), now);
+    if !children.is_empty() {
+        // None of them is waited for; one that has joined since this was stored may live on.
+        manager.hold_until(now + STRANGERS_COME_IN);
+    }
+    children.keys().for_each(|node| manager.dead(now, *node));
+    if let Some(replicas) = replicas.filter(|it| *it != topology.replicas_wanted()) {
+        let set = manager.operate(now, Operation::SetReplicas(replicas));
+        set.expect("the topology was made with as many");
+    }
+    manager
+}
+
+/// What changes the fleet by itself, where that is wanted, and what comes of it.
+fn scaling(config: &ScalerConfig) -> Result<Scales, StoreError> {
+    let (answers, answered) = mpsc::unbounded_channel();
+    let (explained, shown) = watch::channel(None);
+    let driver = config.scaling.as_ref().map(|scaling| {
+        let random = RandomState::new().hash_one(4_u8);
+        Driver::new(scaling, &config.data_dir, random, (answers, explained))
+    });
+    Ok((driver.transpose()?, answered, shown))
+}
+
+type Scales =
+    (Option<Driver>, mpsc::UnboundedReceiver<Answer>, watch::Receiver<Option<Arc<Explained>>>);
 
 /// The thread of a scaler.
 fn serve(runtime: &Runtime, (run, server): (Loop, ControlServer), stopped: oneshot::Receiver<()>) {

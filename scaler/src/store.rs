@@ -100,6 +100,14 @@ pub enum StoreError {
         /// How it shows.
         fault: Damage,
     },
+    /// What the scaler intends is not as it was written.
+    #[error("{} is damaged: {why}; move it away: nodes that it has started are then left to whoever finds them", path.display())]
+    Scaling {
+        /// Which.
+        path: PathBuf,
+        /// How it shows.
+        why: String,
+    },
     /// The list of nodes that end with their parent is not as it was written.
     #[error("{} is damaged; remove it: nodes that ended with this process then count as silent until they are forgotten", path.display())]
     Children {

@@ -56,7 +56,7 @@ fn shortage(draft: &mut Draft) -> Shortage {
 /// Steps that take too long are not waited for; a node that drains takes as long as its slots do.
 fn give_up(draft: &mut Draft) {
     for it in draft.seen.expected() {
-        let ready_in = match it.step.action {
+        let ready_in = match it.action {
             Action::Drain { .. } => continue,
             Action::Add { offer, .. } | Action::Isolate { offer, .. } => {
                 let offer = draft.seen.offers.iter().find(|known| known.id == offer);
@@ -66,8 +66,8 @@ fn give_up(draft: &mut Draft) {
         };
         let after = draft.seen.at.saturating_sub(it.since);
         if after > ready_in + draft.policy.overdue {
-            draft.past.fails(draft.seen.at, &it.step.action, draft.policy);
-            draft.step(Action::GiveUp { step: it.step.id }, Why::Overdue { after });
+            draft.past.fails(draft.seen.at, &it.action, draft.policy);
+            draft.step(Action::GiveUp { step: it.id }, Why::Overdue { after });
         }
     }
 }

@@ -40,7 +40,7 @@ impl Fleet {
             if seen.is_leaving(*node) || it.reserved_for.is_some() {
                 continue;
             }
-            let mut grant = seen.expected().filter_map(|it| match it.step.action {
+            let mut grant = seen.expected().filter_map(|it| match it.action {
                 Action::Grow { node: it, to, .. } | Action::Shrink { node: it, to, .. } => {
                     (it == *node).then_some(to)
                 }
@@ -55,7 +55,7 @@ impl Fleet {
             fleet.members.push(Member { node, zone, grant, granted, capacity, used });
         }
         for it in seen.expected() {
-            if let Action::Add { offer, ref zone, memory, .. } = it.step.action {
+            if let Action::Add { offer, ref zone, memory, .. } = it.action {
                 let offer = seen.offers.iter().find(|it| it.id == offer);
                 // Of an offer that is gone nothing is known but that it is like the others.
                 let like = fleet.members.first().map(|it| it.capacity).unwrap_or_default();

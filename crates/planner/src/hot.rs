@@ -135,7 +135,7 @@ fn isolate(draft: &mut Draft, slot: SlotId, part: u64) -> bool {
         .seen
         .under_way
         .iter()
-        .any(|it| matches!(it.step.action, Action::Isolate { slot: it, .. } if it == slot));
+        .any(|it| matches!(it.action, Action::Isolate { slot: it, .. } if it == slot));
     if has_one || is_coming {
         return true;
     }

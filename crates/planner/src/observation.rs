@@ -5,7 +5,7 @@ use std::sync::Arc;
 use memtide_limits::Limits;
 use memtide_topology::{NodeId, SlotId, Topology, Zone};
 
-use crate::{Action, Amounts, Step, StepId};
+use crate::{Action, Amounts, StepId};
 
 /// What a fleet is and does at a moment: all that a plan is made of, but for the policy and the past.
 #[derive(Clone, Debug)]
@@ -81,7 +81,9 @@ pub struct Offer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnderWay {
     /// Which.
-    pub step: Step,
+    pub id: StepId,
+    /// What it does.
+    pub action: Action,
     /// When it began.
     pub since: Duration,
     /// Of the nodes that it adds, those that have not joined; 0 of other steps.
@@ -111,7 +113,7 @@ impl Observation {
     pub(crate) fn is_moving(&self) -> bool {
         self.slots_remaining > 0
             || self.topology.nodes().values().any(|info| info.is_draining)
-            || self.expected().any(|it| it.step.action.moves_slots())
+            || self.expected().any(|it| it.action.moves_slots())
     }
 
     /// Steps that are waited for.
@@ -132,7 +134,7 @@ impl Observation {
             Action::Stay { node: it } if *it == node => Some(false),
             _ => None,
         };
-        let mut said = self.expected().filter_map(|it| of(&it.step.action));
+        let mut said = self.expected().filter_map(|it| of(&it.action));
         said.next_back().unwrap_or(stored)
     }
 }

@@ -74,7 +74,7 @@ impl Past {
         self.offers_off.retain(|_, (until, _)| is_recent(*until));
         self.growth_off.retain(|_, (until, _)| is_recent(*until));
         self.hot_since.retain(|node, _| seen.up(*node).is_some());
-        let numbers = seen.under_way.iter().map(|it| it.step.id);
+        let numbers = seen.under_way.iter().map(|it| it.id);
         for id in numbers.chain(seen.failed.iter().map(|it| it.id)) {
             self.numbered = self.numbered.max((id.parent, id.number));
         }

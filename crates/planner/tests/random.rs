@@ -229,7 +229,13 @@ proptest! {
                     _ => 0,
                 };
                 let step = step.clone();
-                memtide_planner::UnderWay { step, since, nodes_missing, is_given_up: false }
+                memtide_planner::UnderWay {
+                    id: step.id,
+                    action: step.action,
+                    since,
+                    nodes_missing,
+                    is_given_up: false,
+                }
             }).collect();
             for offer in &mut world.offers {
                 for step in &plan.steps {

@@ -243,7 +243,13 @@ fn what_is_overdue_is_given_up_and_still_counts_as_a_node() {
     let step = world.look().steps.remove(0);
     assert_eq!(added(world.plans.last().unwrap()), 2);
     let since = world.now;
-    let waits = |is_given_up| UnderWay { step: step.clone(), since, nodes_missing: 2, is_given_up };
+    let waits = |is_given_up| UnderWay {
+        id: step.id,
+        action: step.action.clone(),
+        since,
+        nodes_missing: 2,
+        is_given_up,
+    };
     world.under_way = vec![waits(false)];
     for _ in 0..30 {
         assert_eq!(world.look().steps, [], "it is waited for");

@@ -93,7 +93,7 @@ impl Supply {
                     self.order((step, Some(*slot)), (*offer, 1, *memory), plan.at, scenario);
                 }
                 Action::GiveUp { step } => {
-                    let given_up = self.under_way.iter_mut().filter(|it| it.step.id == *step);
+                    let given_up = self.under_way.iter_mut().filter(|it| it.id == *step);
                     given_up.for_each(|it| it.is_given_up = true);
                 }
                 _ => {
@@ -107,8 +107,8 @@ impl Supply {
     }
 
     fn wait(&mut self, step: &Step, since: Duration, nodes_missing: u32) {
-        let step = step.clone();
-        self.under_way.push(UnderWay { step, since, nodes_missing, is_given_up: false });
+        let (id, action) = (step.id, step.action.clone());
+        self.under_way.push(UnderWay { id, action, since, nodes_missing, is_given_up: false });
     }
 
     fn order(
@@ -150,14 +150,14 @@ impl Supply {
             fleet.join(zone, memory, Node { zone, capacity, reserved_for: slot });
         }
         for it in &mut self.under_way {
-            match it.step.action {
+            match it.action {
                 Action::Grow { node, to, .. } | Action::Shrink { node, to, .. } => {
                     if fleet.is_up(node) {
                         fleet.set(Change::SetMemory { node, memory_max: to });
                     }
                 }
                 _ => {
-                    it.nodes_missing -= arrived.get(&it.step.id).copied().unwrap_or(0);
+                    it.nodes_missing -= arrived.get(&it.id).copied().unwrap_or(0);
                 }
             }
         }

@@ -6,6 +6,7 @@ mod node;
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct Fleet {
     dir: tempfile::TempDir,
     address: SocketAddr,
     pub seen: Seen,
+    /// Bytes of the cache's items, each once.
+    pub data: Arc<AtomicU64>,
 }
 
 /// A scaler that runs.
@@ -60,7 +63,7 @@ impl Fleet {
         let dir = tempfile::tempdir().unwrap();
         FleetTls::make(&dir.path().join("tls")).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        Self { dir, address, seen: Seen::default() }
+        Self { dir, address, seen: Seen::default(), data: Arc::default() }
     }
 
     pub fn data_dir(&self) -> std::path::PathBuf {

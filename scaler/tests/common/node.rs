@@ -1,6 +1,6 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -56,11 +56,22 @@ impl Node {
         Self::start_as(fleet, registration)
     }
 
+    /// One of this name, which takes 4 GiB at most and begins with 64 MiB; its items are as many as its slots.
+    pub fn instance(fleet: &Fleet, zone: &str, (instance, is_spare): (&str, bool)) -> Self {
+        let mut registration = registration(zone);
+        registration.memory_max = 64 << 20;
+        registration.instance = instance.to_owned();
+        registration.is_spare = is_spare;
+        registration.capacity = Capacity { memory: 4 << 30, ..Capacity::default() };
+        Self::start_as(fleet, registration)
+    }
+
     fn start_as(fleet: &Fleet, registration: Registration) -> Self {
         let state = Arc::<Mutex<State>>::default();
         let (stop, stopped) = oneshot::channel();
         let (leave, leaves) = oneshot::channel();
         let (shared, seen) = (Arc::clone(&state), Arc::clone(&fleet.seen));
+        let data = Arc::clone(&fleet.data);
         let (tls, endpoint) = (fleet.tls(Role::Node).client(), fleet.endpoint());
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -69,7 +80,7 @@ impl Node {
                 let here = tokio::runtime::Handle::current();
                 let control = NodeControl::spawn(&here, vec![endpoint], &tls, registration);
                 tokio::select! {
-                    () = live(&control, &shared, &seen) => {}
+                    () = live(&control, &shared, (&seen, &data)) => {}
                     () = leave_once(&control, leaves) => {}
                     _ = stopped => {}
                 }
@@ -156,7 +167,7 @@ async fn leave_once(control: &NodeControl, leaves: oneshot::Receiver<()>) {
     std::future::pending().await
 }
 
-async fn live(control: &NodeControl, shared: &Mutex<State>, seen: &Seen) {
+async fn live(control: &NodeControl, shared: &Mutex<State>, (seen, data): (&Seen, &AtomicU64)) {
     let mut beats = tokio::time::interval(Duration::from_millis(20));
     loop {
         tokio::select! {
@@ -177,7 +188,7 @@ async fn live(control: &NodeControl, shared: &Mutex<State>, seen: &Seen) {
             _ = beats.tick() => {
                 shared.lock().unwrap().trouble = control.trouble();
                 let adopted = shared.lock().unwrap().topology.as_ref().map(|it| it.epoch());
-                let usage = NodeUsage { items: 5, requests: 7, cpu_micros: 1_500_000, ..NodeUsage::default() };
+                let usage = usage(&shared.lock().unwrap(), data.load(Ordering::Relaxed));
                 let adopted = adopted.unwrap_or(Epoch::ZERO);
                 control.say(ToScaler::Beat { adopted, usage });
                 // What was said may have been lost.
@@ -185,6 +196,15 @@ async fn live(control: &NodeControl, shared: &Mutex<State>, seen: &Seen) {
             }
         }
     }
+}
+
+/// Of a cache with so many bytes of items, its part.
+fn usage(state: &State, data: u64) -> NodeUsage {
+    let slots = state.ids.last().zip(state.topology.as_ref());
+    let slots = slots.map_or(0, |(me, topology)| super::primaries(topology, *me) as u64);
+    let data_bytes = data / 16_384 * slots;
+    let usage = NodeUsage { items: 5, requests: 7, cpu_micros: 1_500_000, ..NodeUsage::default() };
+    NodeUsage { memory_used: data_bytes, data_bytes, ..usage }
 }
 
 /// All learners of the node's slots have everything.

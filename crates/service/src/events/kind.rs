@@ -74,6 +74,14 @@ pub enum EventKind {
     FleetStranger,
     /// The fleet has another number of nodes than before.
     FleetScaled,
+    /// The scaler changes the fleet by itself, and why.
+    ScalingDecided,
+    /// All that was decided at a time has been done, or has failed.
+    ScalingEnded,
+    /// Something that was decided could not be done.
+    ScalingFailed,
+    /// More is needed, and cannot be had.
+    ScalingShort,
     /// The owner has set other limits.
     LimitsChanged,
     /// Most of what a limit allows is used.

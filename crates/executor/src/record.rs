@@ -1,0 +1,141 @@
+use std::collections::BTreeMap;
+
+use memtide_planner::{Action, StepId};
+use memtide_topology::Zone;
+use serde::{Deserialize, Serialize};
+
+/// What an executor intends and has begun: all that has to outlive it.
+///
+/// Bounded by the nodes that there may be: a step has an entry for as long as it is under way, an instance for
+/// as long as something may be left of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Of how it is written; another one is not read.
+    format: Format,
+    /// What the names of its instances begin with: random, so that no two records give the same name.
+    pub prefix: String,
+    /// How many names it has given.
+    pub named: u64,
+    /// Plans that had steps.
+    pub plans: u64,
+    /// What is under way, in the order in which it was planned.
+    pub steps: Vec<Kept>,
+    /// Nodes that were ordered, by their names.
+    pub instances: BTreeMap<String, Instance>,
+}
+
+/// The only one so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+enum Format {
+    #[default]
+    #[serde(rename = "memtide scaling 1")]
+    One,
+}
+
+/// A step that is under way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Kept {
+    /// Which.
+    #[serde(with = "crate::action::id")]
+    pub id: StepId,
+    /// Of which plan, by [`Record::plans`].
+    pub plan: u64,
+    /// What is to be done.
+    #[serde(with = "crate::action")]
+    pub action: Action,
+    /// Of a step that adds nodes, where they come from.
+    pub source: Option<Source>,
+    /// The names of the nodes that it adds and that have neither joined nor failed.
+    pub instances: Vec<String>,
+    /// The planner waits for it no longer.
+    pub is_given_up: bool,
+}
+
+/// Where nodes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// They are started.
+    Provisioner,
+    /// They were started before, and wait to be taken.
+    Spares,
+}
+
+/// A node that was ordered, or taken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instance {
+    /// Whether it is the provisioner that ends it. Spares that others have started end by themselves.
+    pub is_provisioned: bool,
+    /// What the provisioner tells it from others of the zone by.
+    pub kind: String,
+    /// Where.
+    #[serde(with = "crate::action::zone")]
+    pub zone: Zone,
+    /// Bytes that it begins with.
+    pub memory: u64,
+    /// The slot that it was added for alone.
+    pub slot: Option<u16>,
+    /// The provisioner has accepted the order.
+    pub is_started: bool,
+    /// It waits to be taken.
+    pub is_spare: bool,
+    /// The node that it is, or was last.
+    pub node: Option<u64>,
+    /// That node drains.
+    pub is_leaving: bool,
+    /// It is to be ended.
+    pub is_unwanted: bool,
+}
+
+impl Instance {
+    /// One that was started already.
+    #[must_use]
+    pub const fn running(kind: String, zone: Zone, memory: u64) -> Self {
+        Self {
+            is_provisioned: true,
+            kind,
+            zone,
+            memory,
+            slot: None,
+            is_started: true,
+            is_spare: false,
+            node: None,
+            is_leaving: false,
+            is_unwanted: false,
+        }
+    }
+}
+
+impl Record {
+    /// One without anything, whose instances will be named by a random number.
+    #[must_use]
+    pub fn new(random: u64) -> Self {
+        // Short enough to be read aloud; 32 bits are enough to tell the records of one operator apart.
+        Self { prefix: format!("m{:08x}", random >> 32), ..Self::default() }
+    }
+
+    /// As it is written down: JSON, a line.
+    ///
+    /// # Panics
+    /// Never: it has no keys but text, and no step that is not kept.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("it has text for keys, and only actions that are kept")
+    }
+
+    /// Reads what was written.
+    ///
+    /// # Errors
+    /// What is wrong with it, as a fragment.
+    pub fn decode(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn next_name(&mut self) -> String {
+        self.named += 1;
+        format!("{}-{}", self.prefix, self.named)
+    }
+}

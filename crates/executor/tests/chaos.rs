@@ -1,0 +1,94 @@
+//! Plans are carried out through faults and crashes, and nothing is left over.
+
+#![allow(clippy::unwrap_used, reason = "it is test code")]
+
+mod common;
+
+use memtide_testkit::seed_from_environment;
+
+use self::common::{Faults, GIB, MIB, World};
+
+/// From one node's worth to several, and back.
+fn ramp(world: &mut World) {
+    world.run(10);
+    world.data = 2 * GIB;
+    world.run(40);
+}
+
+fn back(world: &mut World) {
+    world.data = 20 * MIB;
+    world.run(160);
+}
+
+#[test]
+fn a_fleet_follows_its_load_both_ways() {
+    let mut world = World::new(2, 1, 2, 1);
+    ramp(&mut world);
+    let (nodes, memory) = (world.nodes(), world.memory());
+    assert!(nodes >= 5 && memory >= 5 * GIB, "{nodes} nodes, {memory}: {:#?}", world.log);
+    back(&mut world);
+    assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
+    assert!(world.memory() <= 256 * MIB, "{}: {:#?}", world.memory(), world.log);
+    // As many as there may be at a time.
+    assert!(world.starts <= 12, "{} starts: {:#?}", world.starts, world.log);
+}
+
+/// Before each of all effects in turn, the executor crashes.
+#[test]
+fn a_crash_at_every_step_changes_nothing_in_the_end() {
+    let effects = {
+        let mut world = World::new(2, 1, 2, 2);
+        ramp(&mut world);
+        world.effects
+    };
+    for crash_at in 0..effects {
+        let mut world = World::new(2, 1, 2, 2);
+        world.crash_at = Some(crash_at);
+        ramp(&mut world);
+        assert_eq!(world.leftovers(), Vec::<String>::new(), "at {crash_at}: {:#?}", world.log);
+        assert!(world.memory() > 5 * GIB, "at {crash_at}: {:#?}", world.log);
+        assert!(world.starts <= 12, "at {crash_at}: {:#?}", world.log);
+    }
+    // The same on the way back, of which the first part is known.
+    let mut world = World::new(2, 1, 2, 2);
+    ramp(&mut world);
+    let begin = world.effects;
+    back(&mut world);
+    assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
+    for crash_at in begin..world.effects {
+        let mut world = World::new(2, 1, 2, 2);
+        world.crash_at = Some(crash_at);
+        ramp(&mut world);
+        back(&mut world);
+        let state = (world.nodes(), world.leftovers());
+        assert_eq!(state, (2, Vec::new()), "at {crash_at}: {:#?}", world.log);
+    }
+}
+
+#[test]
+fn random_faults_leave_nothing_over() {
+    let first = seed_from_environment();
+    for seed in (0..12).map(|at| first.wrapping_add(at)) {
+        println!("MEMTIDE_TEST_SEED={seed}");
+        let mut world = World::new(2, 1, 2, seed);
+        world.faults = Faults { fails: 15, hangs: 10, late: 15, disk: 10, crashes: 5, deaths: 1 };
+        world.settings.spares_per_zone = u32::try_from(seed % 3).unwrap();
+        world.crash();
+        if seed % 2 == 0 {
+            (0..3).for_each(|_| world.add_spare("z1"));
+        }
+        for _ in 0..3 {
+            ramp(&mut world);
+            world.data = 100 * MIB;
+            world.run(100);
+        }
+        world.faults = Faults::default();
+        world.data = 2 * GIB;
+        world.run(200);
+        let record = world.executor.record();
+        let left = world.leftovers();
+        assert_eq!(left, Vec::<String>::new(), "seed {seed}: {:#?} {record:#?}", world.log);
+        assert!(world.memory() >= 4 * GIB, "seed {seed}: {:#?}", world.log);
+        assert!(record.instances.len() <= 12 + 4, "seed {seed}: {record:#?}");
+    }
+}

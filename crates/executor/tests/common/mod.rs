@@ -1,0 +1,491 @@
+//! A fleet, a manager and a provisioner in virtual time, with faults.
+
+#![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; it is test code")]
+
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use memtide_executor::{
+    Call, CallId, Effect, Executor, Instance, NodeSight, Record, Settings, Sight, Source, Supplied,
+};
+use memtide_limits::Limits;
+use memtide_manager::Operation;
+use memtide_planner::{Amounts, Policy};
+use memtide_testkit::Rng;
+use memtide_topology::{
+    CacheId, CaughtUp, Change, Epoch, HashSeed, NodeId, NodeInfo, Pace, SLOTS, Target, Topology,
+    Update, Zone,
+};
+
+pub const MIB: u64 = 1 << 20;
+pub const GIB: u64 = 1 << 30;
+const TICK: Duration = Duration::from_millis(250);
+const HANGS: Duration = Duration::from_secs(20);
+
+/// How often what goes wrong, in percent.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    /// Calls that fail.
+    pub fails: usize,
+    /// Calls that are answered only when their time is over.
+    pub hangs: usize,
+    /// Nodes that join late.
+    pub late: usize,
+    /// Records that cannot be written.
+    pub disk: usize,
+    /// Looks after which the executor begins anew.
+    pub crashes: usize,
+    /// Seconds in which a node dies.
+    pub deaths: usize,
+}
+
+/// A process that the provisioner has started, or somebody else as a spare.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub zone: Zone,
+    pub memory: u64,
+    pub joins: Option<Duration>,
+    pub node: Option<NodeId>,
+    pub is_spare: bool,
+}
+
+enum Due {
+    Store(u64, Arc<Record>),
+    Call(CallId, Call, Result<(), String>),
+}
+
+pub struct World {
+    pub now: Duration,
+    pub rng: Rng,
+    pub faults: Faults,
+    pub topology: Arc<Topology>,
+    pub processes: BTreeMap<String, Process>,
+    /// What is on disk.
+    pub disk: Record,
+    pub executor: Executor,
+    pub settings: Settings,
+    pub zones: Vec<Zone>,
+    /// Bytes of items, each once.
+    pub data: u64,
+    pub limits: Limits,
+    pub log: Vec<String>,
+    /// Processes that the provisioner has started so far.
+    pub starts: usize,
+    /// Effects so far, and before which one the executor crashes.
+    pub effects: usize,
+    pub crash_at: Option<usize>,
+    /// Slots that each node holds, and of which topology.
+    held: BTreeMap<NodeId, u64>,
+    settled: Option<Epoch>,
+    due: Vec<(Duration, u64, Due)>,
+    incarnation: u64,
+    named: usize,
+}
+
+pub fn zone(name: &str) -> Zone {
+    Zone::new(name).unwrap()
+}
+
+impl World {
+    /// `nodes` of 64 MiB in turn of the zones, which the provisioner has started.
+    pub fn new(zones: usize, replicas: u8, nodes: usize, seed: u64) -> Self {
+        let topology = Topology::new(CacheId::default(), HashSeed::new(1, 2), replicas).unwrap();
+        let policy = Policy {
+            nodes_min: nodes,
+            nodes_max: 12,
+            in_after: Duration::from_secs(20),
+            in_after_max: Duration::from_secs(40),
+            cool_down: Duration::from_secs(10),
+            ..Policy::default()
+        };
+        let settings = Settings { policy, spares_per_zone: 0 };
+        let disk = Record::new(seed);
+        let mut world = Self {
+            now: Duration::ZERO,
+            rng: Rng::new(seed),
+            faults: Faults::default(),
+            topology: Arc::new(topology),
+            processes: BTreeMap::new(),
+            executor: Executor::new(settings.clone(), disk.clone()),
+            disk,
+            settings,
+            zones: (0..zones).map(|it| zone(&format!("z{it}"))).collect(),
+            data: 0,
+            limits: Limits::default(),
+            log: Vec::new(),
+            starts: 0,
+            effects: 0,
+            crash_at: None,
+            held: BTreeMap::new(),
+            settled: None,
+            due: Vec::new(),
+            incarnation: 0,
+            named: 0,
+        };
+        for at in 0..nodes {
+            let zone = world.zones[at % zones].clone();
+            let name = format!("first-{at}");
+            let running = Instance::running(String::new(), zone.clone(), 64 * MIB);
+            world.executor.has(name.clone(), running);
+            world.disk = world.executor.record().clone();
+            world.start(&name, (&zone, 64 * MIB), false);
+        }
+        world
+    }
+
+    fn supply(&self, zone: &Zone) -> Supplied {
+        let running = self.processes.values().filter(|it| it.zone == *zone).count();
+        Supplied {
+            source: Source::Provisioner,
+            kind: String::new(),
+            zone: zone.clone(),
+            capacity: Amounts { memory: GIB, ..Amounts::default() },
+            memory_min: 64 * MIB,
+            nodes: u32::try_from(12_usize.saturating_sub(running)).unwrap(),
+            ready_in: Duration::from_secs(1),
+            names: Vec::new(),
+        }
+    }
+
+    /// A spare that somebody else has started.
+    pub fn add_spare(&mut self, zone: &str) {
+        self.named += 1;
+        let (name, zone) = (format!("spare-{}", self.named), self::zone(zone));
+        let process = Process { zone, memory: 0, joins: None, node: None, is_spare: true };
+        self.processes.insert(name, process);
+    }
+
+    fn start(&mut self, name: &str, (zone, memory): (&Zone, u64), is_spare: bool) {
+        if self.processes.contains_key(name) {
+            return;
+        }
+        self.starts += 1;
+        let late = if self.rng.percent(self.faults.late) { 90 } else { 1 };
+        let joins = (!is_spare).then(|| self.now + Duration::from_secs(late));
+        let (zone, node) = (zone.clone(), None);
+        self.processes.insert(name.to_owned(), Process { zone, memory, joins, node, is_spare });
+    }
+
+    pub fn apply(&mut self, changes: Vec<Change>) -> bool {
+        let update = Update { parent: self.topology.epoch(), changes };
+        match self.topology.apply(&update) {
+            Ok(next) => self.topology = Arc::new(next),
+            Err(_) => return false,
+        }
+        true
+    }
+
+    /// For so many seconds.
+    pub fn run(&mut self, seconds: u64) {
+        for _ in 0..seconds * 4 {
+            self.now += TICK;
+            self.join();
+            self.answer();
+            if self.now.subsec_millis() == 0 {
+                self.settle();
+                if self.rng.percent(self.faults.deaths) {
+                    self.kill();
+                }
+                let sight = Arc::new(self.sight());
+                self.executor.look(sight);
+                self.poll();
+                if self.rng.percent(self.faults.crashes) {
+                    self.crash();
+                }
+            }
+        }
+    }
+
+    /// The executor ends, and another one begins with what is on disk. What it has asked for is done or not.
+    pub fn crash(&mut self) {
+        self.log(|| "crash".to_owned());
+        self.incarnation += 1;
+        self.executor = Executor::new(self.settings.clone(), self.disk.clone());
+    }
+
+    fn log(&mut self, line: impl FnOnce() -> String) {
+        let line = format!("{:?} {}", self.now, line());
+        self.log.push(line);
+    }
+
+    /// A node that others have copies of dies.
+    fn kill(&mut self) {
+        let is_spared = |name: &&String| {
+            let node = self.processes[*name].node;
+            node.is_none_or(|node| {
+                self.topology.slots().any(|(_, it)| it.complete().all(|holder| holder == node))
+            })
+        };
+        let names: Vec<String> =
+            self.processes.keys().filter(|name| !is_spared(name)).cloned().collect();
+        if names.is_empty() {
+            return;
+        }
+        let name = self.rng.pick(&names).clone();
+        let node = self.processes.remove(&name).unwrap().node.unwrap();
+        self.log(|| format!("{name} ({node}) dies"));
+        let down = BTreeSet::from([node]);
+        let failover = memtide_topology::Failover::of(&self.topology, &down);
+        assert!(failover.lost.is_empty());
+        if !failover.changes.is_empty() {
+            assert!(self.apply(failover.changes));
+        }
+        let slots = self.topology.slots().filter(|(_, it)| it.is_held_by(node));
+        let slots = slots.map(|(slot, _)| slot).collect();
+        self.apply(vec![Change::DropCopy { slots, node }]);
+        assert!(self.apply(vec![Change::RemoveNode { node }]), "{node}");
+    }
+
+    fn join(&mut self) {
+        let due = |it: &Process| it.node.is_none() && it.joins.is_some_and(|at| at <= self.now);
+        let names: Vec<String> =
+            self.processes.iter().filter(|(_, it)| due(it)).map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if self.executor.is_unwanted(&name) {
+                // It is refused, and tries again.
+                self.processes.get_mut(&name).unwrap().joins = Some(self.now + 4 * TICK);
+                continue;
+            }
+            let node = NodeId::new(self.topology.epoch().next().number());
+            let it = self.processes[&name].clone();
+            let address = format!("{name}:1");
+            let info =
+                NodeInfo { address, zone: it.zone, memory_max: it.memory, is_draining: false };
+            assert!(self.apply(vec![Change::AddNode { node, info }]));
+            self.processes.get_mut(&name).unwrap().node = Some(node);
+        }
+    }
+
+    /// Gets all slots where they belong, and takes drained nodes out.
+    fn settle(&mut self) {
+        if self.settled == Some(self.topology.epoch()) {
+            return;
+        }
+        for _ in 0..4 {
+            let target = Target::of(&self.topology, &BTreeSet::new());
+            if target.remaining(&self.topology).next().is_none() {
+                break;
+            }
+            self.apply(target.next_changes(&self.topology, Pace::UNBOUNDED));
+            let mut reports = Vec::new();
+            for (slot, config) in self.topology.slots() {
+                for copy in config.copies.iter().filter(|copy| !copy.is_in_sync) {
+                    let (epoch, node, since) = (config.epoch, copy.node, copy.since);
+                    reports.push(CaughtUp { slot, epoch, node, since });
+                }
+            }
+            if !reports.is_empty() {
+                self.apply(vec![Change::MakeInSync { reports }]);
+            }
+        }
+        let holders: BTreeSet<NodeId> =
+            self.topology.slots().flat_map(|(_, it)| it.complete().collect::<Vec<_>>()).collect();
+        let nodes = self.topology.nodes().iter();
+        let left: Vec<NodeId> = nodes
+            .filter(|(node, info)| info.is_draining && !holders.contains(node))
+            .map(|(node, _)| *node)
+            .collect();
+        for node in left {
+            assert!(self.apply(vec![Change::RemoveNode { node }]));
+            // A drained node's process ends by itself.
+            self.processes.retain(|_, it| it.node != Some(node));
+        }
+        self.held.clear();
+        for (_, config) in self.topology.slots() {
+            config.complete().for_each(|node| *self.held.entry(node).or_default() += 1);
+        }
+        self.settled = Some(self.topology.epoch());
+    }
+
+    fn sight(&self) -> Sight {
+        let names: BTreeMap<NodeId, &String> =
+            self.processes.iter().filter_map(|(name, it)| Some((it.node?, name))).collect();
+        let nodes = self.topology.nodes().iter().map(|(node, info)| {
+            let held = self.held.get(node).copied().unwrap_or(0);
+            let memory = (held * (self.data / u64::from(SLOTS))).min(info.memory_max);
+            let load = Amounts { memory, ..Amounts::default() };
+            let capacity = Amounts { memory: GIB, ..Amounts::default() };
+            let instance = names.get(node).map(|name| (*name).clone()).unwrap_or_default();
+            (*node, NodeSight { is_up: true, load, capacity, instance })
+        });
+        let provisioned = self.zones.iter().map(|zone| self.supply(zone));
+        let pools = self.zones.iter().map(|zone| {
+            let waits = |it: &&Process| it.is_spare && it.node.is_none() && it.zone == *zone;
+            let names = self.processes.iter().filter(|(_, it)| waits(it));
+            let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+            Supplied {
+                source: Source::Spares,
+                nodes: u32::try_from(names.len()).unwrap(),
+                names,
+                ready_in: Duration::from_millis(100),
+                ..self.supply(zone)
+            }
+        });
+        let supplies = provisioned.chain(pools.filter(|it| it.nodes > 0)).collect();
+        Sight {
+            at: self.now,
+            topology: Arc::clone(&self.topology),
+            nodes: nodes.collect(),
+            // They join at once.
+            coming: BTreeSet::new(),
+            slots: Vec::new(),
+            limits: self.limits,
+            supplies,
+            ecpu_wanted: None,
+            slots_remaining: 0,
+        }
+    }
+
+    /// Takes what the executor wants; it is done and answered later.
+    fn poll(&mut self) {
+        while let Some(effect) = self.executor.poll() {
+            if self.crash_at == Some(self.effects) {
+                self.effects += 1;
+                return self.crash();
+            }
+            self.effects += 1;
+            let soon = self.now + TICK * u32::try_from(self.rng.below(3)).unwrap();
+            match effect {
+                Effect::Event(event) => self.log(|| event.to_string()),
+                Effect::Store { version, record } => {
+                    self.due.push((soon, self.incarnation, Due::Store(version, record)));
+                }
+                Effect::Call(id, call) => {
+                    self.check(&call);
+                    let is_of_provisioner = !matches!(call, Call::Operate(_));
+                    let (fails, hangs) = (self.faults.fails, self.faults.hangs);
+                    let (at, result) = match () {
+                        () if self.rng.percent(fails) => (soon, Err("no luck".to_owned())),
+                        () if is_of_provisioner && self.rng.percent(hangs) => {
+                            (self.now + HANGS, Err("it took too long".to_owned()))
+                        }
+                        () => (soon, Ok(())),
+                    };
+                    self.due.push((at, self.incarnation, Due::Call(id, call, result)));
+                }
+            }
+        }
+    }
+
+    /// What is asked for has been on disk before.
+    fn check(&self, call: &Call) {
+        let has = |instance: &String| self.disk.instances.contains_key(instance);
+        match call {
+            Call::Start { instance, .. } | Call::Take { instance, .. } => {
+                assert!(has(instance), "{call:?} is not on disk");
+            }
+            Call::End { instance } | Call::Release { instance } => {
+                let is_node = self.processes.get(instance).is_some_and(|it| it.node.is_some());
+                assert!(!is_node, "{instance} is a node and is to be ended: {:#?}", self.log);
+            }
+            Call::Operate(operation) => {
+                let fits = |kept: &&memtide_executor::Kept| {
+                    let name = kept.action.name();
+                    match operation {
+                        Operation::SetMemory { .. } => ["grow", "shrink"].contains(&name),
+                        Operation::Drain(_) => name == "drain",
+                        Operation::Undrain(_) => name == "stay",
+                        _ => name == "move",
+                    }
+                };
+                assert!(self.disk.steps.iter().any(|kept| fits(&kept)), "{call:?}");
+            }
+            Call::Resize { .. } => {}
+        }
+    }
+
+    fn answer(&mut self) {
+        let now = self.now;
+        let due: Vec<_> = self.due.extract_if(.., |(at, ..)| *at <= now).collect();
+        for (_, incarnation, due) in due {
+            let is_mine = incarnation == self.incarnation;
+            match due {
+                Due::Store(version, record) => {
+                    let fails = self.rng.percent(self.faults.disk);
+                    // A process that has ended writes nothing more, or had written it before.
+                    if !fails && is_mine {
+                        self.disk = (*record).clone();
+                    }
+                    if is_mine {
+                        let result = if fails { Err("no room".to_owned()) } else { Ok(()) };
+                        self.executor.stored(now, version, result);
+                    }
+                }
+                Due::Call(id, call, mut result) => {
+                    // What has failed may have been done for all that.
+                    if result.is_ok() || self.rng.percent(30) {
+                        result = self.carry_out(&call).and(result);
+                    }
+                    if is_mine {
+                        self.executor.answered(now, id, result);
+                    }
+                }
+            }
+            self.poll();
+        }
+    }
+
+    fn carry_out(&mut self, call: &Call) -> Result<(), String> {
+        match call.clone() {
+            Call::Start { instance, zone, memory, is_spare, .. } => {
+                self.start(&instance, (&zone, memory), is_spare);
+                Ok(())
+            }
+            Call::Take { instance, memory } => {
+                let (at, rng) = (self.now, &mut self.rng);
+                let joins = at + TICK * u32::try_from(rng.below(4)).unwrap();
+                let spare = self.processes.get_mut(&instance).filter(|it| it.node.is_none());
+                let spare = spare.ok_or("no such spare waits")?;
+                (spare.memory, spare.is_spare, spare.joins) = (memory, false, Some(joins));
+                Ok(())
+            }
+            Call::Resize { .. } => Ok(()),
+            Call::Release { instance } => {
+                let released = self.processes.remove(&instance);
+                assert_eq!(released.as_ref().and_then(|it| it.node), None, "{instance}");
+                released.iter().for_each(|it| self.add_spare(it.zone.name()));
+                Ok(())
+            }
+            Call::End { instance } => {
+                let node = self.processes.remove(&instance).and_then(|it| it.node);
+                assert_eq!(node, None, "{instance} was ended as a node");
+                Ok(())
+            }
+            Call::Operate(operation) => {
+                let changes = match operation {
+                    Operation::SetMemory { node, memory_max } => {
+                        vec![Change::SetMemory { node, memory_max }]
+                    }
+                    Operation::Drain(node) => vec![Change::SetDraining { node, is_draining: true }],
+                    Operation::Undrain(node) => {
+                        vec![Change::SetDraining { node, is_draining: false }]
+                    }
+                    other => return Err(format!("{other:?} is not for here")),
+                };
+                self.apply(changes).then_some(()).ok_or_else(|| "it does not fit".to_owned())
+            }
+        }
+    }
+
+    /// Instances and processes that should not be there any more.
+    pub fn leftovers(&self) -> Vec<String> {
+        let idle = |(name, it): (&String, &Process)| {
+            let is_known = self.executor.record().instances.contains_key(name);
+            let is_left = !it.is_spare && (it.node.is_none() || !is_known);
+            is_left.then(|| name.clone())
+        };
+        let steps = self.executor.record().steps.iter().map(|kept| format!("{}", kept.id));
+        let unwanted = self.executor.record().instances.iter().filter(|(_, it)| it.is_unwanted);
+        let unwanted = unwanted.map(|(name, _)| format!("{name} on record"));
+        self.processes.iter().filter_map(idle).chain(steps).chain(unwanted).collect()
+    }
+
+    pub fn nodes(&self) -> usize {
+        self.topology.nodes().len()
+    }
+
+    pub fn memory(&self) -> u64 {
+        self.topology.nodes().values().map(|info| info.memory_max).sum()
+    }
+}
