@@ -35,7 +35,8 @@ struct Seat {
     /// What its part of the limit gave it since then, in 1/10^9 units; `None` where that says nothing
     /// of what it may have used.
     given: Option<u128>,
-    /// Its part in units per second, as it was divided last. Together they are the limit.
+    /// Its part in units per second, as it was divided last. Together they are the limit, but for what
+    /// those may use that are not heard.
     part: u64,
     /// In units per second, in the last reports.
     wanted: [u64; REPORTS_KEPT],
@@ -157,10 +158,9 @@ impl Allocator {
         }
     }
 
-    /// What that proxy may have: its part by demand of the limit and of what was saved, and no more
-    /// than is free. All parts are noted.
+    /// What that proxy may have: its part by demand of the limit, of what was saved besides where not
+    /// all have what they want, and no more than is free. All parts are noted.
     fn part_of(&mut self, proxy: ProxyId, limit: u64, now: u64) -> u64 {
-        let total = self.saved.spend(limit);
         let (mut wants, mut own, mut set_aside) = (Vec::new(), 0, 0_u64);
         let mut taken = 0_u64;
         for (id, seat) in &self.proxies {
@@ -177,7 +177,7 @@ impl Allocator {
             }
             wants.push((seat.want(), seat.is_starved));
         }
-        let budget = total.saturating_sub(set_aside);
+        let budget = limit.saturating_sub(set_aside);
         let weights: u64 = wants.iter().map(|(want, _)| u64::from(want.weight)).sum();
         let headroom = budget / HEADROOM_PART / (wants.len() as u64).max(1);
         let wants: Vec<_> = wants
@@ -187,13 +187,21 @@ impl Allocator {
                 Want { units: want.units.saturating_add(headroom).max(equal), ..want }
             })
             .collect();
-        let parts = divide(budget, &wants, Rest::HalfEqually);
+        // What was saved is for those who go short: one alone never does by grants.
+        let wanted = wants.iter().fold(0, |sum: u64, want| sum.saturating_add(want.units));
+        let is_short = wanted > budget && self.proxies.len() > 1;
+        let (total, most) = match is_short {
+            true => (self.saved.spend(limit), Saved::in_force_max(limit)),
+            false => (limit, limit),
+        };
+        let granted = total.saturating_sub(set_aside);
+        let parts = divide(granted, &wants, Rest::HalfEqually);
         let heard = self.proxies.values_mut().filter(|seat| !seat.is_silent(now));
         for (seat, part) in heard.zip(&parts) {
-            seat.part = scaled(*part, limit, total);
+            seat.part = scaled(*part, budget, granted);
         }
         let part = parts.get(own).copied().unwrap_or(0);
-        part.min(Saved::in_force_max(limit).saturating_sub(taken))
+        part.min(most.saturating_sub(taken))
     }
 }
 

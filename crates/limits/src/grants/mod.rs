@@ -19,12 +19,12 @@
 //!
 //! **What is granted and not used.** Who goes short by nothing is granted a little more than it used, as
 //! commands come by chance. The scaler knows a beat later what was not used, and of that grants up to
-//! [`SAVED_NS_MAX`] of the limit once more, so that in force are at most `limit * 33/32`; what was used
-//! beyond the limit it grants less:
+//! [`SAVED_NS_MAX`] of the limit once more where somebody goes short, so that in force are at most
+//! `limit * 33/32`; what was used beyond the limit it grants less:
 //!
 //! ```text
 //! saved += what the limit gave a proxy since its last report - what that proxy used in this time
-//! granted in all = limit + saved / SAVED_SPENT_NS
+//! granted in all = limit + saved / SAVED_SPENT_NS, while more is wanted than the limit
 //! ```
 //!
 //! So over any time all proxies use at most `limit * time + SAVED + their buckets' bursts`, also where
