@@ -281,6 +281,8 @@ impl Standing {
             let (limit, gate) = (self.throttle.limit(), &mut *self.throttle.gate.borrow_mut());
             gate.charge(&mut self.turn, rest);
             gate.pay(&limit.pool, limit.ns(now));
+        } else {
+            Gate::lifted(&mut self.turn);
         }
         // Also those who were held back a moment before the limit was lifted have to be let go.
         if !self.throttle.held.borrow().by_id.is_empty() {
@@ -296,8 +298,8 @@ impl Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
+        self.throttle.gate.borrow_mut().cancel(&mut self.turn);
         if self.wait != Wait::None {
-            self.throttle.gate.borrow_mut().cancel(&mut self.turn);
             self.stop_waiting();
         }
     }

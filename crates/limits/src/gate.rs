@@ -1,9 +1,9 @@
 use memtide_topology::EcpuUnits;
 
-use crate::lease::Lease;
+use crate::lease::{Lease, Wants};
 use crate::limits::{ACTIVE_NS, HELD_NS_MAX};
 use crate::pool::Pool;
-use crate::queue::{HeldId, Place, Queue};
+use crate::queue::{Held, HeldId, Place, Queue};
 
 /// Decides, for one core, which commands go on.
 ///
@@ -64,6 +64,19 @@ pub struct Turn {
     is_lent: bool,
     /// The round in which it asked last.
     round: u32,
+    /// What the last one has cost beyond what was known before, in units.
+    rest: u64,
+    /// What is charged in advance of the one that was held back last.
+    ahead: Ahead,
+}
+
+/// Of those that go on after they were held back the rest is charged before it is known: else a core
+/// would let as many go on at once as can pay for what they cost at the least.
+#[derive(Clone, Copy, Debug, Default)]
+struct Ahead {
+    units: u64,
+    /// It was released.
+    is_charged: bool,
 }
 
 /// What becomes of a command.
@@ -108,6 +121,10 @@ impl Gate {
     /// What a command has cost beyond what [`Self::ask`] was told.
     #[inline]
     pub fn charge(&mut self, turn: &mut Turn, cost: EcpuUnits) {
+        let was_ahead = self.give_back(turn);
+        if was_ahead || cost.units() > 0 {
+            turn.rest = cost.units();
+        }
         if turn.is_lent {
             self.lease.charge_lent(cost);
         } else {
@@ -119,7 +136,7 @@ impl Gate {
     }
 
     /// The next one that goes on, if there is one; call [`Self::released`] with its turn. Its least
-    /// cost is charged.
+    /// cost is charged, and as much besides as its connection's last one has cost: until it is known.
     pub fn release(&mut self, pool: &Pool, now: u64) -> Option<HeldId> {
         if self.queue.is_empty() {
             return None;
@@ -128,14 +145,16 @@ impl Gate {
         if !self.lease.has_units(now) {
             return None;
         }
-        let (id, cost) = self.queue.pop()?;
+        let Held { id, cost, rest } = self.queue.pop()?;
         self.lease.charge(cost);
+        self.lease.charge(rest);
         Some(id)
     }
 
     /// This one was named by [`Self::release`].
     pub const fn released(turn: &mut Turn) {
         turn.place = None;
+        turn.ahead.is_charged = true;
     }
 
     /// When to call [`Self::release`] again, where anybody is held back.
@@ -156,9 +175,32 @@ impl Gate {
 
     /// The connection ended, or its command is not to be executed any more.
     pub fn cancel(&mut self, turn: &mut Turn) {
-        if let Some(cost) = turn.place.take().and_then(|place| self.queue.remove(place)) {
-            turn.used = turn.used.saturating_sub(cost.units());
+        let was_held = turn.place.is_some();
+        // One that is not in the queue any more was released, and does not know it yet.
+        turn.ahead.is_charged |= !self.leave_queue(turn) && was_held;
+        self.give_back(turn);
+    }
+
+    /// Whether it was there.
+    fn leave_queue(&mut self, turn: &mut Turn) -> bool {
+        let cost = turn.place.take().and_then(|place| self.queue.remove(place));
+        turn.used = turn.used.saturating_sub(cost.map_or(0, EcpuUnits::units));
+        cost.is_some()
+    }
+
+    /// Takes back what was charged in advance; whether it was.
+    const fn give_back(&mut self, turn: &mut Turn) -> bool {
+        let was_charged = turn.ahead.is_charged;
+        if was_charged {
+            self.lease.give_back(turn.ahead.units);
+            turn.ahead.is_charged = false;
         }
+        was_charged
+    }
+
+    /// The limit was lifted: what was charged in advance is of no account.
+    pub const fn lifted(turn: &mut Turn) {
+        turn.ahead.is_charged = false;
     }
 
     /// The connection goes on with another core; it must not be held back.
@@ -176,26 +218,25 @@ impl Gate {
     #[inline]
     pub fn pay(&mut self, pool: &Pool, now: u64) {
         if self.lease.is_in_debt() {
-            let active = self.count(now);
-            self.lease.close(pool, now, active);
+            let wants = self.wants(now);
+            self.lease.close(pool, now, wants);
         }
     }
 
     /// The core falls idle: gives back what it has, or pays what it owes.
     pub fn close(&mut self, pool: &Pool, now: u64) {
-        self.lease.close(pool, now, 0);
+        self.lease.close(pool, now, Wants::default());
     }
 
-    /// Connections that want something.
-    fn count(&mut self, now: u64) -> u32 {
+    fn wants(&mut self, now: u64) -> Wants {
         let held = u32::try_from(self.queue.len()).unwrap_or(u32::MAX);
-        self.active.count(now).max(held)
+        Wants { active: self.active.count(now).max(held), held }
     }
 
     fn renew(&mut self, pool: &Pool, now: u64) {
         let had_units = self.lease.has_units(now);
-        let active = self.count(now);
-        self.lease.renew(pool, now, active);
+        let wants = self.wants(now);
+        self.lease.renew(pool, now, wants);
         if !had_units && self.lease.has_units(now) {
             self.queue.mark();
         }
@@ -228,13 +269,16 @@ impl Gate {
         if turn.place.is_some() && now < deadline {
             return Decision::DelayUntil(deadline);
         }
-        self.cancel(turn);
+        self.leave_queue(turn);
         let start = self.queue.start(turn.used);
         turn.is_lent = turn.used <= self.queue.virtual_time() && self.lease.lends();
         if turn.is_lent {
             self.lease.charge_lent(cost);
         } else if now < deadline {
-            turn.place = Some(self.queue.push(start, id, cost));
+            self.give_back(turn);
+            turn.ahead.units = turn.rest;
+            let rest = EcpuUnits::from_units(turn.rest);
+            turn.place = Some(self.queue.push(start, Held { id, cost, rest }));
         } else {
             self.lease.refuse(cost);
             return Decision::Refuse;
@@ -261,6 +305,37 @@ mod tests {
     use super::*;
 
     const ECPU: EcpuUnits = EcpuUnits::ONE;
+
+    /// It is not known before what a reply costs, but what the connection's last one did.
+    #[test]
+    fn no_more_go_on_at_once_than_can_pay_for_what_their_last_ones_cost() {
+        let pool = Pool::new(Some(5_000 * 1_024), 1, 0);
+        let mut gate = Gate::new(0);
+        let mut turns = [Turn::default(); 8];
+        let large = EcpuUnits::from_units(97 * 1_024);
+        for turn in &mut turns {
+            turn.used = 1;
+            gate.charge(turn, large);
+        }
+        gate.pay(&pool, 0);
+        for (id, turn) in (0..).zip(&mut turns) {
+            let decision = gate.ask(&pool, (HeldId(id), turn), (ECPU, 1), 1);
+            assert_eq!(decision, Decision::DelayUntil(1 + HELD_NS_MAX));
+        }
+        // The debt is paid, and little more.
+        let now = 110_000_000;
+        assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
+        assert_eq!(gate.release(&pool, now), None, "the first may cost as much again");
+        Gate::released(&mut turns[0]);
+        gate.charge(&mut turns[0], EcpuUnits::from_units(0));
+        gate.close(&pool, now);
+        let now = gate.wake_at(now).unwrap().min(now + 1_000_000);
+        assert!(gate.release(&pool, now).is_some(), "it did not");
+        assert!(gate.release(&pool, now).is_none());
+        gate.cancel(&mut turns[1]);
+        gate.close(&pool, now);
+        assert_eq!(pool.demand(now).used_units, (8 * 97 + 2) * 1_024);
+    }
 
     /// A gate of a pool with nothing to spend or lend, which gets an ECPU each millisecond.
     fn dry() -> (Pool, Gate) {

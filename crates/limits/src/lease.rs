@@ -21,6 +21,13 @@ pub struct Lease {
     refused: u64,
 }
 
+/// How many connections of the core want something, and how many of these are held back.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wants {
+    pub active: u32,
+    pub held: u32,
+}
+
 /// In hand where there is no limit: more than can be spent in a lease's term.
 const UNLIMITED: i64 = i64::MAX / 2;
 
@@ -40,13 +47,13 @@ impl Lease {
     }
 
     /// Looks at the pool, unless there is something to spend or it is too early.
-    pub fn renew(&mut self, pool: &Pool, now: u64, active: u32) {
+    pub fn renew(&mut self, pool: &Pool, now: u64, wants: Wants) {
         let is_dry = self.left <= 0 && now < self.dry_until;
         let is_early = self.lends() || now < self.at.saturating_add(DRY_NS_MIN);
         if self.has_units(now) || is_dry && is_early {
             return;
         }
-        let drawn = pool.draw(now, &self.account(active));
+        let drawn = pool.draw(now, &self.account(wants));
         self.is_limited = drawn != Drawn::Unlimited;
         (self.left, self.lent, self.dry_until) = match drawn {
             Drawn::Unlimited => (UNLIMITED, 0, now),
@@ -58,6 +65,11 @@ impl Lease {
 
     pub const fn charge(&mut self, cost: EcpuUnits) {
         self.left = self.left.saturating_sub_unsigned(cost.units());
+    }
+
+    /// What was charged in advance has cost less.
+    pub const fn give_back(&mut self, units: u64) {
+        self.left = self.left.saturating_add_unsigned(units);
     }
 
     /// As [`Self::charge`], of what is lent.
@@ -75,15 +87,15 @@ impl Lease {
         self.dry_until
     }
 
-    const fn account(&self, active: u32) -> Ask {
-        let used = self.got.saturating_sub(self.left);
+    const fn account(&self, wants: Wants) -> Ask {
         Ask {
             core: self.core,
             left: if self.is_limited { self.left } else { 0 },
             lent_left: self.lent,
-            used: if used > 0 { used.unsigned_abs() } else { 0 },
+            used: self.got.saturating_sub(self.left),
             refused: self.refused,
-            active,
+            active: wants.active,
+            held: wants.held,
         }
     }
 
@@ -92,9 +104,9 @@ impl Lease {
         self.left < 0
     }
 
-    /// Pays what is owed and gives back what is left, with so many connections that want more.
-    pub fn close(&mut self, pool: &Pool, now: u64, active: u32) {
-        pool.settle(now, &self.account(active));
+    /// Pays what is owed and gives back what is left.
+    pub fn close(&mut self, pool: &Pool, now: u64, wants: Wants) {
+        pool.settle(now, &self.account(wants));
         (self.left, self.got, self.lent, self.refused) = (0, 0, 0, 0);
     }
 }

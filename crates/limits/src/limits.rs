@@ -59,8 +59,18 @@ pub const GRANT_SLACK_NS: u64 = GRANT_TERM_NS / 100;
 /// short: what keeps them from going short themselves when they use a little more than before.
 pub const HEADROOM_PART: u64 = 192;
 
-/// A proxy wants the most of what it wanted in so many reports.
-pub const REPORTS_KEPT: usize = 3;
+/// Of what the limit gave and no proxy used at most what it gives in this time is granted once more.
+/// In a term without the scaler as much. With what a proxy's bucket holds, its cores and what is lent less than 1% of ten seconds.
+pub const SAVED_NS_MAX: u64 = 31_250_000;
+
+/// It is granted so that it would be used up in this time: in all at most a 32nd above the limit.
+pub const SAVED_SPENT_NS: u64 = 1_000_000_000;
+
+/// Of what was used beyond the limit, as bursts are, at most what it gives in this time is granted less.
+pub const SAVED_OWED_NS_MAX: u64 = 2 * SAVED_NS_MAX;
+
+/// A proxy wants what it wanted in so many reports: a third of the most, and two of the mean.
+pub const REPORTS_KEPT: usize = 4;
 
 /// Most grants of one proxy that are remembered as unconfirmed, and most of its reports that it
 /// remembers as unanswered.
@@ -80,4 +90,8 @@ pub const PROXIES_MAX: usize = 1_024;
 pub const QUANTITY_BYTES_MAX: usize = 32;
 
 const _: () = assert!(BURST_NS_MAX + LEASES_NS_MAX + LENT_NS_MAX < 10_000_000_000 / 100);
+const _: () = assert!(
+    BURST_NS_MAX + LEASES_NS_MAX + LENT_NS_MAX + SAVED_NS_MAX < 10_000_000_000 / 100,
+    "also where the scaler is away for a term"
+);
 const _: () = assert!(REPORT_INTERVAL_NS * 4 <= GRANT_TERM_NS);

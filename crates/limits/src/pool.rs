@@ -30,7 +30,8 @@ pub struct Demand {
     pub used_units: u64,
     /// Units that refused commands would have cost at the least.
     pub refused_units: u64,
-    /// Time during which a core had to do without.
+    /// Time during which connections had to do without: while a part of those that want something is
+    /// held back, that part of the time.
     pub dry_ns: u64,
     /// Connections that want something now, and at least 1.
     pub weight: u32,
@@ -44,12 +45,15 @@ pub(crate) struct Ask {
     pub left: i64,
     /// What is left of what it might lend.
     pub lent_left: i64,
-    /// Units charged since the core was here last.
-    pub used: u64,
+    /// Units charged since the core was here last; negative where more was given back that had been
+    /// charged in advance.
+    pub used: i64,
     /// See [`Demand::refused_units`].
     pub refused: u64,
     /// How many connections of the core want something.
     pub active: u32,
+    /// How many of these are held back.
+    pub held: u32,
 }
 
 /// What a core goes away with. It may besides charge `lent` for those that have had less than others.
@@ -83,6 +87,7 @@ struct Buckets {
 struct Seat {
     at: Option<u64>,
     active: u32,
+    held: u32,
     /// While units are short: the core's part of what came, less what it drew and owed.
     balance: i64,
 }
@@ -135,10 +140,7 @@ impl Pool {
     #[must_use]
     pub fn demand(&self, now: u64) -> Demand {
         let mut state = self.state();
-        state.end_of_dry(now);
-        if let Some(dry) = &mut state.dry {
-            dry.since = now.max(dry.since);
-        }
+        state.count_dry(now);
         let active = state.seats_taken(now).map(|seat| seat.active).fold(0, u32::saturating_add);
         Demand { weight: active.max(1), ..std::mem::take(&mut state.demand) }
     }
@@ -170,9 +172,10 @@ impl Buckets {
 
 impl State {
     fn settle(&mut self, now: u64, ask: &Ask) {
-        self.demand.used_units = self.demand.used_units.saturating_add(ask.used);
+        self.demand.used_units = self.demand.used_units.saturating_add_signed(ask.used);
         self.demand.refused_units = self.demand.refused_units.saturating_add(ask.refused);
         self.take_seat(now, ask);
+        self.count_dry(now);
         let Some(Buckets { units, lent }) = &mut self.buckets else { return };
         put_back(units, now, ask.left);
         put_back(lent, now, ask.lent_left);
@@ -193,7 +196,6 @@ impl State {
             seat.balance -= signed(taken);
         }
         if taken > 0 {
-            self.end_of_dry(now);
             self.dry = None;
             return Drawn::Units { units: taken, lent };
         }
@@ -210,7 +212,7 @@ impl State {
     fn take_seat(&mut self, now: u64, ask: &Ask) {
         let Some(before) = self.seats.get(ask.core).copied() else { return };
         if let Some(seat) = self.seats.get_mut(ask.core) {
-            *seat = Seat { at: Some(now), active: ask.active, ..before };
+            *seat = Seat { at: Some(now), active: ask.active, held: ask.held, ..before };
         }
         let part = self.part_of(ask.active, now);
         let Some(Buckets { units, .. }) = &mut self.buckets else { return };
@@ -237,13 +239,15 @@ impl State {
     }
 
     /// Counts the time of doing without; where nobody has come again, it ended by itself.
-    fn end_of_dry(&mut self, now: u64) {
+    fn count_dry(&mut self, now: u64) {
         let Some(dry) = self.dry else { return };
         let end = dry.until.saturating_add(DRY_NS_MAX);
-        self.demand.dry_ns += now.min(end).saturating_sub(dry.since);
-        if now > end {
-            self.dry = None;
-        }
+        let passed = now.min(end).saturating_sub(dry.since);
+        let held = self.seats_taken(now).map(|seat| u64::from(seat.held)).sum();
+        let active: u64 =
+            self.seats_taken(now).map(|seat| u64::from(seat.active.max(seat.held))).sum();
+        self.demand.dry_ns += Part { own: held, all: active.max(1) }.of(passed);
+        self.dry = (now <= end).then_some(Dry { since: now.max(dry.since), ..dry });
     }
 }
 

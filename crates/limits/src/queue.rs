@@ -15,11 +15,21 @@ pub struct HeldId(pub u64);
 /// time was two leases ago, as a client that waits for each reply needs that long to come back.
 #[derive(Debug, Default)]
 pub struct Queue {
-    held: BTreeMap<Place, (HeldId, EcpuUnits)>,
+    held: BTreeMap<Place, Held>,
     virtual_time: u64,
     /// The virtual time at the last lease, and at the one before.
     marks: [u64; 2],
     next: u64,
+}
+
+/// A command that is held back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    pub id: HeldId,
+    /// What it costs at the least.
+    pub cost: EcpuUnits,
+    /// What it will cost besides, as its connection's last one did.
+    pub rest: EcpuUnits,
 }
 
 /// A place in the queue.
@@ -52,15 +62,15 @@ impl Queue {
         self.marks = [self.virtual_time, self.marks[0]];
     }
 
-    pub fn push(&mut self, start: u64, id: HeldId, cost: EcpuUnits) -> Place {
+    pub fn push(&mut self, start: u64, held: Held) -> Place {
         let place = Place { start, order: self.next };
         self.next += 1;
-        self.held.insert(place, (id, cost));
+        self.held.insert(place, held);
         place
     }
 
     /// The first one; the virtual time moves to its start.
-    pub fn pop(&mut self) -> Option<(HeldId, EcpuUnits)> {
+    pub fn pop(&mut self) -> Option<Held> {
         let (place, first) = self.held.pop_first()?;
         self.virtual_time = self.virtual_time.max(place.start);
         Some(first)
@@ -68,6 +78,6 @@ impl Queue {
 
     /// Takes it out; what it had booked.
     pub fn remove(&mut self, place: Place) -> Option<EcpuUnits> {
-        self.held.remove(&place).map(|(_, cost)| cost)
+        self.held.remove(&place).map(|held| held.cost)
     }
 }

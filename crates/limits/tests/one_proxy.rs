@@ -34,6 +34,24 @@ fn delivered_is_within_a_hundredth_of_the_limit() {
     }
 }
 
+/// Replies of 100 KB, of which the limit gives fifty a second: what each costs is known when it is sent.
+#[test]
+fn a_few_large_replies_a_second_are_held_to_the_limit() {
+    let rate = 5_000 * ECPU;
+    for times in [2, 10] {
+        let mut world = World::alone(Some(rate), 2);
+        let load = Client::small_gets(times * 5_000 / 98 / 20).of(ECPU, 97 * ECPU).by_chance();
+        for core in 0..2 {
+            world.connect((0, core), 10, load);
+        }
+        world.run_until(62 * SECOND);
+        for at in 2..=52 {
+            let used = world.permille(&[0], (at * SECOND, (at + 10) * SECOND), rate);
+            assert!((990..=1_010).contains(&used), "{times}: {used} of 1000 from {at} s on");
+        }
+    }
+}
+
 #[test]
 fn cores_share_by_demand() {
     let mut world = World::alone(Some(RATE), 8);

@@ -38,6 +38,52 @@ fn four_proxies_deliver_the_limit_whatever_their_parts_of_the_load() {
     }
 }
 
+/// Commands come by chance, and limits are small: what those who have enough want is never just what
+/// they use.
+#[test]
+fn what_some_do_not_use_of_their_parts_others_do() {
+    for (limit, least) in [(2_000, 975), (5_000, 990), (20_000, 990)] {
+        let mut world = World::fleet(limit * ECPU, 4, 2);
+        for (proxy, percent) in [170, 10, 10, 10].into_iter().enumerate() {
+            for core in 0..2 {
+                let load = Client::small_gets(limit * percent / 10_000).by_chance();
+                world.connect((proxy, core), 50, load);
+            }
+        }
+        world.run_until(33 * SECOND);
+        for at in 3..=23 {
+            let span = (at * SECOND, (at + 10) * SECOND);
+            let used = world.permille(&ALL, span, limit * ECPU);
+            assert!((least..=1_010).contains(&used), "{limit}: {used} of 1000 from {at} s on");
+        }
+        let modest = &world.connections[100..];
+        let held_ns = modest.iter().map(|it| it.held_ns).sum::<u64>();
+        let admitted = modest.iter().map(|it| it.admitted).sum::<u64>();
+        assert!(held_ns / admitted < 10 * MS, "{limit}: held for {held_ns} ns, {admitted}");
+    }
+}
+
+/// Three fourths of the limit are not used, and so saved. Then all want twice of it, whether the scaler
+/// is there or is away from this moment on.
+#[test]
+fn what_was_saved_does_not_make_it_more_than_the_limit() {
+    for is_away in [false, true] {
+        let mut world = four([25, 25, 25, 25]);
+        for core in 0..2 {
+            for proxy in ALL {
+                let load = Client::small_gets(2_000).between(10 * SECOND, u64::MAX);
+                world.connect((proxy, core), 25, load);
+            }
+        }
+        world.run_until(10 * SECOND);
+        for proxy in &mut world.proxies {
+            proxy.is_cut_off = is_away;
+        }
+        world.run_until(25 * SECOND);
+        check(&format!("away: {is_away}"), &world, (10 * SECOND, 20 * SECOND), 990..=1_010);
+    }
+}
+
 #[test]
 fn who_asks_for_little_gets_it_while_another_is_greedy() {
     let mut world = four([900, 10, 10, 5]);
@@ -168,7 +214,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 proptest! {
     /// Whatever is lost, late, doubled or cut off: what is in force is never more than the limit, or
-    /// than what was in force when it was lowered.
+    /// than what was in force when it was lowered, and a 32nd of it that was saved.
     #[test]
     fn what_is_in_force_never_passes_the_limit(steps in steps()) {
         let mut allocator = Allocator::new(Some(RATE), 1);
@@ -230,7 +276,7 @@ proptest! {
                 }
             }
             let in_force: u64 = holdings.iter().map(|it| it.rate(now).unwrap()).sum();
-            prop_assert!(in_force <= bound, "{in_force} in force, limit {bound}");
+            prop_assert!(in_force <= bound + bound / 32, "{in_force} in force, limit {bound}");
             prop_assert!(in_force <= allocator.outstanding(now));
         }
     }
@@ -283,7 +329,7 @@ fn who_follows_one_that_was_killed_has_its_part_at_once() {
 /// Its numbers begin anew, and it knows nothing of what it did not give itself.
 #[test]
 fn a_scaler_that_is_started_anew_is_heard_and_gives_nothing_twice() {
-    let demand = Demand { used_units: RATE / 5, weight: 1, ..Demand::default() };
+    let demand = Demand { used_units: RATE / 20, weight: 1, ..Demand::default() };
     let mut holdings: Vec<_> = (0..4).map(|_| Holding::new()).collect();
     let mut now = 0;
     let mut round = |allocator: &mut Allocator, holdings: &mut Vec<Holding>| {
@@ -293,7 +339,8 @@ fn a_scaler_that_is_started_anew_is_heard_and_gives_nothing_twice() {
             let grant = allocator.report(now, ProxyId(proxy as u64), &report).unwrap();
             holdings[proxy].take(grant);
             let in_force: u64 = holdings.iter().map(|it| it.rate(now).unwrap()).sum();
-            assert!(in_force <= RATE, "{in_force} in force, limit {RATE}");
+            let most = RATE + RATE / 32;
+            assert!(in_force <= most, "{in_force} in force, limit {RATE}");
         }
         holdings.iter().map(|it| it.rate(now).unwrap()).sum::<u64>()
     };

@@ -1,5 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
+use super::saved::Saved;
 use super::{Grant, Report, Succession};
 use crate::limits::{
     GRANT_SLACK_NS, GRANT_TERM_NS, HEADROOM_PART, PROXIES_MAX, PROXY_SILENT_NS_MAX, REPORTS_KEPT,
@@ -20,6 +21,9 @@ pub struct Allocator {
     /// When the first report came.
     began: Option<u64>,
     proxies: BTreeMap<ProxyId, Seat>,
+    saved: Saved,
+    /// Until when proxies were given their parts of the limit, as they were divided then.
+    given_until: u64,
 }
 
 #[derive(Debug)]
@@ -28,6 +32,12 @@ struct Seat {
     heard_at: u64,
     /// The newest report.
     report: u64,
+    /// What its part of the limit gave it since then, in 1/10^9 units; `None` where that says nothing
+    /// of what it may have used.
+    given: Option<u128>,
+    /// Its part in units per second, as it was divided last. Together they are the limit, but for what
+    /// those may use that are not heard.
+    part: u64,
     /// In units per second, in the last reports.
     wanted: [u64; REPORTS_KEPT],
     weight: u32,
@@ -51,13 +61,18 @@ impl Allocator {
     /// Of so many units per second; `None` is no limit. `scaler` is random.
     #[must_use]
     pub const fn new(limit: Option<u64>, scaler: u64) -> Self {
-        Self { limit, scaler, began: None, proxies: BTreeMap::new() }
+        let proxies = BTreeMap::new();
+        Self { limit, scaler, began: None, proxies, saved: Saved::new(), given_until: 0 }
     }
 
     /// From now on divides that. A proxy gets its part with its next grant; one that is cut off goes
     /// on with what it has, which counts against the new limit.
-    pub const fn set_limit(&mut self, limit: Option<u64>) {
-        self.limit = limit;
+    pub fn set_limit(&mut self, limit: Option<u64>) {
+        if self.limit != limit {
+            self.limit = limit;
+            self.saved = Saved::new();
+            self.proxies.values_mut().for_each(|seat| seat.given = None);
+        }
     }
 
     /// The proxy is known to have ended: what it had is free.
@@ -88,9 +103,15 @@ impl Allocator {
         }
         let began = *self.began.get_or_insert(now);
         let is_foreign = report.confirmed > 0 && report.scaler != self.scaler;
+        self.pass(now);
         let seat = self.proxies.entry(proxy).or_insert_with(Seat::new);
+        let given = seat.given.filter(|_| !seat.is_silent(now));
         if !seat.hear(now, report, is_foreign) {
             return None;
+        }
+        seat.given = self.limit.map(|_| 0);
+        if let (Some(limit), Some(given)) = (self.limit, given) {
+            self.saved.add(limit, given, report.demand.used_units);
         }
         let is_settling = is_foreign && now.saturating_sub(began) < GRANT_TERM_NS;
         let held = report.rate.filter(|_| is_settling).unwrap_or(u64::MAX);
@@ -106,8 +127,8 @@ impl Allocator {
         given.map(|grant| Grant { scaler, limit, ..grant })
     }
 
-    /// What is in force, or may be: never more than the limit, but for what was given under a higher
-    /// one and is not yet confirmed to be replaced.
+    /// What is in force, or may be: never more than the limit and a 32nd of it that was saved, but for
+    /// what was given under a higher one and is not yet confirmed to be replaced.
     #[must_use]
     pub fn outstanding(&self, now: u64) -> u64 {
         self.proxies.values().map(|seat| seat.outstanding(now)).fold(0, u64::saturating_add)
@@ -127,8 +148,19 @@ impl Allocator {
         !is_past
     }
 
-    /// What that proxy may have: its part of the limit by demand, and no more than is free.
-    fn part_of(&self, proxy: ProxyId, limit: u64, now: u64) -> u64 {
+    /// Proxies are given what the limit gives until now.
+    fn pass(&mut self, now: u64) {
+        let passed = u128::from(now.saturating_sub(self.given_until));
+        self.given_until = now.max(self.given_until);
+        for seat in self.proxies.values_mut() {
+            let more = passed * u128::from(seat.part);
+            seat.given = seat.given.map(|given| given.saturating_add(more));
+        }
+    }
+
+    /// What that proxy may have: its part by demand of the limit, of what was saved besides where not
+    /// all have what they want, and no more than is free. All parts are noted.
+    fn part_of(&mut self, proxy: ProxyId, limit: u64, now: u64) -> u64 {
         let (mut wants, mut own, mut set_aside) = (Vec::new(), 0, 0_u64);
         let mut taken = 0_u64;
         for (id, seat) in &self.proxies {
@@ -155,8 +187,21 @@ impl Allocator {
                 Want { units: want.units.saturating_add(headroom).max(equal), ..want }
             })
             .collect();
-        let part = divide(budget, &wants, Rest::HalfEqually).get(own).copied().unwrap_or(0);
-        part.min(limit.saturating_sub(taken))
+        // What was saved is for those who go short: one alone never does by grants.
+        let wanted = wants.iter().fold(0, |sum: u64, want| sum.saturating_add(want.units));
+        let is_short = wanted > budget && self.proxies.len() > 1;
+        let (total, most) = match is_short {
+            true => (self.saved.spend(limit), Saved::in_force_max(limit)),
+            false => (limit, limit),
+        };
+        let granted = total.saturating_sub(set_aside);
+        let parts = divide(granted, &wants, Rest::HalfEqually);
+        let heard = self.proxies.values_mut().filter(|seat| !seat.is_silent(now));
+        for (seat, part) in heard.zip(&parts) {
+            seat.part = scaled(*part, budget, granted);
+        }
+        let part = parts.get(own).copied().unwrap_or(0);
+        part.min(most.saturating_sub(taken))
     }
 }
 
@@ -166,6 +211,8 @@ impl Seat {
             succession: None,
             heard_at: 0,
             report: 0,
+            given: None,
+            part: 0,
             wanted: [0; REPORTS_KEPT],
             weight: 1,
             is_starved: false,
@@ -245,7 +292,11 @@ impl Seat {
     }
 
     fn want(&self) -> Want {
-        Want { units: self.wanted.into_iter().max().unwrap_or(0), weight: self.weight }
+        let max = self.wanted.into_iter().max().unwrap_or(0);
+        let mean = self.wanted.iter().map(|it| it / REPORTS_KEPT as u64).sum::<u64>();
+        // Where commands come by chance the largest of a few counts is well above what is used.
+        let units = max / 3 + mean / 3 * 2;
+        Want { units, weight: self.weight }
     }
 }
 
@@ -264,6 +315,11 @@ fn wanted(report: &Report) -> u64 {
 }
 
 fn share(of: u64, weight: u32, weights: u64) -> u64 {
-    let share = u128::from(of) * u128::from(weight) / u128::from(weights.max(1));
-    u64::try_from(share).unwrap_or(u64::MAX)
+    scaled(of, u64::from(weight), weights)
+}
+
+/// `units * by / of`.
+fn scaled(units: u64, by: u64, of: u64) -> u64 {
+    let scaled = u128::from(units) * u128::from(by) / u128::from(of.max(1));
+    u64::try_from(scaled).unwrap_or(u64::MAX)
 }

@@ -8,15 +8,27 @@
 //!
 //! **Never too much.** A grant counts against the limit until its proxy has confirmed a newer one, or
 //! its term is over; then its fallback still does. A grant is only as large as what is left, so at any
-//! time `sum over proxies of the largest rate that may be in force <= limit`, whatever is lost, late
-//! or cut off. The term runs from when the proxy *sent* the report that the grant answers, by the
+//! time `sum over proxies of the largest rate that may be in force <= limit + what was saved`, whatever
+//! is lost, late or cut off. The term runs from when the proxy *sent* the report that the grant answers, by the
 //! proxy's clock; the allocator counts from when it made the grant, and a little longer.
 //!
 //! **Not much too little.** A proxy that is cut off falls back to at most an equal part of the limit,
 //! `limit / proxies`, which stays set aside for it: that much may be missing while it has no use for
 //! it, and before, for [`GRANT_TERM_NS`], what it was granted last. Where the scaler itself is away,
-//! all fall back, and their fallbacks add up to at most the limit. While all are heard and use what
-//! they used, `limit / HEADROOM_PART` is granted and not used.
+//! all fall back, and their fallbacks add up to at most the limit.
+//!
+//! **What is granted and not used.** Who goes short by nothing is granted a little more than it used, as
+//! commands come by chance. The scaler knows a beat later what was not used, and of that grants up to
+//! [`SAVED_NS_MAX`] of the limit once more where somebody goes short, so that in force are at most
+//! `limit * 33/32`; what was used beyond the limit it grants less:
+//!
+//! ```text
+//! saved += what the limit gave a proxy since its last report - what that proxy used in this time
+//! granted in all = limit + saved / SAVED_SPENT_NS, while more is wanted than the limit
+//! ```
+//!
+//! So over any time all proxies use at most `limit * time + SAVED + their buckets' bursts`, also where
+//! the scaler is away from a moment on in which much was saved.
 //!
 //! **Over restarts.** A scaler that is started anew is another one, by a random number, and numbers its
 //! grants from 1; so a proxy tells grants apart by the reports that they answer, which it numbers
@@ -31,11 +43,12 @@
 //!
 //! **By demand.** What there is, is divided max-min fair by weight (how many connections want something): who
 //! wants less than an equal part gets what it wants, the others share the rest. A proxy that goes
-//! short half of the time is taken to want an equal part at least, and up to twice what it has: from
+//! short half of the time, all of its connections or for longer most of them, is taken to want an equal part at least, and up to twice what it has: from
 //! nothing to all of the limit with four proxies it takes less than two seconds.
 
 mod allocator;
 mod holding;
+mod saved;
 
 pub use allocator::{Allocator, ProxyId};
 pub use holding::Holding;
@@ -50,7 +63,7 @@ pub struct Succession {
 }
 
 #[expect(unused_imports, reason = "for the documentation")]
-use crate::limits::GRANT_TERM_NS;
+use crate::limits::{GRANT_TERM_NS, SAVED_NS_MAX};
 use crate::pool::Demand;
 
 /// What a proxy tells.

@@ -4,6 +4,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::time::Duration;
 
 use memtide_limits::limits::{GRANT_TERM_NS, REPORT_INTERVAL_NS};
 use memtide_limits::{Allocator, Decision, Gate, Grant, HeldId, Holding, Pool, ProxyId, Turn};
@@ -26,12 +27,26 @@ pub struct Client {
     pub rest: u64,
     pub from_ns: u64,
     pub until_ns: u64,
+    /// Commands come by chance, and none is left out because others wait: a Poisson process.
+    pub is_poisson: bool,
 }
 
 impl Client {
     /// Gets of up to 1 KB, so many a second.
     pub fn small_gets(per_second: u64) -> Self {
-        Self { every_ns: SECOND / per_second, least: ECPU, rest: 0, from_ns: 0, until_ns: u64::MAX }
+        Self {
+            every_ns: SECOND / per_second,
+            least: ECPU,
+            rest: 0,
+            from_ns: 0,
+            until_ns: u64::MAX,
+            is_poisson: false,
+        }
+    }
+
+    /// As `memtide loadtest --rate` does.
+    pub fn by_chance(self) -> Self {
+        Self { is_poisson: true, ..self }
     }
 
     pub fn of(self, least: u64, rest: u64) -> Self {
@@ -274,23 +289,33 @@ impl World {
         let connection = &mut self.connections[index];
         connection.read_at = None;
         connection.asks += 1;
-        // From half of the interval to one and a half: xorshift64.
+        // xorshift64.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
         self.random ^= self.random << 17;
         let every_ns = connection.client.every_ns;
-        connection.due += every_ns / 2 + self.random % every_ns;
-        // What is not answered does not pile up: as many commands are under way as there are
-        // connections.
-        connection.due = connection.due.max(now + SERVICE_NS);
-        let (due, asks) = (connection.due, connection.asks);
+        let (earliest, asks) = (now + SERVICE_NS, connection.asks);
+        if connection.client.is_poisson {
+            let even = f64::from(u32::try_from(self.random >> 32).unwrap()) / 2_f64.powi(32);
+            let every = Duration::from_nanos(every_ns).as_secs_f64();
+            let wait = Duration::from_secs_f64(-(1.0 - even).ln() * every);
+            connection.due += u64::try_from(wait.as_nanos()).unwrap();
+        } else {
+            // From half of the interval to one and a half. What is not answered does not pile up: as
+            // many commands are under way as there are connections.
+            connection.due += every_ns / 2 + self.random % every_ns;
+            connection.due = connection.due.max(earliest);
+        }
+        let due = connection.due.max(earliest);
         self.at(due, Event::Ask { connection: index, asks });
     }
 
     fn release(&mut self, proxy: usize, core: usize) {
-        loop {
-            let it = &mut self.proxies[proxy];
-            let Some(id) = it.gates[core].release(&it.pool, self.now) else { break };
+        // All that may go on are woken, and run then.
+        let it = &mut self.proxies[proxy];
+        let next = || it.gates[core].release(&it.pool, self.now);
+        let released: Vec<_> = std::iter::from_fn(next).collect();
+        for id in released {
             let index = usize::try_from(id.0).unwrap();
             Gate::released(&mut self.connections[index].turn);
             self.admitted(index);
