@@ -10,6 +10,7 @@ use memtide_loadtest::arguments::Arguments as LoadTestArguments;
 use crate::cache;
 use crate::failure::Failure;
 use crate::settings::Role;
+use crate::top;
 
 /// The flags that were given, by the setting's name.
 pub type Flags = Vec<(&'static str, String)>;
@@ -25,6 +26,8 @@ pub enum Command {
     Healthcheck { role: Role, flags: Flags, is_of_readiness: bool },
     /// `memtide cache`.
     Cache(Box<cache::Arguments>, Flags),
+    /// `memtide top`.
+    Top(top::Arguments, Flags),
     /// `memtide tls init`, into this directory.
     TlsInit(PathBuf),
     /// `memtide loadtest`.
@@ -125,6 +128,10 @@ fn of_matches(matches: &ArgMatches) -> Command {
             let arguments = Box::new(arguments.expect("clap has checked them"));
             Command::Cache(arguments, flags(Role::Cache, matches))
         }
+        Some((TOP, matches)) => {
+            let arguments = top::Arguments::from_arg_matches(matches);
+            Command::Top(arguments.expect("clap has checked them"), flags(Role::Cache, matches))
+        }
         Some((TLS, matches)) => {
             let init = matches.subcommand().map_or(matches, |(_, init)| init);
             let dir = init.get_one::<PathBuf>(DIR).expect("it has a default");
@@ -144,6 +151,7 @@ fn of_matches(matches: &ArgMatches) -> Command {
 const READY: &str = "ready";
 const LOADTEST: &str = "loadtest";
 const CACHE: &str = "cache";
+const TOP: &str = "top";
 const TLS: &str = "tls";
 const DIR: &str = "dir";
 
@@ -185,6 +193,9 @@ fn command() -> clap::Command {
                 .mut_subcommand("slots", |slots| slots.arg_required_else_help(false))
                 .mut_subcommand("limits", |limits| limits.arg_required_else_help(false))
                 .args(arguments(Role::Cache).map(|argument| argument.global(true))),
+        )
+        .subcommand(
+            top::Arguments::augment_args(clap::Command::new(TOP)).args(arguments(Role::Cache)),
         )
         .subcommand(tls())
         .subcommand(
@@ -284,6 +295,8 @@ mod tests {
         assert!(matches!(check, Command::ConfigCheck(Role::Scaler, flags) if flags.len() == 1));
         let cache = parsed(&["cache", "node", "drain", "n3", "--admin", "127.0.0.1:1", "--json"]);
         assert!(matches!(cache, Command::Cache(_, flags) if flags[0].1 == "127.0.0.1:1"));
+        let top = parsed(&["top", "--once", "--admin", "127.0.0.1:1"]);
+        assert!(matches!(top, Command::Top(_, flags) if flags[0].1 == "127.0.0.1:1"));
         assert!(matches!(parsed(&["tls", "init", "--dir", "x"]), Command::TlsInit(_)));
         assert!(matches!(parsed(&["--help"]), Command::Print(text) if text.contains("--port")));
     }

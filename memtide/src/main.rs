@@ -2,7 +2,7 @@
 //!
 //! `main` reads the command line and hands over: [`settings`] turns what was given into a
 //! configuration, [`serve`] runs an endpoint, [`engine`] a node, [`scaler`] the scaler, [`supervisor`] the node processes of `serve`;
-//! [`limits`] keeps what a cache may use, [`cache`] asks a running one, [`failure`] says what an exit code means.
+//! [`limits`] keeps what a cache may use, [`cache`] asks a running one, [`top`] watches it, [`failure`] says what an exit code means.
 
 mod admin_tls;
 mod allocator;
@@ -18,6 +18,7 @@ mod serve;
 mod settings;
 mod stock;
 mod supervisor;
+mod top;
 mod usage;
 mod watch;
 mod welcome;
@@ -50,6 +51,9 @@ fn run(command: Command) -> Result<ExitCode, Failure> {
         }
         Command::Cache(arguments, flags) => {
             cache::run(&arguments, &settings::gather(Role::Cache, &flags)?)
+        }
+        Command::Top(arguments, flags) => {
+            top::run(&arguments, &settings::gather(Role::Cache, &flags)?)
         }
         Command::TlsInit(dir) => {
             FleetTls::make(&dir).map_err(Failure::environment)?;

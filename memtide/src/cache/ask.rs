@@ -54,23 +54,13 @@ pub enum Method {
 /// # Errors
 /// When nobody answers, or the answer is no.
 pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
-    let scheme = if asked.tls.is_some() { "https" } else { "http" };
-    let url = format!("{scheme}://{}{}", asked.address, ask.path);
-    let no_answer = |error: String| {
+    let url = url(asked, ask);
+    let answer = exchange(asked, ask, PATIENCE);
+    let (status, text) = answer.map_err(|error| {
         Failure::Environment(format!(
             "no answer from {url}: {error}; give --admin of a memtide serve or scaler that runs, and --admin-ca where that has --admin-client-ca"
         ))
-    };
-    let answer = match &asked.tls {
-        None => send(&url, asked.token.as_deref(), ask).map_err(|error| error.to_string()),
-        Some(tls) => {
-            let request = request(asked, ask);
-            let answer =
-                tls.exchange(asked.address, request.as_bytes(), (PATIENCE, REPLY_BYTES_MAX));
-            answer.map_err(|error| error.to_string())
-        }
-    };
-    let (status, text) = answer.map_err(no_answer)?;
+    })?;
     if status == 202 {
         return Err(Failure::Environment(format!(
             "{url}: accepted, and not stored yet; /readyz says why storing takes long, and memtide cache topology whether it was done"
@@ -84,6 +74,30 @@ pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
         400..=499 => Failure::Configuration(reason),
         _ => Failure::Environment(format!("{url}: {reason}")),
     })
+}
+
+/// The status and the text of the answer, whatever they are.
+///
+/// # Errors
+/// Why there is none.
+pub fn exchange(asked: &Asked, ask: &Ask, patience: Duration) -> Result<(u16, String), String> {
+    match &asked.tls {
+        None => {
+            let answer = send(&url(asked, ask), asked.token.as_deref(), (ask, patience));
+            answer.map_err(|error| error.to_string())
+        }
+        Some(tls) => {
+            let request = request(asked, ask);
+            let answer =
+                tls.exchange(asked.address, request.as_bytes(), (patience, REPLY_BYTES_MAX));
+            answer.map_err(|error| error.to_string())
+        }
+    }
+}
+
+fn url(asked: &Asked, ask: &Ask) -> String {
+    let scheme = if asked.tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{}{}", asked.address, ask.path)
 }
 
 /// In HTTP/1.0, so that the answer ends with the connection.
@@ -105,9 +119,13 @@ fn request(asked: &Asked, ask: &Ask) -> String {
     )
 }
 
-fn send(url: &str, token: Option<&str>, ask: &Ask) -> Result<(u16, String), ureq::Error> {
+fn send(
+    url: &str,
+    token: Option<&str>,
+    (ask, patience): (&Ask, Duration),
+) -> Result<(u16, String), ureq::Error> {
     let config = Agent::config_builder()
-        .timeout_global(Some(PATIENCE))
+        .timeout_global(Some(patience))
         .http_status_as_error(false)
         .proxy(None)
         .build();

@@ -1,6 +1,6 @@
 //! `memtide cache`: looks at and changes a running cache, by the admin HTTP of its scaler.
 
-mod ask;
+pub mod ask;
 mod events;
 mod limits;
 mod table;
@@ -182,10 +182,7 @@ impl std::str::FromStr for Slots {
 
 /// Asks, and prints what came back.
 pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
-    let token = given.text("admin-token-file").map(|file| token_of(Path::new(file))).transpose();
-    let token = token.map_err(Failure::environment)?;
-    let address = settings::admin(given)?;
-    let admin = Asked { address, token, tls: AdminTlsClient::of(given, address)? };
+    let admin = asked(given)?;
     if let What::Events { follow, after } = arguments.what {
         let wanted = Wanted { after, is_followed: follow, is_json: arguments.json };
         return events::run(&admin, wanted);
@@ -207,6 +204,17 @@ pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
     let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
     welcome::print(&format!("{text}{end}"));
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whom the settings say to ask.
+///
+/// # Errors
+/// What is missing, or cannot be used.
+pub fn asked(given: &Given) -> Result<Asked, Failure> {
+    let token = given.text("admin-token-file").map(|file| token_of(Path::new(file))).transpose();
+    let token = token.map_err(Failure::environment)?;
+    let address = settings::admin(given)?;
+    Ok(Asked { address, token, tls: AdminTlsClient::of(given, address)? })
 }
 
 impl What {
