@@ -26,6 +26,7 @@ mod log;
 mod meter;
 mod table;
 
+pub use crate::limits::SOURCES_MAX;
 pub use hour::{Counts, Hour, HourUsage};
 pub use log::{UsageLog, UsageQuery};
 pub use meter::{Flush, Meter, Sample, SourceId};
