@@ -229,15 +229,17 @@ async fn events_page(
 ) -> Result<Json<EventsPage>, (StatusCode, &'static str)> {
     let mistake = (
         StatusCode::BAD_REQUEST,
-        "after: give a sequence, as in /v1/events?after=12, or nothing\n",
+        "give after, a sequence, as in /v1/events?after=12, and with it process, the process_since_ms of who told of it, or nothing\n",
     );
-    let after = match query.as_deref() {
-        None | Some("") => 0,
-        Some(query) => {
-            query.strip_prefix("after=").and_then(|it| it.parse().ok()).ok_or(mistake)?
+    let (mut after, mut process) = (0, None);
+    for part in query.as_deref().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=').map(|(name, value)| (name, value.parse())) {
+            Some(("after", Ok(sequence))) => after = sequence,
+            Some(("process", Ok(since_ms))) => process = Some(since_ms),
+            _ => return Err(mistake),
         }
-    };
-    Ok(Json(answers.events.after(after)))
+    }
+    Ok(Json(answers.events.after_heard_of(after, process)))
 }
 
 fn unknown(paths: &[&str]) -> (StatusCode, String) {

@@ -142,7 +142,9 @@ fn events_are_told_from_where_one_left_off() {
     assert_eq!(second["events"].as_array().unwrap().len(), 1);
     assert_eq!((&second["events"][0]["sequence"], &second["forgotten"]), (&2.into(), &0.into()));
     assert_eq!(told("/v1/events?after=2")["events"].as_array().unwrap().len(), 0);
-    for query in ["after=x", "after=-1", "before=1"] {
+    let of_another = told("/v1/events?after=2&process=1");
+    assert_eq!(of_another["events"].as_array().unwrap().len(), 2, "sequences are given again");
+    for query in ["after=x", "after=-1", "before=1", "after=1&process=x", "after"] {
         let (status, body) = get(address, &format!("/v1/events?{query}"));
         assert_eq!(status, "HTTP/1.1 400 Bad Request", "{query}");
         assert!(body.contains("/v1/events?after=12"), "{body}");
