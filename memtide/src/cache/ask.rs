@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use memtide_service::admin::ROLE_HEADER;
 use serde_json::Value;
 use ureq::typestate::WithBody;
 use ureq::{Agent, RequestBuilder};
 
-use crate::admin_tls::AdminTlsClient;
+use crate::admin_tls::{AdminTlsClient, Reply};
 use crate::failure::Failure;
 
 /// Longest wait for the whole answer. A change is answered when it is written down.
@@ -70,7 +71,16 @@ pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
             answer.map_err(|error| error.to_string())
         }
     };
-    let (status, text) = answer.map_err(no_answer)?;
+    let Reply { status, role, body: text } = answer.map_err(no_answer)?;
+    if status == 404 && text.starts_with(NO_SUCH_ROUTE) {
+        let who =
+            role.map_or_else(|| "what answers there".to_owned(), |it| format!("memtide {it}"));
+        return Err(Failure::Configuration(format!(
+            "{url}: {who} has no {}; give --admin of {}",
+            ask.path.split('?').next().unwrap_or_default(),
+            who_has(&ask.path)
+        )));
+    }
     if status == 202 {
         return Err(Failure::Environment(format!(
             "{url}: accepted, and not stored yet; /readyz says why storing takes long, and memtide cache topology whether it was done"
@@ -84,6 +94,22 @@ pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
         400..=499 => Failure::Configuration(reason),
         _ => Failure::Environment(format!("{url}: {reason}")),
     })
+}
+
+/// How an admin HTTP begins its answer to a path that it does not have.
+const NO_SUCH_ROUTE: &str = "not found; there are";
+
+/// Who has such a path, and where it listens by itself.
+fn who_has(path: &str) -> &'static str {
+    match path {
+        "/v1/topology/save" => "a node, memtide engine (127.0.0.1:9152 on its host by itself)",
+        path if path.starts_with("/v1/cache") => {
+            "the memtide serve (127.0.0.1:9150 on its host by itself), or of the memtide scaler where the roles run apart (127.0.0.1:9151)"
+        }
+        _ => {
+            "the memtide scaler (127.0.0.1:9151 on its host by itself), or of a memtide serve with --nodes processes=N (127.0.0.1:9150)"
+        }
+    }
 }
 
 /// In HTTP/1.0, so that the answer ends with the connection.
@@ -105,7 +131,7 @@ fn request(asked: &Asked, ask: &Ask) -> String {
     )
 }
 
-fn send(url: &str, token: Option<&str>, ask: &Ask) -> Result<(u16, String), ureq::Error> {
+fn send(url: &str, token: Option<&str>, ask: &Ask) -> Result<Reply, ureq::Error> {
     let config = Agent::config_builder()
         .timeout_global(Some(PATIENCE))
         .http_status_as_error(false)
@@ -132,8 +158,10 @@ fn send(url: &str, token: Option<&str>, ask: &Ask) -> Result<(u16, String), ureq
         Method::Patch => with_body(agent.patch(url)),
     }?;
     let status = response.status().as_u16();
-    let text = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_string()?;
-    Ok((status, text))
+    let role = response.headers().get(ROLE_HEADER).and_then(|role| role.to_str().ok());
+    let role = role.map(str::to_owned);
+    let body = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_string()?;
+    Ok(Reply { status, role, body })
 }
 
 /// What a refusal says, in one line.

@@ -106,6 +106,8 @@ async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
 /// What the newest topology says of this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
+    /// The scaler has taken this process as a node.
+    pub is_member: bool,
     /// It is to give up its slots.
     is_draining: bool,
     /// Slots that it holds.
@@ -123,7 +125,7 @@ impl Held {
             complete.next() == Some(me) && complete.next().is_none()
         };
         let alone = mine().filter(|(_, config)| is_alone(config)).count();
-        Self { is_draining, slots: mine().count(), alone }
+        Self { is_member: true, is_draining, slots: mine().count(), alone }
     }
 }
 
@@ -135,6 +137,7 @@ async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::
             FromScaler::Welcome(node) => {
                 tracing::info!(%node, "joined");
                 me = Some(node);
+                held.send_modify(|held| held.is_member = true);
                 News::Welcome(node)
             }
             FromScaler::Topology(topology) => {

@@ -111,7 +111,7 @@ fn cache(config: &EngineConfig) -> CacheId {
 }
 
 /// Tells how it ended, and gives the exit code.
-fn told(ended: Ended, Held { slots, alone, .. }: Held) -> ExitCode {
+fn told(ended: Ended, Held { is_member, slots, alone, .. }: Held) -> ExitCode {
     match ended {
         Ended::Drained => {
             tracing::info!("drained");
@@ -128,6 +128,13 @@ fn told(ended: Ended, Held { slots, alone, .. }: Held) -> ExitCode {
                 "the drain took too long: this node ends with {slots} slots, {alone} of which nobody else has; give more --drain-timeout, or drain it by memtide cache before it is stopped"
             );
             ExitCode::from(failure::DRAIN_CUT)
+        }
+        Ended::Refused(why) if !is_member => {
+            tracing::error!(
+                why,
+                "the scaler does not take this process with these settings; starting it again will not help"
+            );
+            ExitCode::from(failure::REFUSED)
         }
         Ended::Refused(why) => {
             tracing::error!(why, "the scaler does not want this process; start it anew");

@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::HttpBody as _,
     extract::{DefaultBodyLimit, RawQuery, Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -18,6 +18,9 @@ use crate::{
     limits::ADMIN_BODY_BYTES_MAX,
     metrics::Registry,
 };
+
+/// Says which role of memtide answers.
+pub const ROLE_HEADER: &str = "memtide-role";
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -135,6 +138,7 @@ pub(super) fn cache_router(answers: Answers, routes: RoleRoutes) -> Router {
 pub(super) fn router(answers: RoleAnswers) -> Router {
     let RoleAnswers { metrics, health, events, drain, access, routes } = answers;
     metrics.register(Arc::new(access.clone()));
+    let role = access.role();
     let mut paths = OPEN.to_vec();
     paths.push("/v1/events");
     paths.extend(routes.paths);
@@ -146,11 +150,20 @@ pub(super) fn router(answers: RoleAnswers) -> Router {
         .route("/v1/events", get(events_page))
         .with_state(common)
         .merge(routes.router)
-        .fallback(move || async move { unknown(&paths) })
+        .fallback(move || async move { unknown(role, &paths) })
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(refuse_huge))
         .layer(middleware::from_fn(refuse_pages))
         .layer(middleware::from_fn_with_state(access, refuse_strangers))
+        .layer(middleware::map_response(move |response| async move { with_role(role, response) }))
+}
+
+/// With which role of memtide answers, where that is to be told.
+fn with_role(role: Option<&'static str>, mut response: Response) -> Response {
+    if let Some(role) = role {
+        response.headers_mut().insert(ROLE_HEADER, HeaderValue::from_static(role));
+    }
+    response
 }
 
 /// What is told to everybody who reaches the port: what a monitoring asks for, and nothing about
@@ -164,7 +177,8 @@ async fn refuse_strangers(State(access): State<Access>, request: Request, next: 
         return next.run(request).await;
     }
     let scheme = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, scheme, access.wanted()).into_response()
+    let wanted = access.wanted(request.headers());
+    (StatusCode::UNAUTHORIZED, scheme, wanted).into_response()
 }
 
 /// Refuses a body that says itself that it is too large, before any of it is waited for.
@@ -242,9 +256,11 @@ async fn events_page(
     Ok(Json(answers.events.after_heard_of(after, process)))
 }
 
-fn unknown(paths: &[&str]) -> (StatusCode, String) {
+fn unknown(role: Option<&str>, paths: &[&str]) -> (StatusCode, String) {
     let (last, others) = paths.split_last().expect("some are always there");
-    (StatusCode::NOT_FOUND, format!("not found; there are {} and {last}\n", others.join(", ")))
+    let who = role.map_or_else(String::new, |role| format!(" at this memtide {role}"));
+    let what = format!("not found; there are {} and {last}{who}\n", others.join(", "));
+    (StatusCode::NOT_FOUND, what)
 }
 
 fn verdict(verdict: Result<(), String>) -> Response {
