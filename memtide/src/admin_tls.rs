@@ -91,8 +91,8 @@ impl AdminTlsClient {
         stream.set_write_timeout(Some(patience))?;
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         let mut stream = StreamOwned::new(connection.map_err(io::Error::other)?, stream);
-        stream.write_all(request)?;
-        stream.flush()?;
+        stream.write_all(request).map_err(explained)?;
+        stream.flush().map_err(explained)?;
         let mut answer = Vec::new();
         stream.take(bytes_max).read_to_end(&mut answer)?;
         parse(&String::from_utf8_lossy(&answer))
@@ -117,6 +117,19 @@ pub fn parse(answer: &str) -> Option<Reply> {
     let mut roles = headers.filter(|(name, _)| name.eq_ignore_ascii_case(ROLE_HEADER));
     let role = roles.next().map(|(_, role)| role.trim().to_owned());
     Some(Reply { status, role, body: body.to_owned() })
+}
+
+/// With the file that is to be looked at where the certificate is of another CA.
+fn explained(error: io::Error) -> io::Error {
+    use rustls::CertificateError as Wrong;
+    let of = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match of {
+        Some(Error::InvalidCertificate(Wrong::BadSignature | Wrong::UnknownIssuer)) => {
+            let why = "the certificate that is shown there was not signed by a CA in the file of --admin-ca";
+            io::Error::new(error.kind(), format!("{why} ({error})"))
+        }
+        _ => error,
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {

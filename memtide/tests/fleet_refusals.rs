@@ -97,6 +97,23 @@ fn a_node_whose_drain_runs_out_of_time_says_what_it_still_has_and_fails() {
     assert!(text.contains("the drain took too long: this node ends with "), "{text}");
 }
 
+/// A whole fleet that is stopped: the last node waits for nobody.
+#[test]
+fn the_last_of_all_nodes_that_are_stopped_ends_and_says_that_nobody_is_left() {
+    let mut roles = Roles::start();
+    roles.nodes.iter().for_each(|node| node.signal(Signal::TERM));
+    let ends: Vec<_> = roles
+        .nodes
+        .iter_mut()
+        .map(|node| (node.wait_exit(PATIENCE).code(), node.logs().text()))
+        .collect();
+    let nobody = |(_, text): &&(Option<i32>, String)| text.contains("have left or are leaving");
+    let last: Vec<_> = ends.iter().filter(nobody).collect();
+    assert!(last.iter().all(|(code, _)| *code == Some(1)), "{ends:?}");
+    assert!(!last.is_empty(), "{ends:?}");
+    assert!(ends.iter().all(|(_, text)| !text.contains("the drain took too long")), "{ends:?}");
+}
+
 #[test]
 fn who_waits_for_a_drain_is_told_what_is_left_and_when_it_is_done() {
     let roles = Roles::start();

@@ -21,6 +21,7 @@ mod handle;
 mod hear;
 mod metrics;
 mod orders;
+mod replicas;
 mod run;
 mod sessions;
 mod start;

@@ -11,7 +11,7 @@ use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::fleet::FleetTls;
 use memtide_topology::{NodeId, SlotConfig, Topology};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use crate::failure;
 
@@ -22,6 +22,9 @@ const BEAT_INTERVAL: Duration = Duration::from_millis(200);
 const STILL_MAX: Duration = Duration::from_millis(500);
 /// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// A node that is told to stop and has no other beside it waits so long for one to join.
+const TAKERS_COME_IN: Duration = Duration::from_secs(2);
 
 /// What carries words between them.
 pub struct Talk {
@@ -63,7 +66,7 @@ impl Talk {
                 drain.begin(deadline);
                 tokio::select! {
                     ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-                    () = sleep_until(deadline) => {
+                    () = until_cut(deadline, held.clone()) => {
                         drain.stop();
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
@@ -85,6 +88,28 @@ impl Talk {
             ended => ended,
         };
         (ended, held)
+    }
+}
+
+/// Until the drain has no time left, or what it waits for cannot come.
+async fn until_cut(deadline: Instant, mut held: watch::Receiver<Held>) {
+    let is_last = |held: &Held| held.is_member && held.takers == 0;
+    let nobody_takes = async {
+        loop {
+            // Without its sender nothing more is known.
+            if held.wait_for(is_last).await.is_err() {
+                return std::future::pending().await;
+            }
+            if timeout(TAKERS_COME_IN, held.wait_for(|it| !is_last(it))).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = sleep_until(deadline) => {}
+        () = nobody_takes => {
+            tracing::warn!("all other nodes have left or are leaving: nobody is there to take slots");
+        }
     }
 }
 
@@ -114,6 +139,8 @@ pub struct Held {
     pub slots: usize,
     /// Slots of which nobody else has all.
     pub alone: usize,
+    /// Other nodes that are to stay, and could take them.
+    pub takers: usize,
 }
 
 impl Held {
@@ -125,7 +152,10 @@ impl Held {
             complete.next() == Some(me) && complete.next().is_none()
         };
         let alone = mine().filter(|(_, config)| is_alone(config)).count();
-        Self { is_member: true, is_draining, slots: mine().count(), alone }
+        let stays = |node: &NodeId, is_draining: bool| *node != me && !is_draining;
+        let takers =
+            topology.nodes().iter().filter(|(node, it)| stays(node, it.is_draining)).count();
+        Self { is_member: true, is_draining, slots: mine().count(), alone, takers }
     }
 }
 

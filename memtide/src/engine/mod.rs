@@ -111,7 +111,7 @@ fn cache(config: &EngineConfig) -> CacheId {
 }
 
 /// Tells how it ended, and gives the exit code.
-fn told(ended: Ended, Held { is_member, slots, alone, .. }: Held) -> ExitCode {
+fn told(ended: Ended, Held { is_member, slots, alone, takers, .. }: Held) -> ExitCode {
     match ended {
         Ended::Drained => {
             tracing::info!("drained");
@@ -120,6 +120,14 @@ fn told(ended: Ended, Held { is_member, slots, alone, .. }: Held) -> ExitCode {
         Ended::Stopped if slots == 0 => {
             tracing::info!("drained");
             ExitCode::SUCCESS
+        }
+        Ended::Stopped if takers == 0 => {
+            tracing::error!(
+                slots,
+                alone,
+                "this node ends with {slots} slots, {alone} of which nobody else has: all other nodes have left or are leaving"
+            );
+            ExitCode::from(failure::DRAIN_CUT)
         }
         Ended::Stopped => {
             tracing::error!(
