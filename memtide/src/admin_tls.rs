@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use memtide_service::admin::ROLE_HEADER;
 use memtide_service::config::Given;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -75,7 +76,7 @@ impl AdminTlsClient {
         Self { config, name: ServerName::from(address.ip()) }
     }
 
-    /// Sends a request of HTTP/1.0, and reads the answer to its end: its status and its body.
+    /// Sends a request of HTTP/1.0, and reads the answer to its end.
     ///
     /// # Errors
     /// What the system or TLS says.
@@ -84,14 +85,14 @@ impl AdminTlsClient {
         address: SocketAddr,
         request: &[u8],
         (patience, bytes_max): (Duration, u64),
-    ) -> io::Result<(u16, String)> {
+    ) -> io::Result<Reply> {
         let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_read_timeout(Some(patience))?;
         stream.set_write_timeout(Some(patience))?;
         let connection = ClientConnection::new(Arc::clone(&self.config), self.name.clone());
         let mut stream = StreamOwned::new(connection.map_err(io::Error::other)?, stream);
-        stream.write_all(request)?;
-        stream.flush()?;
+        stream.write_all(request).map_err(explained)?;
+        stream.flush().map_err(explained)?;
         let mut answer = Vec::new();
         stream.take(bytes_max).read_to_end(&mut answer)?;
         parse(&String::from_utf8_lossy(&answer))
@@ -99,11 +100,36 @@ impl AdminTlsClient {
     }
 }
 
-/// The status and the body of an answer of HTTP/1.
-pub fn parse(answer: &str) -> Option<(u16, String)> {
+/// An answer of HTTP/1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    pub status: u16,
+    /// Which role of memtide answers, where it says so.
+    pub role: Option<String>,
+    pub body: String,
+}
+
+/// Reads one; `None` where it is none.
+pub fn parse(answer: &str) -> Option<Reply> {
     let (head, body) = answer.split_once("\r\n\r\n")?;
-    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?;
-    Some((status.parse().ok()?, body.to_owned()))
+    let status = head.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
+    let headers = head.lines().filter_map(|line| line.split_once(':'));
+    let mut roles = headers.filter(|(name, _)| name.eq_ignore_ascii_case(ROLE_HEADER));
+    let role = roles.next().map(|(_, role)| role.trim().to_owned());
+    Some(Reply { status, role, body: body.to_owned() })
+}
+
+/// With the file that is to be looked at where the certificate is of another CA.
+fn explained(error: io::Error) -> io::Error {
+    use rustls::CertificateError as Wrong;
+    let of = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match of {
+        Some(Error::InvalidCertificate(Wrong::BadSignature | Wrong::UnknownIssuer)) => {
+            let why = "the certificate that is shown there was not signed by a CA in the file of --admin-ca";
+            io::Error::new(error.kind(), format!("{why} ({error})"))
+        }
+        _ => error,
+    }
 }
 
 fn provider() -> Arc<CryptoProvider> {

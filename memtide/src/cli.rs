@@ -80,12 +80,23 @@ fn mistake(error: &clap::Error) -> String {
             missing_subcommand(&given, error)
         }
         ErrorKind::MissingRequiredArgument => format!("{argument}: what was given needs it too"),
-        // A value that is missing; a flag is either given with one, or not.
-        ErrorKind::InvalidValue => format!("{argument}: a value must follow"),
+        ErrorKind::InvalidValue => match context(ContextKind::InvalidValue) {
+            Some(value) if !value.is_empty() => {
+                format!("{}: \"{value}\": give one of: {}", flag_of(&argument), valid(error))
+            }
+            // One that is missing; a flag is either given with one, or not.
+            _ => format!("{argument}: a value must follow"),
+        },
+        ErrorKind::ValueValidation => {
+            let value = context(ContextKind::InvalidValue).unwrap_or_default();
+            let why = std::error::Error::source(error).map(ToString::to_string);
+            let why = why.unwrap_or_else(|| "no such value".to_owned());
+            format!("{}: \"{value}\": {why}", flag_of(&argument))
+        }
         ErrorKind::ArgumentConflict => match context(ContextKind::InvalidSubcommand) {
             Some(name) => format!("{name}: its flags stand behind it; move those before it"),
             None => {
-                let flag = argument.split(' ').next().unwrap_or_default();
+                let flag = flag_of(&argument);
                 format!("{flag}: given more than once; give it once")
             }
         },
@@ -94,6 +105,18 @@ fn mistake(error: &clap::Error) -> String {
             let line = text.lines().next().unwrap_or_default();
             line.trim_start_matches("error: ").to_owned()
         }
+    }
+}
+
+/// `--flag <VALUE>` without its value.
+fn flag_of(argument: &str) -> &str {
+    argument.split(' ').next().unwrap_or_default()
+}
+
+fn valid(error: &clap::Error) -> String {
+    match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => values.join(", "),
+        _ => "--help lists what there is".to_owned(),
     }
 }
 
@@ -327,6 +350,20 @@ mod tests {
         check(
             &["--port", "1", "serve"],
             expect!["serve: its flags stand behind it; move those before it"],
+        );
+        check(
+            &["cache", "usage", "--format", "xml"],
+            expect![[r#"--format: "xml": give one of: table, json, csv"#]],
+        );
+        check(
+            &["cache", "events", "--after", "abc"],
+            expect![[r#"--after: "abc": give the sequence of an event, a whole number"#]],
+        );
+        check(
+            &["cache", "usage", "--from", "noon"],
+            expect![[
+                r#"--from: "noon": give a UTC time such as 2026-11-21T07:00:00Z, a day, or seconds since 1970"#
+            ]],
         );
         check(&["config"], expect!["config: what to do? give one of: check"]);
         check(&["tls"], expect!["tls: what to do? give one of: init"]);

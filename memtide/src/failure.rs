@@ -9,6 +9,8 @@ const ENVIRONMENT: u8 = 69;
 pub const DRAIN_CUT: u8 = 1;
 /// Of a node that cannot go on as who it is: its process is to be started anew.
 pub const START_ANEW: u8 = 75;
+/// Of a node that its fleet does not take with these settings: EX_CONFIG.
+pub const REFUSED: u8 = 78;
 /// A bug of ours.
 pub const INTERNAL: u8 = 70;
 

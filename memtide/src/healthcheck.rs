@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use memtide_service::config::Given;
 
-use crate::admin_tls::{self, AdminTlsClient};
+use crate::admin_tls::{self, AdminTlsClient, Reply};
 use crate::failure::Failure;
+use crate::settings::Role;
 use crate::{settings, welcome};
 
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -23,12 +24,24 @@ pub fn run(given: &Given, is_of_readiness: bool) -> Result<ExitCode, Failure> {
     let is_tls = given.text("admin-client-ca").is_some();
     let scheme = if is_tls { "https" } else { "http" };
     let (verdict, code) = match ask(address, path, is_tls) {
-        Ok((200, _)) => ("ok".to_owned(), ExitCode::SUCCESS),
-        Ok((_, reason)) => (format!("{no}: {}", reason.trim()), ExitCode::FAILURE),
+        Ok(reply) if is_another(given.schema().role, &reply) => {
+            let (role, other) = (given.schema().role, reply.role.unwrap_or_default());
+            let line = format!(
+                "{no}: a memtide {other} answers at {scheme}://{address}, and no memtide {role}; give its --admin"
+            );
+            (line, ExitCode::FAILURE)
+        }
+        Ok(reply) if reply.status == 200 => ("ok".to_owned(), ExitCode::SUCCESS),
+        Ok(reply) => (format!("{no}: {}", reply.body.trim()), ExitCode::FAILURE),
         Err(error) => (format!("no answer from {scheme}://{address}: {error}"), ExitCode::FAILURE),
     };
     welcome::print(&format!("{verdict}\n"));
     Ok(code)
+}
+
+/// Whether another role answers than was asked for. `memtide healthcheck` alone asks for any.
+fn is_another(role: &str, reply: &Reply) -> bool {
+    role != Role::Serve.name() && reply.role.as_deref().is_some_and(|it| it != role)
 }
 
 /// A server that listens on all addresses is asked on the loopback one.
@@ -41,8 +54,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(ip, address.port())
 }
 
-/// The status, and the body.
-fn ask(address: SocketAddr, path: &str, is_tls: bool) -> io::Result<(u16, String)> {
+fn ask(address: SocketAddr, path: &str, is_tls: bool) -> io::Result<Reply> {
     // An answer of HTTP/1.0 ends with its connection.
     let request = format!("GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n");
     if is_tls {

@@ -83,10 +83,15 @@ fn check(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
         Role::Scaler => {
             let config = settings::load_scaler(flags)?;
             let directory = records::Records::of_keeper(&config.common, role);
+            records::Records::check(&config.common, role)?;
             limits::KeptLimits::check(&directory, &config.limits)?;
             config.common
         }
-        role => return serve::check(settings::load_endpoint(role, flags)?),
+        role => {
+            let config = settings::load_endpoint(role, flags)?;
+            records::Records::check(&config.common, role)?;
+            return serve::check(config);
+        }
     };
     let me = if role == Role::Engine { fleet::Role::Node } else { fleet::Role::Scaler };
     FleetTls::load(&common.fleet_tls, me).map_err(Failure::environment)?;
@@ -111,6 +116,7 @@ fn admin_access(
         None => Access::open(),
         Some(file) => Access::by_token(file).map_err(Failure::environment)?,
     };
+    let access = access.of_role(common.role);
     match &common.admin_client_ca {
         None => Ok(access),
         Some(file) => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use memtide_limits::Succession;
 use memtide_service::events::Events;
+use rustix::fs::Access;
 
 use crate::failure::Failure;
 use crate::settings::{Common, Role};
@@ -80,6 +81,31 @@ impl Records {
             Failure::Environment(format!("--data-dir: events cannot be kept: {error}"))
         })?;
         Ok((events.of(role.name()), faults.iter().map(ToString::to_string).collect()))
+    }
+
+    /// Whether [`Self::open`] could write there, without writing.
+    ///
+    /// # Errors
+    /// What is in the way, in one line.
+    pub fn check(common: &Common, role: Role) -> Result<(), Failure> {
+        let path = Self::of_keeper(common, role);
+        // What is not there yet is made in what is.
+        let is_there = |path: &&Path| path.symlink_metadata().is_ok();
+        let here = Path::new(".");
+        let parents = path.ancestors().filter(|path| !path.as_os_str().is_empty());
+        let nearest = parents.chain([here]).find(is_there).unwrap_or(here);
+        let wrong = |why: &str| {
+            Failure::Environment(format!(
+                "--data-dir {}: {}: {why}; give a directory that memtide may write to",
+                common.data_dir.display(),
+                nearest.display()
+            ))
+        };
+        if !nearest.is_dir() {
+            return Err(wrong("no directory"));
+        }
+        let access = Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK;
+        rustix::fs::access(nearest, access).map_err(|error| wrong(&error.to_string()))
     }
 
     /// `None` where another process has it.

@@ -96,7 +96,8 @@ fn a_node_of_another_fleet_is_kept_out() {
         let reply = stranger.get("/readyz");
         reply.body.contains("certificate").then_some(reply)
     });
-    assert_eq!(reply.status, 503);
+    let expected = "was not signed by the CA in this process's --fleet-tls, ca.pem";
+    assert!(reply.status == 503 && reply.body.contains(expected), "{}", reply.body);
     let nodes: Value =
         serde_json::from_str(&roles.scaler.as_ref().unwrap().get("/v1/nodes").body).unwrap();
     assert_eq!(nodes["nodes"].as_array().unwrap().len(), 2);

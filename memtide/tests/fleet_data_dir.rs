@@ -113,6 +113,8 @@ fn a_data_directory_that_is_lost_is_made_up_for_by_a_node() {
     let words = ["cache", "--json", "save-topology", "--admin", &admin];
     let saved = Command::new(PROGRAM).args(words).env_clear().output().unwrap();
     assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
+    let told = String::from_utf8_lossy(&saved.stdout);
+    assert!(told.contains("limits that were changed, usage and events are not in it"), "{told}");
     let saved: Value = serde_json::from_slice(&saved.stdout).unwrap();
     assert_eq!(saved["epoch"], adopted);
     restore(&roles.data_dir(), &Saved::new());

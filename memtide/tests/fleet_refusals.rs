@@ -36,9 +36,45 @@ fn a_second_node_at_an_address_is_told_whose_it_is() {
 fn a_node_with_other_items_is_told_what_the_fleet_takes() {
     let roles = Roles::start();
     let mut other = roles.start_node(&["--zone", "a", "--port", "0", "--item-size-max", "2m"]);
-    assert_eq!(other.wait_exit(PATIENCE).code(), Some(75));
+    assert_eq!(other.wait_exit(PATIENCE).code(), Some(78));
     let text = other.logs().text();
+    assert!(text.contains("starting it again will not help"), "{text}");
     assert!(text.contains("--item-size-max of this fleet is 1048576 bytes, not 2097152"), "{text}");
+}
+
+#[test]
+fn who_asks_the_wrong_role_is_told_which_it_is_and_whom_to_ask() {
+    let roles = Roles::start();
+    let at = |role: &RoleProcess| role.admin_address().to_string();
+    let (scaler, proxy) = (at(roles.scaler.as_ref().unwrap()), at(&roles.proxy));
+    let run = |words: &[&str]| {
+        let output = Command::new(PROGRAM).args(words).env_clear().output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        (output.status.code().unwrap(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = run(&["cache", "topology", "--admin", &proxy]);
+    let expected = "memtide proxy has no /v1/topology; give --admin of the memtide scaler";
+    assert!(code == 64 && text.contains(expected), "{text}");
+    let (code, text) = run(&["cache", "save-topology", "--admin", &scaler]);
+    let expected = "memtide scaler has no /v1/topology/save; give --admin of a node";
+    assert!(code == 64 && text.contains(expected), "{text}");
+    let (code, text) = run(&["healthcheck", "engine", "--admin", &scaler]);
+    assert!(code == 1 && text.contains("a memtide scaler answers at"), "{text}");
+    assert_eq!(run(&["healthcheck", "scaler", "--admin", &scaler]), (0, "ok\n".to_owned()));
+    assert_eq!(run(&["healthcheck", "--admin", &scaler]), (0, "ok\n".to_owned()));
+
+    let cache: Value = serde_json::from_str(&roles.proxy.get("/v1/cache").body).unwrap();
+    let usage = cache["usage"].as_object().unwrap();
+    let names: Vec<_> = usage.keys().map(String::as_str).collect();
+    assert_eq!(names, ["connections", "ecpus"], "it does not know what nodes store");
+
+    let (code, text) = run(&["cache", "topology", "--admin", &scaler, "--slots"]);
+    assert_eq!(code, 0, "{text}");
+    let rows = text.lines().filter(|line| line.contains("  n1  ") || line.contains("  n2  "));
+    let which = rows.filter_map(|row| {
+        row.split_whitespace().last()?.split(',').next()?.split('-').next()?.parse().ok()
+    });
+    assert!(which.collect::<Vec<u32>>().contains(&0), "slot 0 is somebody's: {text}");
 }
 
 #[test]
@@ -59,6 +95,23 @@ fn a_node_whose_drain_runs_out_of_time_says_what_it_still_has_and_fails() {
     let text = node.logs().text();
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("the drain took too long: this node ends with "), "{text}");
+}
+
+/// A whole fleet that is stopped: the last node waits for nobody.
+#[test]
+fn the_last_of_all_nodes_that_are_stopped_ends_and_says_that_nobody_is_left() {
+    let mut roles = Roles::start();
+    roles.nodes.iter().for_each(|node| node.signal(Signal::TERM));
+    let ends: Vec<_> = roles
+        .nodes
+        .iter_mut()
+        .map(|node| (node.wait_exit(PATIENCE).code(), node.logs().text()))
+        .collect();
+    let nobody = |(_, text): &&(Option<i32>, String)| text.contains("have left or are leaving");
+    let last: Vec<_> = ends.iter().filter(nobody).collect();
+    assert!(last.iter().all(|(code, _)| *code == Some(1)), "{ends:?}");
+    assert!(!last.is_empty(), "{ends:?}");
+    assert!(ends.iter().all(|(_, text)| !text.contains("the drain took too long")), "{ends:?}");
 }
 
 #[test]

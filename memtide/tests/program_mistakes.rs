@@ -209,6 +209,38 @@ fn limits_that_cannot_be_read_exit_with_69_and_config_check_finds_them() {
     }
 }
 
+/// Before a restart, and not by it. As a user other than root, where the tests are root's.
+#[test]
+fn config_check_says_where_the_data_directory_cannot_be_written_and_writes_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let directory = scratch.path();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(directory.join("file"), "x").unwrap();
+    let certificates = ["tls", "init", "--dir", "tls"];
+    memtide(directory, &certificates).output().unwrap();
+    let program = directory.join("memtide");
+    fs::copy(env!("CARGO_BIN_EXE_memtide"), &program).unwrap();
+    let check = |role: &[&str], data_dir: &str| {
+        let mut command = Command::new(&program);
+        command.current_dir(directory).env_clear().args(["config", "check"]).args(role);
+        command.args(["--data-dir", data_dir]);
+        command
+    };
+    for role in [&[][..], &["scaler", "--fleet-tls", "tls"]] {
+        let (code, line) = failure(&mut check(role, "file/data"));
+        let expected = "memtide: --data-dir file/data: file: no directory; give a directory ";
+        assert!(code == 69 && line.starts_with(expected), "{role:?}: {line}");
+        if rustix::process::geteuid().is_root() {
+            let (code, line) = failure(check(role, "data").uid(65534).gid(65534));
+            let expected = "memtide: --data-dir data: .: Permission denied";
+            assert!(code == 69 && line.starts_with(expected), "{role:?}: {line}");
+        }
+        let output = check(role, "data").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(!directory.join("data").exists());
+    }
+}
+
 /// As a user who may read nothing of root's. Skipped, saying so, where the tests are not root's.
 #[test]
 fn a_key_that_may_not_be_read_exits_with_69() {

@@ -51,7 +51,7 @@ impl Loop {
             Incoming::ProxyBeat { session, peer, adopted, counted, written } => {
                 self.check_beat(adopted, || format!("a proxy at {}", peer.ip()));
                 self.sessions.proxy(session, peer, adopted);
-                let known = self.counts.hear(now, &counted);
+                let known = self.counts.hear(now, session, &counted);
                 // A stream that has ended has no use for it.
                 written.into_iter().for_each(|written| drop(written.send(known.clone())));
             }

@@ -22,6 +22,7 @@ mod hear;
 mod metrics;
 mod orders;
 mod provision;
+mod replicas;
 mod run;
 mod scaling;
 mod sessions;

@@ -25,9 +25,14 @@ pub const STORE_TIME_MAX: Duration = Duration::from_secs(5);
 /// Children that were said to have ended before they were known as nodes; the oldest is forgotten.
 pub const ENDED_CHILDREN_MAX: usize = 1_024;
 
-/// Processes of proxies whose counts are known, those that have ended and are not written down included. The
-/// records tell twice as many apart: so none of these is ever forgotten there and counted anew.
-pub const COUNTED_MAX: usize = 512;
+/// Proxies whose counts are known: all that there are connections for.
+pub const COUNTED_PROXIES_MAX: usize = memtide_control::limits::CONNECTIONS_MAX;
+
+/// Processes before them that have ended, whose counts are known and not said to be written down.
+pub const COUNTED_EARLIER_MAX: usize = 1_024;
+
+/// Both. The records tell more apart: so none of these is ever forgotten there.
+pub const COUNTED_MAX: usize = COUNTED_PROXIES_MAX + COUNTED_EARLIER_MAX;
 
 /// One that was not heard of for so long gives way to another.
 pub const COUNTED_SILENT_MAX: Duration = Duration::from_secs(60);

@@ -54,6 +54,11 @@ impl Source for FleetSource {
         families.extend(of_nodes(&status));
         families.extend(of_usage(&status));
         families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
+        families.push(counter(
+            "memtide_fleet_counts_refused_total",
+            "Times that what a process of a proxy has counted was not taken into the cache's usage.",
+            self.0.counts.refused(),
+        ));
         families
     }
 }

@@ -26,6 +26,7 @@ use crate::data::Data;
 use crate::grant::Grants;
 use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
 use crate::orders::Orders;
+use crate::replicas::ReplicasFile;
 use crate::run::Loop;
 use crate::scaling::{Answer, Driver, Spares};
 use crate::sessions::Sessions;
@@ -41,8 +42,9 @@ use crate::{
 pub struct ScalerConfig {
     /// Whose topology it is.
     pub cache: CacheId,
-    /// In-sync copies that each slot is to have beside its primary; `None` leaves what is stored, and
-    /// gives a new cache none.
+    /// In-sync copies that each slot is to have beside its primary, where that is another number than the
+    /// topology has followed before: one that was set since stays. `None` leaves what is stored, and gives a
+    /// new cache none.
     pub replicas: Option<u8>,
     /// The directory of [`LocalStore`].
     pub data_dir: PathBuf,
@@ -138,7 +140,15 @@ impl Scaler {
         };
         let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
         let now = clock::now();
-        let manager = manager(config.settings, (&topology, now), &children, config.replicas);
+        let mut manager = manager(config.settings, (&topology, now), &children);
+        let told = ReplicasFile::of(&config.data_dir);
+        if let Some(replicas) = told.news(config.replicas) {
+            if replicas != topology.replicas_wanted() {
+                let set = manager.operate(now, Operation::SetReplicas(replicas));
+                set.expect("the topology was made with as many");
+            }
+            runtime.spawn(told.follow(published.clone(), replicas));
+        }
         let (asks, asked) = mpsc::unbounded_channel();
         let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
         let run = Loop {
@@ -239,7 +249,6 @@ fn manager(
     settings: Settings,
     (topology, now): (&Arc<Topology>, Duration),
     children: &Children,
-    replicas: Option<u8>,
 ) -> Manager {
     let mut manager = Manager::new(settings, Arc::clone(topology), now);
     if !children.is_empty() {
@@ -247,10 +256,6 @@ fn manager(
         manager.hold_until(now + STRANGERS_COME_IN);
     }
     children.keys().for_each(|node| manager.dead(now, *node));
-    if let Some(replicas) = replicas.filter(|it| *it != topology.replicas_wanted()) {
-        let set = manager.operate(now, Operation::SetReplicas(replicas));
-        set.expect("the topology was made with as many");
-    }
     manager
 }
 

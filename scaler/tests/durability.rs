@@ -41,6 +41,32 @@ fn no_epoch_is_used_twice_however_often_the_scaler_is_killed() {
     }
 }
 
+/// As with limits.
+#[test]
+fn replicas_that_were_set_stay_until_the_configuration_says_something_else() {
+    let fleet = Fleet::new();
+    let node = fleet.node("a");
+    let start = |replicas| fleet.start_with(|config| config.replicas = replicas);
+    let followed = || {
+        let file = fleet.data_dir().join("replicas");
+        wait_until("it to be written down", PATIENCE, || fs::read_to_string(&file).ok())
+    };
+    let rig = start(Some(1));
+    rig.until_settled(&[node.id()]);
+    assert_eq!(followed(), "1\n");
+    let (status, body) = rig.put("/v1/replicas", r#"{"replicas":2}"#);
+    assert_eq!(status, 200, "{body}");
+    drop(rig);
+    for (configured, wanted) in [(Some(1), 2), (None, 2), (Some(0), 0), (Some(1), 1)] {
+        let rig = start(configured);
+        rig.until(&format!("{configured:?} to be followed"), |it| it.replicas_wanted() == wanted);
+        if let Some(configured) = configured {
+            assert_eq!(followed(), format!("{configured}\n"));
+        }
+        assert_eq!(rig.topology().replicas_wanted(), wanted);
+    }
+}
+
 #[test]
 fn nobody_hears_of_what_is_not_stored() {
     let fleet = Fleet::new();

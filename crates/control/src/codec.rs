@@ -178,6 +178,7 @@ impl From<&Counted> for schema::Counted {
             commands: it.commands,
             throttled_commands: it.throttled_commands,
             delayed_commands: it.delayed_commands,
+            began_ms: it.began_ms,
             bytes_in: it.bytes_in,
             bytes_out: it.bytes_out,
         }
@@ -192,6 +193,7 @@ impl From<schema::Counted> for Counted {
             commands: it.commands,
             throttled_commands: it.throttled_commands,
             delayed_commands: it.delayed_commands,
+            began_ms: it.began_ms,
             bytes_in: it.bytes_in,
             bytes_out: it.bytes_out,
         }

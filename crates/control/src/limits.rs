@@ -54,7 +54,7 @@ pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 pub const COUNTED_PER_BEAT_MAX: usize = 64;
 
 const _: () = assert!(
-    COUNTED_PER_BEAT_MAX * (7 * 11 + 4) + 64 < REPORT_MESSAGE_BYTES_MAX,
+    COUNTED_PER_BEAT_MAX * (8 * 11 + 4) + 64 < REPORT_MESSAGE_BYTES_MAX,
     "a beat is one message"
 );
 

@@ -62,6 +62,8 @@ pub struct ProxyRegistration {
 pub struct Counted {
     /// Random, and another one for each process.
     pub process: u64,
+    /// When it began, in milliseconds since 1970 by its clock; it never changes.
+    pub began_ms: u64,
     /// Metered work in 1/1024 ECPU.
     pub ecpu_units: u64,
     /// Commands of every kind.

@@ -26,7 +26,7 @@ use crate::schema::control_server::{Control, ControlServer as Service};
 use crate::schema::{NodeSays, ProxySays, ScalerSays};
 use crate::talk::{self, Talk};
 use crate::topologies::Encodings;
-use crate::transport::ALPN;
+use crate::transport::{ALPN, why_tls};
 use crate::{Incoming, Role, SessionId};
 
 /// Reads from a peer's certificates what it is; `None` of one that may not speak here.
@@ -146,7 +146,7 @@ async fn serve(tcp: TcpStream, peer: SocketAddr, shared: Arc<Shared>) -> Result<
     let handshake = time::timeout(REGISTRATION_TIME_MAX, shared.tls.accept(tcp)).await;
     let tls = handshake
         .map_err(|_| "no TLS handshake in time".to_owned())?
-        .map_err(|error| format!("TLS handshake failed: {error}"))?;
+        .map_err(|error| format!("TLS handshake failed: {}", why_tls(&error)))?;
     let role = tls.get_ref().1.peer_certificates().and_then(shared.role_of);
     let handlers = Handlers { shared, role, peer };
     let service = Service::new(handlers)

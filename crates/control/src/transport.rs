@@ -41,7 +41,7 @@ pub enum ConnectError {
     #[error("{0}")]
     Tcp(io::Error),
     /// Also where the scaler is somebody else, or does not like our certificate.
-    #[error("TLS handshake failed: {0}")]
+    #[error("TLS handshake failed: {}", why_tls(.0))]
     Tls(io::Error),
     /// What is there speaks something else.
     #[error("HTTP/2 handshake failed: {0}")]
@@ -49,6 +49,24 @@ pub enum ConnectError {
     /// See [`crate::limits::CONNECT_TIME_MAX`].
     #[error("no answer in time")]
     Late,
+}
+
+/// Why a handshake failed, with the file that is to be looked at where certificates of two CAs met. CAs that
+/// memtide makes all have one name: so one is told from another by its signature alone.
+pub fn why_tls(error: &io::Error) -> String {
+    use rustls::{AlertDescription as Alert, CertificateError as Wrong, Error};
+    let of = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    match of {
+        Some(Error::InvalidCertificate(Wrong::BadSignature | Wrong::UnknownIssuer)) => format!(
+            "the peer's certificate was not signed by the CA in this process's --fleet-tls, ca.pem; give both the files of one CA ({error})"
+        ),
+        Some(Error::AlertReceived(
+            Alert::DecryptError | Alert::UnknownCA | Alert::BadCertificate,
+        )) => format!(
+            "this process's certificate was not signed by the CA in the peer's --fleet-tls, ca.pem; give both the files of one CA ({error})"
+        ),
+        _ => error.to_string(),
+    }
 }
 
 impl Connection {

@@ -134,6 +134,9 @@ impl<T: Serialize + DeserializeOwned> Log<T> {
         let Some(newest) = self.segments.last_mut() else { return Ok(()) };
         let of_newest = |problem| LogError::File { path: newest.path.clone(), problem };
         let file = OpenOptions::new().write(true).open(&newest.path).map_err(of_newest)?;
+        // Who made it may have been killed before its name was to outlive a loss of power.
+        let named = File::open(&self.directory).and_then(|directory| directory.sync_all());
+        named.map_err(of_newest)?;
         if let Some(torn) = torn {
             file.set_len(torn).and_then(|()| file.sync_data()).map_err(of_newest)?;
             newest.bytes = torn;

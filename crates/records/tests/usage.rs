@@ -7,7 +7,7 @@ use std::path::Path;
 use memtide_records::usage::{Counts, HourUsage, Sample, SourceId, UsageLog, UsageQuery, csv};
 
 const HOUR: u64 = 3_600;
-const A: SourceId = SourceId(u64::MAX);
+const A: SourceId = SourceId { number: u64::MAX, began_ms: 1 };
 const ALL: UsageQuery = UsageQuery { from_secs: 0, to_secs: u64::MAX };
 
 fn counts(commands: u64) -> Counts {
@@ -45,7 +45,7 @@ fn a_kill_costs_what_came_since_the_last_flush_and_nothing_is_counted_twice() {
 
     // Killed with its source: another source counts from nothing.
     let mut log = open(home.path());
-    log.heard(HOUR + 9, SourceId(7), counts(3));
+    log.heard(HOUR + 9, SourceId { number: 7, began_ms: 2 }, counts(3));
     assert_eq!(commands(&log), [(0, 50), (1, 43)]);
 }
 
@@ -67,6 +67,30 @@ fn a_torn_flush_costs_itself_and_no_more() {
     assert_eq!(commands(&log), [(0, 20)]);
     log.heard(9, A, counts(31));
     assert_eq!(commands(&log), [(0, 31)], "the source tells it again");
+}
+
+/// The hours on the lines after it have what it added, so that its sources may not tell it again.
+#[test]
+fn a_damaged_flush_costs_no_hour_and_nothing_is_counted_twice_for_it() {
+    let home = tempfile::tempdir().unwrap();
+    let b = SourceId { number: 3, began_ms: 7 };
+    let mut log = open(home.path());
+    for (now, source, said) in [(1, A, 10), (2, b, 100), (3, A, 30)] {
+        log.heard(now, source, counts(said));
+        log.flush(now).unwrap();
+    }
+    drop(log);
+    let flushes = fs::read_dir(home.path()).unwrap().map(|it| it.unwrap().path());
+    let file = flushes.into_iter().find(|it| it.to_str().unwrap().contains("flushes")).unwrap();
+    let text = fs::read_to_string(&file).unwrap();
+    let second = text.lines().nth(1).unwrap();
+    fs::write(&file, text.replace(second, &second.replace("100", "900"))).unwrap();
+    let (mut log, faults) = UsageLog::open(home.path()).unwrap();
+    assert_eq!((faults.len(), commands(&log)), (1, vec![(0, 130)]));
+    for (source, said, expected) in [(b, 100, 130), (A, 31, 131), (b, 105, 136)] {
+        log.heard(9, source, counts(said));
+        assert_eq!(commands(&log), [(0, expected)], "{source:?}");
+    }
 }
 
 #[test]

@@ -3,11 +3,12 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use memtide_service::admin::ROLE_HEADER;
 use serde_json::Value;
 use ureq::typestate::WithBody;
 use ureq::{Agent, RequestBuilder};
 
-use crate::admin_tls::AdminTlsClient;
+use crate::admin_tls::{AdminTlsClient, Reply};
 use crate::failure::Failure;
 
 /// Longest wait for the whole answer. A change is answered when it is written down.
@@ -56,11 +57,20 @@ pub enum Method {
 pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
     let url = url(asked, ask);
     let answer = exchange(asked, ask, PATIENCE);
-    let (status, text) = answer.map_err(|error| {
+    let Reply { status, role, body: text } = answer.map_err(|error| {
         Failure::Environment(format!(
             "no answer from {url}: {error}; give --admin of a memtide serve or scaler that runs, and --admin-ca where that has --admin-client-ca"
         ))
     })?;
+    if status == 404 && text.starts_with(NO_SUCH_ROUTE) {
+        let who =
+            role.map_or_else(|| "what answers there".to_owned(), |it| format!("memtide {it}"));
+        return Err(Failure::Configuration(format!(
+            "{url}: {who} has no {}; give --admin of {}",
+            ask.path.split('?').next().unwrap_or_default(),
+            who_has(&ask.path)
+        )));
+    }
     if status == 202 {
         return Err(Failure::Environment(format!(
             "{url}: accepted, and not stored yet; /readyz says why storing takes long, and memtide cache topology whether it was done"
@@ -76,11 +86,11 @@ pub fn ask(asked: &Asked, ask: &Ask) -> Result<String, Failure> {
     })
 }
 
-/// The status and the text of the answer, whatever they are.
+/// The answer, whatever it is.
 ///
 /// # Errors
 /// Why there is none.
-pub fn exchange(asked: &Asked, ask: &Ask, patience: Duration) -> Result<(u16, String), String> {
+pub fn exchange(asked: &Asked, ask: &Ask, patience: Duration) -> Result<Reply, String> {
     match &asked.tls {
         None => {
             let answer = send(&url(asked, ask), asked.token.as_deref(), (ask, patience));
@@ -91,6 +101,22 @@ pub fn exchange(asked: &Asked, ask: &Ask, patience: Duration) -> Result<(u16, St
             let answer =
                 tls.exchange(asked.address, request.as_bytes(), (patience, REPLY_BYTES_MAX));
             answer.map_err(|error| error.to_string())
+        }
+    }
+}
+
+/// How an admin HTTP begins its answer to a path that it does not have.
+const NO_SUCH_ROUTE: &str = "not found; there are";
+
+/// Who has such a path, and where it listens by itself.
+fn who_has(path: &str) -> &'static str {
+    match path {
+        "/v1/topology/save" => "a node, memtide engine (127.0.0.1:9152 on its host by itself)",
+        path if path.starts_with("/v1/cache") => {
+            "the memtide serve (127.0.0.1:9150 on its host by itself), or of the memtide scaler where the roles run apart (127.0.0.1:9151)"
+        }
+        _ => {
+            "the memtide scaler (127.0.0.1:9151 on its host by itself), or of a memtide serve with --nodes processes=N (127.0.0.1:9150)"
         }
     }
 }
@@ -123,7 +149,7 @@ fn send(
     url: &str,
     token: Option<&str>,
     (ask, patience): (&Ask, Duration),
-) -> Result<(u16, String), ureq::Error> {
+) -> Result<Reply, ureq::Error> {
     let config = Agent::config_builder()
         .timeout_global(Some(patience))
         .http_status_as_error(false)
@@ -150,8 +176,10 @@ fn send(
         Method::Patch => with_body(agent.patch(url)),
     }?;
     let status = response.status().as_u16();
-    let text = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_string()?;
-    Ok((status, text))
+    let role = response.headers().get(ROLE_HEADER).and_then(|role| role.to_str().ok());
+    let role = role.map(str::to_owned);
+    let body = response.body_mut().with_config().limit(REPLY_BYTES_MAX).read_to_string()?;
+    Ok(Reply { status, role, body })
 }
 
 /// What a refusal says, in one line.

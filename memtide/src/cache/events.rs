@@ -1,7 +1,6 @@
 //! `memtide cache events`: what happened, a line each.
 
 use std::io::{self, Write as _};
-use std::mem;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,7 +32,7 @@ pub fn run(asked: &Asked, wanted: Wanted) -> Result<ExitCode, Failure> {
     let mut place = Place { after: wanted.after, ..Place::default() };
     let mut is_answering = true;
     loop {
-        let page = ask(asked, &Ask::get(format!("/v1/events?after={}", place.after)));
+        let page = ask(asked, &Ask::get(place.path()));
         match page {
             Ok(page) => {
                 is_answering = true;
@@ -73,32 +72,29 @@ fn print(text: &str) -> io::Result<()> {
 struct Place {
     after: u64,
     since_ms: Option<u64>,
-    process_since_ms: u64,
+    process_since_ms: Option<u64>,
 }
 
 impl Place {
+    /// With the process that told of the last one: after a kill the next ones give the sequences of what did
+    /// not outlive it again.
+    fn path(&self) -> String {
+        let process = self.process_since_ms.map(|it| format!("&process={it}")).unwrap_or_default();
+        format!("/v1/events?after={}{process}", self.after)
+    }
+
     /// The lines of a page; `None` where it is none.
     fn read(&mut self, page: &str, is_json: bool) -> Option<String> {
         let page: Value = serde_json::from_str(page).ok()?;
         let since_ms = page["since_ms"].as_u64()?;
         let next = page["next"].as_u64()?;
         let events = page["events"].as_array()?;
-        let process_since_ms = page["process_since_ms"].as_u64().unwrap_or_default();
-        let process = mem::replace(&mut self.process_since_ms, process_since_ms);
+        self.process_since_ms = page["process_since_ms"].as_u64();
         let before = self.since_ms.replace(since_ms);
         if before.is_some_and(|before| before != since_ms) {
             // Another log: from its begin, with the next look.
-            self.after = 0;
+            (self.after, self.process_since_ms) = (0, None);
             return Some(String::new());
-        }
-        if before.is_some() && process != process_since_ms {
-            // Another process, which did not keep all that was read of the one before, perhaps: then what
-            // it tells has sequences that were read already.
-            let kept = page["process_first"].as_u64().unwrap_or(1).saturating_sub(1);
-            if kept < self.after {
-                self.after = kept;
-                return Some(String::new());
-            }
         }
         self.after = next;
         let mut text = String::new();
@@ -147,32 +143,21 @@ mod tests {
         assert_eq!(place.read("{}", false), None);
     }
 
-    /// What was read and did not outlive a kill is not read again, and what has its sequences now is not
-    /// missed.
     #[test]
-    fn a_process_that_kept_less_than_was_read_is_read_from_its_first_event_on() {
-        let mut place = Place::default();
-        let mut read = |process: u64, first: u64, sequences: std::ops::RangeInclusive<u64>| {
-            let events: Vec<_> =
-                sequences.clone().map(|it| serde_json::json!({ "sequence": it })).collect();
+    fn who_told_of_the_last_event_is_said_with_the_next_look() {
+        let mut place = Place { after: 3, ..Place::default() };
+        assert_eq!(place.path(), "/v1/events?after=3");
+        let page = |since: u64, process: u64| {
+            let (events, now) = (Vec::<u64>::new(), 9);
             let page = serde_json::json!({
-                "since_ms": 5, "now_ms": 9, "events": events, "forgotten": 0, "next": sequences.end(),
-                "process_since_ms": process, "process_first": first,
+                "since_ms": since, "now_ms": now, "events": events, "forgotten": 0, "next": 7,
+                "process_since_ms": process, "process_first": 5,
             });
-            let text = place.read(&page.to_string(), true).unwrap();
-            let told: Vec<u64> = text
-                .lines()
-                .map(|line| {
-                    serde_json::from_str::<Value>(line).unwrap()["sequence"].as_u64().unwrap()
-                })
-                .collect();
-            (told, place.after)
+            page.to_string()
         };
-        assert_eq!(read(5, 1, 1..=9), (vec![1, 2, 3, 4, 5, 6, 7, 8, 9], 9));
-        // It was killed with 8 and 9 unwritten; the next process has had others since.
-        assert_eq!(read(7, 8, 10..=10), (vec![], 7), "looks again");
-        assert_eq!(read(7, 8, 8..=10), (vec![8, 9, 10], 10));
-        // One that ended in peace.
-        assert_eq!(read(8, 11, 11..=12), (vec![11, 12], 12));
+        place.read(&page(5, 8), false).unwrap();
+        assert_eq!(place.path(), "/v1/events?after=7&process=8");
+        place.read(&page(6, 9), false).unwrap();
+        assert_eq!(place.path(), "/v1/events?after=0", "another log");
     }
 }

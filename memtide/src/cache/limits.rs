@@ -56,6 +56,11 @@ pub fn view(answer: &Value) -> Value {
         };
         json!({ "limit": name, "min": end("min"), "max": end("max") })
     });
+    let mut rows = rows.to_vec();
+    if let Some(bytes) = answer.get("data_storage_metered_bytes_min").and_then(Value::as_u64) {
+        // What a minimum that nobody set comes to.
+        rows[0]["min"] = json!(if bytes == 0 { "none".to_owned() } else { show_size(bytes) });
+    }
     json!({ "limits": rows })
 }
 
@@ -79,6 +84,13 @@ mod tests {
             ecpu_per_second  100k    none
         "#]]
         .assert_eq(&table::show(&view(&answer)));
+        let min = |metered: u64| {
+            let answer = json!({
+                "data_storage": { "min": 0, "max": 0 }, "data_storage_metered_bytes_min": metered,
+            });
+            view(&answer)["limits"][0]["min"].clone()
+        };
+        assert_eq!([min(0), min(1 << 30)], ["none", "1 GiB"]);
     }
 
     #[test]

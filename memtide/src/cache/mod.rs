@@ -38,7 +38,11 @@ pub struct Arguments {
 #[derive(Subcommand, Clone, Debug)]
 enum What {
     /// Show who holds which slots
-    Topology,
+    Topology {
+        /// All ranges of slots, however many
+        #[arg(long)]
+        slots: bool,
+    },
     /// Show the nodes: where they are, how they are, what they use
     Nodes,
     /// Show the slots that are on the move, and how far they are
@@ -61,7 +65,7 @@ enum What {
         #[arg(long)]
         follow: bool,
         /// Only what happened after the event with this sequence
-        #[arg(long, value_name = "SEQUENCE", default_value_t = 0)]
+        #[arg(long, value_name = "SEQUENCE", default_value_t = 0, value_parser = sequence)]
         after: u64,
     },
     /// Have a node write its topology into a file, for a scaler that has lost its own; give --admin of that node
@@ -143,6 +147,10 @@ fn time(text: &str) -> Result<u64, String> {
     seconds(text).ok_or_else(|| {
         "give a UTC time such as 2026-11-21T07:00:00Z, a day, or seconds since 1970".to_owned()
     })
+}
+
+fn sequence(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "give the sequence of an event, a whole number".to_owned())
 }
 
 /// A node's name, `n3`.
@@ -229,7 +237,7 @@ fn what_to_ask(what: &What) -> Ask {
     let post = |path: String| Ask { method: Method::Post, path, body: None };
     let of_node = |node: &Node, verb: &str| post(format!("/v1/nodes/{}/{verb}", node.0));
     match what {
-        What::Topology => get("/v1/topology"),
+        What::Topology { .. } => get("/v1/topology"),
         What::Nodes => get("/v1/nodes"),
         What::Migrations => get("/v1/migrations"),
         What::Usage { from, to, format } => {

@@ -11,7 +11,7 @@ use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::tls::fleet::FleetTls;
 use memtide_topology::{NodeId, SlotConfig, Topology};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
 use crate::failure;
 
@@ -22,6 +22,9 @@ const BEAT_INTERVAL: Duration = Duration::from_millis(200);
 const STILL_MAX: Duration = Duration::from_millis(500);
 /// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
+
+/// A node that is told to stop and has no other beside it waits so long for one to join.
+const TAKERS_COME_IN: Duration = Duration::from_secs(2);
 
 /// What carries words between them.
 pub struct Talk {
@@ -63,7 +66,7 @@ impl Talk {
                 drain.begin(deadline);
                 tokio::select! {
                     ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-                    () = sleep_until(deadline) => {
+                    () = until_cut(deadline, held.clone()) => {
                         drain.stop();
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
@@ -88,6 +91,28 @@ impl Talk {
     }
 }
 
+/// Until the drain has no time left, or what it waits for cannot come.
+async fn until_cut(deadline: Instant, mut held: watch::Receiver<Held>) {
+    let is_last = |held: &Held| held.is_member && held.takers == 0;
+    let nobody_takes = async {
+        loop {
+            // Without its sender nothing more is known.
+            if held.wait_for(is_last).await.is_err() {
+                return std::future::pending().await;
+            }
+            if timeout(TAKERS_COME_IN, held.wait_for(|it| !is_last(it))).await.is_err() {
+                return;
+            }
+        }
+    };
+    tokio::select! {
+        () = sleep_until(deadline) => {}
+        () = nobody_takes => {
+            tracing::warn!("all other nodes have left or are leaving: nobody is there to take slots");
+        }
+    }
+}
+
 /// What it holds is lost with it, or has copies elsewhere.
 fn end(code: u8) -> ! {
     tracing::warn!("stopping at once");
@@ -106,12 +131,16 @@ async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
 /// What the newest topology says of this node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Held {
+    /// The scaler has taken this process as a node.
+    pub is_member: bool,
     /// It is to give up its slots.
     is_draining: bool,
     /// Slots that it holds.
     pub slots: usize,
     /// Slots of which nobody else has all.
     pub alone: usize,
+    /// Other nodes that are to stay, and could take them.
+    pub takers: usize,
 }
 
 impl Held {
@@ -123,7 +152,10 @@ impl Held {
             complete.next() == Some(me) && complete.next().is_none()
         };
         let alone = mine().filter(|(_, config)| is_alone(config)).count();
-        Self { is_draining, slots: mine().count(), alone }
+        let stays = |node: &NodeId, is_draining: bool| *node != me && !is_draining;
+        let takers =
+            topology.nodes().iter().filter(|(node, it)| stays(node, it.is_draining)).count();
+        Self { is_member: true, is_draining, slots: mine().count(), alone, takers }
     }
 }
 
@@ -135,6 +167,7 @@ async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::
             FromScaler::Welcome(node) => {
                 tracing::info!(%node, "joined");
                 me = Some(node);
+                held.send_modify(|held| held.is_member = true);
                 News::Welcome(node)
             }
             FromScaler::Topology(topology) => {

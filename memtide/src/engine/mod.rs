@@ -114,7 +114,7 @@ fn cache(config: &EngineConfig) -> CacheId {
 }
 
 /// Tells how it ended, and gives the exit code.
-fn told(ended: Ended, Held { slots, alone, .. }: Held) -> ExitCode {
+fn told(ended: Ended, Held { is_member, slots, alone, takers, .. }: Held) -> ExitCode {
     match ended {
         Ended::Drained => {
             tracing::info!("drained");
@@ -124,6 +124,14 @@ fn told(ended: Ended, Held { slots, alone, .. }: Held) -> ExitCode {
             tracing::info!("drained");
             ExitCode::SUCCESS
         }
+        Ended::Stopped if takers == 0 => {
+            tracing::error!(
+                slots,
+                alone,
+                "this node ends with {slots} slots, {alone} of which nobody else has: all other nodes have left or are leaving"
+            );
+            ExitCode::from(failure::DRAIN_CUT)
+        }
         Ended::Stopped => {
             tracing::error!(
                 slots,
@@ -131,6 +139,13 @@ fn told(ended: Ended, Held { slots, alone, .. }: Held) -> ExitCode {
                 "the drain took too long: this node ends with {slots} slots, {alone} of which nobody else has; give more --drain-timeout, or drain it by memtide cache before it is stopped"
             );
             ExitCode::from(failure::DRAIN_CUT)
+        }
+        Ended::Refused(why) if !is_member => {
+            tracing::error!(
+                why,
+                "the scaler does not take this process with these settings; starting it again will not help"
+            );
+            ExitCode::from(failure::REFUSED)
         }
         Ended::Refused(why) => {
             tracing::error!(why, "the scaler does not want this process; start it anew");

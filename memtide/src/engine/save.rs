@@ -29,7 +29,11 @@ async fn save(State((observer, dir)): State<(Observer, PathBuf)>) -> Response {
     let written = std::fs::create_dir_all(&dir).map_err(|error| error.to_string());
     let written = written.and_then(|()| write_copy(&path, &topology).map_err(|it| it.to_string()));
     match written {
-        Ok(()) => Json(json!({ "epoch": epoch, "file": path })).into_response(),
+        Ok(()) => {
+            let note =
+                "limits that were changed, usage and events are not in it: nodes do not have them";
+            Json(json!({ "epoch": epoch, "file": path, "note": note })).into_response()
+        }
         Err(why) => refuse(why),
     }
 }

@@ -8,6 +8,7 @@ use memtide_limits::{Limits, Range};
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
+use crate::settings::LimitsGiven;
 
 /// Two sets of limits are a few hundred bytes.
 const FILE_BYTES_MAX: u64 = 64 << 10;
@@ -37,26 +38,42 @@ pub struct Kept {
     pub limits: Limits,
     /// What was configured when they were changed.
     pub configured: Limits,
+    /// Whether somebody had said what data is metered as at least, and
+    #[serde(default)]
+    pub is_metered_min_said: bool,
+    /// whether the configuration had.
+    #[serde(default)]
+    pub is_metered_min_configured: bool,
 }
 
 impl Kept {
     /// What is in force where this is configured now: where that is another than it was, it is what
     /// somebody wants; otherwise what was changed since.
-    pub fn under(&self, configured: &Limits) -> Limits {
+    pub fn under(&self, given: &LimitsGiven) -> LimitsGiven {
+        let configured = &given.limits;
         let end = |kept: u64, then: u64, now: u64| if now == then { kept } else { now };
         let range = |kept: Range, then: Range, now: Range| Range {
             min: end(kept.min, then.min, now.min),
             max: end(kept.max, then.max, now.max),
         };
         let (kept, then) = (&self.limits, &self.configured);
-        Limits {
+        let mut limits = Limits {
             data_storage: range(kept.data_storage, then.data_storage, configured.data_storage),
             ecpu_per_second: range(
                 kept.ecpu_per_second,
                 then.ecpu_per_second,
                 configured.ecpu_per_second,
             ),
+        };
+        // 0 that is said is another minimum than none that is.
+        let is_as_it_was = given.is_metered_min_said == self.is_metered_min_configured
+            && configured.data_storage.min == then.data_storage.min;
+        if !is_as_it_was {
+            limits.data_storage.min = configured.data_storage.min;
         }
+        let is_metered_min_said =
+            if is_as_it_was { self.is_metered_min_said } else { given.is_metered_min_said };
+        LimitsGiven { limits, is_metered_min_said }
     }
 }
 

@@ -10,6 +10,7 @@ mod file;
 mod routes;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memtide_limits::{Limits, LimitsError, LimitsPatch};
@@ -19,7 +20,7 @@ use tokio::sync::watch;
 
 use self::file::{Kept, LimitsFile, Written};
 use crate::failure::Failure;
-use crate::settings::LimitsGiven;
+use crate::settings::{LimitsGiven, metered_bytes_min};
 
 /// See the module; clones are the same.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct KeptLimits(Arc<Keeper>);
 struct Keeper {
     given: LimitsGiven,
     current: watch::Sender<Limits>,
+    /// Of the minimum of data that is in force.
+    is_metered_min_said: AtomicBool,
     file: LimitsFile,
     events: Events,
     /// Held by the one change that is under way. Whether what the file has may not outlive a loss of power.
@@ -79,10 +82,11 @@ impl KeptLimits {
     }
 
     fn open_file(file: LimitsFile, given: LimitsGiven, events: &Events) -> Result<Self, Failure> {
-        let limits = load(&file, &given)?;
+        let LimitsGiven { limits, is_metered_min_said } = load(&file, &given)?;
         Ok(Self(Arc::new(Keeper {
             given,
             current: watch::Sender::new(limits),
+            is_metered_min_said: AtomicBool::new(is_metered_min_said),
             file,
             events: events.clone(),
             changing: Mutex::new(false),
@@ -101,7 +105,7 @@ impl KeptLimits {
 
     /// What data is metered as at least now.
     pub fn metered_bytes_min(&self) -> u64 {
-        self.0.given.metered_bytes_min(&self.now())
+        metered_bytes_min(&self.now(), self.0.is_metered_min_said.load(Ordering::Acquire))
     }
 
     /// Changes them for good. Waits for the disk.
@@ -110,20 +114,30 @@ impl KeptLimits {
     /// Where they cannot be changed to that, or not be written: then nothing is. Where they are, and may
     /// not last.
     pub fn change(&self, patch: &LimitsPatch) -> Result<Limits, ChangeError> {
-        let Keeper { given, current, file, events, changing } = &*self.0;
+        let Keeper { given, current, file, events, changing, is_metered_min_said } = &*self.0;
         let mut is_doubtful = changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
         let limits = before.changed_by(patch)?;
-        if limits == before && !*is_doubtful {
+        let was_said = is_metered_min_said.load(Ordering::Acquire);
+        let is_said = was_said || patch.data_storage.min.is_some();
+        let is_same = limits == before && is_said == was_said;
+        if is_same && !*is_doubtful {
             return Ok(limits);
         }
-        let written = file.store(&Kept { limits, configured: given.limits }).map_err(|error| {
+        let kept = Kept {
+            limits,
+            configured: given.limits,
+            is_metered_min_said: is_said,
+            is_metered_min_configured: given.is_metered_min_said,
+        };
+        let written = file.store(&kept).map_err(|error| {
             tracing::error!(%error, path = file.path(), "failed to write the limits");
             ChangeError::Unwritten { path: file.path(), error }
         })?;
-        if limits != before {
+        if !is_same {
+            is_metered_min_said.store(is_said, Ordering::Release);
             current.send_replace(limits);
-            let text = differences(&before, &limits);
+            let text = differences((&before, was_said), (&limits, is_said));
             tracing::info!("limits changed: {text}");
             events.record(EventKind::LimitsChanged, text);
         }
@@ -143,14 +157,13 @@ impl KeptLimits {
     }
 }
 
-/// What is another than it was, for people.
 /// What was configured, and of what was changed since what the file has.
-fn load(file: &LimitsFile, given: &LimitsGiven) -> Result<Limits, Failure> {
+fn load(file: &LimitsFile, given: &LimitsGiven) -> Result<LimitsGiven, Failure> {
     let limits = match file.load()? {
-        None => given.limits,
-        Some(kept) => kept.under(&given.limits),
+        None => *given,
+        Some(kept) => kept.under(given),
     };
-    limits.check().map_err(|error| {
+    limits.limits.check().map_err(|error| {
         Failure::Configuration(format!(
             "{error}; of these some were configured and some changed later, which {} has",
             file.path()
@@ -159,11 +172,12 @@ fn load(file: &LimitsFile, given: &LimitsGiven) -> Result<Limits, Failure> {
     Ok(limits)
 }
 
-fn differences(before: &Limits, after: &Limits) -> String {
+/// What is another than it was, for people.
+fn differences(before: (&Limits, bool), after: (&Limits, bool)) -> String {
     use memtide_limits::units::{show_count, show_size};
-    let ends = |it: &Limits| {
+    let ends = |(it, is_said): (&Limits, bool)| {
         let (data, ecpu) = (it.data_storage, it.ecpu_per_second);
-        [data.min, data.max, ecpu.min, ecpu.max]
+        [metered_bytes_min(it, is_said), data.max, ecpu.min, ecpu.max]
     };
     let names =
         ["data_storage.min", "data_storage.max", "ecpu_per_second.min", "ecpu_per_second.max"];
@@ -190,7 +204,7 @@ mod tests {
         let ecpu_per_second = Range { min: 0, max: ecpu_max };
         LimitsGiven {
             limits: Limits { ecpu_per_second, ..Limits::default() },
-            metered_bytes_min: 0,
+            is_metered_min_said: true,
         }
     }
 
@@ -217,6 +231,35 @@ mod tests {
         assert_eq!(max(&open(0)), 0, "not even configured any more");
     }
 
+    /// A minimum of 0 meters what there is, whoever said so, and none that was said meters 1 GiB.
+    #[test]
+    fn no_minimum_is_the_same_by_a_flag_and_live_and_another_than_none_that_was_said() {
+        let dir = tempfile::tempdir().unwrap();
+        let events = Events::new();
+        let open = |is_metered_min_said| {
+            let limits = Limits::default();
+            let given = LimitsGiven { limits, is_metered_min_said };
+            KeptLimits::open(dir.path(), given, &events).unwrap()
+        };
+        let min = |min: u64| LimitsPatch {
+            data_storage: RangePatch { min: Some(min), max: None },
+            ..LimitsPatch::default()
+        };
+        assert_eq!(open(true).metered_bytes_min(), 0);
+        let limits = open(false);
+        assert_eq!(limits.metered_bytes_min(), 1 << 30);
+        let mut followed = limits.follow();
+        limits.change(&min(0)).unwrap();
+        assert!(followed.has_changed().unwrap(), "who meters is told");
+        followed.mark_unchanged();
+        assert_eq!(limits.metered_bytes_min(), 0);
+        assert_eq!(events.after(0).events[0].text, "data_storage.min from 1 GiB to none");
+        assert_eq!(open(false).metered_bytes_min(), 0, "as it was changed");
+        limits.change(&min(2 << 30)).unwrap();
+        assert_eq!(open(false).metered_bytes_min(), 2 << 30);
+        assert_eq!(open(true).metered_bytes_min(), 0, "as it is configured now");
+    }
+
     #[test]
     fn what_cannot_be_changes_nothing_and_what_is_the_same_is_no_event() {
         let dir = tempfile::tempdir().unwrap();
@@ -234,8 +277,8 @@ mod tests {
     /// Whoever asked is told what is so: they are in force and in the file, and asking again syncs them.
     #[test]
     fn a_change_that_may_not_outlive_a_loss_of_power_is_in_force_and_told_of() {
-        static IS_WELL: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
-        let sync = |_: &Path| match IS_WELL.load(std::sync::atomic::Ordering::Relaxed) {
+        static IS_WELL: AtomicBool = AtomicBool::new(false);
+        let sync = |_: &Path| match IS_WELL.load(Ordering::Relaxed) {
             true => Ok(()),
             false => Err(std::io::Error::other("the disk is gone")),
         };
@@ -249,7 +292,7 @@ mod tests {
         }
         let again = KeptLimits::open(dir.path(), given(10_000), &Events::new()).unwrap();
         assert_eq!(again.now().ecpu_per_second.max, 20_000, "the file has it");
-        IS_WELL.store(true, std::sync::atomic::Ordering::Relaxed);
+        IS_WELL.store(true, Ordering::Relaxed);
         limits.change(&ecpu_max(20_000)).unwrap();
         assert_eq!(events.after(0).events.len(), 1, "one change");
     }

@@ -7,6 +7,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use memtide_limits::{Limits, LimitsPatch};
 use memtide_service::admin::RoleRoutes;
+use serde::Serialize;
 
 use super::{ChangeError, KeptLimits};
 
@@ -21,11 +22,27 @@ pub fn routes(limits: KeptLimits) -> RoleRoutes {
     RoleRoutes::new(router, &["/v1/cache/limits", "PATCH /v1/cache/limits"])
 }
 
-async fn show(State(limits): State<KeptLimits>) -> Json<Limits> {
-    Json(limits.now())
+/// The answer.
+#[derive(Debug, Serialize)]
+struct View {
+    #[serde(flatten)]
+    limits: Limits,
+    /// Data is metered as at least so many bytes: the minimum, or 1 GiB where nobody said any.
+    data_storage_metered_bytes_min: u64,
 }
 
-async fn change(State(limits): State<KeptLimits>, body: Bytes) -> Result<Json<Limits>, Refusal> {
+impl View {
+    fn of(limits: Limits, kept: &KeptLimits) -> Json<Self> {
+        Json(Self { limits, data_storage_metered_bytes_min: kept.metered_bytes_min() })
+    }
+}
+
+async fn show(State(limits): State<KeptLimits>) -> Json<View> {
+    View::of(limits.now(), &limits)
+}
+
+async fn change(State(limits): State<KeptLimits>, body: Bytes) -> Result<Json<View>, Refusal> {
+    let kept = limits.clone();
     let refuse = |status, why: String| (status, format!("{why}\n"));
     let patch: LimitsPatch = serde_json::from_slice(&body).map_err(|error| {
         refuse(StatusCode::BAD_REQUEST, format!("the body is not as {EXAMPLE}: {error}"))
@@ -41,5 +58,5 @@ async fn change(State(limits): State<KeptLimits>, body: Bytes) -> Result<Json<Li
             StatusCode::INTERNAL_SERVER_ERROR
         }
     };
-    changed.map(Json).map_err(|error| refuse(status(&error), error.to_string()))
+    changed.map(|it| View::of(it, &kept)).map_err(|error| refuse(status(&error), error.to_string()))
 }

@@ -17,7 +17,6 @@ use super::hold::Held;
 use super::kept::Stock;
 use crate::limits::KeptLimits;
 use crate::settings::EndpointConfig;
-use crate::stock::Stored;
 
 /// Where the admin HTTP has its answers from.
 pub fn answers(
@@ -97,14 +96,16 @@ impl Served {
     #[expect(clippy::cast_precision_loss, reason = "a report for people; metrics are exact")]
     fn usage(&self) -> CacheUsage {
         let usage = self.stock.observer.usage();
-        let stored = self.stock.stored().unwrap_or_default();
-        let Stored { items, data_bytes: bytes, byte_seconds, .. } = stored;
+        // A proxy apart does not know what the nodes store.
+        let stored = self.stock.stored();
+        let bytes = stored.map(|it| it.data_bytes);
         let bytes_min = self.limits.as_ref().map_or(0, KeptLimits::metered_bytes_min);
         CacheUsage {
-            items,
+            items: stored.map(|it| it.items),
             data_storage_bytes: bytes,
-            data_storage_metered_bytes: bytes.max(bytes_min),
-            data_storage_gb_hours: byte_seconds as f64 / (3600.0 * (1 << 30) as f64),
+            data_storage_metered_bytes: bytes.map(|bytes| bytes.max(bytes_min)),
+            data_storage_gb_hours: stored
+                .map(|it| it.byte_seconds as f64 / (3600.0 * (1 << 30) as f64)),
             ecpus: usage.ecpu_units as f64 / 1024.0,
             connections: usage.connections,
         }

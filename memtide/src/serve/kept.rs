@@ -17,7 +17,7 @@ use crate::limits::KeptLimits;
 use crate::records::Records;
 use crate::settings::{Backend, EndpointConfig, Role};
 use crate::stock::{Evictions, Stored};
-use crate::usage::{Keeping, Looks, Owed, Usage, counts_of, proxies};
+use crate::usage::{self, Keeping, Looks, Owed, Usage, counts_of, proxies};
 use crate::watch::Look;
 
 /// See the module; to be held as long as the process lives.
@@ -115,13 +115,13 @@ impl Kept {
 
 /// The cache's: what this process counts, and what proxies do that have joined its scaler.
 fn looks(stock: &Stock, limits: &KeptLimits) -> Looks {
-    let source = SourceId(crate::random());
+    let source = usage::source(crate::random());
     let joined = stock.behind.scaler().map(|scaler| scaler.proxy_counts());
     let (written, counting) = (joined.clone(), stock.observer.clone());
     let (sampled, limits) = (stock.clone(), limits.clone());
     Looks {
         counts: Box::new(move || {
-            let mine = (source, counts_of(&counted(source.0, counting.work())));
+            let mine = (source, counts_of(&counted(source.number, counting.work())));
             let joined = joined.as_ref().map(proxies::said).unwrap_or_default();
             std::iter::once(mine).chain(joined).collect()
         }),
@@ -148,6 +148,8 @@ fn tell(
 const fn counted(process: u64, work: Work) -> Counted {
     Counted {
         process,
+        // Who tells it knows that.
+        began_ms: 0,
         ecpu_units: work.ecpu_units,
         commands: work.commands,
         throttled_commands: work.throttled_commands,

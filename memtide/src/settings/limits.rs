@@ -11,17 +11,15 @@ const METERED_BYTES_MIN: u64 = 1 << 30;
 pub struct LimitsGiven {
     /// 0 where nobody said.
     pub limits: Limits,
-    /// Data is metered as at least so many bytes where the limits have no minimum.
-    pub metered_bytes_min: u64,
+    /// Somebody said what data is metered as at least: a minimum of 0 is what there is.
+    pub is_metered_min_said: bool,
 }
 
-impl LimitsGiven {
-    /// What data is metered as at least under these limits.
-    pub fn metered_bytes_min(&self, limits: &Limits) -> u64 {
-        match limits.data_storage.min {
-            0 => self.metered_bytes_min,
-            min => min,
-        }
+/// What data is metered as at least under these limits, of whose minimum this was said.
+pub const fn metered_bytes_min(limits: &Limits, is_said: bool) -> u64 {
+    match (limits.data_storage.min, is_said) {
+        (0, false) => METERED_BYTES_MIN,
+        (min, _) => min,
     }
 }
 
@@ -46,8 +44,7 @@ pub fn limits(given: &Given) -> Result<LimitsGiven, ConfigError> {
             return Err(given.complain(name, &error.to_string()));
         }
     }
-    let is_said = given.is_given("data-storage-min");
-    Ok(LimitsGiven { limits, metered_bytes_min: if is_said { 0 } else { METERED_BYTES_MIN } })
+    Ok(LimitsGiven { limits, is_metered_min_said: given.is_given("data-storage-min") })
 }
 
 const NAMES: [&str; 4] =

@@ -20,7 +20,7 @@ use memtide_service::limits::CONFIG_BYTES_MAX;
 pub use self::apart::{EngineConfig, Parent, ScalerConfig};
 pub use self::endpoint::EndpointConfig;
 pub use self::fleet::{Backend, Join, Processes};
-pub use self::limits::LimitsGiven;
+pub use self::limits::{LimitsGiven, metered_bytes_min};
 pub use self::read::{Common, admin};
 use crate::cli::Flags;
 use crate::failure::Failure;
@@ -125,17 +125,39 @@ fn read_file(path: &str) -> Result<String, Failure> {
 
 /// The settings of `serve` or `proxy`, gathered and read.
 pub fn load_endpoint(role: Role, flags: &Flags) -> Result<EndpointConfig, Failure> {
-    Ok(endpoint::resolve(&gather(role, flags)?, &Host::this())?)
+    let mut config = endpoint::resolve(&gather(role, flags)?, &Host::this())?;
+    config.common.warnings.extend(unknown_variables(role));
+    Ok(config)
 }
 
 /// The settings of `engine`, gathered and read.
 pub fn load_engine(flags: &Flags) -> Result<EngineConfig, Failure> {
-    Ok(apart::resolve_engine(&gather(Role::Engine, flags)?, &Host::this())?)
+    let mut config = apart::resolve_engine(&gather(Role::Engine, flags)?, &Host::this())?;
+    // A child has its parent's environment, who has told of it.
+    if config.parent.is_none() {
+        config.common.warnings.extend(unknown_variables(Role::Engine));
+    }
+    Ok(config)
 }
 
 /// The settings of `scaler`, gathered and read.
 pub fn load_scaler(flags: &Flags) -> Result<ScalerConfig, Failure> {
-    Ok(apart::resolve_scaler(&gather(Role::Scaler, flags)?)?)
+    let mut config = apart::resolve_scaler(&gather(Role::Scaler, flags)?)?;
+    config.common.warnings.extend(unknown_variables(Role::Scaler));
+    Ok(config)
+}
+
+/// Variables that look as if they were to set something, a sentence each.
+fn unknown_variables(role: Role) -> Vec<String> {
+    let names: Vec<String> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    role.schema().unknown_variables(names.iter().map(String::as_str), is_of_programs)
+}
+
+/// Those that programs around memtide go by: its tests, and examples of clients.
+fn is_of_programs(name: &str) -> bool {
+    name.starts_with("MEMTIDE_TEST_")
+        || ["MEMTIDE_REQUIRE_CLIENTS", "MEMTIDE_HOST", "MEMTIDE_CA"].contains(&name)
 }
 
 #[cfg(test)]

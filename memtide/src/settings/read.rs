@@ -23,6 +23,8 @@ pub struct Common {
     pub shown: String,
     /// What is allowed and yet unwise: sentences for the log.
     pub warnings: Vec<String>,
+    /// As the subcommand is called.
+    pub role: &'static str,
     pub name: String,
     pub admin: SocketAddr,
     /// Of the token that the admin HTTP asks for.
@@ -48,6 +50,7 @@ pub fn common(given: &Given) -> Result<Common, ConfigError> {
     Ok(Common {
         shown: String::new(),
         warnings: Vec::new(),
+        role: given.schema().role,
         name: given.read("name", cache_name)?,
         admin: guarded_admin(given)?,
         admin_token: guard_file(given, "admin-token-file")?,

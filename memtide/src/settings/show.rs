@@ -34,6 +34,9 @@ pub fn of_common(name: &str, given: &Given, common: &Common) -> Option<String> {
         "data-storage-max" | "ecpu-per-second-max" if given.text(name).is_none() => {
             Some("no limit".to_owned())
         }
+        "data-storage-min" if given.text(name).is_none() => {
+            Some("1 GiB is metered at least; 0 for what there is".to_owned())
+        }
         "fleet-tls" if given.text(name).is_none() => Some(common.fleet_tls.display().to_string()),
         _ => None,
     }

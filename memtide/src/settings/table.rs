@@ -47,7 +47,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(ALL, "name", "NAME", Some("default"), "The cache's name"),
     setting!(SERVE, "nodes", "NODES", Some("embedded"), "Where items are: embedded in this process, or processes=N on this host"),
     setting!(SERVE, "zones", "ZONES", None, "Zones that the node processes are spread over, parted by commas"),
-    setting!(PLACERS, "replicas", "COUNT", Some("0"), "Copies of each slot beside its primary; a cache that was told another number by memtide cache keeps that until this is given"),
+    setting!(PLACERS, "replicas", "COUNT", Some("0"), "Copies of each slot beside its primary; a cache that was told another number by memtide cache keeps that until this says something else than it did"),
     setting!(SCALER, "nodes-min", "COUNT", Some("1"), "Nodes that must be there before a new cache begins"),
     setting!(JOINERS, "join", "HOST:PORT", None, "The scaler to join; several parted by commas are tried in turn"),
     setting!(ENGINE, "zone", "ZONE", Some("default"), "The failure domain that this node is in"),

@@ -191,7 +191,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         memory = "1g"  # 1 GiB of 10 GiB (host); memtide.toml:1: memory
         item_size_max = "1m"
         # data_storage_max  # no limit
-        # data_storage_min
+        # data_storage_min  # 1 GiB is metered at least; 0 for what there is
         # ecpu_per_second_max  # no limit
         # ecpu_per_second_min
         connections_max = "10000"
@@ -369,9 +369,13 @@ fn limits_in_units_and_their_mistakes() {
         (given.limits.data_storage.max, given.limits.ecpu_per_second.max),
         (10 << 30, 100_000)
     );
-    assert_eq!(given.metered_bytes_min(&given.limits), 1 << 30, "as the reference");
+    assert_eq!(
+        metered_bytes_min(&given.limits, given.is_metered_min_said),
+        1 << 30,
+        "as the reference"
+    );
     let given = resolved(&[("data-storage-min", "0")], "").unwrap().limits;
-    assert_eq!(given.metered_bytes_min(&given.limits), 0, "as it is");
+    assert_eq!(metered_bytes_min(&given.limits, given.is_metered_min_said), 0, "as it is");
     check(
         &[("data-storage-max", "1GB"), ("data-storage-min", "2GB")],
         expect![[

@@ -21,6 +21,11 @@ pub use self::keeping::{Keeping, Turn};
 pub use self::owed::{Owed, counts_of};
 use crate::failure::Failure;
 
+/// A source that begins now, by a random number.
+pub fn source(number: u64) -> SourceId {
+    SourceId { number, began_ms: now_secs().saturating_mul(1_000) }
+}
+
 /// What is looked at.
 pub struct Looks {
     /// What each source has counted since it began.

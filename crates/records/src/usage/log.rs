@@ -23,8 +23,10 @@ pub struct UsageLog {
     hours: Log<Hour>,
     /// The newest revision of each open hour that is among the hours that are over.
     kept: BTreeMap<u64, u64>,
-    /// The hours that were written since the last sync.
+    /// The hours that were written since the last sync, or by the process before this one.
     unsynced: Vec<Hour>,
+    /// Whether there is anything that may not outlive the host.
+    is_unsynced: bool,
 }
 
 const FLUSHES_NAME: &str = "usage-flushes";
@@ -57,13 +59,22 @@ impl UsageLog {
             *known = revision.max(known).to_owned();
         }
         for entry in over.entries {
-            meter.restore(&Flush { hours: vec![entry.record], sources: Vec::new() });
+            meter.restore(&Flush { hours: vec![entry.record], ..Flush::default() });
         }
-        flushed.entries.iter().for_each(|entry| meter.restore(&entry.record));
+        let mut next = 1;
+        for entry in &flushed.entries {
+            if entry.sequence != next {
+                meter.missed(entry.at_ms);
+            }
+            meter.restore(&entry.record);
+            next = entry.sequence + 1;
+        }
         let mut faults = flushed.faults;
         faults.extend(over.faults);
-        let (directory, unsynced) = (directory.to_owned(), Vec::new());
-        let mut log = Self { directory, meter, flushes, hours, kept, unsynced };
+        let directory = directory.to_owned();
+        // A process that was killed has left them in the system's memory.
+        let (unsynced, is_unsynced) = (meter.hours().copied().collect(), true);
+        let mut log = Self { directory, meter, flushes, hours, kept, unsynced, is_unsynced };
         log.forget_closed();
         Ok((log, faults))
     }
@@ -88,13 +99,14 @@ impl UsageLog {
         if let Some(flush) = self.meter.flush() {
             self.flushes.append(now_ms, &flush)?;
             self.meter.flushed(&flush);
+            self.is_unsynced = true;
             flush.hours.iter().for_each(|hour| self.remember_unsynced(hour));
         }
         self.keep_hours(now_secs, now_ms)
     }
 
-    /// Makes what was flushed outlive the host. Where it fails, the next flush writes it again: what
-    /// the system still has of it after that is not known.
+    /// Makes what was flushed outlive the host, by this process and by those before it. Where it fails, the
+    /// next flush writes it again: what the system still has of it after that is not known.
     ///
     /// # Errors
     /// What the system says.
@@ -106,10 +118,11 @@ impl UsageLog {
         &mut self,
         sync: impl FnOnce(&mut Self) -> Result<(), LogError>,
     ) -> Result<(), LogError> {
-        if self.unsynced.is_empty() {
+        if !self.is_unsynced {
             return Ok(());
         }
         let synced = sync(self);
+        self.is_unsynced = false;
         let unsynced = mem::take(&mut self.unsynced);
         if synced.is_err() {
             self.meter.doubted(&unsynced);
@@ -153,6 +166,7 @@ impl UsageLog {
         }
         for hour in over {
             self.hours.append(now_ms, &hour)?;
+            self.is_unsynced = true;
             self.kept.insert(hour.hour, hour.revision);
             self.remember_unsynced(&hour);
         }
@@ -184,7 +198,8 @@ mod tests {
         };
         let (mut log, _) = UsageLog::open(home.path()).unwrap();
         let say = |log: &mut UsageLog, commands| {
-            log.heard(10, SourceId(1), Counts { commands, ..Counts::default() });
+            let source = SourceId { number: 1, began_ms: 0 };
+            log.heard(10, source, Counts { commands, ..Counts::default() });
         };
         say(&mut log, 5);
         log.flush(10).unwrap();
@@ -204,5 +219,32 @@ mod tests {
         log.flush(14).unwrap();
         drop(log);
         assert_eq!(commands(&UsageLog::open(home.path()).unwrap().0), [9]);
+    }
+
+    /// A killed process leaves what it wrote since its last sync in the system's memory.
+    #[test]
+    fn what_a_process_before_it_wrote_is_synced_before_it_is_told_to_be_kept() {
+        let home = tempfile::tempdir().unwrap();
+        let fails = |_: &mut UsageLog| {
+            Err(LogError::File { path: "x".into(), problem: io::Error::other("no") })
+        };
+        let say = |log: &mut UsageLog| {
+            let source = SourceId { number: 1, began_ms: 0 };
+            log.heard(10, source, Counts { commands: 5, ..Counts::default() });
+            log.flush(10).unwrap();
+        };
+        let (mut log, _) = UsageLog::open(home.path()).unwrap();
+        say(&mut log);
+        drop(log);
+        let (mut log, _) = UsageLog::open(home.path()).unwrap();
+        say(&mut log);
+        let lines = log.flushes.last();
+        assert_eq!(lines, 1, "nothing new");
+        log.sync_by(fails).unwrap_err();
+        say(&mut log);
+        assert_eq!(log.flushes.last(), 2, "written again");
+        log.sync().unwrap();
+        say(&mut log);
+        assert_eq!((log.flushes.last(), commands(&log)), (2, vec![5]));
     }
 }

@@ -21,6 +21,8 @@ pub struct Access {
     /// With it the admin HTTP speaks TLS.
     certificates: Option<Arc<AdminTls>>,
     refused: Arc<AtomicU64>,
+    /// What process this is, where it says so to everybody.
+    role: Option<&'static str>,
 }
 
 struct Token {
@@ -77,6 +79,19 @@ impl Access {
         self
     }
 
+    /// And tells everybody with each answer which role of memtide this is: who has the address of another
+    /// one is to notice.
+    #[must_use]
+    pub const fn of_role(mut self, role: &'static str) -> Self {
+        self.role = Some(role);
+        self
+    }
+
+    /// See [`Self::of_role`].
+    pub(super) const fn role(&self) -> Option<&'static str> {
+        self.role
+    }
+
     /// Goes by what the files have now. Where one has nothing that can be used, what it had before stays.
     ///
     /// # Errors
@@ -104,17 +119,26 @@ impl Access {
         is_admitted
     }
 
-    /// What to tell who is not admitted.
-    pub(super) const fn wanted(&self) -> &'static str {
-        match (&self.token, &self.certificates) {
+    /// What to tell who is not admitted with these headers.
+    pub(super) fn wanted(&self, headers: &HeaderMap) -> String {
+        let wanted = match (&self.token, &self.certificates) {
             (_, None) => {
-                "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN\n"
+                "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN"
             }
-            (None, Some(_)) => "show a certificate of a CA in the file of --admin-client-ca\n",
+            (None, Some(_)) => "show a certificate of a CA in the file of --admin-client-ca",
             (Some(_), Some(_)) => {
-                "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN, or show a certificate of a CA in that of --admin-client-ca\n"
+                "give the token in the file of --admin-token-file, as Authorization: Bearer TOKEN, or show a certificate of a CA in that of --admin-client-ca"
             }
-        }
+        };
+        let shown = match (headers.contains_key(header::AUTHORIZATION), &self.token) {
+            (false, _) => "no token was shown",
+            (true, None) => "a token was shown, and none is taken here",
+            (true, Some(_)) if bearer(headers).is_none() => "what was shown is no Bearer TOKEN",
+            (true, Some(_)) => {
+                "the token that was shown is not the one here: it is of another memtide, or was changed since"
+            }
+        };
+        format!("{shown}; {wanted}\n")
     }
 }
 

@@ -91,14 +91,18 @@ pub struct CacheLimits {
 /// What a cache uses.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct CacheUsage {
-    /// Items stored.
-    pub items: u64,
+    /// Items stored; this and what is said of data, of a process that knows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub items: Option<u64>,
     /// Bytes that items and their metadata occupy.
-    pub data_storage_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_storage_bytes: Option<u64>,
     /// Bytes that would be metered now: the above, at least the metered minimum.
-    pub data_storage_metered_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_storage_metered_bytes: Option<u64>,
     /// GB-hours metered since the start.
-    pub data_storage_gb_hours: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data_storage_gb_hours: Option<f64>,
     /// ECPUs metered since the start, to three decimals (a unit is 1/1024).
     pub ecpus: f64,
     /// Client connections now.

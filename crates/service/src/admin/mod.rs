@@ -38,7 +38,7 @@ pub use self::{
     access::{Access, TokenError, token_of},
     cache::{Cache, CacheDescription, CacheLimits, CacheState, CacheUsage, Endpoint, Range},
     condition::Condition,
-    routes::{Answers, Health, RoleAnswers, RoleRoutes},
+    routes::{Answers, Health, ROLE_HEADER, RoleAnswers, RoleRoutes},
 };
 use crate::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_REQUEST_BYTES_MAX, ADMIN_REQUEST_TIME_MAX};
 

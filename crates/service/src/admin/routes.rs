@@ -4,7 +4,7 @@ use axum::{
     Json, Router,
     body::HttpBody as _,
     extract::{DefaultBodyLimit, RawQuery, Request, State},
-    http::{Method, StatusCode, header},
+    http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
@@ -18,6 +18,9 @@ use crate::{
     limits::ADMIN_BODY_BYTES_MAX,
     metrics::Registry,
 };
+
+/// Says which role of memtide answers.
+pub const ROLE_HEADER: &str = "memtide-role";
 
 /// Where the answers come from.
 #[derive(Clone)]
@@ -135,6 +138,7 @@ pub(super) fn cache_router(answers: Answers, routes: RoleRoutes) -> Router {
 pub(super) fn router(answers: RoleAnswers) -> Router {
     let RoleAnswers { metrics, health, events, drain, access, routes } = answers;
     metrics.register(Arc::new(access.clone()));
+    let role = access.role();
     let mut paths = OPEN.to_vec();
     paths.push("/v1/events");
     paths.extend(routes.paths);
@@ -146,11 +150,20 @@ pub(super) fn router(answers: RoleAnswers) -> Router {
         .route("/v1/events", get(events_page))
         .with_state(common)
         .merge(routes.router)
-        .fallback(move || async move { unknown(&paths) })
+        .fallback(move || async move { unknown(role, &paths) })
         .layer(DefaultBodyLimit::max(ADMIN_BODY_BYTES_MAX))
         .layer(middleware::from_fn(refuse_huge))
         .layer(middleware::from_fn(refuse_pages))
         .layer(middleware::from_fn_with_state(access, refuse_strangers))
+        .layer(middleware::map_response(move |response| async move { with_role(role, response) }))
+}
+
+/// With which role of memtide answers, where that is to be told.
+fn with_role(role: Option<&'static str>, mut response: Response) -> Response {
+    if let Some(role) = role {
+        response.headers_mut().insert(ROLE_HEADER, HeaderValue::from_static(role));
+    }
+    response
 }
 
 /// What is told to everybody who reaches the port: what a monitoring asks for, and nothing about
@@ -164,7 +177,8 @@ async fn refuse_strangers(State(access): State<Access>, request: Request, next: 
         return next.run(request).await;
     }
     let scheme = [(header::WWW_AUTHENTICATE, "Bearer")];
-    (StatusCode::UNAUTHORIZED, scheme, access.wanted()).into_response()
+    let wanted = access.wanted(request.headers());
+    (StatusCode::UNAUTHORIZED, scheme, wanted).into_response()
 }
 
 /// Refuses a body that says itself that it is too large, before any of it is waited for.
@@ -229,20 +243,24 @@ async fn events_page(
 ) -> Result<Json<EventsPage>, (StatusCode, &'static str)> {
     let mistake = (
         StatusCode::BAD_REQUEST,
-        "after: give a sequence, as in /v1/events?after=12, or nothing\n",
+        "give after, a sequence, as in /v1/events?after=12, and with it process, the process_since_ms of who told of it, or nothing\n",
     );
-    let after = match query.as_deref() {
-        None | Some("") => 0,
-        Some(query) => {
-            query.strip_prefix("after=").and_then(|it| it.parse().ok()).ok_or(mistake)?
+    let (mut after, mut process) = (0, None);
+    for part in query.as_deref().unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+        match part.split_once('=').map(|(name, value)| (name, value.parse())) {
+            Some(("after", Ok(sequence))) => after = sequence,
+            Some(("process", Ok(since_ms))) => process = Some(since_ms),
+            _ => return Err(mistake),
         }
-    };
-    Ok(Json(answers.events.after(after)))
+    }
+    Ok(Json(answers.events.after_heard_of(after, process)))
 }
 
-fn unknown(paths: &[&str]) -> (StatusCode, String) {
+fn unknown(role: Option<&str>, paths: &[&str]) -> (StatusCode, String) {
     let (last, others) = paths.split_last().expect("some are always there");
-    (StatusCode::NOT_FOUND, format!("not found; there are {} and {last}\n", others.join(", ")))
+    let who = role.map_or_else(String::new, |role| format!(" at this memtide {role}"));
+    let what = format!("not found; there are {} and {last}{who}\n", others.join(", "));
+    (StatusCode::NOT_FOUND, what)
 }
 
 fn verdict(verdict: Result<(), String>) -> Response {

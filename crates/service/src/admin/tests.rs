@@ -32,10 +32,10 @@ impl Cache for Fixed {
                 connections_max: 1024,
             },
             usage: CacheUsage {
-                items: 0,
-                data_storage_bytes: 0,
-                data_storage_metered_bytes: 0,
-                data_storage_gb_hours: 0.0,
+                items: Some(0),
+                data_storage_bytes: None,
+                data_storage_metered_bytes: Some(0),
+                data_storage_gb_hours: Some(0.0),
                 ecpus: 0.0,
                 connections: 0,
             },
@@ -142,7 +142,9 @@ fn events_are_told_from_where_one_left_off() {
     assert_eq!(second["events"].as_array().unwrap().len(), 1);
     assert_eq!((&second["events"][0]["sequence"], &second["forgotten"]), (&2.into(), &0.into()));
     assert_eq!(told("/v1/events?after=2")["events"].as_array().unwrap().len(), 0);
-    for query in ["after=x", "after=-1", "before=1"] {
+    let of_another = told("/v1/events?after=2&process=1");
+    assert_eq!(of_another["events"].as_array().unwrap().len(), 2, "sequences are given again");
+    for query in ["after=x", "after=-1", "before=1", "after=1&process=x", "after"] {
         let (status, body) = get(address, &format!("/v1/events?{query}"));
         assert_eq!(status, "HTTP/1.1 400 Bad Request", "{query}");
         assert!(body.contains("/v1/events?after=12"), "{body}");
@@ -189,14 +191,17 @@ fn where_a_token_is_set_only_health_and_metrics_are_told_without_it() {
     {
         let (status, body) = get(address, path);
         assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{path}");
+        assert!(body.starts_with("no token was shown; give"), "{body}");
         assert!(body.contains("--admin-token-file"), "{body}");
         let with = |token: &str| {
             let line =
                 format!("GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token}\r\n\r\n");
-            ask(address, &line).0
+            ask(address, &line)
         };
-        assert_ne!(with(&token), "HTTP/1.1 401 Unauthorized", "{path}");
-        assert_eq!(with("a-guess-of-some-length"), "HTTP/1.1 401 Unauthorized", "{path}");
+        assert_ne!(with(&token).0, "HTTP/1.1 401 Unauthorized", "{path}");
+        let (status, body) = with("a-guess-of-some-length");
+        assert_eq!(status, "HTTP/1.1 401 Unauthorized", "{path}");
+        assert!(body.starts_with("the token that was shown is not the one here"), "{body}");
     }
     let metrics = get(address, "/metrics").1;
     assert!(metrics.contains("\nmemtide_admin_unauthorized_total 12\n"), "{metrics}");

@@ -38,6 +38,37 @@ impl Schema {
         self.settings.iter().filter(move |setting| setting.roles.contains(&role))
     }
 
+    /// Of the names of variables those that have our prefix and are no setting of any role, with what may
+    /// have been meant: a sentence each. Left out is what Kubernetes and Docker set for a service of the
+    /// program's name, and what `is_known` knows.
+    #[must_use]
+    pub fn unknown_variables<'a>(
+        &self,
+        names: impl Iterator<Item = &'a str>,
+        is_known: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
+        let start = format!("{}_", self.prefix);
+        let is_of_link = |rest: &str| {
+            rest.starts_with("SERVICE_") || rest.starts_with("PORT_") || rest == "NAME_ENV"
+        };
+        let is_setting =
+            |name: &str| self.settings.iter().any(|it| variable(self.prefix, it.name) == name);
+        let unknown = names.filter(|name| {
+            let rest = name.strip_prefix(&start);
+            rest.is_some_and(|rest| !is_of_link(rest)) && !is_setting(name) && !is_known(name)
+        });
+        let sentence = |name: &str| {
+            let meant = name.strip_prefix(&start).unwrap_or(name).to_lowercase().replace('_', "-");
+            let meant = nearest(self.settings.iter(), &meant);
+            let hint = meant.map_or_else(
+                || "--help lists the settings".to_owned(),
+                |it| format!("did you mean {}?", variable(self.prefix, &it)),
+            );
+            format!("{name}: a variable that memtide does not know, and ignores; {hint}")
+        };
+        unknown.map(sentence).collect()
+    }
+
     /// The roles that have a setting of this name, as a list for people; `None` where none has.
     #[must_use]
     pub fn roles_of(&self, name: &str) -> Option<String> {
@@ -284,7 +315,7 @@ fn variable(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", name.replace('-', "_").to_uppercase())
 }
 
-fn nearest(settings: impl Iterator<Item = &'static Setting>, name: &str) -> Option<String> {
+fn nearest<'a>(settings: impl Iterator<Item = &'a Setting>, name: &str) -> Option<String> {
     let scored = settings.map(|s| (strsim::jaro_winkler(s.name, name), s.name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
     (best.0 > 0.7).then(|| best.1.replace('-', "_"))
@@ -371,6 +402,29 @@ mod tests {
         let empty = |name: &str| (name == "T_ALLOW").then(String::new);
         let given = Given::gather(SCHEMA, &[], &empty, None).unwrap();
         assert_eq!(given.text("allow"), Some(""), "for a complaint");
+    }
+
+    #[test]
+    fn variables_that_nobody_knows_are_told_with_what_may_have_been_meant() {
+        let names = [
+            "T_READ_PROT",
+            "T_ZZZ",
+            "T_JOIN",
+            "T_SERVICE_HOST",
+            "T_PORT_11211_TCP_ADDR",
+            "T_TEST_SEED",
+            "TT_X",
+            "PATH",
+        ];
+        let told = SCHEMA.unknown_variables(names.into_iter(), |name| name == "T_TEST_SEED");
+        let ignored = "a variable that memtide does not know, and ignores";
+        assert_eq!(
+            told,
+            [
+                format!("T_READ_PROT: {ignored}; did you mean T_READ_PORT?"),
+                format!("T_ZZZ: {ignored}; --help lists the settings"),
+            ]
+        );
     }
 
     fn check(flags: &[(&str, String)], file: &str, name: &str, expected: &Expect) {

@@ -21,6 +21,9 @@ const SETTLE_MAX: Duration = Duration::from_secs(1);
 struct Kept {
     /// When the log was begun, [`super::EventsPage::since_ms`].
     since_ms: u64,
+    /// When the process began that tells it, [`super::EventsPage::process_since_ms`].
+    #[serde(default)]
+    process_since_ms: u64,
     #[serde(flatten)]
     event: Event,
 }
@@ -54,15 +57,20 @@ struct State {
 pub fn open(directory: &Path) -> Result<(Ring, Keeper, Vec<Fault>), LogError> {
     let (log, scan) = Log::<Kept>::open(directory, NAME, POLICY)?;
     let mut ring = Ring::new(now_ms());
-    for Kept { since_ms, event } in scan.entries.into_iter().map(|entry| entry.record) {
+    for Kept { since_ms, process_since_ms, event } in
+        scan.entries.into_iter().map(|entry| entry.record)
+    {
         // A line that was damaged and is whole again in a copy would go back in time.
         if event.sequence > ring.last_sequence {
             ring.since_ms = since_ms;
             ring.last_sequence = event.sequence;
+            if ring.earlier.last().is_none_or(|(before, _)| *before < process_since_ms) {
+                ring.earlier.push((process_since_ms, event.sequence));
+            }
             ring.push(event);
         }
     }
-    ring.first_sequence = ring.last_sequence + 1;
+    ring.begin_process(now_ms());
     let queue = Arc::<Queue>::default();
     let mut writer = Writer { log, queue: Arc::clone(&queue), is_failing: false };
     let started = thread::Builder::new().name("events".to_owned()).spawn(move || writer.run());
@@ -72,12 +80,12 @@ pub fn open(directory: &Path) -> Result<(Ring, Keeper, Vec<Fault>), LogError> {
 }
 
 impl Keeper {
-    /// Has an event written, of the log that was begun then. Never waits: where so many wait for a disk
-    /// that does not answer, it is not written.
-    pub fn put(&self, since_ms: u64, event: Event) {
+    /// Has an event written, of the log and the process that were begun then. Never waits: where so many
+    /// wait for a disk that does not answer, it is not written.
+    pub fn put(&self, (since_ms, process_since_ms): (u64, u64), event: Event) {
         let mut state = self.0.lock();
         if state.waiting.len() < EVENTS_MAX {
-            state.waiting.push_back(Kept { since_ms, event });
+            state.waiting.push_back(Kept { since_ms, process_since_ms, event });
             state.put += 1;
             drop(state);
             self.0.changed.notify_all();

@@ -1,7 +1,7 @@
 //! What happened to this process lately, for those who look at it from outside.
 //!
 //! ```text
-//!  record --> ring of the newest --> GET /v1/events?after=SEQUENCE
+//!  record --> ring of the newest --> GET /v1/events?after=SEQUENCE&process=PROCESS_SINCE_MS
 //!      \----> a thread of its own --> the log in the data directory --> the ring of the next process
 //! ```
 //!
@@ -81,6 +81,8 @@ struct Ring {
     first_sequence: u64,
     last_sequence: u64,
     events: VecDeque<Event>,
+    /// Of the processes before this one: when each began, and the first event that outlived it.
+    earlier: Vec<(u64, u64)>,
 }
 
 impl Default for Events {
@@ -125,7 +127,7 @@ impl Events {
         let (sequence, source) = (ring.last_sequence, self.source.to_owned());
         let event = Event { sequence, at_ms: now_ms(), source, kind, text };
         if let Some(keeper) = &self.keeper {
-            keeper.put(ring.since_ms, event.clone());
+            keeper.put((ring.since_ms, ring.process_since_ms), event.clone());
         }
         ring.push(event);
     }
@@ -135,7 +137,16 @@ impl Events {
     /// happened to this one.
     #[must_use]
     pub fn after(&self, sequence: u64) -> EventsPage {
+        self.after_heard_of(sequence, None)
+    }
+
+    /// As [`Self::after`], of a client that heard of that event from the process that began then
+    /// ([`EventsPage::process_since_ms`]): what processes after that one have told, too, where that one was
+    /// killed and not all that it had told outlived it.
+    #[must_use]
+    pub fn after_heard_of(&self, sequence: u64, process_since_ms: Option<u64>) -> EventsPage {
         let ring = self.ring();
+        let sequence = process_since_ms.map_or(sequence, |it| ring.heard(sequence, it));
         let is_unknown = sequence > ring.last_sequence;
         let after = if is_unknown { ring.first_sequence - 1 } else { sequence };
         let events: Vec<_> =
@@ -174,7 +185,24 @@ impl Ring {
             first_sequence: 1,
             last_sequence: 0,
             events: VecDeque::new(),
+            earlier: Vec::new(),
         }
+    }
+
+    /// A process has begun after those that told all of this.
+    fn begin_process(&mut self, now_ms: u64) {
+        let before = self.earlier.last().map_or(0, |(since_ms, _)| since_ms + 1);
+        self.process_since_ms = before.max(now_ms);
+        self.first_sequence = self.last_sequence + 1;
+    }
+
+    /// Up to which sequence there is nothing new for one that heard of this one from the process that
+    /// began then. What did not outlive that process has its sequences given again by the next.
+    fn heard(&self, sequence: u64, process_since_ms: u64) -> u64 {
+        let this = (self.process_since_ms, self.first_sequence);
+        let mut processes = self.earlier.iter().copied().chain([this]);
+        let next = processes.find(|(since_ms, _)| *since_ms > process_since_ms);
+        next.map_or(sequence, |(_, first)| sequence.min(first - 1))
     }
 
     fn push(&mut self, event: Event) {
@@ -273,6 +301,35 @@ mod tests {
         assert_eq!((texts(&page), page.next, page.forgotten), (vec!["new"], 2, 0));
         assert_eq!(page.process_first, 2);
         assert!(page.process_since_ms >= page.since_ms);
+    }
+
+    /// Between two looks of a client a process was killed, and another lived and died.
+    #[test]
+    fn who_says_which_process_told_hears_all_that_came_after_it() {
+        let home = tempfile::tempdir().unwrap();
+        let live = |texts: &[&str]| {
+            let (events, _) = Events::open(home.path()).unwrap();
+            texts.iter().for_each(|text| events.record(EventKind::Listening, *text));
+            events.settle();
+            events.after(0)
+        };
+        live(&["a"]);
+        let first = live(&["b", "c"]);
+        let second = live(&["d", "e", "f"]);
+        let third = live(&["g"]);
+        let since = [&first, &second, &third].map(|page| page.process_since_ms);
+        assert!(since[0] < since[1] && since[1] < since[2], "{since:?}");
+        let (events, _) = Events::open(home.path()).unwrap();
+        let heard = |sequence, process| {
+            let page = events.after_heard_of(sequence, Some(process));
+            (texts(&page).concat(), page.next)
+        };
+        // What the first had told as 4 and 5 is on no disk.
+        assert_eq!(heard(5, since[0]), ("defg".to_owned(), 7));
+        assert_eq!(heard(2, since[0]), ("cdefg".to_owned(), 7), "what it had not heard of, too");
+        assert_eq!(heard(9, since[1]), ("g".to_owned(), 7));
+        assert_eq!(heard(7, since[2]), (String::new(), 7));
+        assert_eq!(heard(99, 0), ("abcdefg".to_owned(), 7), "one of which nothing is left");
     }
 
     #[test]
