@@ -9,6 +9,8 @@ pub struct NodeConfig {
     pub cache: CacheId,
     /// Bytes of items and index, until the topology says otherwise.
     pub memory_max: u64,
+    /// What the topology may make of that at most: the store is made for both.
+    pub memory_capacity: u64,
     /// The largest item as memcached counts it; the same on all nodes and proxies.
     pub item_size_max: u32,
     /// The replication's durations and bounds.

@@ -3,6 +3,7 @@
 use core::time::Duration;
 
 use memtide_execute::{CommandCounters, Counter};
+use memtide_topology::{EcpuUnits, SLOTS, SlotId};
 
 /// Written by the data thread only.
 #[derive(Debug, Default)]
@@ -11,6 +12,10 @@ pub struct NodeCounters {
     pub items: CommandCounters,
     /// Requests of proxies.
     pub requests: Counter,
+    /// Work for proxies, in 1/1024 ECPU.
+    pub ecpu_units: Counter,
+    /// Of that, what was for each slot.
+    pub slot_units: SlotCounters,
     /// Bytes that came over links.
     pub received_bytes: Counter,
     /// Bytes that were put into links.
@@ -31,6 +36,39 @@ pub struct NodeCounters {
     pub node_links: Counter,
     /// Links that were ended for what the peer did.
     pub broken_links: Counter,
+}
+
+impl NodeCounters {
+    /// Counts a request for a slot that was executed, by the rule that proxies meter commands by: these are the
+    /// bytes of its command and of its reply.
+    pub fn worked(&self, slot: SlotId, bytes: usize) {
+        let units = EcpuUnits::of_command(1, bytes as u64).units();
+        self.ecpu_units.add(units);
+        self.slot_units.of(slot).add(units);
+    }
+}
+
+/// A counter for each slot.
+#[derive(Debug)]
+pub struct SlotCounters(Box<[Counter]>);
+
+impl SlotCounters {
+    /// That of a slot.
+    #[must_use]
+    pub fn of(&self, slot: SlotId) -> &Counter {
+        &self.0[usize::from(slot.number())]
+    }
+
+    /// The counts so far, by slot.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().map(Counter::load)
+    }
+}
+
+impl Default for SlotCounters {
+    fn default() -> Self {
+        Self((0..SLOTS).map(|_| Counter::default()).collect())
+    }
 }
 
 /// Upper bounds of the buckets of [`Pauses`] in microseconds; a last bucket has none.

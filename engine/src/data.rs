@@ -55,6 +55,7 @@ async fn begin(
     let config = HostConfig {
         node: me,
         memory_max: shared.config.memory_max,
+        memory_capacity: shared.config.memory_capacity,
         item_size_max: shared.config.item_size_max,
         replication: shared.config.replication.clone(),
     };

@@ -79,6 +79,8 @@ pub struct HostConfig {
     pub node: NodeId,
     /// Bytes of items and index.
     pub memory_max: u64,
+    /// What the topology may make of that at most: the store is made for both.
+    pub memory_capacity: u64,
     /// The largest item as memcached counts it.
     pub item_size_max: u32,
     /// The protocol's durations and bounds.
@@ -112,11 +114,12 @@ impl Host {
     /// A node that has nothing, of the cache of this topology.
     #[must_use]
     pub fn new(config: HostConfig, topology: &Topology, counters: Arc<NodeCounters>) -> Self {
-        let HostConfig { node, memory_max, item_size_max, replication } = config;
+        let HostConfig { node, memory_max, memory_capacity, item_size_max, replication } = config;
         let store = StoreConfig::new(memory_max, topology.seed());
+        let store = StoreConfig { memory_capacity, item_size_max, ..store };
         Self {
             me: node,
-            store: Arc::new(Store::new(StoreConfig { item_size_max, ..store })),
+            store: Arc::new(Store::new(store)),
             replication: Replication::new(node, replication),
             topology: Arc::new(Topology::empty()),
             limits: Limits { item_bytes_max: item_size_max },

@@ -36,7 +36,7 @@ mod stats;
 mod topology_frame;
 
 pub use config::NodeConfig;
-pub use counters::NodeCounters;
+pub use counters::{NodeCounters, SlotCounters};
 pub use feed::{Feed, News, Source, Word, feed};
 pub use host::{Host, HostConfig, Moment, Outlets};
 pub use observer::{Observer, Usage};

@@ -4,7 +4,7 @@ use std::time::Duration;
 use memtide_engine_core::StoreStats;
 use memtide_execute::CommandTotals;
 use memtide_service::metrics::Source;
-use memtide_topology::{Epoch, NodeId, Topology};
+use memtide_topology::{Epoch, NodeId, SlotId, Topology};
 use prometheus::proto::MetricFamily;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -20,6 +20,8 @@ pub struct Usage {
     pub commands: CommandTotals,
     /// Requests of proxies.
     pub requests: u64,
+    /// Work for proxies, in 1/1024 ECPU.
+    pub ecpu_units: u64,
     /// Bytes that came over links, and that were put into them, before TLS.
     pub received_bytes: u64,
     /// See `received_bytes`.
@@ -61,6 +63,17 @@ impl Observer {
         self.0.counters.ticks.load()
     }
 
+    /// Work for proxies in each slot so far, by slot, in 1/1024 ECPU.
+    pub fn slot_units(&self) -> impl Iterator<Item = u64> {
+        self.0.counters.slot_units.iter()
+    }
+
+    /// Bytes of a slot's items. A walk over all of them, in between what the data thread does.
+    #[must_use]
+    pub fn slot_bytes(&self, slot: SlotId) -> u64 {
+        self.0.store.get().map_or(0, |store| store.slot_bytes(slot))
+    }
+
     /// What the node uses now.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -73,6 +86,7 @@ impl Observer {
             store,
             commands,
             requests: self.0.counters.requests.load(),
+            ecpu_units: self.0.counters.ecpu_units.load(),
             received_bytes: self.0.counters.received_bytes.load(),
             sent_bytes: self.0.counters.sent_bytes.load(),
             cpu: Duration::new(u64::try_from(cpu.tv_sec).unwrap_or_default(), nanos),

@@ -75,6 +75,7 @@ impl Rig {
         let config = HostConfig {
             node: ME,
             memory_max: 256 << 20,
+            memory_capacity: 256 << 20,
             item_size_max: 1 << 20,
             replication: ReplicationSettings::default(),
         };

@@ -282,7 +282,10 @@ fn arguments(role: Role) -> impl Iterator<Item = Arg> {
     role.schema().of_role().map(|setting| {
         let default = setting.default.map(|value| format!(" [default: {value}]"));
         let help = format!("{}{}", setting.help, default.unwrap_or_default());
-        let argument = Arg::new(setting.name).long(setting.name);
+        let mut argument = Arg::new(setting.name).long(setting.name);
+        if setting.is_switch() {
+            argument = argument.num_args(0..=1).require_equals(true).default_missing_value("true");
+        }
         argument.value_name(setting.value_name).hide(setting.help.is_empty()).help(help)
     })
 }
@@ -313,6 +316,10 @@ mod tests {
         for (role, line) in [(Role::Engine, "engine"), (Role::Proxy, "proxy")] {
             let Command::Run(its, flags) = parsed(&[line, "--join", "x"]) else { panic!("{line}") };
             assert_eq!((its, &flags[..]), (role, &[("join", "x".to_owned())][..]));
+        }
+        for (line, value) in [("--spare", "true"), ("--spare=false", "false")] {
+            let Command::Run(_, flags) = parsed(&["engine", line, "--join", "x"]) else { panic!() };
+            assert_eq!(flags[1], ("spare", value.to_owned()), "{line}");
         }
         let check = parsed(&["config", "check", "scaler", "--nodes-min", "3"]);
         assert!(matches!(check, Command::ConfigCheck(Role::Scaler, flags) if flags.len() == 1));

@@ -46,6 +46,10 @@ pub const BACKOFF_MIN: Duration = Duration::from_millis(20);
 /// waits for the nodes that it knows.
 pub const BACKOFF_MAX: Duration = Duration::from_millis(500);
 
+/// A spare hears nothing until it is taken. With a stream that has stood for this long it is taken for
+/// connected.
+pub const SPARE_CONNECTED_AFTER: Duration = Duration::from_secs(1);
+
 /// A proxy that ends waits this long for the scaler to have heard so.
 pub const LEAVE_TIME_MAX: Duration = Duration::from_secs(1);
 

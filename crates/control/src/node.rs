@@ -8,7 +8,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
 
 use crate::hearing::{End, Heard, client, hear};
-use crate::limits::SLOT_USES_MAX;
+use crate::limits::{SLOT_USES_MAX, SPARE_CONNECTED_AFTER};
 use crate::mailbox::{Inbox, Next, Outbox};
 use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, node_says};
@@ -113,8 +113,15 @@ async fn stream(
     };
     shared.outbox.begin();
     let mut followed = Followed::new(registration.cache.clone(), registration.adopted.fleet);
+    let mut is_waiting = registration.is_spare && registration.node.is_none();
+    let connected = tokio::time::sleep(SPARE_CONNECTED_AFTER);
+    tokio::pin!(connected);
     loop {
         tokio::select! {
+            () = &mut connected, if is_waiting => {
+                is_waiting = false;
+                reach.succeeded();
+            }
             message = heard.message() => {
                 let message = match message {
                     Ok(Some(message)) => message,
@@ -123,7 +130,8 @@ async fn stream(
                 };
                 match hear(&mut followed, message, shared.adopted()) {
                     Heard::Welcome(node) => {
-                        registration.node = Some(node);
+                        (registration.node, is_waiting) = (Some(node), false);
+                        registration.is_spare = false;
                         reach.succeeded();
                         shared.inbox.welcome(node);
                     }

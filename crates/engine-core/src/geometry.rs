@@ -3,8 +3,9 @@ use crate::config::StoreConfig;
 use crate::index::{LOC_BITS, Loc, TAG_BITS, Table, Tag};
 use crate::item::ALIGN;
 use crate::limits::{
-    GROWTH_DIVISOR, ITEM_SIZE_MAX_MAX, MEMORY_PER_SHARD, MEMORY_PER_TABLE, SEGMENT_LEN_MAX,
-    SEGMENT_LEN_MIN, SEGMENTS_PER_SHARD, SHARDS_AUTO_MAX, SHARDS_MAX,
+    GROWTH_DIVISOR, ITEM_SIZE_MAX_MAX, MEMORY_PER_SHARD, MEMORY_PER_SHARD_MIN, MEMORY_PER_TABLE,
+    MEMORY_PER_TABLE_MIN, SEGMENT_LEN_MAX, SEGMENT_LEN_MIN, SEGMENTS_PER_SHARD,
+    SEGMENTS_PER_SHARD_MIN, SHARDS_AUTO_MAX, SHARDS_MAX,
 };
 use crate::segment::{Segment, SegmentId};
 use core::ops::Range;
@@ -40,13 +41,14 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     pub(crate) fn of(config: &StoreConfig) -> Self {
-        let shards = shards(config);
-        let share = config.memory_max / u64::from(shards) / SEGMENTS_PER_SHARD;
+        let capacity = config.memory_capacity.max(config.memory_max);
+        let shards = shards(config, capacity);
+        let share = capacity / u64::from(shards) / SEGMENTS_PER_SHARD;
         let share = usize::try_from(share).unwrap_or(usize::MAX);
         let segment_len = share.clamp(SEGMENT_LEN_MIN, SEGMENT_LEN_MAX);
         let segment_len = 1 << segment_len.ilog2();
         let offset_bits = (segment_len / ALIGN).ilog2();
-        let tables = config.memory_max / MEMORY_PER_TABLE;
+        let tables = (capacity / MEMORY_PER_TABLE).min(config.memory_max / MEMORY_PER_TABLE_MIN);
         let tables = tables.clamp(u64::from(shards), u64::from(SLOTS));
         let table_bits = tables.ilog2();
         let table_slot_bits = SLOTS.ilog2() - table_bits;
@@ -130,10 +132,19 @@ impl Geometry {
     }
 
     /// Bytes of a new segment in a shard with this many bytes of segments: less than
-    /// `segment_len` in a nearly empty shard, so that a nearly empty store takes little.
-    pub(crate) fn new_segment_len(&self, segments_bytes: u64) -> usize {
+    /// `segment_len` in a nearly empty shard, so that a nearly empty store takes little, and in a store
+    /// that is held to this `memory_max`, which is little for its shards.
+    pub(crate) fn new_segment_len(&self, segments_bytes: u64, memory_max: u64) -> usize {
         let part = usize::try_from(segments_bytes / GROWTH_DIVISOR).unwrap_or(usize::MAX);
-        part.clamp(SEGMENT_LEN_MIN, self.segment_len).next_power_of_two()
+        let len = part.clamp(SEGMENT_LEN_MIN, self.segment_len).next_power_of_two();
+        len.min(self.usual_segment_len(memory_max))
+    }
+
+    /// Bytes of most segments in a full store that is held to this `memory_max`.
+    pub(crate) fn usual_segment_len(&self, memory_max: u64) -> usize {
+        let share = memory_max / u64::from(self.shards) / SEGMENTS_PER_SHARD_MIN;
+        let share = usize::try_from(share).unwrap_or(usize::MAX);
+        1 << share.clamp(SEGMENT_LEN_MIN, self.segment_len).ilog2()
     }
 
     /// Bytes of a value that are in extents, where the record's other fields take `fields_len`: so
@@ -182,9 +193,11 @@ pub(crate) fn memcached_item_size(key_len: usize, client_flags: u32, value_len: 
     48 + 8 + key_len + 1 + flags_len + value_len + 2
 }
 
-/// As many shards as were asked for, or one for each [`MEMORY_PER_SHARD`].
-fn shards(config: &StoreConfig) -> u16 {
-    let auto = u16::try_from(config.memory_max / MEMORY_PER_SHARD).unwrap_or(u16::MAX);
+/// As many shards as were asked for, or one for each [`MEMORY_PER_SHARD`] of what the store may get, where it
+/// begins with enough for them.
+fn shards(config: &StoreConfig, capacity: u64) -> u16 {
+    let auto = (capacity / MEMORY_PER_SHARD).min(config.memory_max / MEMORY_PER_SHARD_MIN);
+    let auto = u16::try_from(auto).unwrap_or(u16::MAX);
     let wanted = config.shards.unwrap_or(auto.min(SHARDS_AUTO_MAX));
     1 << wanted.clamp(1, SHARDS_MAX).ilog2()
 }
@@ -227,6 +240,29 @@ mod tests {
                 assert!(windows.iter().all(|count| (2..=5).contains(count)), "{windows:?}");
             }
         }
+    }
+
+    #[test]
+    fn sizes_are_fit_for_what_a_store_begins_with_and_for_what_it_may_get() {
+        let check = |memory_max: u64, memory_capacity: u64, expected: (u16, usize, usize)| {
+            let config = StoreConfig::new(memory_max, HashSeed::new(1, 2));
+            let geometry = Geometry::of(&StoreConfig { memory_capacity, ..config });
+            let tables = geometry.tables * usize::from(geometry.shards);
+            let segment_len = geometry.usual_segment_len(memory_max);
+            let shown = (geometry.shards, tables, segment_len >> 10);
+            assert_eq!(shown, expected, "{memory_max} of {memory_capacity}");
+        };
+        for memory in (23..44).map(|bits| 1 << bits) {
+            let geometry = Geometry::of(&StoreConfig::new(memory, HashSeed::new(1, 2)));
+            assert_eq!(geometry.usual_segment_len(memory), geometry.segment_len, "{memory}");
+        }
+        check(64 << 20, 64 << 20, (4, 8, 64));
+        check(1 << 30, 1 << 30, (64, 128, 64));
+        check(64 << 20, 1 << 30, (64, 128, 16));
+        check(64 << 20, 16 << 30, (64, 2048, 16));
+        check(64 << 20, 1 << 40, (64, 2048, 16));
+        check(16 << 20, 1 << 40, (16, 512, 16));
+        check(1 << 30, 64 << 20, (64, 128, 64));
     }
 
     #[test]

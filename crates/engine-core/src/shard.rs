@@ -41,6 +41,13 @@ pub(crate) struct Env {
     pub(crate) seed: HashSeed,
 }
 
+impl Env {
+    /// Bytes of most segments in a full store, as its limit is now.
+    pub(crate) fn segment_len(&self) -> usize {
+        self.geometry.usual_segment_len(self.budget.max())
+    }
+}
+
 /// One command: what it is about, and what it may use.
 #[derive(Debug)]
 pub(crate) struct Call<'a> {

@@ -189,7 +189,8 @@ impl Store {
         done
     }
 
-    /// Changes the limit. Lowering it acts on the next puts and in [`Store::maintain`].
+    /// Changes the limit. Lowering it acts on the next puts and in [`Store::maintain`]. Above
+    /// [`StoreConfig::memory_capacity`] the index may become slow.
     pub fn set_memory_max(&self, bytes: u64) {
         self.env.budget.set_max(bytes);
     }
@@ -279,7 +280,7 @@ impl Store {
     fn evict(&self, key: &Key<'_>, now: Now, pressure: Pressure) -> u64 {
         let own = self.cell(key.slot());
         let share = self.env.budget.capacity() / self.cells.len() as u64;
-        let slack = self.env.geometry.segment_len as u64;
+        let slack = self.env.segment_len() as u64;
         let has_share = own.evictable.load(Ordering::Relaxed) + slack >= share;
         let most = if has_share { None } else { self.most_evictable() };
         let victim = most.unwrap_or(own);
@@ -287,7 +288,7 @@ impl Store {
     }
 
     fn eviction_steps_max(&self, need: NoRoom) -> usize {
-        let segments = need.bytes / self.env.geometry.segment_len as u64;
+        let segments = need.bytes / self.env.segment_len() as u64;
         let segments = usize::try_from(segments).unwrap_or(usize::MAX);
         EVICTION_STEPS_MIN
             .saturating_add(self.cells.len())

@@ -67,7 +67,9 @@ impl HostNode {
     pub fn new(id: NodeId, plan: &Plan, slots: Vec<SlotId>) -> Self {
         let memory_max = plan.memory_max.min(MEMORY_MAX);
         let (item_size_max, replication) = (ITEM_SIZE_MAX, plan.settings.clone());
-        let config = HostConfig { node: id, memory_max, item_size_max, replication };
+        let memory_capacity = memory_max;
+        let config =
+            HostConfig { node: id, memory_max, memory_capacity, item_size_max, replication };
         let counters = Arc::new(NodeCounters::default());
         let host = Host::new(config, &Topology::empty(), Arc::clone(&counters));
         Self {

@@ -151,6 +151,7 @@ impl Host {
         let mut reply = core::mem::take(&mut self.reply);
         reply.clear();
         let ran = self.runner(at).run((asked.slot, hash), command, &mut reply);
+        self.counters.worked(asked.slot, command.len() + reply.len());
         let (changes, others) = self.changes_of_command(asked.slot);
         self.may_have_records |= ran.kind == Kind::MayEvict;
         let is_read = changes.is_empty();
@@ -221,6 +222,7 @@ impl Host {
         let mut reply = core::mem::take(&mut self.reply);
         reply.clear();
         self.runner(at).read((slot, ask.hash), ask.command, &mut reply);
+        self.counters.worked(slot, ask.command.len() + reply.len());
         // A primary may have removed what has expired.
         self.take_records_of(at, self.store.shard_of(slot));
         out.to_proxy(link, &Reply { number, answer: Answer::Done { outcome: &reply, version: 0 } });

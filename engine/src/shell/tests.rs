@@ -25,6 +25,7 @@ fn shell(slot: SlotId) -> Shell {
     let config = NodeConfig {
         cache: CacheId::default(),
         memory_max: 64 << 20,
+        memory_capacity: 64 << 20,
         item_size_max: 1 << 20,
         replication: ReplicationSettings::default(),
         tls: FleetTls::load(directory.path(), Role::Node).unwrap(),
@@ -32,6 +33,7 @@ fn shell(slot: SlotId) -> Shell {
     let host = HostConfig {
         node: ME,
         memory_max: config.memory_max,
+        memory_capacity: config.memory_capacity,
         item_size_max: config.item_size_max,
         replication: config.replication.clone(),
     };

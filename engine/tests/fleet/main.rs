@@ -6,3 +6,4 @@ mod client;
 mod replication;
 mod rig;
 mod tls;
+mod work;

@@ -26,7 +26,10 @@ pub struct Fleet {
     pub topology: Arc<Topology>,
     pub members: BTreeMap<NodeId, Member>,
     pub replication: ReplicationSettings,
+    /// What nodes begin with.
     pub memory_max: u64,
+    /// What they may be given; `None` for no more.
+    pub memory_capacity: Option<u64>,
     next_client: u64,
 }
 
@@ -49,6 +52,7 @@ impl Fleet {
             members: BTreeMap::new(),
             replication: ReplicationSettings::default(),
             memory_max: MEMORY_MAX,
+            memory_capacity: None,
             next_client: 1,
         }
     }
@@ -89,6 +93,7 @@ impl Fleet {
         let config = NodeConfig {
             cache: CacheId::default(),
             memory_max: self.memory_max,
+            memory_capacity: self.memory_capacity.unwrap_or(self.memory_max),
             item_size_max: 1 << 20,
             replication: self.replication.clone(),
             tls: self.tls.node.clone(),

@@ -13,6 +13,7 @@ use memtide_topology::{NodeId, SlotConfig, Topology};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
 
+use super::uses::SlotUses;
 use crate::failure;
 
 /// How often the scaler hears of a node that lives.
@@ -37,12 +38,12 @@ pub struct Talk {
 }
 
 impl Talk {
-    /// Carries until the node has ended, which a signal begins.
+    /// Carries until the node has ended, which a signal begins, or the scaler.
     pub async fn until_ended(
         self,
         node: Node,
-        mut signals: Signals,
-        drain: Drain,
+        signals: &mut Signals,
+        drain: &Drain,
         drain_timeout: Duration,
     ) -> (Ended, Held) {
         let Self { control, observer, source, tls, access } = self;
@@ -59,7 +60,7 @@ impl Talk {
         let mut joined = tokio::task::spawn_blocking(move || node.join());
         let ended = tokio::select! {
             ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-            signal = next_stop(&mut signals, &reload) => {
+            signal = next_stop(signals, &reload) => {
                 let deadline = Instant::now() + drain_timeout;
                 let deadline_secs = drain_timeout.as_secs();
                 tracing::info!(signal = signal.name(), deadline_secs, "draining");
@@ -71,10 +72,10 @@ impl Talk {
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
                             () = sleep(STOP_MAX) => end(failure::INTERNAL),
-                            signal = next_stop(&mut signals, &reload) => end(signal.exit_code()),
+                            signal = next_stop(signals, &reload) => end(signal.exit_code()),
                         }
                     }
-                    signal = next_stop(&mut signals, &reload) => end(signal.exit_code()),
+                    signal = next_stop(signals, &reload) => end(signal.exit_code()),
                 }
             }
         };
@@ -119,7 +120,8 @@ fn end(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
+/// The next signal that asks to stop; those that ask for certificates to be read again are obeyed.
+pub async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
     loop {
         match signals.next().await {
             Request::Stop(signal) => return signal,
@@ -194,11 +196,13 @@ async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
     }
 }
 
-/// A beat for as long as the data thread moves: a stuck one must count as silent.
+/// A beat for as long as the data thread moves: a stuck one must count as silent. And once a second which slots
+/// take the most.
 async fn beat(control: Arc<NodeControl>, observer: Observer) {
     let mut interval = interval(BEAT_INTERVAL);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut ticks_before, mut moved_at) = (observer.ticks(), Instant::now());
+    let mut slot_uses = SlotUses::new(observer.clone(), moved_at);
     loop {
         let now = interval.tick().await;
         let ticks = observer.ticks();
@@ -207,6 +211,9 @@ async fn beat(control: Arc<NodeControl>, observer: Observer) {
         }
         if now.duration_since(moved_at) <= STILL_MAX {
             control.say(ToScaler::Beat { adopted: observer.adopted(), usage: usage(&observer) });
+        }
+        if let Some(uses) = slot_uses.look(now) {
+            control.say(ToScaler::SlotUses(uses));
         }
     }
 }
@@ -230,6 +237,6 @@ fn usage(observer: &Observer) -> NodeUsage {
         bytes_out: usage.sent_bytes,
         copy_items: usage.store.copy_items,
         copy_bytes: usage.store.copy_bytes,
-        ecpu_units: 0,
+        ecpu_units: usage.ecpu_units,
     }
 }

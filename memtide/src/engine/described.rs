@@ -15,7 +15,7 @@ const STUCK_AFTER: Duration = Duration::from_secs(5);
 
 /// Where the admin HTTP has its answers from.
 pub fn answers(
-    (observer, control): (&Observer, &Arc<NodeControl>),
+    (observer, control, is_spare): (&Observer, &Arc<NodeControl>, bool),
     (events, access): (Events, Access),
     drain: DrainWatch,
 ) -> RoleAnswers {
@@ -24,7 +24,7 @@ pub fn answers(
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::new(observer.clone()));
     let moved = Mutex::new((observer.ticks(), Instant::now()));
-    let node = Well { observer: observer.clone(), control: Arc::clone(control), moved };
+    let node = Well { observer: observer.clone(), control: Arc::clone(control), is_spare, moved };
     let (health, routes) = (Arc::new(node), RoleRoutes::default());
     RoleAnswers { metrics, health, events, drain, access, routes }
 }
@@ -33,6 +33,8 @@ pub fn answers(
 struct Well {
     observer: Observer,
     control: Arc<NodeControl>,
+    /// It waits to be taken.
+    is_spare: bool,
     /// The data thread's ticks when they were last seen to have moved, and when that was.
     moved: Mutex<(u64, Instant)>,
 }
@@ -42,6 +44,7 @@ impl Health for Well {
         match (self.observer.id(), self.control.trouble()) {
             (Some(_), _) => Ok(()),
             (None, Some(trouble)) => Err(trouble),
+            (None, None) if self.is_spare => Err("a spare that waits to be taken".to_owned()),
             (None, None) => Err("waits for the scaler".to_owned()),
         }
     }

@@ -4,11 +4,14 @@ mod control;
 mod described;
 mod parent;
 mod save;
+mod spare;
+mod uses;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
-use memtide_control::{Adopted, Capacity, NodeControl, Registration};
+use memtide_control::{Adopted, NodeControl, Registration};
 use memtide_engine::{Ended, Node, NodeConfig, feed};
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
@@ -18,7 +21,7 @@ use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
 
-use self::control::{Held, Talk};
+use self::control::{Held, Talk, next_stop};
 use crate::failure::{self, Failure};
 use crate::settings::EngineConfig;
 
@@ -29,10 +32,12 @@ const DESCRIPTORS: u64 = 16 * 1024;
 pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     if let Some(parent) = config.parent {
         parent::follow(parent)?;
+    } else if config.is_spare {
+        spare::set_its_name()?;
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(crate::cannot_start)?;
-    let signals = {
+    let mut signals = {
         let _in_runtime = runtime.enter();
         Signals::new().map_err(crate::cannot_start)?
     };
@@ -66,23 +71,53 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let control = Arc::new(control);
     let events = Events::new().of("engine");
     let kept = (events.clone(), access.clone());
-    let mut answers = described::answers((&observer, &control), kept, drain.watch());
+    let of_node = (&observer, &control, config.is_spare);
+    let mut answers = described::answers(of_node, kept, drain.watch());
     answers.routes = save::routes(observer.clone(), common.fleet_dir.clone());
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
 
-    let talk = Talk { control, observer, source, tls, access };
+    if config.is_spare {
+        tracing::info!("a spare: it waits until the scaler takes it as a node");
+    }
+    let talk = Talk { control, observer: observer.clone(), source, tls, access };
     let (ended, held) =
-        runtime.block_on(talk.until_ended(node, signals, drain, common.drain_timeout));
+        runtime.block_on(talk.until_ended(node, &mut signals, &drain, common.drain_timeout));
     drop(admin);
+    let pause = spare::starts_over_after(&ended, observer.id().is_some());
+    let is_stopped = drain.watch().is_draining();
+    if let Some(pause) = pause.filter(|_| config.is_spare && !is_stopped) {
+        return Ok(runtime.block_on(wait_again(&mut signals, ended, held, pause)));
+    }
     Ok(told(ended, held))
+}
+
+/// A spare that is a node no more is one again, unless it is told to stop.
+async fn wait_again(signals: &mut Signals, ended: Ended, held: Held, pause: Duration) -> ExitCode {
+    let why = match &ended {
+        Ended::Refused(why) => why,
+        Ended::Drained => "drained",
+        _ => "taken out of the topology",
+    };
+    tracing::info!(why, "starts over as a spare");
+    tokio::select! {
+        signal = next_stop(signals, &|| {}) => {
+            tracing::info!(signal = signal.name(), "stopped while it held nothing");
+            return ExitCode::SUCCESS;
+        }
+        () = tokio::time::sleep(pause) => {}
+    }
+    let error = spare::start_over();
+    tracing::error!(%error, "failed to start over as a spare");
+    told(ended, held)
 }
 
 fn node_config(config: &EngineConfig, tls: &FleetTls) -> NodeConfig {
     NodeConfig {
         cache: cache(config),
         memory_max: config.memory_max,
+        memory_capacity: config.capacity.memory,
         item_size_max: config.item_size_max,
         replication: ReplicationSettings::default(),
         tls: tls.clone(),
@@ -93,19 +128,24 @@ fn registration(config: &EngineConfig, port: u16) -> Registration {
     let host = &config.advertise;
     let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
     let zone = config.join.zone.clone();
+    let (address, process) = (format!("{host}:{port}"), crate::random());
+    // Nobody else gives a spare a name, and no later process of this address has the same.
+    let own_name =
+        || if config.is_spare { format!("{address}/{process:016x}") } else { String::new() };
+    let instance = config.instance.clone().unwrap_or_else(own_name);
     Registration {
         cache: cache(config),
         node: None,
         zone: zone.unwrap_or_else(|| Zone::new("default").expect("it is a word")),
-        address: format!("{host}:{port}"),
+        address,
         memory_max: config.memory_max,
         parent_token: config.parent.map(|parent| parent.token),
-        process: crate::random(),
+        process,
         adopted: Adopted::default(),
         item_size_max: config.item_size_max,
-        instance: String::new(),
-        is_spare: false,
-        capacity: Capacity::default(),
+        instance,
+        is_spare: config.is_spare,
+        capacity: config.capacity,
     }
 }
 

@@ -2,13 +2,15 @@
 
 use std::net::IpAddr;
 
+use memtide_control::Capacity;
+use memtide_limits::units::show_count;
 use memtide_service::config::{ConfigError, Given, addresses, host, show_size};
 use memtide_topology::NODES_MAX;
 
 use super::fleet::{self, Join};
 use super::limits::{self, LimitsGiven};
-use super::read::{Common, common, count, item_size_max, memory_max, port};
-use super::{Host, show};
+use super::read::{Common, common, count, item_size_max, port};
+use super::{Host, capacity, show};
 
 /// A node.
 #[derive(Clone, Debug)]
@@ -20,7 +22,14 @@ pub struct EngineConfig {
     pub port: u16,
     /// The host at which proxies and nodes reach it.
     pub advertise: String,
+    /// What it begins with.
     pub memory_max: u64,
+    /// What it can do at most.
+    pub capacity: Capacity,
+    /// What it is called; `None` where nobody said.
+    pub instance: Option<String>,
+    /// It waits to be taken as a node.
+    pub is_spare: bool,
     pub item_size_max: u32,
     pub parent: Option<Parent>,
 }
@@ -51,7 +60,7 @@ pub struct ScalerConfig {
 /// Reads the settings of a node, on this `host`.
 pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigError> {
     let mut common = common(given)?;
-    let memory_max = memory_max(given, on, &mut common.warnings)?;
+    let (memory_max, capacity) = capacity::node(given, on, &mut common.warnings)?;
     let bind = one_address(given)?;
     let advertise = match (given.text("advertise"), bind) {
         (Some(_), _) => given.read("advertise", host)?,
@@ -64,6 +73,9 @@ pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigEr
         port: given.read("port", port)?,
         advertise,
         memory_max,
+        capacity,
+        instance: capacity::instance(given)?,
+        is_spare: capacity::is_spare(given)?,
         item_size_max: item_size_max(given, Some(memory_max))?,
         parent: given.text("parent").map(|_| given.read("parent", parent)).transpose()?,
         common,
@@ -71,6 +83,10 @@ pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigEr
     config.common.shown = show::show(given, |name| match name {
         "advertise" if !given.is_given(name) => Some(config.advertise.clone()),
         "memory" => Some(show_size(memory_max)),
+        "memory-max" => Some(show_size(capacity.memory)),
+        "cpus" if !given.is_given(name) => Some(show_cores(capacity.cpu)),
+        "ecpu-max" if !given.is_given(name) => Some(show_count(capacity.ecpu)),
+        "network-max" if capacity.network == 0 => Some("unknown".to_owned()),
         _ => show::of_common(name, given, &config.common),
     });
     Ok(config)
@@ -89,6 +105,12 @@ pub fn resolve_scaler(given: &Given) -> Result<ScalerConfig, ConfigError> {
     };
     config.common.shown = show::show(given, |name| show::of_common(name, given, &config.common));
     Ok(config)
+}
+
+/// Thousandths, as people give cores.
+fn show_cores(millis: u64) -> String {
+    let text = format!("{}.{:03}", millis / 1000, millis % 1000);
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 fn one_address(given: &Given) -> Result<Option<IpAddr>, ConfigError> {

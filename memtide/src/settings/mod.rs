@@ -1,6 +1,7 @@
 //! Everything that can be configured: the table, and where the values come from.
 
 mod apart;
+mod capacity;
 mod door;
 mod endpoint;
 mod fleet;
@@ -80,12 +81,19 @@ pub struct Host {
     /// `None` where it does not say.
     pub memory: Option<AllowedMemory>,
     pub cores: usize,
+    /// What there is of cores, in thousandths.
+    pub cpu_millis: u64,
     pub name: String,
 }
 
 impl Host {
     fn this() -> Self {
-        Self { memory: host::allowed_memory(), cores: host::cores(), name: host::name() }
+        Self {
+            memory: host::allowed_memory(),
+            cores: host::cores(),
+            cpu_millis: host::cpu_millis(),
+            name: host::name(),
+        }
     }
 }
 

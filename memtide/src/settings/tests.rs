@@ -7,7 +7,7 @@ use super::*;
 
 fn host_of(gib: u64) -> Host {
     let memory = AllowedMemory { bytes: gib << 30, limited_by: "host".to_owned() };
-    Host { memory: Some(memory), cores: 4, name: "box".to_owned() }
+    Host { memory: Some(memory), cores: 4, cpu_millis: 4000, name: "box".to_owned() }
 }
 
 fn resolved(flags: &[(&'static str, &str)], file: &str) -> Result<EndpointConfig, ConfigError> {
@@ -335,6 +335,71 @@ mod fleets {
         check_engine(
             &[ADDRESS, ("parent", "x")],
             expect![[r#"--parent: "x": only memtide serve gives this; leave it out"#]],
+        );
+    }
+
+    #[test]
+    fn a_node_says_what_it_can_do() {
+        let config = engine(&[ADDRESS, ("memory", "1g")]).unwrap();
+        let capacity = config.capacity;
+        assert_eq!((config.memory_max, capacity.memory), (1 << 30, 1 << 30));
+        assert_eq!((capacity.cpu, capacity.ecpu, capacity.network), (1000, 150_000, 0));
+        assert_eq!((config.instance, config.is_spare), (None, false));
+        let flags = [
+            ("memory", "64m"),
+            ("memory-max", "50%"),
+            ("cpus", "0.5"),
+            ("network-max", "100m"),
+            ("instance", "pod-3"),
+            ("spare", "true"),
+        ];
+        let config = engine(&[&[ADDRESS], &flags[..]].concat()).unwrap();
+        let capacity = config.capacity;
+        assert_eq!((config.memory_max, capacity.memory), (64 << 20, 5 << 30));
+        assert_eq!((capacity.cpu, capacity.ecpu, capacity.network), (500, 75_000, 100 << 20));
+        assert_eq!((config.instance.as_deref(), config.is_spare), (Some("pod-3"), true));
+        let shown = config.common.shown;
+        assert!(shown.contains("memory_max = \"50%\"  # 5 GiB;"), "{shown}");
+        assert!(shown.contains("# ecpu_max  # 75k\n"), "{shown}");
+        let little = engine(&[ADDRESS, ("memory-max", "2g"), ("ecpu-max", "1.5M")]).unwrap();
+        assert_eq!((little.memory_max, little.capacity.memory), (2 << 30, 2 << 30));
+        assert_eq!(little.capacity.ecpu, 1_500_000);
+        let flags = [(ADDRESS.0, ADDRESS.1.to_owned())];
+        let given = Given::gather(Role::Engine.schema(), &flags, &|_| None, None).unwrap();
+        let part = Host { cpu_millis: 250, ..host_of(10) };
+        let capacity = apart::resolve_engine(&given, &part).unwrap().capacity;
+        assert_eq!((capacity.cpu, capacity.ecpu), (250, 37_500), "a quarter of a core");
+    }
+
+    #[test]
+    fn what_a_node_cannot_do() {
+        let check = |flags: &[(&'static str, &str)], expected| {
+            check_engine(&[&[ADDRESS], flags].concat(), expected);
+        };
+        check(
+            &[("memory", "2g"), ("memory-max", "1g")],
+            expect![[r#"--memory-max: "1g": less than --memory, 2 GiB; give more"#]],
+        );
+        check(
+            &[("memory-max", "11g")],
+            expect![[
+                r#"--memory-max: "11g": more than there is, 10 GiB (host); give less, or a share: 60%"#
+            ]],
+        );
+        check(
+            &[("memory-max", "1m")],
+            expect![[r#"--memory-max: "1m": less than 16 MiB, too little for a cache; give more"#]],
+        );
+        for text in ["0", "1.5", "x", "0.0001"] {
+            let refused = engine(&[ADDRESS, ("cpus", text)]).unwrap_err().to_string();
+            let why =
+                "give a share of a core up to 1, such as 0.5: a node has one thread that serves";
+            assert_eq!(refused, format!("--cpus: {text:?}: {why}"));
+        }
+        check(&[("spare", "yes")], expect![[r#"--spare: "yes": give true or false"#]]);
+        check(
+            &[("instance", "a b")],
+            expect![[r#"--instance: "a b": give 1 to 253 printable characters without spaces"#]],
         );
     }
 

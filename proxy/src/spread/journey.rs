@@ -167,6 +167,7 @@ fn lone_node(dir: &Path) -> (Backend, LoneNode) {
     let config = NodeConfig {
         cache: CacheId::default(),
         memory_max: 64 << 20,
+        memory_capacity: 64 << 20,
         item_size_max: 1 << 20,
         replication: ReplicationSettings::default(),
         tls: node_tls,

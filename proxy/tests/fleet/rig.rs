@@ -159,6 +159,7 @@ impl Fleet {
         let config = NodeConfig {
             cache: CacheId::default(),
             memory_max: MEMORY_MAX,
+            memory_capacity: MEMORY_MAX,
             item_size_max: 1 << 20,
             replication: ReplicationSettings::default(),
             tls,

@@ -28,14 +28,24 @@ impl Plan {
 }
 
 impl Segments {
-    /// What it takes to append a record to a queue; `None` when the numbers are used up.
-    pub(crate) fn plan(&self, queue: Queue, header: &Header, geometry: &Geometry) -> Option<Plan> {
+    /// What it takes to append a record to a queue, in a store that is held to `memory_max`; `None` when
+    /// the numbers are used up.
+    pub(crate) fn plan(
+        &self,
+        queue: Queue,
+        header: &Header,
+        (geometry, memory_max): (&Geometry, u64),
+    ) -> Option<Plan> {
         let len = header.record_len();
         let room = self.open_place(queue).map_or(0, |(_, _, room)| room);
         let starts_in_active = is_start(room, header);
         let rest = if starts_in_active { len.saturating_sub(room) } else { len };
-        let usual = geometry.new_segment_len(self.bytes());
-        let new_len = if rest == 0 { 0 } else { usual.max(rest.next_power_of_two()) };
+        let new_len = match rest {
+            0 => 0,
+            rest => {
+                geometry.new_segment_len(self.bytes(), memory_max).max(rest.next_power_of_two())
+            }
+        };
         let extents_bytes = header.extents.bytes as usize;
         let extent_len = geometry.extent_len(extents_bytes);
         let extents = extents_bytes / extent_len;

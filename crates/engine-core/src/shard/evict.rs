@@ -153,7 +153,7 @@ impl Shard {
 
     /// The segment with the most dead bytes, where dead bytes are worth collecting.
     fn sparse_segment(&self, env: &Env) -> Option<SegmentId> {
-        let least = (2 * env.geometry.segment_len as u64).max(self.charged / DEAD_DIVISOR);
+        let least = (2 * env.segment_len() as u64).max(self.charged / DEAD_DIVISOR);
         if self.segments.dead < least {
             return None;
         }

@@ -68,6 +68,25 @@ impl Shard {
         None
     }
 
+    /// Bytes of about `items_max` items of a slot from the `from`th of its tags on; and where to go on.
+    pub(crate) fn bytes_of(
+        &self,
+        env: &Env,
+        (slot, from): (usize, u64),
+        items_max: usize,
+    ) -> (u64, Option<u64>) {
+        let (mut bytes, mut last) = (0, None);
+        for (seen, (at, loc)) in self.entries_from(env, slot, from).enumerate() {
+            if seen >= items_max && last != Some(at) {
+                return (bytes, Some(at));
+            }
+            last = Some(at);
+            let (segment, offset) = env.geometry.place(loc);
+            bytes += Header::read(&self.segments.at(segment).data[offset..]).item_len();
+        }
+        (bytes, None)
+    }
+
     /// Items of a slot and their bytes.
     pub(super) fn size_of_slot(&self, env: &Env, slot: usize) -> (u64, u64) {
         self.entries_from(env, slot, 0).fold((0, 0), |(items, bytes), (_, loc)| {

@@ -154,7 +154,8 @@ impl Shard {
             None if self.ghost.contains(call.key.hash()) => Queue::Main,
             None => Queue::Small,
         };
-        let plan = self.segments.plan(queue, header, &call.env.geometry);
+        let of = (&call.env.geometry, call.env.budget.max());
+        let plan = self.segments.plan(queue, header, of);
         let plan = plan.ok_or(NoRoom { bytes: u64::MAX })?;
         let table_charge = match old {
             Some(_) => None,

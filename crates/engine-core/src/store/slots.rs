@@ -1,4 +1,5 @@
 use super::Store;
+use crate::limits::SIZED_ITEMS_MAX;
 use crate::{Item, Now};
 use memtide_topology::SlotId;
 
@@ -35,6 +36,22 @@ impl Store {
         let items_max = items_max.max(1);
         let next = locked.shard.items_of((&self.env, now), (number, from), items_max, &mut with);
         next.map(|from| SlotCursor { slot, from })
+    }
+
+    /// Bytes of a slot's items with their metadata, as [`StoreStats::bytes`](crate::StoreStats::bytes) counts
+    /// them. A walk over all of them, with the lock of their shard for 256 at a time: items that come or go
+    /// meanwhile may be counted or not.
+    #[must_use]
+    pub fn slot_bytes(&self, slot: SlotId) -> u64 {
+        let number = self.env.geometry.slot_in_shard(slot);
+        let (mut bytes, mut next) = (0, Some(0));
+        while let Some(from) = next {
+            let locked = self.lock_slot(slot);
+            let more;
+            (more, next) = locked.shard.bytes_of(&self.env, (number, from), SIZED_ITEMS_MAX);
+            bytes += more;
+        }
+        bytes
     }
 
     /// Removes all items of a slot; one mutation of it. Does nothing to a slot held as a copy.

@@ -107,6 +107,73 @@ fn overwriting_evicts_nothing_while_dead_items_can_be_collected() {
     store.check();
 }
 
+/// Fills a store with items of 100 bytes to 4 KiB, `memory` bytes and half as many again; returns the bytes
+/// of those that it holds then.
+fn fill(store: &Store, memory: u64) -> u64 {
+    let value = vec![7; 4096];
+    let (mut written, mut number) = (0, 0_usize);
+    while written < memory / 2 * 3 {
+        let len = 50 + number * 7_919 % 4_000;
+        assert!(is_stored(set(store, &format!("key{number}"), &value[..len])));
+        written += len as u64;
+        number += 1;
+    }
+    let stats = store.stats();
+    assert!(stats.memory_used <= stats.memory_max, "{stats:?}");
+    stats.bytes
+}
+
+/// What grows in place holds nearly as much at either end as one that was made for that.
+#[test]
+fn a_store_that_may_get_more_holds_what_one_of_its_size_does() {
+    let holds = |memory_max: u64, memory_capacity: u64| {
+        let config = StoreConfig { memory_capacity, ..StoreConfig::new(memory_max, SEED) };
+        let store = Store::new(config);
+        let held = fill(&store, memory_max);
+        (store, held)
+    };
+    let (small, large) = (64 << 20, 1 << 30);
+    let made_small = holds(small, small).1;
+    let made_large = holds(large, large).1;
+    let within = |held: u64, made: u64, what: &str| {
+        assert!(held * 100 >= made * 95, "{what}: {held} of {made}");
+    };
+    let (store, held) = holds(small, large);
+    within(held, made_small, "1 GiB held to 64 MiB");
+    store.set_memory_max(large);
+    within(fill(&store, large), made_large, "and raised to 1 GiB");
+    store.check();
+    within(holds(small, 1 << 40).1, made_small, "1 TiB held to 64 MiB");
+    within(holds(16 << 20, 64 << 30).1, holds(16 << 20, 16 << 20).1, "64 GiB held to 16 MiB");
+}
+
+/// The bytes of one slot after the other are those of all.
+#[test]
+fn the_bytes_of_slots_are_those_of_the_store() {
+    let store = Store::new(StoreConfig { shards: Some(2), ..StoreConfig::new(64 << 20, SEED) });
+    let slot = key("k").slot();
+    let mut own = 0;
+    for number in 0.. {
+        let k = format!("{number}");
+        // Many in one slot, so that it takes several locks, and some elsewhere.
+        if key(&k).slot() == slot || number % 100_000 == 0 {
+            let before = store.stats().bytes;
+            assert!(is_stored(set(&store, &k, &[7; 100][..number % 100])));
+            if key(&k).slot() == slot {
+                own += store.stats().bytes - before;
+            }
+        }
+        if number == 16_384 * 600 {
+            break;
+        }
+    }
+    assert_eq!(store.slot_bytes(slot), own);
+    let all: u64 = memtide_topology::SlotId::all().map(|slot| store.slot_bytes(slot)).sum();
+    assert_eq!(all, store.stats().bytes);
+    store.flush_slot(slot);
+    assert_eq!(store.slot_bytes(slot), 0);
+}
+
 #[test]
 fn a_lower_limit_is_reached_in_the_background() {
     let store = Store::new(StoreConfig::new(32 << 20, SEED));

@@ -20,6 +20,14 @@ pub struct Setting {
     pub is_guard: bool,
 }
 
+impl Setting {
+    /// Whether it is yes or no: the flag alone means yes.
+    #[must_use]
+    pub fn is_switch(&self) -> bool {
+        self.value_name == "true|false"
+    }
+}
+
 /// All that can be configured, as one role of the program sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Schema {

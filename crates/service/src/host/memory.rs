@@ -1,7 +1,7 @@
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::Path;
+
+use super::cgroup::{self, Controller, LimitFile};
 
 /// How much memory the process can really have, and who says so.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,70 +33,19 @@ fn host_bytes(root: &Path) -> Option<u64> {
 }
 
 fn cgroup_limits(root: &Path) -> Vec<AllowedMemory> {
-    let read = |path: &str| fs::read_to_string(root.join(path)).unwrap_or_default();
-    let mounts = read("proc/self/mountinfo");
-    let mut limits = Vec::new();
-    for line in read("proc/self/cgroup").lines() {
-        // hierarchy-ID:controllers:path; see cgroups(7).
-        let mut parts = line.splitn(3, ':').skip(1);
-        let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else { continue };
-        let is_v2 = controllers.is_empty();
-        if !is_v2 && !controllers.split(',').any(|controller| controller == "memory") {
-            continue;
-        }
-        // memory.high does not kill but slows down to a crawl: a limit like the other.
-        let names: &[&str] =
-            if is_v2 { &["memory.max", "memory.high"] } else { &["memory.limit_in_bytes"] };
-        if let Some(mount) = mounts.lines().find_map(|line| CgroupMount::parse(line, is_v2)) {
-            limits.extend(mount.limits(root, path, names));
-        }
-    }
-    limits
-}
-
-struct CgroupMount<'a> {
-    /// The cgroup that is seen at the mount point.
-    root: &'a str,
-    mount_point: &'a str,
-}
-
-impl<'a> CgroupMount<'a> {
-    /// A line of /proc/self/mountinfo, if it mounts this hierarchy; see `proc_pid_mountinfo(5)`.
-    fn parse(line: &'a str, is_v2: bool) -> Option<Self> {
-        let (mount, filesystem) = line.split_once(" - ")?;
-        let mut filesystem = filesystem.split(' ');
-        let is_ours = match filesystem.next()? {
-            "cgroup2" => is_v2,
-            "cgroup" => !is_v2 && filesystem.nth(1)?.split(',').any(|option| option == "memory"),
-            _ => false,
-        };
-        let mut fields = mount.split(' ').skip(3);
-        let (root, mount_point) = (fields.next()?, fields.next()?);
-        is_ours.then_some(Self { root, mount_point })
-    }
-
-    /// The limits of the cgroup `path` and of all above it that can be seen. A path outside what is
-    /// mounted (a container that shares the host's cgroup namespace) means the mount's root.
-    fn limits(&self, root: &Path, path: &str, names: &[&str]) -> Vec<AllowedMemory> {
-        let prefix = self.root.trim_end_matches('/');
-        let below =
-            path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/'));
-        let top = root.join(self.mount_point.trim_start_matches('/'));
-        let own = top.join(below.unwrap_or("").trim_start_matches('/'));
-        let mut limits = Vec::new();
-        for directory in own.ancestors().take_while(|directory| directory.starts_with(&top)) {
-            for name in names {
-                let file: PathBuf = directory.join(name);
-                let text = fs::read_to_string(&file).unwrap_or_default();
-                // v2 writes "max" for none; v1 a number beyond any host's memory.
-                if let Ok(bytes) = text.trim().parse() {
-                    let shown = Path::new("/").join(file.strip_prefix(root).unwrap_or(&file));
-                    limits.push(AllowedMemory { bytes, limited_by: shown.display().to_string() });
-                }
-            }
-        }
-        limits
-    }
+    // memory.high does not kill but slows down to a crawl: a limit like the other.
+    let controller = Controller {
+        name: "memory",
+        v2: &["memory.max", "memory.high"],
+        v1: &["memory.limit_in_bytes"],
+    };
+    let limits = cgroup::limits(root, &controller).into_iter();
+    // v2 writes "max" for none; v1 a number beyond any host's memory.
+    let read = limits.filter_map(|LimitFile { path, text }| {
+        let bytes = text.parse().ok()?;
+        Some(AllowedMemory { bytes, limited_by: path.display().to_string() })
+    });
+    read.collect()
 }
 
 #[cfg(test)]

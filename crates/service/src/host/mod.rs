@@ -1,9 +1,12 @@
 //! What this host really allows, and what it is called.
 
+mod cgroup;
+mod cpu;
 mod descriptors;
 mod memory;
 
 pub use self::{
+    cpu::cpu_millis,
     descriptors::{DescriptorsError, raise_descriptors},
     memory::{AllowedMemory, allowed_memory},
 };
