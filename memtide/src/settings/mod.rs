@@ -6,6 +6,7 @@ mod endpoint;
 mod fleet;
 mod limits;
 mod read;
+mod scaling;
 mod show;
 mod table;
 
@@ -22,6 +23,7 @@ pub use self::endpoint::EndpointConfig;
 pub use self::fleet::{Backend, Join, Processes};
 pub use self::limits::LimitsGiven;
 pub use self::read::{Common, admin};
+pub use self::scaling::Provision;
 use crate::cli::Flags;
 use crate::failure::Failure;
 
