@@ -148,7 +148,8 @@ async fn nodes_are_started_and_ended_as_asked() {
     let full = rig.provisioner.start(order("x-3", "b")).await.unwrap_err().to_string();
     assert_eq!(full, "zone b has room for 2 node processes, and has as many");
 
-    rig.provisioner.end("x-1".to_owned()).await.unwrap();
+    let end = rig.provisioner.end("x-1".to_owned());
+    timeout(PATIENCE, end).await.unwrap().unwrap();
     assert!(!runs(&started));
     assert_eq!((rig.instances().len(), rig.left()), (2, vec![1, 1]));
     let ended = format!(
@@ -190,14 +191,23 @@ async fn one_that_does_not_end_is_killed() {
     let rig = rig(1, 4, Duration::from_millis(200));
     rig.provisioner.start(order("stubborn", "a")).await.unwrap();
     let (stubborn, _) = rig.wait_started("stubborn").await;
-    let (first, second) = tokio::join!(rig.provisioner.end("stubborn".to_owned()), async {
-        let late = rig.provisioner.start(order("stubborn", "a")).await;
-        assert_eq!(late.unwrap_err().to_string(), "stubborn is being ended");
-        rig.provisioner.end("stubborn".to_owned()).await
-    });
-    assert_eq!((first, second), (Ok(()), Ok(())));
+    let end = || timeout(PATIENCE, rig.provisioner.end("stubborn".to_owned()));
+    let (first, second) = tokio::join!(end(), end());
+    assert_eq!((first, second), (Ok(Ok(())), Ok(Ok(()))));
     assert!(!runs(&stubborn));
     assert!(rig.last_event().ends_with("signal: 9 (SIGKILL); it is not replaced"));
+}
+
+#[tokio::test]
+async fn one_that_is_being_ended_is_not_started() {
+    let rig = rig(1, 4, HOUR);
+    rig.provisioner.start(order("stubborn", "a")).await.unwrap();
+    rig.wait_started("stubborn").await;
+    let ending = tokio::spawn(rig.provisioner.end("stubborn".to_owned()));
+    tokio::task::yield_now().await;
+    let late = rig.provisioner.start(order("stubborn", "a")).await;
+    assert_eq!(late.unwrap_err().to_string(), "stubborn is being ended");
+    assert!(!ending.is_finished());
 }
 
 #[tokio::test]
