@@ -82,6 +82,7 @@ fn check(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
         Role::Engine => settings::load_engine(flags)?.common,
         Role::Scaler => {
             let config = settings::load_scaler(flags)?;
+            scaler::check(&config)?;
             let directory = records::Records::of_keeper(&config.common, role);
             records::Records::check(&config.common, role)?;
             limits::KeptLimits::check(&directory, &config.limits)?;

@@ -59,8 +59,13 @@ fn greeting(
     if let Backend::Processes(nodes) = &config.backend {
         let zones: Vec<_> = nodes.zones.iter().map(Zone::name).collect();
         let many = if zones.len() == 1 { "zone" } else { "zones" };
+        let (least, most) = (nodes.count, nodes.count_max());
+        let count = match &nodes.scaling {
+            Some(_) => format!("{least} now, {most} at most as the load asks for them"),
+            None => least.to_string(),
+        };
         // None of these fails on a String.
-        let _ = writeln!(text, "  nodes           {}, in {many} {}", nodes.count, zones.join(", "));
+        let _ = writeln!(text, "  nodes           {count}, in {many} {}", zones.join(", "));
     }
     let Some(ca) = ca else { return text };
     let ca = std::path::absolute(ca).unwrap_or_else(|_| ca.to_owned());

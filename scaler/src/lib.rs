@@ -34,6 +34,7 @@ mod tell;
 pub use clock::now;
 pub use counts::ProxyCounts;
 pub use handle::{OperateError, Operated, ScalerHandle};
+pub use provision::command::{CommandProvisioner, CommandSettings};
 pub use provision::{Order, ProvisionError, Provisioned, Provisioner, Scaling, Supply};
 pub use scaling::Explained;
 pub use start::{Scaler, ScalerConfig, ScalerError};

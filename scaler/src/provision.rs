@@ -4,6 +4,12 @@
 //! processes. Calls are made one after the other for an instance, and side by side for several. Each is
 //! bounded in time by the caller, tried again with backoff, and never waited for by what keeps the fleet alive.
 
+pub mod command;
+mod limits;
+mod offered;
+mod said;
+mod script;
+
 use core::fmt;
 use core::pin::Pin;
 use core::time::Duration;
@@ -33,14 +39,13 @@ pub trait Provisioner: Send + Sync + fmt::Debug + 'static {
     /// found out before.
     fn supplies(&self) -> Vec<Supply>;
 
-    /// What it has started already: of one whose nodes end with the scaler, the nodes that the scaler begins
-    /// with.
+    /// Whether its nodes go on when the process of the scaler ends.
+    fn outlives_scaler(&self) -> bool;
+
+    /// Instances that it starts by itself with the scaler; none of most.
     fn running(&self) -> Vec<Order> {
         Vec::new()
     }
-
-    /// Whether its nodes go on when the process of the scaler ends.
-    fn outlives_scaler(&self) -> bool;
 
     /// Starts a node; done when that has been accepted. The node joins the scaler by itself, under the name
     /// of [`Order::instance`].

@@ -1,6 +1,7 @@
 //! `memtide scaler`: says who holds what in a fleet, and keeps what its cache may use and did use.
 
 mod kept;
+mod scaling;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use memtide_service::{host, logging};
 use memtide_topology::CacheId;
 
 use self::kept::Kept;
+pub use self::scaling::check;
 use crate::failure::Failure;
 use crate::settings::ScalerConfig;
 use crate::stock::{Metered, StockMetrics};
@@ -32,6 +34,7 @@ const FOUNDING_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs until a signal ends it; nodes and proxies go on with what they know.
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
+    check(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(crate::cannot_start)?;
     let signals = {
@@ -48,8 +51,10 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let access = crate::admin_access(common, tls.certificate())?;
     let kept = Kept::open(config)?;
     let (events, limits) = (kept.events.clone(), kept.limits.clone());
+    let cache = CacheId::new(&common.name).expect("the name was checked");
+    let scaling = scaling::scaling(config, &cache, runtime.handle());
     let scaler = Scaler::start(Config {
-        cache: CacheId::new(&common.name).expect("the name was checked"),
+        cache,
         replicas: config.replicas,
         data_dir: common.fleet_dir.clone(),
         listener,
@@ -61,7 +66,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
             ..Settings::default()
         },
         limits: limits.follow(),
-        scaling: None,
+        scaling,
         events: events.clone(),
     });
     let scaler = scaler.map_err(Failure::environment)?;

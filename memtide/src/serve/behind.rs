@@ -1,8 +1,6 @@
 //! What stands behind an endpoint: nothing but itself, a fleet that it joins, or node processes and
 //! a scaler that it starts.
 
-use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, OnceLock};
 
 use memtide_control::{ProxyControl, ProxyRegistration};
@@ -12,13 +10,13 @@ use memtide_proxy::{EmbeddedBackend, FleetBackend};
 use memtide_scaler::{Scaler, ScalerConfig, ScalerHandle};
 use memtide_service::admin::{Condition, Health as _, RoleRoutes};
 use memtide_service::events::Events;
-use memtide_service::logging::LogFormat;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{CacheId, HashSeed, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::children::{self, Children};
 use super::conditions;
 use super::fleet::{Fleet, Supervising};
 use super::hold::{self, Granting};
@@ -26,15 +24,15 @@ use super::parent_tls::ParentTls;
 use super::scaler_port;
 use crate::failure::Failure;
 use crate::limits::KeptLimits;
-use crate::settings::{Backend, EndpointConfig, Join, Processes};
+use crate::settings::{Backend, EndpointConfig, Join};
 use crate::stock::{Metered, Stored};
-use crate::supervisor::{Plan, Supervisor};
+use crate::supervisor::Supervisor;
 
 /// Certificates and sockets, taken before there is a log.
 pub enum Prepared {
     Embedded,
     Joined { join: Join, tls: FleetTls },
-    Processes { nodes: Processes, scaler: Scaler, tls: Box<ParentTls>, limits: KeptLimits },
+    Processes { children: Box<Children>, scaler: Scaler, tls: Box<ParentTls>, limits: KeptLimits },
 }
 
 /// What runs behind the endpoint; ends when dropped.
@@ -69,6 +67,7 @@ pub fn prepare(
         Backend::Processes(nodes) => {
             let limits = limits.expect("who has a scaler keeps the limits").clone();
             let tls = Box::new(ParentTls::make(dir).map_err(Failure::environment)?);
+            let (children, scaling) = children::prepare(nodes);
             let scaler = Scaler::start(ScalerConfig {
                 cache: cache(config),
                 replicas: nodes.replicas,
@@ -78,12 +77,12 @@ pub fn prepare(
                 item_size_max: config.item_size_max,
                 settings: Settings { nodes_min: nodes.count, ..Settings::default() },
                 limits: limits.follow(),
-                scaling: None,
+                scaling,
                 events: events.of("scaler"),
             });
             let scaler = scaler.map_err(Failure::environment)?;
             scaler_port::remember(&config.common.fleet_dir, scaler.address().port());
-            Ok(Prepared::Processes { nodes: nodes.clone(), scaler, tls, limits })
+            Ok(Prepared::Processes { children: Box::new(children), scaler, tls, limits })
         }
     }
 }
@@ -119,15 +118,8 @@ impl Prepared {
                 runtime.spawn(tell_refused(Arc::clone(&control), Arc::clone(&refused)));
                 Behind::Joined { control, refused, zone: join.zone, tls }
             }
-            Self::Processes { nodes, scaler, tls, limits } => {
-                let handle = scaler.handle();
-                let plan = Plan {
-                    count: nodes.count,
-                    arguments: node_arguments(config, &nodes, scaler.address()),
-                    zones: nodes.zones,
-                    on_death: Box::new(move |token| handle.child_ended(token)),
-                    events: events.clone(),
-                };
+            Self::Processes { children, scaler, tls, limits } => {
+                let plan = children.plan(config, &scaler, events);
                 let _in_runtime = runtime.enter();
                 let supervisor = Supervisor::start(plan)?;
                 let running = supervisor.running();
@@ -311,64 +303,4 @@ async fn tell_refused(control: Arc<ProxyControl>, refused: Arc<OnceLock<String>>
 
 fn cache(config: &EndpointConfig) -> CacheId {
     CacheId::new(&config.common.name).expect("the name was checked")
-}
-
-/// The command line of every node process, but for its zone.
-fn node_arguments(config: &EndpointConfig, nodes: &Processes, scaler: SocketAddr) -> Vec<OsString> {
-    let format = match config.common.log_format {
-        LogFormat::Auto => "auto",
-        LogFormat::Text => "text",
-        LogFormat::Json => "json",
-    };
-    let drain_timeout = format!("{}ms", config.common.drain_timeout.as_millis());
-    let text = [
-        ("--name", config.common.name.clone()),
-        ("--join", scaler.to_string()),
-        ("--bind", Ipv4Addr::LOCALHOST.to_string()),
-        ("--port", "0".to_owned()),
-        ("--admin", format!("{}:0", Ipv4Addr::LOCALHOST)),
-        ("--memory", nodes.node_memory_max.to_string()),
-        ("--item-size-max", config.item_size_max.to_string()),
-        ("--drain-timeout", drain_timeout),
-        ("--log-format", format.to_owned()),
-        ("--log-level", config.common.log_filter.clone()),
-    ];
-    let text = text.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]);
-    let mut arguments = vec![OsString::from("engine")];
-    arguments.extend(text.map(OsString::from));
-    if let Some(token) = &config.common.admin_token {
-        arguments.extend([OsString::from("--admin-token-file"), token.clone().into()]);
-    }
-    if let Some(ca) = &config.common.admin_client_ca {
-        arguments.extend([OsString::from("--admin-client-ca"), ca.clone().into()]);
-    }
-    arguments.extend([OsString::from("--fleet-tls"), config.common.fleet_tls.clone().into()]);
-    arguments
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cli::{self, Command};
-    use crate::settings;
-
-    #[test]
-    fn the_command_line_of_a_node_is_understood() {
-        let flags = [("nodes", "processes=2"), ("memory", "64m"), ("name", "x")];
-        let flags = flags.map(|(name, value)| (name, value.to_owned())).to_vec();
-        let config = settings::load_endpoint(settings::Role::Serve, &flags).unwrap();
-        let Backend::Processes(nodes) = &config.backend else { panic!("{:?}", config.backend) };
-        let words = node_arguments(&config, nodes, ([127, 0, 0, 1], 7).into());
-        let zone = ["--zone", "a", "--parent", "1/2"].map(OsString::from);
-        let line = std::iter::once("memtide".into()).chain(words).chain(zone);
-        let Ok(Command::Run(settings::Role::Engine, flags)) = cli::parse(line) else {
-            panic!("no engine")
-        };
-        let engine = settings::load_engine(&flags).unwrap();
-        assert_eq!((engine.memory_max, engine.common.name.as_str()), (32 << 20, "x"));
-        assert_eq!(engine.join.scalers, ["127.0.0.1:7"]);
-        assert_eq!(engine.join.zone.unwrap().name(), "a");
-        assert_eq!(engine.common.fleet_tls, config.common.fleet_tls);
-        assert_eq!(engine.parent.unwrap().token, 2);
-    }
 }

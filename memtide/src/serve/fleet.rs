@@ -103,7 +103,9 @@ async fn processes(State(seen): State<Seen>) -> Json<Value> {
         .into_iter()
         .map(|process| {
             let node = node_of(process.token);
-            json!({ "pid": process.pid, "zone": process.zone.name(), "node": node })
+            let instance = Some(process.instance).filter(|name| !name.is_empty());
+            let (pid, zone) = (process.pid, process.zone.name());
+            json!({ "pid": pid, "zone": zone, "instance": instance, "node": node })
         })
         .collect();
     Json(json!({ "scaler": seen.address, "processes": processes }))

@@ -1,6 +1,7 @@
 //! `memtide serve`: proxy, engine and admin HTTP in one process.
 
 mod behind;
+mod children;
 mod conditions;
 mod described;
 mod fleet;

@@ -10,6 +10,7 @@ use memtide_topology::NODES_MAX;
 use super::fleet::{self, Join};
 use super::limits::{self, LimitsGiven};
 use super::read::{Common, common, count, item_size_max, port};
+use super::scaling::{self, Scaling};
 use super::{Host, capacity, show};
 
 /// A node.
@@ -53,6 +54,8 @@ pub struct ScalerConfig {
     pub replicas: Option<u8>,
     /// Nodes that must be there before a new cache begins.
     pub nodes_min: usize,
+    /// How the fleet follows the load; `None` where others start and drain its nodes.
+    pub scaling: Option<Scaling>,
     pub limits: LimitsGiven,
     pub item_size_max: u32,
 }
@@ -94,16 +97,24 @@ pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigEr
 
 /// Reads the settings of the scaler.
 pub fn resolve_scaler(given: &Given) -> Result<ScalerConfig, ConfigError> {
+    let replicas = fleet::replicas(given)?;
+    let nodes_min = count(given, "nodes-min", 1, NODES_MAX as u64)?;
     let mut config = ScalerConfig {
         bind: one_address(given)?,
         port: given.read("port", port)?,
-        replicas: fleet::replicas(given)?,
-        nodes_min: count(given, "nodes-min", 1, NODES_MAX as u64)?,
+        replicas,
+        nodes_min,
+        scaling: scaling::of_scaler(given, nodes_min, replicas)?,
         limits: limits::limits(given)?,
         item_size_max: item_size_max(given, None)?,
         common: common(given)?,
     };
-    config.common.shown = show::show(given, |name| show::of_common(name, given, &config.common));
+    config.common.shown = show::show(given, |name| match name {
+        "nodes-max" if config.scaling.is_none() => {
+            Some("others start and drain the nodes".to_owned())
+        }
+        _ => show::of_common(name, given, &config.common),
+    });
     Ok(config)
 }
 

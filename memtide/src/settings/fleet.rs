@@ -4,6 +4,7 @@ use memtide_service::config::{ConfigError, Given, host, one_of, show_size};
 use memtide_topology::{REPLICAS_MAX, Zone};
 
 use super::read::MEMORY_MIN;
+use super::scaling::{self, Scaling};
 
 /// Node processes of one `serve`.
 const PROCESSES_MAX: u64 = 1000;
@@ -24,7 +25,7 @@ pub enum Backend {
 /// Node processes that `serve` starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Processes {
-    /// How many.
+    /// How many, at the start where [`Self::scaling`] changes it.
     pub count: usize,
     /// Given to them in turn; not empty.
     pub zones: Vec<Zone>,
@@ -32,6 +33,8 @@ pub struct Processes {
     pub replicas: Option<u8>,
     /// For the items of each, in bytes.
     pub node_memory_max: u64,
+    /// How their number and memory follow the load; `None` where they are as they are.
+    pub scaling: Option<Box<Scaling>>,
 }
 
 /// The fleet that a process joins.
@@ -54,25 +57,33 @@ impl Backend {
     }
 }
 
+impl Processes {
+    /// As many as there can be.
+    pub fn count_max(&self) -> usize {
+        self.scaling.as_ref().map_or(self.count, |scaling| scaling.policy.nodes_max)
+    }
+
+    /// What a node begins with, in bytes.
+    pub fn node_memory_min(&self) -> u64 {
+        self.scaling.as_ref().map_or(self.node_memory_max, |scaling| scaling.policy.memory_min)
+    }
+}
+
 /// What `serve` is told of its nodes.
 pub fn nodes(given: &Given, memory_max: u64) -> Result<Backend, ConfigError> {
-    let count = given.read("nodes", |text| match text.trim() {
-        "embedded" => Ok(None),
-        text => {
-            let wrong =
-                || format!("give embedded, or processes=N with N from 1 to {PROCESSES_MAX}");
-            let count = text.strip_prefix("processes=").ok_or_else(wrong)?;
-            one_of(count, 1, PROCESSES_MAX).map(Some).map_err(|_| wrong())
-        }
-    })?;
+    let counts = given.read("nodes", counts)?;
     let zones = zones(given)?;
     let replicas = replicas(given)?;
-    let Some(count) = count else {
+    let Some((count, count_max)) = counts else {
         let problem = "the embedded node is one; give --nodes processes=N too";
         return match (zones.is_empty(), replicas) {
             (false, _) => Err(given.complain("zones", problem)),
             (true, Some(1..)) => Err(given.complain("replicas", problem)),
-            (true, None | Some(0)) => Ok(Backend::Embedded),
+            (true, None | Some(0)) => scaling::refuse_spares(
+                given,
+                "the embedded node is one; give --nodes processes=A..B too",
+            )
+            .map(|()| Backend::Embedded),
         };
     };
     if u64::from(replicas.unwrap_or_default()) >= count {
@@ -86,16 +97,51 @@ pub fn nodes(given: &Given, memory_max: u64) -> Result<Backend, ConfigError> {
         let problem = format!("more zones than --nodes has processes, {count}; give fewer");
         return Err(given.complain("zones", &problem));
     }
-    let node_memory_max = memory_max / count;
+    let most = count_max.unwrap_or(count);
+    let node_memory_max = memory_max / most;
     if node_memory_max < MEMORY_MIN {
         let (each, least) = (show_size(node_memory_max), show_size(MEMORY_MIN));
         let problem =
-            format!("{each} for each of {count} nodes, and {least} is the least; give more");
+            format!("{each} for each of {most} nodes, and {least} is the least; give more");
         return Err(given.complain("memory", &problem));
     }
     let zones = if zones.is_empty() { vec![default_zone()] } else { zones };
-    let count = usize::try_from(count).expect("a thousand is a usize");
-    Ok(Backend::Processes(Processes { count, zones, replicas, node_memory_max }))
+    let as_usize = |count| usize::try_from(count).expect("a thousand is a usize");
+    let scaling = match count_max {
+        Some(most) => {
+            let nodes = (as_usize(count), as_usize(most));
+            Some(Box::new(scaling::of_processes(given, nodes, zones.len(), node_memory_max)?))
+        }
+        None => {
+            scaling::refuse_spares(
+                given,
+                "there are always as many nodes; give --nodes processes=A..B",
+            )?;
+            None
+        }
+    };
+    let count = as_usize(count);
+    Ok(Backend::Processes(Processes { count, zones, replicas, node_memory_max, scaling }))
+}
+
+/// How many nodes are in processes, and where that changes, how many at most; `None` of an embedded one.
+fn counts(text: &str) -> Result<Option<(u64, Option<u64>)>, String> {
+    let wrong = || {
+        format!("give embedded, or processes=N or processes=A..B with 1 to {PROCESSES_MAX} of them")
+    };
+    let count = |text: &str| one_of(text, 1, PROCESSES_MAX).map_err(|_| wrong());
+    if text.trim() == "embedded" {
+        return Ok(None);
+    }
+    let counts = text.trim().strip_prefix("processes=").ok_or_else(wrong)?;
+    let Some((least, most)) = counts.split_once("..") else {
+        return Ok(Some((count(counts)?, None)));
+    };
+    let (least, most) = (count(least)?, count(most)?);
+    if least > most {
+        return Err(format!("more at the start than at most; give processes={most}..{least}"));
+    }
+    Ok(Some((least, Some(most))))
 }
 
 fn default_zone() -> Zone {

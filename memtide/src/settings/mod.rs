@@ -7,6 +7,7 @@ mod endpoint;
 mod fleet;
 mod limits;
 mod read;
+mod scaling;
 mod show;
 mod table;
 
@@ -23,6 +24,7 @@ pub use self::endpoint::EndpointConfig;
 pub use self::fleet::{Backend, Join, Processes};
 pub use self::limits::{LimitsGiven, metered_bytes_min};
 pub use self::read::{Common, admin};
+pub use self::scaling::Provision;
 use crate::cli::Flags;
 use crate::failure::Failure;
 

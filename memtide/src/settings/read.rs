@@ -12,7 +12,7 @@ use super::Host;
 /// Least memory for items: below it the index of the slots alone would fill it.
 pub const MEMORY_MIN: u64 = 16 << 20;
 /// An item must fit into the memory with some others.
-const ITEMS_IN_MEMORY_MIN: u64 = 8;
+pub const ITEMS_IN_MEMORY_MIN: u64 = 8;
 /// More of the allowed memory than this leaves connections and the process itself too little.
 const MEMORY_SHARE_WARN: u64 = 90;
 

@@ -54,7 +54,9 @@ pub fn of_endpoint(
         "fleet-tls" if config.backend == Backend::Embedded => None,
         "nodes" => match &config.backend {
             Backend::Processes(nodes) => {
-                Some(format!("{} of memory each", show_size(nodes.node_memory_max)))
+                let [least, most] = [nodes.node_memory_min(), nodes.node_memory_max].map(show_size);
+                let least = if least == most { String::new() } else { format!("{least} to ") };
+                Some(format!("{least}{most} of memory each"))
             }
             _ => None,
         },

@@ -5,6 +5,8 @@ use memtide_topology::Zone;
 
 use super::*;
 
+mod scaling;
+
 fn host_of(gib: u64) -> Host {
     let memory = AllowedMemory { bytes: gib << 30, limited_by: "host".to_owned() };
     Host { memory: Some(memory), cores: 4, cpu_millis: 4000, name: "box".to_owned() }
@@ -176,6 +178,8 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         nodes = "embedded"
         # zones
         replicas = "0"
+        spares = "0"
+        scale_in_after = "2m"
         bind = "127.0.0.1,::1"  # --bind
         port = "11211"
         read_port = "11212"
@@ -246,7 +250,9 @@ mod fleets {
     #[test]
     fn nodes_of_serve_that_cannot_be_meant() {
         let wrong = |text: &str| {
-            format!("--nodes: \"{text}\": give embedded, or processes=N with N from 1 to 1000")
+            format!(
+                "--nodes: \"{text}\": give embedded, or processes=N or processes=A..B with 1 to 1000 of them"
+            )
         };
         for text in ["processes=0", "processes=1001", "processes=", "3", "", "processes=-1"] {
             assert_eq!(resolved(&[("nodes", text)], "").unwrap_err().to_string(), wrong(text));

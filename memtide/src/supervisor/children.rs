@@ -5,16 +5,24 @@ use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
+
 /// The program that runs, whatever stands in its place on disk by now.
-const THIS_PROGRAM: &str = "/proc/self/exe";
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
 
 /// Running children by their tokens; killed when dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Children {
+    program: &'static str,
     running: Vec<(u64, Child)>,
 }
 
 impl Children {
+    /// None yet, of a program: [`THIS_PROGRAM`], but for tests.
+    pub const fn of(program: &'static str) -> Self {
+        Self { program, running: Vec::new() }
+    }
+
     /// Starts one, and gives its process id.
     ///
     /// To be called on the main thread: children ask the system to be killed when the *thread* that
@@ -29,7 +37,7 @@ impl Children {
     ) -> io::Result<u32> {
         let own = |name: &OsString| name.to_str().is_some_and(|it| it.starts_with("MEMTIDE_"));
         let inherited = std::env::vars_os().filter(|(name, _)| !own(name));
-        let child = Command::new(THIS_PROGRAM)
+        let child = Command::new(self.program)
             .arg0("memtide")
             .args(arguments)
             // What this process was told by variables is not for its children.
@@ -43,6 +51,14 @@ impl Children {
         let pid = child.id();
         self.running.push((token, child));
         Ok(pid)
+    }
+
+    /// Sends a signal to one that has not been reaped.
+    pub fn signal(&self, token: u64, number: Signal) {
+        let its = self.running.iter().find(|(its, _)| *its == token);
+        let pid = its.and_then(|(_, child)| i32::try_from(child.id()).ok()).and_then(Pid::from_raw);
+        // One that has ended meanwhile is not waited for yet, so its id is nobody else's.
+        pid.map(|pid| kill_process(pid, number));
     }
 
     /// Takes those that have ended.

@@ -1,0 +1,140 @@
+//! How a fleet follows the load: the settings of those that have a scaler.
+
+use std::time::Duration;
+
+use memtide_planner::Policy;
+use memtide_service::config::{ConfigError, Given, duration, one_of, size};
+use memtide_topology::NODES_MAX;
+
+use super::read::{ITEMS_IN_MEMORY_MIN, count};
+
+/// Spares in a zone.
+const SPARES_MAX: u64 = 1000;
+/// Words of a command.
+const WORDS_MAX: usize = 64;
+
+/// How a fleet follows the load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scaling {
+    pub policy: Policy,
+    pub spares_per_zone: u32,
+    /// What starts nodes; `None` where it is this program, or others do.
+    pub provision: Option<Provision>,
+}
+
+/// A program that starts and ends nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Provision {
+    /// Not empty, and neither is its first word.
+    pub program: Vec<String>,
+    pub time_max: Duration,
+}
+
+/// What a scaler by itself is told, with this least number of nodes and copies beside the primary.
+pub fn of_scaler(
+    given: &Given,
+    nodes_min: usize,
+    replicas: Option<u8>,
+) -> Result<Option<Scaling>, ConfigError> {
+    let nodes_max = count(given, "nodes-max", 0, NODES_MAX as u64)?;
+    let provision = provision(given)?;
+    let spares_per_zone = spares(given)?;
+    let in_after = in_after(given)?;
+    if nodes_max == 0 {
+        let problem = "the scaler leaves the nodes as they are; give --nodes-max too";
+        if provision.is_some() {
+            return Err(given.complain("provision", problem));
+        }
+        return refuse_spares(given, problem).map(|()| None);
+    }
+    if provision.is_none() {
+        refuse_spares(given, "nobody would start them; give --provision too")?;
+    }
+    let nodes_min = nodes_min.max(1 + usize::from(replicas.unwrap_or_default()));
+    if nodes_max < nodes_min {
+        let problem =
+            format!("at least {nodes_min} nodes are needed (--nodes-min, --replicas); give more");
+        return Err(given.complain("nodes-max", &problem));
+    }
+    let memory_min = memory_min(given, u64::MAX)?;
+    let policy = Policy { nodes_min, nodes_max, memory_min, ..patience(in_after) };
+    Ok(Some(Scaling { policy, spares_per_zone, provision }))
+}
+
+/// What `serve` is told, which has so many node processes at least and at most, each with so much memory at most.
+pub fn of_processes(
+    given: &Given,
+    (nodes_min, nodes_max): (usize, usize),
+    zones: usize,
+    node_memory_max: u64,
+) -> Result<Scaling, ConfigError> {
+    let spares_per_zone = spares(given)?;
+    let room = (nodes_max - nodes_min) / zones;
+    if usize::try_from(spares_per_zone).unwrap_or(usize::MAX) > room {
+        let problem = format!(
+            "--nodes has room for {room} in each zone beside the {nodes_min} of the start; give fewer, or more --nodes"
+        );
+        return Err(given.complain("spares", &problem));
+    }
+    let memory_min = memory_min(given, node_memory_max)?;
+    let policy = Policy { nodes_min, nodes_max, memory_min, ..patience(in_after(given)?) };
+    Ok(Scaling { policy, spares_per_zone, provision: None })
+}
+
+/// Where nobody would start spares, none can be wanted.
+pub fn refuse_spares(given: &Given, problem: &str) -> Result<(), ConfigError> {
+    match spares(given)? {
+        0 => Ok(()),
+        _ => Err(given.complain("spares", problem)),
+    }
+}
+
+/// The least that a node is granted: the largest item must fit into it with some others.
+fn memory_min(given: &Given, node_memory_max: u64) -> Result<u64, ConfigError> {
+    let item = given.read("item-size-max", size)?;
+    let least = Policy::default().memory_min.max(item.saturating_mul(ITEMS_IN_MEMORY_MIN));
+    Ok(least.min(node_memory_max))
+}
+
+fn patience(in_after: Duration) -> Policy {
+    Policy {
+        in_after,
+        in_after_max: in_after.saturating_mul(16),
+        cool_down: in_after / 2,
+        ..Policy::default()
+    }
+}
+
+fn in_after(given: &Given) -> Result<Duration, ConfigError> {
+    given.read("scale-in-after", |text| {
+        let after = duration(text)?;
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(24 * 60 * 60);
+        bounds.contains(&after).then_some(after).ok_or_else(|| "give 1s to 24h".to_owned())
+    })
+}
+
+fn spares(given: &Given) -> Result<u32, ConfigError> {
+    given.read("spares", |text| {
+        one_of(text, 0, SPARES_MAX).and_then(|n| u32::try_from(n).map_err(|e| e.to_string()))
+    })
+}
+
+fn provision(given: &Given) -> Result<Option<Provision>, ConfigError> {
+    let time_max = given.read("provision-timeout", |text| {
+        let limit = duration(text)?;
+        let bounds = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+        bounds.contains(&limit).then_some(limit).ok_or_else(|| "give 1s to 1h".to_owned())
+    })?;
+    let Some(_) = given.text("provision") else { return Ok(None) };
+    let program = given.read("provision", |text| {
+        let words: Vec<_> = text.split(',').map(|word| word.trim().to_owned()).collect();
+        match &words[..] {
+            [program, ..] if program.is_empty() => {
+                Err("give a program, such as ./nodes.sh".to_owned())
+            }
+            words if words.len() > WORDS_MAX => Err(format!("give at most {WORDS_MAX} words")),
+            _ => Ok(words),
+        }
+    })?;
+    Ok(Some(Provision { program, time_max }))
+}

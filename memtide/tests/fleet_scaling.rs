@@ -1,0 +1,126 @@
+//! A fleet of node processes whose number is not always the same, and what cannot be meant by one.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use std::path::Path;
+use std::process::Command;
+
+use memtide_testkit::{Memtide, PATIENCE, signal, wait_until};
+use rustix::process::Signal;
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
+
+struct Fleet(Memtide);
+
+fn start(nodes: &str, arguments: &[&str]) -> Fleet {
+    let builder = Memtide::builder(PROGRAM).args(["--nodes", nodes]).args(arguments);
+    let fleet = Fleet(builder.start());
+    wait_until("the fleet is ready", PATIENCE, || {
+        (fleet.0.get("/readyz").status == 200).then_some(())
+    });
+    fleet
+}
+
+impl Fleet {
+    fn json(&self, path: &str) -> Value {
+        serde_json::from_str(&self.0.get(path).body).unwrap()
+    }
+
+    /// The process of an instance, once its node is there.
+    fn find(&self, instance: &str) -> Option<(u64, String)> {
+        let answer = self.json("/v1/processes");
+        let process = answer["processes"].as_array().unwrap().iter();
+        let process = process.clone().find(|it| it["instance"] == instance)?;
+        Some((process["pid"].as_u64()?, process["node"].as_str()?.to_owned()))
+    }
+
+    fn wait(&self, instance: &str, is_it: impl Fn(u64) -> bool) -> (u64, String) {
+        wait_until("the process runs and has joined", PATIENCE, || {
+            self.find(instance).filter(|(pid, _)| is_it(*pid))
+        })
+    }
+}
+
+#[test]
+fn a_fleet_begins_with_as_few_nodes_and_as_little_memory_as_can_be() {
+    let fleet = start("processes=1..3", &["--memory", "384m"]);
+    let (pid, node) = fleet.wait("first-1", |_| true);
+    let answer = fleet.json("/v1/processes");
+    assert_eq!(answer["processes"].as_array().unwrap().len(), 1, "{answer}");
+    assert_eq!(answer["processes"][0]["zone"], "default");
+    let nodes = fleet.json("/v1/nodes");
+    assert_eq!(nodes["nodes"][0]["id"], *node, "{nodes}");
+    assert_eq!(nodes["nodes"][0]["memory_max_bytes"], 64 << 20, "{nodes}");
+
+    // Its successor is called the same.
+    signal(u32::try_from(pid).unwrap(), Signal::KILL);
+    let (_, successor) = fleet.wait("first-1", |its| its != pid);
+    assert_ne!(successor, node);
+}
+
+#[test]
+fn a_node_that_was_drained_is_not_replaced() {
+    let fleet = start("processes=2..3", &["--memory", "384m", "--zones", "a,b"]);
+    let (_, node) = fleet.wait("first-2", |_| true);
+    fleet.wait("first-1", |_| true);
+    let admin = fleet.0.admin_address().to_string();
+    let words = ["cache", "node", "drain", &node, "--wait", "60s", "--admin", &admin];
+    let drained = Command::new(PROGRAM).args(words).output().unwrap();
+    assert!(drained.status.success(), "{}", String::from_utf8_lossy(&drained.stderr));
+    let ended = wait_until("its process has ended", PATIENCE, || {
+        let events = fleet.json("/v1/events");
+        let events = events["events"].as_array().unwrap().clone();
+        events.into_iter().find(|event| event["kind"] == "node_ended")
+    });
+    let text = ended["text"].as_str().unwrap();
+    let expected = "in zone b, called first-2: exit status: 0; it is not replaced";
+    assert!(text.ends_with(expected), "{text}");
+    assert_eq!(fleet.find("first-2"), None);
+    assert!(fleet.find("first-1").is_some());
+}
+
+#[test]
+fn what_cannot_be_meant_gets_one_line() {
+    let scratch = tempfile::tempdir().unwrap();
+    let check = |arguments: &[&str], code: i32, expected: &str| {
+        check(scratch.path(), arguments, code, expected);
+    };
+    check(
+        &["--nodes", "processes=4..2"],
+        64,
+        r#"memtide: --nodes: "processes=4..2": more at the start than at most; give processes=2..4"#,
+    );
+    check(
+        &["--nodes", "processes=1..2", "--provision", "./x"],
+        64,
+        "memtide: --provision: is for scaler; leave it out",
+    );
+    check(
+        &["scaler", "--provision", "./x"],
+        64,
+        r#"memtide: --provision: "./x": the scaler leaves the nodes as they are; give --nodes-max"#,
+    );
+    let scaler = ["scaler", "--nodes-max", "3", "--provision"];
+    let there_is_none = "memtide: --provision ./nodes.sh: there is no such program; correct it, or";
+    check(&[&scaler[..], &["./nodes.sh,x"]].concat(), 69, there_is_none);
+    let check_only = ["config", "check", "scaler", "--nodes-max", "3", "--provision"];
+    check(&[&check_only[..], &["./nodes.sh"]].concat(), 69, there_is_none);
+    std::fs::write(scratch.path().join("nodes.sh"), "exit 0").unwrap();
+    let may_not = "memtide: --provision ./nodes.sh: not a program that may be run; correct it, or";
+    check(&[&scaler[..], &["./nodes.sh"]].concat(), 69, may_not);
+    // What is wrong beside it is found next.
+    let no_ca = "memtide: --fleet-tls memtide-data/fleet/tls/ca.pem: failed to read: ";
+    check(&[&check_only[..], &["sh"]].concat(), 69, no_ca);
+}
+
+/// It ends with this code and this only line on standard error.
+#[track_caller]
+fn check(directory: &Path, arguments: &[&str], code: i32, expected: &str) {
+    let mut command = Command::new(PROGRAM);
+    let command = command.current_dir(directory).env_clear().env("PATH", "/usr/bin:/bin");
+    let output = command.args(arguments).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{arguments:?}: one line is wanted: {text}");
+    assert!(text.starts_with(expected), "{arguments:?}: {text}");
+    assert_eq!(output.status.code(), Some(code), "{text}");
+}
