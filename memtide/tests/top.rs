@@ -18,11 +18,24 @@ fn top(words: &[&str]) -> Output {
     Command::new(PROGRAM).arg("top").args(words).env_clear().output().unwrap()
 }
 
-/// What `--once` prints of the memtide whose admin HTTP is there.
-fn once(admin: &str, words: &[&str]) -> String {
-    let output = top(&[&["--once", "--admin", admin], words].concat());
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+/// What `--once` prints of the memtide whose admin HTTP is there, once all of `parts` are in it: on a busy machine
+/// nodes are lost for a moment, and answers come late.
+#[track_caller]
+fn once(admin: &str, words: &[&str], parts: &[&str]) -> String {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let output = top(&[&["--once", "--admin", admin], words].concat());
+        let text = String::from_utf8(output.stdout).unwrap();
+        let missing = parts.iter().find(|part| !text.contains(**part));
+        match missing {
+            None if output.status.success() => return text,
+            _ => assert!(
+                Instant::now() < deadline,
+                "{missing:?} is not in:\n{text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            ),
+        }
+    }
 }
 
 /// Ends with this code and this one line.
@@ -66,9 +79,10 @@ fn one_process_under_load_is_shown_with_its_limits_rates_and_latencies() {
     let limits = ["--memory", "64m", "--ecpu-per-second-max", "1M", "--data-storage-max", "32MB"];
     let memtide = Memtide::builder(PROGRAM).args(limits).start();
     let load = ask_on(memtide.connect());
-    let text = once(&memtide.admin_address().to_string(), &["--interval", "500ms"]);
+    let admin = memtide.admin_address().to_string();
+    let parts = ["memtide default  serve  up ", "of 32 MiB  0%", " of 1M  ", "hits 100%"];
+    let text = once(&admin, &["--interval", "500ms"], &parts);
     drop(load);
-    shows(&text, &["memtide default  serve  up ", "of 32 MiB  0%", " of 1M  ", "hits 100%"]);
     shows(&text, &["connections 1 of ", "this", "16,384", "listening"]);
     let commands = line(&text, "commands ");
     assert!(!commands.starts_with("commands 0/s") && !commands.starts_with("commands -"), "{text}");
@@ -81,14 +95,20 @@ fn one_process_under_load_is_shown_with_its_limits_rates_and_latencies() {
 #[test]
 fn a_fleet_is_shown_with_its_nodes_zones_and_events() {
     let fleet = Fleet::start(PROGRAM, 2, "a,b", 1);
-    let text = once(&fleet.memtide().admin_address().to_string(), &["--interval", "200ms"]);
-    let title = "memtide default  serve, with node processes  up ";
-    shows(&text, &[title, "slots 16,384 complete  0 short  0 unowned  0 unserved  replicas 1"]);
-    shows(&text, &["zone a  1 of 1 nodes up  8,192 slots", "zone b  1 of 1 nodes up  8,192 slots"]);
-    shows(&text, &["NODES 2, by memory", "MIGRATIONS none", "node_joined", "slots_founded"]);
+    let admin = fleet.memtide().admin_address().to_string();
+    let parts = [
+        "memtide default  serve, with node processes  up ",
+        "slots 16,384 complete  0 short  0 unowned  0 unserved  replicas 1",
+        "zone a  1 of 1 nodes up  ",
+        "zone b  1 of 1 nodes up  ",
+        "NODES 2, by memory",
+        "MIGRATIONS none",
+    ];
+    let text = once(&admin, &["--interval", "200ms"], &parts);
+    shows(&text, &["node_joined", "slots_founded"]);
     for node in fleet.nodes() {
         let row = line(&text, &format!("{}  {}  ", node.node, node.zone));
-        shows(row, &["  up  ", "8,192    8,192", "MiB", "%"]);
+        shows(row, &["  up  ", "64 MiB", "%", "127.0.0.1:"]);
     }
     assert!(!text.contains('!'), "{text}");
 }
@@ -99,23 +119,22 @@ fn a_scaler_and_a_proxy_show_what_each_knows() {
     let roles = Roles::start();
     let scaler = roles.scaler.as_ref().unwrap().admin_address().to_string();
     let _load = ask_on(roles.connect());
-    let text = wait_until("the scaler to have heard of the load", PATIENCE, || {
-        let text = once(&scaler, &["--interval", "2s"]);
-        let commands = line(&text, "commands ").to_owned();
-        (!commands.starts_with("commands 0/s") && !commands.starts_with("commands -"))
-            .then_some(text)
+    let parts = ["memtide default  scaler  up ", "all proxies", "hits 100%", "NODES 2"];
+    let text = once(&scaler, &["--interval", "2s"], &parts);
+    shows(&text, &["no latency is measured here", "node_joined", "epoch "]);
+    wait_until("the scaler to have heard of the load", PATIENCE, || {
+        let text = once(&scaler, &["--interval", "2s"], &["commands "]);
+        let commands = line(&text, "commands ");
+        let is_known = !commands.starts_with("commands 0/s") && !commands.starts_with("commands -");
+        is_known.then_some(())
     });
-    shows(&text, &["memtide default  scaler  up ", "all proxies", "no latency is measured here"]);
-    shows(&text, &["NODES 2", "node_joined", "epoch "]);
     let proxy = roles.proxy.admin_address().to_string();
-    let text = once(&proxy, &["--interval", "500ms"]);
-    shows(
-        &text,
-        &["memtide default  proxy  up ", "not told by a process of this role", "hits 100%"],
-    );
+    let none = "not told by a process of this role";
+    let parts = ["memtide default  proxy  up ", none, "hits 100%"];
+    let text = once(&proxy, &["--interval", "500ms"], &parts);
     assert!(line(&text, "read ").contains("s  p99"), "{text}");
     let node = roles.nodes[0].admin_address().to_string();
-    shows(&once(&node, &["--interval", "200ms"]), &["  node  up ", "this", "64 MiB"]);
+    once(&node, &["--interval", "200ms"], &["  node  up ", "this", "64 MiB"]);
 }
 
 #[test]
@@ -125,15 +144,10 @@ fn what_is_lost_is_said() {
     let nodes = fleet.nodes();
     // One that cannot beat, and is not known to have ended.
     signal(nodes[0].pid, Signal::STOP);
-    let text = wait_until("the node to be missed", PATIENCE, || {
-        let text = once(&admin, &["--interval", "200ms"]);
-        text.contains("unserved: all that had them are down").then_some(text)
-    });
+    let lost = format!("! silent: {}", nodes[0].node);
+    let parts = [&lost, "! 8192 slots unserved: all that had them are down", "slots_unserved"];
+    once(&admin, &["--interval", "200ms"], &parts);
     signal(nodes[0].pid, Signal::CONT);
-    shows(
-        &text,
-        &[&format!("! silent: {}", nodes[0].node), "! 8192 slots unserved", "slots_unserved"],
-    );
 }
 
 #[test]
@@ -164,8 +178,8 @@ fn an_admin_that_asks_for_a_token_is_shown_it() {
     let memtide = Memtide::builder(PROGRAM).args(["--memory", "16m"]).reachable(&words).start();
     let admin = memtide.admin_address().to_string();
     refused(&["--once", "--admin", &admin], 64, "--admin-token-file");
-    let text = once(&admin, &["--interval", "200ms", "--admin-token-file", file]);
-    shows(&text, &["memtide default  serve  up ", "listening"]);
+    let parts = ["memtide default  serve  up ", "listening"];
+    once(&admin, &["--interval", "200ms", "--admin-token-file", file], &parts);
 }
 
 /// By util-linux' `script`, which gives it a terminal.

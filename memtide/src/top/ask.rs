@@ -210,10 +210,13 @@ impl Looker {
         }
         let (sender, receiver) = mpsc::channel();
         let (asked, path) = (Arc::clone(&self.asked), self.path(part));
-        let (began, wait) = (self.began, self.wait + GRACE);
+        let (began, wait) = (self.began, self.wait);
         thread::spawn(move || {
-            let answer = exchange(&asked, &Ask::get(path), wait);
+            let asked_at = Instant::now();
+            let answer = exchange(&asked, &Ask::get(path), wait + GRACE);
+            let is_late = asked_at.elapsed() >= wait;
             let answer = answer.map(|reply| (reply.status, reply.body));
+            let answer = answer.map_err(|error| if is_late { late(wait) } else { error });
             // Nobody may be waiting any more.
             let _ = sender.send((began.elapsed(), answer));
         });
@@ -229,8 +232,7 @@ impl Looker {
         if answer != Err(RecvTimeoutError::Timeout) {
             self.under_way.swap_remove(place);
         }
-        let late = || Lack::Failed(format!("no answer within {:?}", self.wait));
-        let (at, reply) = answer.map_err(|_| late())?;
+        let (at, reply) = answer.map_err(|_| Lack::Failed(late(self.wait)))?;
         let (status, page) = reply.map_err(Lack::Failed)?;
         let line = page.lines().next().unwrap_or_default();
         match status {
@@ -241,6 +243,10 @@ impl Looker {
             _ => Err(Lack::Failed(format!("answered with {status}: {line:.200}"))),
         }
     }
+}
+
+fn late(wait: Duration) -> String {
+    format!("no answer within {wait:?}")
 }
 
 impl<T> Heard<T> {

@@ -71,20 +71,26 @@ impl Watch {
     ) -> io::Result<ExitCode> {
         let mut screen = model.screen();
         let mut looked = Instant::now();
+        let mut is_drawn = false;
         loop {
-            terminal.draw(|frame| {
-                view::draw(&screen, controls, self.has_colours, frame.buffer_mut());
-            })?;
+            if !is_drawn {
+                terminal.draw(|frame| {
+                    view::draw(&screen, controls, self.has_colours, frame.buffer_mut());
+                })?;
+            }
             let nodes = screen.nodes.body.as_ref().map_or(0, Vec::len);
-            if read_keys(controls, nodes)? == Step::Quit {
+            let step = read_keys(controls, nodes)?;
+            if step == Some(Step::Quit) {
                 return Ok(ExitCode::SUCCESS);
             }
+            is_drawn = step.is_none();
             if let Ok(code) = self.signals.try_recv() {
                 return Ok(ExitCode::from(code));
             }
             if let Some(look) = self.looking.receive()? {
                 model.hear(look);
                 screen = model.screen();
+                is_drawn = false;
             }
             if !controls.is_paused && looked.elapsed() >= controls.interval() {
                 looked = Instant::now();
@@ -94,19 +100,18 @@ impl Watch {
     }
 }
 
-/// Waits a moment for the first key, and does what all that have come say.
-fn read_keys(controls: &mut Controls, nodes: usize) -> io::Result<Step> {
-    let mut wait = TICK;
-    while has_event(wait)? {
+/// Waits a moment for the first key, and does what all that have come say; `None` where nothing has come, not even
+/// another size of the terminal.
+fn read_keys(controls: &mut Controls, nodes: usize) -> io::Result<Option<Step>> {
+    let (mut wait, mut step) = (TICK, None);
+    while step != Some(Step::Quit) && has_event(wait)? {
         wait = Duration::ZERO;
-        if let Event::Key(key) = event::read()?
-            && key.kind != KeyEventKind::Release
-            && controls.press(key, nodes) == Step::Quit
-        {
-            return Ok(Step::Quit);
-        }
+        step = Some(match event::read()? {
+            Event::Key(key) if key.kind != KeyEventKind::Release => controls.press(key, nodes),
+            _ => Step::GoOn,
+        });
     }
-    Ok(Step::GoOn)
+    Ok(step)
 }
 
 fn has_event(wait: Duration) -> io::Result<bool> {

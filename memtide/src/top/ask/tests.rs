@@ -56,7 +56,7 @@ fn a_part_that_hangs_holds_up_nothing_and_is_asked_once() {
         }
     });
     // Long for all that answers at once.
-    let mut looker = Looker::new(asked(address), Duration::from_secs(3));
+    let mut looker = Looker::new(asked(address), Duration::from_secs(5));
     looker.send(Part::Nodes);
     let look = looker.look();
     let failed = |why: &str| Lack::Failed(why.to_owned());

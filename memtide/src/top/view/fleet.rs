@@ -8,7 +8,7 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use super::table::{self, Column};
-use super::{Look, heading};
+use super::{Canvas, heading};
 use crate::top::keys::Controls;
 use crate::top::model::double;
 use crate::top::screen::{Moves, Node, Screen};
@@ -62,10 +62,15 @@ pub fn zones(screen: &Screen) -> Vec<Line<'static>> {
 }
 
 /// At most `room` lines.
-pub fn nodes(screen: &Screen, controls: &Controls, look: Look, room: usize) -> Vec<Line<'static>> {
+pub fn nodes(
+    screen: &Screen,
+    controls: &Controls,
+    canvas: Canvas,
+    room: usize,
+) -> Vec<Line<'static>> {
     let lack = screen.nodes.lack.as_ref();
     let Some(nodes) = &screen.nodes.body else {
-        let lines = vec![heading(look, "NODES".to_owned(), lack)];
+        let lines = vec![heading(canvas, "NODES".to_owned(), lack)];
         return lines.into_iter().take(room).collect();
     };
     let mut nodes: Vec<&Node> = nodes.iter().collect();
@@ -79,13 +84,13 @@ pub fn nodes(screen: &Screen, controls: &Controls, look: Look, room: usize) -> V
         (shown, all) => format!("{}-{} of {all}", from + 1, from + shown),
     };
     let words = format!("NODES {which}, by {}", controls.sort.name());
-    let mut lines = vec![heading(look, words, lack)];
-    lines.extend(table::lines(columns(&nodes, look), look.width, (from, rows)));
+    let mut lines = vec![heading(canvas, words, lack)];
+    lines.extend(table::lines(columns(&nodes, canvas), canvas.width, (from, rows)));
     lines.truncate(room);
     lines
 }
 
-fn columns(nodes: &[&Node], look: Look) -> Vec<Column> {
+fn columns(nodes: &[&Node], canvas: Canvas) -> Vec<Column> {
     let plain = |heading, rank, is_right, cell: &dyn Fn(&Node) -> String| Column {
         heading,
         rank,
@@ -109,7 +114,7 @@ fn columns(nodes: &[&Node], look: Look) -> Vec<Column> {
         heading: "state",
         rank: 1,
         is_right: false,
-        cells: nodes.iter().map(|node| state(node, look)).collect(),
+        cells: nodes.iter().map(|node| state(node, canvas)).collect(),
     });
     let slots = |part: usize| move |node: &Node| count(node.slots[part]);
     columns.extend([
@@ -130,25 +135,28 @@ fn columns(nodes: &[&Node], look: Look) -> Vec<Column> {
     columns
 }
 
-fn state(node: &Node, look: Look) -> (String, Style) {
+fn state(node: &Node, canvas: Canvas) -> (String, Style) {
     match (node.state.as_str(), node.is_draining) {
-        ("up", false) => ("up".to_owned(), look.good()),
-        ("up", true) => ("draining".to_owned(), look.warn()),
-        (state @ ("unheard" | "reconnecting"), _) => (state.to_owned(), look.warn()),
-        (state, _) => (state.to_owned(), look.bad()),
+        ("up", false) => ("up".to_owned(), canvas.good()),
+        ("up", true) => ("draining".to_owned(), canvas.warn()),
+        (state @ ("unheard" | "reconnecting"), _) => (state.to_owned(), canvas.warn()),
+        (state, _) => (state.to_owned(), canvas.bad()),
     }
 }
 
-pub fn migrations(screen: &Screen, look: Look) -> Vec<Line<'static>> {
+pub fn migrations(screen: &Screen, canvas: Canvas) -> Vec<Line<'static>> {
     let lack = screen.migrations.lack.as_ref();
     let Some(moves) = &screen.migrations.body else {
         // Of a single node there are none to be told of.
         let is_told = screen.slots.is_some();
-        return is_told.then(|| heading(look, "MIGRATIONS".to_owned(), lack)).into_iter().collect();
+        return is_told
+            .then(|| heading(canvas, "MIGRATIONS".to_owned(), lack))
+            .into_iter()
+            .collect();
     };
     let Moves { remaining, began, rate: falling, running } = moves;
     if *remaining == 0 && running.is_empty() {
-        return vec![heading(look, "MIGRATIONS none".to_owned(), lack)];
+        return vec![heading(canvas, "MIGRATIONS none".to_owned(), lack)];
     }
     let done = double(began.saturating_sub(*remaining)) / double((*began).max(1));
     let mut words = format!(
@@ -162,7 +170,7 @@ pub fn migrations(screen: &Screen, look: Look) -> Vec<Line<'static>> {
         let left = Duration::try_from_secs_f64(double(*remaining) / falling).unwrap_or_default();
         words.push_str(&format!("  {}/s, about {} left", rate(Some(falling)), duration(left)));
     }
-    let mut lines = vec![heading(look, words, lack)];
+    let mut lines = vec![heading(canvas, words, lack)];
     lines.extend(running.iter().map(|it| {
         let oldest = duration(Duration::from_millis(it.oldest_ms));
         let slots = if it.slots == 1 { "slot" } else { "slots" };
@@ -173,8 +181,8 @@ pub fn migrations(screen: &Screen, look: Look) -> Vec<Line<'static>> {
 }
 
 /// At most `room` lines, the newest first.
-pub fn events(screen: &Screen, look: Look, room: usize) -> Vec<Line<'static>> {
-    let mut lines = vec![heading(look, "EVENTS".to_owned(), screen.events.lack.as_ref())];
+pub fn events(screen: &Screen, canvas: Canvas, room: usize) -> Vec<Line<'static>> {
+    let mut lines = vec![heading(canvas, "EVENTS".to_owned(), screen.events.lack.as_ref())];
     lines.extend(screen.events.body.iter().flatten().rev().map(|event| {
         let at = time_of_day(event.at_ms);
         Line::from(format!("{at} {:18} {}", event.kind, event.text))

@@ -20,13 +20,13 @@ const EVENTS_MAX: usize = 20;
 
 /// How it is drawn.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct Canvas {
     /// Without them nothing is lost but beauty.
     pub has_colours: bool,
     pub width: u16,
 }
 
-impl Look {
+impl Canvas {
     fn colour(self, colour: Color) -> Style {
         if self.has_colours { Style::new().fg(colour) } else { Style::new() }
     }
@@ -51,19 +51,19 @@ impl Look {
 /// Draws what there is room for.
 pub fn draw(screen: &Screen, controls: &mut Controls, has_colours: bool, buffer: &mut Buffer) {
     let area = buffer.area;
-    let look = Look { has_colours, width: area.width };
+    let canvas = Canvas { has_colours, width: area.width };
     let height = usize::from(area.height);
     let lines = if controls.is_help {
-        help(look)
+        help(canvas)
     } else {
-        let mut lines = fit(screen, controls, look, height.saturating_sub(1));
+        let mut lines = fit(screen, controls, canvas, height.saturating_sub(1));
         lines.truncate(height.saturating_sub(1));
         lines.resize(height.saturating_sub(1), Line::default());
         // Of a single row the title is more than the keys.
         if height == 1 {
-            lines = summary::title(screen, controls, look);
+            lines = summary::title(screen, controls, canvas);
         } else {
-            lines.push(footer(controls, look));
+            lines.push(footer(controls, canvas));
         }
         lines
     };
@@ -72,8 +72,8 @@ pub fn draw(screen: &Screen, controls: &mut Controls, has_colours: bool, buffer:
 
 /// All of it as text, a line each, without the blanks at their ends.
 pub fn plain(screen: &Screen, controls: &mut Controls, width: u16) -> String {
-    let look = Look { has_colours: false, width };
-    let lines = fit(screen, controls, look, usize::MAX);
+    let canvas = Canvas { has_colours: false, width };
+    let lines = fit(screen, controls, canvas, usize::MAX);
     let mut text = String::new();
     for line in &lines {
         let area = Rect::new(0, 0, width, 1);
@@ -97,11 +97,16 @@ fn print(lines: &[Line<'_>], area: Rect, buffer: &mut Buffer) {
 }
 
 /// At most `height` lines: what says most about the cache first, then nodes and what happens to them in turn.
-fn fit(screen: &Screen, controls: &mut Controls, look: Look, height: usize) -> Vec<Line<'static>> {
-    let mut lines = summary::title(screen, controls, look);
-    lines.extend(troubles(screen, look));
-    lines.extend(summary::lines(screen, look));
-    let moves = fleet::migrations(screen, look);
+fn fit(
+    screen: &Screen,
+    controls: &mut Controls,
+    canvas: Canvas,
+    height: usize,
+) -> Vec<Line<'static>> {
+    let mut lines = summary::title(screen, controls, canvas);
+    lines.extend(troubles(screen, canvas));
+    lines.extend(summary::lines(screen, canvas));
+    let moves = fleet::migrations(screen, canvas);
     let nodes = screen.nodes.body.as_ref().map_or(0, Vec::len);
     let events = screen.events.body.as_ref().map_or(0, Vec::len).min(EVENTS_MAX);
     // A heading each, and one for the columns.
@@ -110,9 +115,9 @@ fn fit(screen: &Screen, controls: &mut Controls, look: Look, height: usize) -> V
     let [rows, moves_shown, events] = share(left, wanted);
     // Never past the last page.
     controls.offset = controls.offset.min(nodes.saturating_sub(rows.saturating_sub(2)));
-    lines.extend(fleet::nodes(screen, controls, look, rows));
+    lines.extend(fleet::nodes(screen, controls, canvas, rows));
     lines.extend(moves.into_iter().take(moves_shown));
-    lines.extend(fleet::events(screen, look, events));
+    lines.extend(fleet::events(screen, canvas, events));
     lines
 }
 
@@ -129,10 +134,10 @@ fn share(left: usize, [nodes, moves, events]: [usize; 3]) -> [usize; 3] {
     [nodes, moves, left - nodes]
 }
 
-fn troubles(screen: &Screen, look: Look) -> Vec<Line<'static>> {
+fn troubles(screen: &Screen, canvas: Canvas) -> Vec<Line<'static>> {
     let troubles = &screen.troubles;
     let shown = if troubles.len() > TROUBLES_MAX { TROUBLES_MAX - 1 } else { troubles.len() };
-    let line = |text: String| Line::from(Span::styled(format!("! {text}"), look.bad()));
+    let line = |text: String| Line::from(Span::styled(format!("! {text}"), canvas.bad()));
     let mut lines: Vec<_> = troubles[..shown].iter().cloned().map(line).collect();
     if shown < troubles.len() {
         lines.push(line(format!("and {} more", troubles.len() - shown)));
@@ -142,7 +147,7 @@ fn troubles(screen: &Screen, look: Look) -> Vec<Line<'static>> {
 
 /// A heading, and what of it is not of now.
 fn heading(
-    look: Look,
+    canvas: Canvas,
     words: String,
     lack: Option<&(String, Option<std::time::Duration>)>,
 ) -> Line<'static> {
@@ -150,22 +155,22 @@ fn heading(
     let mut spans = vec![Span::styled(words, style)];
     if let Some((why, age)) = lack {
         let age = age.map(|age| format!(", {} old", text::duration(age))).unwrap_or_default();
-        spans.push(Span::styled(format!("  not there now{age}: {why}"), look.warn()));
+        spans.push(Span::styled(format!("  not there now{age}: {why}"), canvas.warn()));
     }
     Line::from(spans)
 }
 
-fn footer(controls: &Controls, look: Look) -> Line<'static> {
+fn footer(controls: &Controls, canvas: Canvas) -> Line<'static> {
     let pause = if controls.is_paused { "p go on" } else { "p pause" };
     let words = format!(
         "q quit  {pause}  s sort: {}  +/- every {}  ↑↓ nodes  ? help",
         controls.sort.name(),
         text::span(controls.interval())
     );
-    Line::from(Span::styled(words, look.faint()))
+    Line::from(Span::styled(words, canvas.faint()))
 }
 
-fn help(look: Look) -> Vec<Line<'static>> {
+fn help(canvas: Canvas) -> Vec<Line<'static>> {
     const KEYS: [(&str, &str); 7] = [
         ("q, Esc, Ctrl-C", "quit"),
         ("p", "pause: looks no more, and goes on with another p"),
@@ -175,7 +180,7 @@ fn help(look: Look) -> Vec<Line<'static>> {
         ("Home, g", "to the first node"),
         ("?", "this, and back"),
     ];
-    let mut lines = vec![heading(look, "KEYS".to_owned(), None)];
+    let mut lines = vec![heading(canvas, "KEYS".to_owned(), None)];
     lines.extend(KEYS.iter().map(|(key, does)| Line::from(format!("{key:16}{does}"))));
     lines.push(Line::default());
     let words = [

@@ -4,7 +4,7 @@ use memtide_limits::units::{show_count, show_size};
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::Canvas;
 use crate::top::keys::Controls;
 use crate::top::model::double;
 use crate::top::page::Range;
@@ -15,13 +15,13 @@ const BAR: usize = 16;
 /// From here on a bar warns.
 const NEAR: f64 = 0.75;
 
-pub fn title(screen: &Screen, controls: &Controls, look: Look) -> Vec<Line<'static>> {
+pub fn title(screen: &Screen, controls: &Controls, canvas: Canvas) -> Vec<Line<'static>> {
     let title = &screen.title;
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let name = title.cache.clone().unwrap_or_else(|| UNKNOWN.to_owned());
     let mut spans = vec![Span::raw("memtide "), Span::styled(name, bold)];
     if controls.is_paused {
-        spans.insert(0, Span::styled("[paused] ", look.warn()));
+        spans.insert(0, Span::styled("[paused] ", canvas.warn()));
     }
     let mut parts = Vec::new();
     if !title.role.is_empty() {
@@ -32,15 +32,15 @@ pub fn title(screen: &Screen, controls: &Controls, look: Look) -> Vec<Line<'stat
     parts.extend(title.endpoint.as_ref().map(|endpoint| format!("clients {endpoint}")));
     parts.push(format!("admin {}", title.address));
     let taken: usize = spans.iter().map(Span::width).sum();
-    let room = usize::from(look.width).saturating_sub(taken + 2);
+    let room = usize::from(canvas.width).saturating_sub(taken + 2);
     spans.push(Span::raw(format!("  {}", that_fit(&parts, room))));
     vec![Line::from(spans)]
 }
 
-pub fn lines(screen: &Screen, look: Look) -> Vec<Line<'static>> {
-    let mut lines = vec![data(screen, look), ecpu(screen, look), traffic(screen, look)];
+pub fn lines(screen: &Screen, canvas: Canvas) -> Vec<Line<'static>> {
+    let mut lines = vec![data(screen, canvas), ecpu(screen, canvas), traffic(screen, canvas)];
     lines.extend(latency(screen));
-    lines.extend(slots(screen, look));
+    lines.extend(slots(screen, canvas));
     lines.extend(super::fleet::zones(screen));
     lines
 }
@@ -58,23 +58,23 @@ fn that_fit(parts: &[String], room: usize) -> String {
     text
 }
 
-fn data(screen: &Screen, look: Look) -> Line<'static> {
+fn data(screen: &Screen, canvas: Canvas) -> Line<'static> {
     let used = screen.data.used;
     let shown = used.map_or_else(|| UNKNOWN.to_owned(), show_size);
     let mut spans = vec![Span::raw("data     ")];
-    spans.extend(bounded((used.map(double), shown), screen.data.limit, show_size, look));
+    spans.extend(bounded((used.map(double), shown), screen.data.limit, show_size, canvas));
     Line::from(spans)
 }
 
-fn ecpu(screen: &Screen, look: Look) -> Line<'static> {
+fn ecpu(screen: &Screen, canvas: Canvas) -> Line<'static> {
     let load = &screen.ecpu;
     let mut spans = vec![Span::raw("ECPU/s   ")];
-    spans.extend(bounded((load.now, rate(load.now)), load.limit, show_count, look));
+    spans.extend(bounded((load.now, rate(load.now)), load.limit, show_count, canvas));
     if !load.of.is_empty() {
         spans.push(Span::raw(format!("  {}", load.of)));
     }
     let taken: usize = spans.iter().map(Span::width).sum();
-    let room = usize::from(look.width).saturating_sub(taken + 2).min(60);
+    let room = usize::from(canvas.width).saturating_sub(taken + 2).min(60);
     if room >= 8 {
         spans.push(Span::raw(format!("  {}", curve(&load.history, room))));
     }
@@ -85,7 +85,7 @@ fn bounded(
     (used, shown): (Option<f64>, String),
     limit: Option<Range>,
     show: fn(u64) -> String,
-    look: Look,
+    canvas: Canvas,
 ) -> Vec<Span<'static>> {
     let Range { min, max } = limit.unwrap_or_default();
     let least = if min == 0 { String::new() } else { format!("  at least {}", show(min)) };
@@ -98,12 +98,12 @@ fn bounded(
         };
         return vec![Span::raw(format!("{shown}  {limit}{least}"))];
     };
-    let style = if part >= NEAR { look.warn() } else { look.good() };
+    let style = if part >= NEAR { canvas.warn() } else { canvas.good() };
     let words = format!("  {shown} of {}  {}{least}", show(max), percent(Some(part)));
     vec![Span::styled(bar(part, BAR), style), Span::raw(words)]
 }
 
-fn traffic(screen: &Screen, look: Look) -> Line<'static> {
+fn traffic(screen: &Screen, canvas: Canvas) -> Line<'static> {
     let it = &screen.traffic;
     let mut parts = vec![
         format!("commands {}/s", rate(it.commands)),
@@ -117,7 +117,7 @@ fn traffic(screen: &Screen, look: Look) -> Line<'static> {
     if let Some(span) = screen.title.span {
         parts.push(format!("over {:.1} s", span.as_secs_f64()));
     }
-    Line::from(that_fit(&parts, usize::from(look.width)))
+    Line::from(that_fit(&parts, usize::from(canvas.width)))
 }
 
 fn latency(screen: &Screen) -> Vec<Line<'static>> {
@@ -136,7 +136,7 @@ fn latency(screen: &Screen) -> Vec<Line<'static>> {
     }
 }
 
-fn slots(screen: &Screen, look: Look) -> Vec<Line<'static>> {
+fn slots(screen: &Screen, canvas: Canvas) -> Vec<Line<'static>> {
     let Some(slots) = screen.slots else { return Vec::new() };
     let mut parts = vec![
         format!("slots {} complete", count(slots.complete)),
@@ -146,5 +146,5 @@ fn slots(screen: &Screen, look: Look) -> Vec<Line<'static>> {
     ];
     parts.extend(screen.title.replicas.map(|replicas| format!("replicas {replicas}")));
     parts.extend(screen.title.epoch.map(|epoch| format!("epoch {}", count(epoch))));
-    vec![Line::from(that_fit(&parts, usize::from(look.width)))]
+    vec![Line::from(that_fit(&parts, usize::from(canvas.width)))]
 }
