@@ -118,6 +118,11 @@ fn a_scaler_that_changes_its_fleet() {
     let program = ["./nodes.sh", "--zone", "x"].map(ToOwned::to_owned).to_vec();
     let time_max = Duration::from_secs(5);
     assert_eq!(scaling.provision, Some(Provision { program, time_max }));
+    let file = "nodes_max = 3\nprovision = [\"./nodes.sh\", \"x y\"]";
+    let file = Some((Path::new("memtide.toml"), file));
+    let given = Given::gather(Role::Scaler.schema(), &[], &|_| None, file).unwrap();
+    let scaling = apart::resolve_scaler(&given).unwrap().scaling.unwrap();
+    assert_eq!(scaling.provision.unwrap().program, ["./nodes.sh", "x y"]);
     let shown = scaler(&[]).unwrap().common.shown;
     assert!(shown.contains("nodes_max = \"0\"  # others start and drain the nodes\n"), "{shown}");
     assert!(shown.contains("# provision\nprovision_timeout = \"60s\"\n"), "{shown}");
