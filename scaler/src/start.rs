@@ -142,9 +142,8 @@ impl Scaler {
             manager.hold_until(now + STRANGERS_COME_IN);
         }
         children.keys().for_each(|node| manager.dead(now, *node));
-        if let Some((told, replicas)) =
-            set_replicas(&mut manager, now, (&config.data_dir, config.replicas))
-        {
+        let replicas = set_replicas(&mut manager, now, (&config.data_dir, config.replicas));
+        if let Some((told, replicas)) = replicas {
             runtime.spawn(told.follow(published.clone(), replicas));
         }
         let (asks, asked) = mpsc::unbounded_channel();
