@@ -2,7 +2,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -142,8 +142,12 @@ impl Scaler {
             manager.hold_until(now + STRANGERS_COME_IN);
         }
         children.keys().for_each(|node| manager.dead(now, *node));
-        let replicas = set_replicas(&mut manager, now, (&config.data_dir, config.replicas));
-        if let Some((told, replicas)) = replicas {
+        let told = ReplicasFile::of(&config.data_dir);
+        if let Some(replicas) = told.news(config.replicas) {
+            if replicas != topology.replicas_wanted() {
+                let set = manager.operate(now, Operation::SetReplicas(replicas));
+                set.expect("the topology was made with as many");
+            }
             runtime.spawn(told.follow(published.clone(), replicas));
         }
         let (asks, asked) = mpsc::unbounded_channel();
@@ -248,21 +252,6 @@ fn serve(runtime: &Runtime, (run, server): (Loop, ControlServer), stopped: onesh
             _ = stopped => {}
         }
     });
-}
-
-/// What is configured, where that is news, and where it is to be written down that it was followed.
-fn set_replicas(
-    manager: &mut Manager,
-    now: Duration,
-    (data_dir, configured): (&Path, Option<u8>),
-) -> Option<(ReplicasFile, u8)> {
-    let told = ReplicasFile::of(data_dir);
-    let replicas = told.news(configured)?;
-    if replicas != manager.topology().replicas_wanted() {
-        let set = manager.operate(now, Operation::SetReplicas(replicas));
-        set.expect("the topology was made with as many");
-    }
-    Some((told, replicas))
 }
 
 /// What is stored; the first topology of a cache where there is none.
