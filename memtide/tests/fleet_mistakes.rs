@@ -41,8 +41,11 @@ fn what_a_fleet_was_told_exits_with_64() {
         &["cache"],
         "memtide: cache: what to do? give one of: topology, nodes, migrations, usage, events,",
     );
-    check(&["cache", "slots", "move", "99999", "--to", "n1"], "memtide: invalid value '99999'");
-    check(&["cache", "node", "drain", "n1", "--wait", "x"], "memtide: invalid value 'x'");
+    check(
+        &["cache", "slots", "move", "99999", "--to", "n1"],
+        r#"memtide: <SLOTS>: "99999": give slots such as 0-99,200, of 0 to 16383"#,
+    );
+    check(&["cache", "node", "drain", "n1", "--wait", "x"], r#"memtide: --wait: "x": give "#);
     check(&["scaler", "--item-size-max", "2g"], r#"memtide: --item-size-max: "2g": give a size"#);
     check(&["cache", "nodes", "--admin", "x"], r#"memtide: --admin: "x": give an IP address"#);
     fs::write(directory.join("memtide.toml"), "replicas = 1\n").unwrap();

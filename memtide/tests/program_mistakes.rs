@@ -241,6 +241,17 @@ fn config_check_says_where_the_data_directory_cannot_be_written_and_writes_nothi
     }
 }
 
+#[test]
+fn a_variable_that_nobody_knows_is_warned_of_with_what_may_have_been_meant() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut check = memtide(scratch.path(), &["config", "check"]);
+    let output = check.env("MEMTIDE_READ_PROT", "1").env("MEMTIDE_JOIN", "a:1").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let warnings: Vec<_> = text.lines().filter(|line| line.starts_with("# warning")).collect();
+    let expected = "# warning: MEMTIDE_READ_PROT: a variable that memtide does not know, and ignores; did you mean MEMTIDE_READ_PORT?";
+    assert_eq!(warnings, [expected], "that of another role is none");
+}
+
 /// As a user who may read nothing of root's. Skipped, saying so, where the tests are not root's.
 #[test]
 fn a_key_that_may_not_be_read_exits_with_69() {

@@ -134,6 +134,7 @@ fn limits_change_while_connections_live_and_outlive_the_process() {
     let expected = json!({
         "data_storage": { "min": 0, "max": 0 },
         "ecpu_per_second": { "min": 0, "max": 1_000 },
+        "data_storage_metered_bytes_min": 1 << 30,
     });
     assert_eq!(limits(&memtide), expected);
     wait_until("the limit to act", PATIENCE, || (flood(&mut client, 5_000) > 0).then_some(()));
@@ -155,6 +156,22 @@ fn limits_change_while_connections_live_and_outlive_the_process() {
     let shown = cache(&memtide, &["limits"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("ecpu_per_second  none"), "{shown}");
+    // None that was said meters 1 GiB, and none that is said what there is.
+    let of_data = |shown: &str| {
+        let row = shown.lines().find(|line| line.starts_with("data_storage")).unwrap();
+        row.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of_data(&shown), "none 1 GiB");
+    let set = cache(&memtide, &["limits", "set", "--data-storage-min", "0"]);
+    assert!(set.status.success());
+    assert_eq!(limits(&memtide)["data_storage_metered_bytes_min"], 0);
+    let shown = cache(&memtide, &["limits"]);
+    assert_eq!(of_data(&String::from_utf8_lossy(&shown.stdout)), "none none");
+    wait_until("what is metered to follow", PATIENCE, || {
+        let cache: Value = serde_json::from_str(&memtide.get("/v1/cache").body).unwrap();
+        let usage = &cache["usage"];
+        (usage["data_storage_metered_bytes"] == usage["data_storage_bytes"]).then_some(())
+    });
 }
 
 #[test]

@@ -25,7 +25,7 @@ const STILL_MAX: Duration = Duration::from_millis(500);
 const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// A node that is told to stop and has no other beside it waits so long for one to join.
-const TAKERS_COME_IN: Duration = Duration::from_secs(2);
+const OTHERS_COME_IN: Duration = Duration::from_secs(2);
 
 /// What carries words between them.
 pub struct Talk {
@@ -94,14 +94,14 @@ impl Talk {
 
 /// Until the drain has no time left, or what it waits for cannot come.
 async fn until_cut(deadline: Instant, mut held: watch::Receiver<Held>) {
-    let is_last = |held: &Held| held.is_member && held.takers == 0;
+    let is_last = |held: &Held| held.is_member && held.others == 0;
     let nobody_takes = async {
         loop {
             // Without its sender nothing more is known.
             if held.wait_for(is_last).await.is_err() {
                 return std::future::pending().await;
             }
-            if timeout(TAKERS_COME_IN, held.wait_for(|it| !is_last(it))).await.is_err() {
+            if timeout(OTHERS_COME_IN, held.wait_for(|it| !is_last(it))).await.is_err() {
                 return;
             }
         }
@@ -109,7 +109,7 @@ async fn until_cut(deadline: Instant, mut held: watch::Receiver<Held>) {
     tokio::select! {
         () = sleep_until(deadline) => {}
         () = nobody_takes => {
-            tracing::warn!("all other nodes have left or are leaving: nobody is there to take slots");
+            tracing::warn!("all other nodes have left: nobody is there to take slots");
         }
     }
 }
@@ -141,8 +141,8 @@ pub struct Held {
     pub slots: usize,
     /// Slots of which nobody else has all.
     pub alone: usize,
-    /// Other nodes that are to stay, and could take them.
-    pub takers: usize,
+    /// Other nodes. One that is leaving counts: it hands its slots to this one.
+    pub others: usize,
 }
 
 impl Held {
@@ -154,10 +154,8 @@ impl Held {
             complete.next() == Some(me) && complete.next().is_none()
         };
         let alone = mine().filter(|(_, config)| is_alone(config)).count();
-        let stays = |node: &NodeId, is_draining: bool| *node != me && !is_draining;
-        let takers =
-            topology.nodes().iter().filter(|(node, it)| stays(node, it.is_draining)).count();
-        Self { is_member: true, is_draining, slots: mine().count(), alone, takers }
+        let others = topology.nodes().keys().filter(|node| **node != me).count();
+        Self { is_member: true, is_draining, slots: mine().count(), alone, others }
     }
 }
 

@@ -154,7 +154,7 @@ fn cache(config: &EngineConfig) -> CacheId {
 }
 
 /// Tells how it ended, and gives the exit code.
-fn told(ended: Ended, Held { is_member, slots, alone, takers, .. }: Held) -> ExitCode {
+fn told(ended: Ended, Held { is_member, slots, alone, others, .. }: Held) -> ExitCode {
     match ended {
         Ended::Drained => {
             tracing::info!("drained");
@@ -164,11 +164,11 @@ fn told(ended: Ended, Held { is_member, slots, alone, takers, .. }: Held) -> Exi
             tracing::info!("drained");
             ExitCode::SUCCESS
         }
-        Ended::Stopped if takers == 0 => {
+        Ended::Stopped if others == 0 => {
             tracing::error!(
                 slots,
                 alone,
-                "this node ends with {slots} slots, {alone} of which nobody else has: all other nodes have left or are leaving"
+                "this node ends with {slots} slots, {alone} of which nobody else has: all other nodes have left"
             );
             ExitCode::from(failure::DRAIN_CUT)
         }

@@ -332,6 +332,19 @@ mod tests {
         assert_eq!(heard(99, 0), ("abcdefg".to_owned(), 7), "one of which nothing is left");
     }
 
+    /// Also where the clock is set back: who is asked about goes by when they began.
+    #[test]
+    fn processes_begin_one_after_the_other() {
+        let mut ring = Ring::new(7);
+        ring.begin_process(7);
+        assert_eq!(ring.process_since_ms, 7);
+        ring.earlier.push((100, 1));
+        for (now_ms, since_ms) in [(50, 101), (100, 101), (200, 200)] {
+            ring.begin_process(now_ms);
+            assert_eq!(ring.process_since_ms, since_ms, "at {now_ms}");
+        }
+    }
+
     #[test]
     fn all_that_was_recorded_is_there_when_it_has_settled_and_so_is_what_came_after() {
         let home = tempfile::tempdir().unwrap();
