@@ -59,7 +59,9 @@ pub fn measure(program: &Path, arguments: &Arguments) -> anyhow::Result<Vec<Row>
             row(", from when the first is cut off", true);
             row(", while it is", true);
             drop(cut);
-            thread::sleep(2 * SETTLING);
+            // Its stream is made anew within some seconds (control, `CONNECT_TIME_MAX`), and then it comes
+            // by its part.
+            thread::sleep(4 * SETTLING);
             row(", when it is heard again", false);
             loads.into_iter().for_each(|load| drop(load.finish()));
         }
