@@ -106,8 +106,5 @@ pub const SETTINGS: &[Setting] = &[
     setting!(ALL, "drain-timeout", "DURATION", Some("30s"), "Longest drain after SIGTERM"),
     setting!(ALL, "log-format", "FORMAT", Some("auto"), "text, json, or auto: text on a terminal"),
     setting!(ALL, "log-level", "FILTER", Some("info"), "error, warn, info, debug, trace, or a list such as info,memtide_proxy=debug"),
-    setting!(ENGINE, "instance", "NAME", None, ""),
-    setting!(ENGINE, "memory-max", "SIZE", None, ""),
-    setting!(ENGINE, "cpus", "CORES", None, ""),
     setting!(ENGINE, "parent", "PID/TOKEN", None, ""),
 ];
