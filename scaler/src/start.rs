@@ -143,10 +143,7 @@ impl Scaler {
         let mut manager = manager(config.settings, (&topology, now), &children);
         let told = ReplicasFile::of(&config.data_dir);
         if let Some(replicas) = told.news(config.replicas) {
-            if replicas != topology.replicas_wanted() {
-                let set = manager.operate(now, Operation::SetReplicas(replicas));
-                set.expect("the topology was made with as many");
-            }
+            set_replicas(&mut manager, now, replicas);
             runtime.spawn(told.follow(published.clone(), replicas));
         }
         let (asks, asked) = mpsc::unbounded_channel();
@@ -182,9 +179,8 @@ impl Scaler {
         };
         let handle = run.handle(asks, (published, shown, explained));
         let (address, (stop, stopped)) = (server.address(), oneshot::channel());
-        let thread = thread::Builder::new()
-            .name("scaler".to_owned())
-            .spawn(move || serve(&runtime, (run, server), stopped))?;
+        let thread = thread::Builder::new().name("scaler".to_owned());
+        let thread = thread.spawn(move || serve(&runtime, (run, server), stopped))?;
         Ok(Self { handle, address, events: config.events, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -283,6 +279,13 @@ fn serve(runtime: &Runtime, (run, server): (Loop, ControlServer), stopped: onesh
             _ = stopped => {}
         }
     });
+}
+
+fn set_replicas(manager: &mut Manager, now: Duration, replicas: u8) {
+    if replicas != manager.topology().replicas_wanted() {
+        let set = manager.operate(now, Operation::SetReplicas(replicas));
+        set.expect("the topology was made with as many");
+    }
 }
 
 /// What is stored; the first topology of a cache where there is none.
