@@ -68,24 +68,23 @@ impl Hub {
 
     /// The next process that asks to be a node, or to become one.
     pub fn came(&mut self) -> (Session, Registration) {
-        loop {
-            if let Incoming::NodeCame { session, registration } = self.next() {
-                return (session, registration);
-            }
-        }
+        self.find("a process comes", |incoming| match incoming {
+            Incoming::NodeCame { session, registration } => Some((session, registration)),
+            _ => None,
+        })
     }
 
     /// The next that a node says of its slots.
     pub fn slot_uses(&mut self) -> Vec<SlotUse> {
-        loop {
-            if let Incoming::NodeSlotUses { slots, .. } = self.next() {
-                return slots;
-            }
-        }
+        self.find("a node says what its slots take", |incoming| match incoming {
+            Incoming::NodeSlotUses { slots, .. } => Some(slots),
+            _ => None,
+        })
     }
 
-    fn next(&mut self) -> Incoming {
-        self.incoming.recv_timeout(PATIENCE).expect("a process says something in time")
+    /// What processes say besides is passed over.
+    fn find<T>(&mut self, what: &str, mut found: impl FnMut(Incoming) -> Option<T>) -> T {
+        wait_until(what, PATIENCE, || self.incoming.try_iter().find_map(&mut found))
     }
 
     /// Makes a process a node of the cache.
