@@ -10,7 +10,7 @@ use memtide_topology::Epoch;
 use crate::behind::{Judged, judge};
 use crate::handle::OperateError;
 use crate::run::Loop;
-use crate::scaling::not_wanted;
+use crate::scaling::{is_nearly_full, not_wanted};
 
 impl Loop {
     pub fn take_in(&mut self, now: Duration, came: Incoming) {
@@ -22,6 +22,7 @@ impl Loop {
             Incoming::NodeBeat { session, adopted, usage } => {
                 if let Some(node) = self.sessions.node(session) {
                     self.check_beat(adopted, || node.to_string());
+                    self.is_memory_short |= is_nearly_full(usage.memory_used, usage.memory_max);
                     self.sessions.uses(now, node, usage);
                     let limit = self.grants.limits().data_storage.max();
                     self.data.look(now, limit, (self.manager.topology(), &self.sessions));

@@ -63,6 +63,8 @@ pub struct Loop {
     pub data: Data,
     /// Processes that wait to be taken as nodes.
     pub spares: Spares,
+    /// A node has said so since the executor has looked.
+    pub is_memory_short: bool,
     /// What changes the fleet by itself, where that is wanted.
     pub scaling: Option<Driver>,
     pub scaling_answers: mpsc::UnboundedReceiver<Answer>,

@@ -124,8 +124,8 @@ impl Scaler {
     ) -> Result<Self, ScalerError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let topology = runtime.block_on(begin(&*store, &config))?;
-        let children_file = ChildrenFile::of(&config.data_dir);
-        let children = in_topology(children_file.load()?, &topology);
+        let file = ChildrenFile::of(&config.data_dir);
+        let children = in_topology(file.load()?, &topology);
         let (scaling, scaling_answers, explained) = scaling(&config)?;
         let (topologies, published) = watch::channel(Arc::clone(&topology));
         let (closed, has_closed) = watch::channel(None);
@@ -150,6 +150,7 @@ impl Scaler {
         let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
         let run = Loop {
             spares: Spares::default(),
+            is_memory_short: false,
             scaling,
             scaling_answers,
             manager,
@@ -165,7 +166,7 @@ impl Scaler {
             unserved: 0,
             commit: None,
             orders: Orders::default(),
-            children: (children_file, children),
+            children: (file, children),
             behind: None,
             heard_epoch: Epoch::ZERO,
             closed,
@@ -179,8 +180,7 @@ impl Scaler {
         };
         let handle = run.handle(asks, (published, shown, explained));
         let (address, (stop, stopped)) = (server.address(), oneshot::channel());
-        let thread = thread::Builder::new().name("scaler".to_owned());
-        let thread = thread.spawn(move || serve(&runtime, (run, server), stopped))?;
+        let thread = spawn(move || serve(&runtime, (run, server), stopped))?;
         Ok(Self { handle, address, events: config.events, stop: Some(stop), thread: Some(thread) })
     }
 
@@ -268,6 +268,10 @@ fn scaling(config: &ScalerConfig) -> Result<Scales, StoreError> {
 
 type Scales =
     (Option<Driver>, mpsc::UnboundedReceiver<Answer>, watch::Receiver<Option<Arc<Explained>>>);
+
+fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+    thread::Builder::new().name("scaler".to_owned()).spawn(run)
+}
 
 /// The thread of a scaler.
 fn serve(runtime: &Runtime, (run, server): (Loop, ControlServer), stopped: oneshot::Receiver<()>) {

@@ -41,6 +41,8 @@ fn shortage(draft: &mut Draft) -> Shortage {
     let (why, is_sure) = match short {
         Some((it, need)) if need.least <= need.promised => (Why::Promised(it), true),
         Some((it, need)) if need.is_saturated => (Why::Saturated(it), true),
+        // It grows in place, which costs nothing where it was not needed.
+        Some((Resource::Memory, _)) => (Why::Above(Resource::Memory), true),
         Some((it, _)) => (Why::Above(it), false),
         None if is_few => (Why::TooFew, false),
         None => {

@@ -21,7 +21,7 @@ pub(crate) fn go_out(draft: &mut Draft, why: Why) {
     let mut fleet = draft.fleet.clone();
     let stays = stay(draft, &wanted, &mut fleet);
     let added = add(draft, &wanted, &mut fleet);
-    let fleet = wanted.fit(fleet, draft);
+    let fleet = wanted.bridge(wanted.fit(fleet, draft), draft);
     if !stays.is_empty() || !added.is_empty() {
         draft.past.goes_out(draft.seen.at, draft.policy);
     }
@@ -111,6 +111,31 @@ impl Wanted {
             && even.capacity(Resource::Memory)
                 >= grown.capacity(Resource::Memory).min(Some(self.capacities[0]));
         if is_worth { even } else { grown }
+    }
+
+    /// The fleet with so much memory in place that the nodes that are there hold everything until those that are
+    /// to come have their slots; but not where it would leave others with less work than they can do.
+    fn bridge(&self, fitting: Fleet, draft: &Draft) -> Fleet {
+        let foretold = draft.figures.of(Resource::Memory).foretold;
+        let needed = crate::amounts::at_permille(foretold, draft.memory().high);
+        let mut fleet = fitting.clone();
+        let is_fixed = |node| self.fixed.contains(&node) || draft.seen.up(node).is_none();
+        for _ in 0..6 {
+            let mut here = fleet.clone();
+            here.members.retain(|it| it.node.is_some());
+            let Some(capacity) = here.capacity(Resource::Memory) else { break };
+            let before = fleet.granted();
+            if !lacks(capacity, needed) {
+                break;
+            }
+            let total = crate::amounts::scaled(before, needed, capacity).max(before + 1);
+            fleet.grant(total, is_fixed, None);
+            if fleet.granted() <= before {
+                break;
+            }
+        }
+        let is_worse = self.least(&fleet).is_some() && self.least(&fitting).is_none();
+        if is_worse { fitting } else { fleet }
     }
 
     fn grown(&self, mut fleet: Fleet, draft: &Draft, loosened: Option<u64>) -> Fleet {

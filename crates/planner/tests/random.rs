@@ -259,7 +259,10 @@ proptest! {
                 };
                 prop_assert!(!again.steps.iter().any(is_same), "{plan:?}\nthen {again:?}");
                 let is_told = !plan.notes.is_empty();
-                prop_assert!(is_told || added(&again) == 0, "{:?}\nthen {:?}", plan, again);
+                // A slot that turns out to be hot is news.
+                let adds = |step: &memtide_planner::Step| matches!(step.action, Action::Add { .. });
+                let adds_more = again.steps.iter().any(adds);
+                prop_assert!(is_told || !adds_more, "{:?}\nthen {:?}", plan, again);
             }
             break;
         }

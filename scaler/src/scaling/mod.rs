@@ -32,6 +32,14 @@ use crate::{Order, Provisioner, Scaling, StoreError, Supply};
 /// Between two looks.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
+/// The same, where a node's memory is nearly all taken: clients may store much more in a second.
+const LOOK_SOON: Duration = Duration::from_millis(200);
+
+/// Whether that is so. Nodes that hold copies evict from seven eighths on.
+pub const fn is_nearly_full(used: u64, memory_max: u64) -> bool {
+    used > memory_max / 4 * 3
+}
+
 /// Runs an executor.
 #[derive(Debug)]
 pub struct Driver {
