@@ -95,7 +95,7 @@ fn a_spare_that_is_cast_out_comes_back_and_one_that_is_refused_ends() {
     let mut spare = hub.spawn("engine", SPARE);
     let (session, registration) = hub.came();
     let node = hub.take(&session, &registration);
-    wait_ready(&spare);
+    hub.wait_heard(spare.admin_address());
     // Not drained before: what it had is given up.
     hub.apply(vec![Change::RemoveNode { node }]);
     let (session, registration) = hub.came();
