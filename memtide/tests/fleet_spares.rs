@@ -101,7 +101,7 @@ fn a_spare_that_is_cast_out_comes_back_and_one_that_is_refused_ends() {
     let (session, registration) = hub.came();
     assert_spare(&registration);
     session.refuse("this cache has no use for it");
-    assert_eq!(spare.wait_exit(PATIENCE).code(), Some(75), "{}", spare.logs().text());
+    assert_eq!(spare.wait_exit(PATIENCE).code(), Some(78), "{}", spare.logs().text());
     let text = spare.logs().text();
     assert_eq!(text.matches("starts over as a spare").count(), 1, "{text}");
 }
