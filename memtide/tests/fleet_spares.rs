@@ -95,13 +95,13 @@ fn a_spare_that_is_cast_out_comes_back_and_one_that_is_refused_ends() {
     let mut spare = hub.spawn("engine", SPARE);
     let (session, registration) = hub.came();
     let node = hub.take(&session, &registration);
-    wait_ready(&spare);
+    hub.wait_heard(spare.admin_address());
     // Not drained before: what it had is given up.
     hub.apply(vec![Change::RemoveNode { node }]);
     let (session, registration) = hub.came();
     assert_spare(&registration);
     session.refuse("this cache has no use for it");
-    assert_eq!(spare.wait_exit(PATIENCE).code(), Some(75), "{}", spare.logs().text());
+    assert_eq!(spare.wait_exit(PATIENCE).code(), Some(78), "{}", spare.logs().text());
     let text = spare.logs().text();
     assert_eq!(text.matches("starts over as a spare").count(), 1, "{text}");
 }

@@ -100,11 +100,16 @@ impl Hub {
     /// Has a node leave: says that it drains, and then that it is gone.
     pub fn drain(&self, node: NodeId, admin: SocketAddr) {
         self.apply(vec![Change::SetDraining { node, is_draining: true }]);
-        // What is published is not what was heard: a topology that is followed by another may be passed over.
+        self.wait_heard(admin);
+        self.apply(vec![Change::RemoveNode { node }]);
+    }
+
+    /// Waits until a node has adopted what was published last: a topology that is followed by another may be
+    /// passed over.
+    pub fn wait_heard(&self, admin: SocketAddr) {
         let epoch = self.epoch().number();
         let heard = || epoch_of(admin).filter(|heard| *heard >= epoch);
         wait_until("the node has heard of it", PATIENCE, heard);
-        self.apply(vec![Change::RemoveNode { node }]);
     }
 
     pub fn apply(&self, changes: Vec<Change>) {
