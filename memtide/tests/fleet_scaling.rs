@@ -59,7 +59,7 @@ fn a_fleet_begins_with_as_few_nodes_and_as_little_memory_as_can_be() {
 }
 
 #[test]
-fn a_node_that_was_drained_is_not_replaced() {
+fn a_node_that_was_drained_leaves_and_another_comes_for_it() {
     let fleet = start("processes=2..3", &["--memory", "384m", "--zones", "a,b"]);
     let (_, node) = fleet.wait("first-2", |_| true);
     fleet.wait("first-1", |_| true);
@@ -77,6 +77,40 @@ fn a_node_that_was_drained_is_not_replaced() {
     assert!(text.ends_with(expected), "{text}");
     assert_eq!(fleet.find("first-2"), None);
     assert!(fleet.find("first-1").is_some());
+    // There are to be two at least, and one in each zone where they can be had.
+    let answer = wait_until("another has joined", PATIENCE, || {
+        let answer = fleet.json("/v1/processes");
+        let processes = answer["processes"].as_array().unwrap().clone();
+        let has_joined = processes.iter().filter(|it| it["node"].is_string()).count() == 2;
+        has_joined.then_some(processes)
+    });
+    assert!(answer.iter().all(|it| it["instance"] != "first-2"), "{answer:?}");
+}
+
+#[test]
+fn what_is_promised_is_there_before_the_data_and_is_given_back() {
+    let arguments = ["--memory", "6g", "--scale-in-after", "1s"];
+    let fleet = start("processes=1..3", &arguments);
+    fleet.wait("first-1", |_| true);
+    let admin = fleet.0.admin_address().to_string();
+    let memtide = |words: &[&str]| {
+        let output = Command::new(PROGRAM).args(words).args(["--admin", &admin]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let until = |what: &str, is_it: &dyn Fn(usize, u64) -> bool| {
+        wait_until(what, PATIENCE, || {
+            let nodes = fleet.json("/v1/nodes")["nodes"].as_array().unwrap().clone();
+            let memory = nodes.iter().filter_map(|it| it["memory_max_bytes"].as_u64()).sum();
+            is_it(nodes.len(), memory).then_some(())
+        });
+    };
+    memtide(&["cache", "limits", "set", "--data-storage-min", "5GB"]);
+    until("three nodes", &|nodes, memory| nodes == 3 && memory >= 4_950_000_000);
+    let explained = memtide(&["cache", "scaling"]);
+    assert!(explained.contains("a limit's minimum promises more memory"), "{explained}");
+    memtide(&["cache", "limits", "set", "--data-storage-min", "0"]);
+    until("one node again", &|nodes, memory| nodes == 1 && memory <= 128 << 20);
 }
 
 #[test]

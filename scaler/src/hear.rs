@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use memtide_control::{Adopted, Incoming, Registration, Session, SessionId, fleet_of};
+use memtide_control::{Adopted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
 use memtide_service::events::EventKind;
 use memtide_service::logging::Admit;
-use memtide_topology::Epoch;
+use memtide_topology::{Epoch, NodeId};
 
 use crate::behind::{Judged, judge};
 use crate::handle::OperateError;
 use crate::run::Loop;
-use crate::scaling::{is_nearly_full, not_wanted};
+use crate::scaling::{is_filling, not_wanted};
 
 impl Loop {
     pub fn take_in(&mut self, now: Duration, came: Incoming) {
@@ -21,12 +21,7 @@ impl Loop {
             }
             Incoming::NodeBeat { session, adopted, usage } => {
                 if let Some(node) = self.sessions.node(session) {
-                    self.check_beat(adopted, || node.to_string());
-                    self.is_memory_short |= is_nearly_full(usage.memory_used, usage.memory_max);
-                    self.sessions.uses(now, node, usage);
-                    let limit = self.grants.limits().data_storage.max();
-                    self.data.look(now, limit, (self.manager.topology(), &self.sessions));
-                    self.manager.beat(now, node, adopted);
+                    self.node_beats(now, node, (adopted, usage));
                 }
             }
             Incoming::NodeSlotUses { session, slots } => {
@@ -78,6 +73,17 @@ impl Loop {
         }
     }
 
+    fn node_beats(&mut self, now: Duration, node: NodeId, (adopted, usage): (Epoch, NodeUsage)) {
+        self.check_beat(adopted, || node.to_string());
+        let before = self.sessions.said(node).and_then(|said| said.usage);
+        let before = before.map_or(0, |usage| usage.memory_used);
+        self.is_memory_short |= is_filling(before, usage.memory_used, usage.memory_max);
+        self.sessions.uses(now, node, usage);
+        let limit = self.grants.limits().data_storage.max();
+        self.data.look(now, limit, (self.manager.topology(), &self.sessions));
+        self.manager.beat(now, node, adopted);
+    }
+
     fn node_comes(&mut self, now: Duration, session: Session, mut registration: Registration) {
         if let Some(why) = &self.behind {
             return session.turn_away(why.clone());
@@ -89,7 +95,9 @@ impl Loop {
             ));
         }
         let instance = &registration.instance;
-        if self.scaling.as_ref().is_some_and(|scaling| scaling.is_unwanted(instance)) {
+        let nodes = self.manager.topology().nodes();
+        let is_node = registration.node.is_some_and(|node| nodes.contains_key(&node));
+        if !is_node && self.scaling.as_ref().is_some_and(|it| it.is_unwanted(instance)) {
             return session.turn_away(not_wanted(instance));
         }
         let id = session.id();

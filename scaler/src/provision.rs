@@ -47,6 +47,11 @@ pub trait Provisioner: Send + Sync + fmt::Debug + 'static {
         Vec::new()
     }
 
+    /// A call that takes longer has failed.
+    fn call_time_max(&self) -> Duration {
+        Duration::from_secs(120)
+    }
+
     /// Starts a node; done when that has been accepted. The node joins the scaler by itself, under the name
     /// of [`Order::instance`].
     fn start(&self, order: Order) -> Provisioned;

@@ -148,6 +148,13 @@ impl Sessions {
         }
     }
 
+    /// A process is to come again, and may then be answered otherwise.
+    pub fn turn_away(&mut self, session: SessionId, why: &str) {
+        if let Some(open) = self.open.remove(&session) {
+            open.session.turn_away(why.to_owned());
+        }
+    }
+
     /// The node whose stream it is, once it was welcomed.
     pub fn node(&self, session: SessionId) -> Option<NodeId> {
         self.open.get(&session).and_then(|open| open.node)

@@ -1,5 +1,5 @@
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use memtide_planner::{
@@ -40,7 +40,12 @@ pub struct Executor {
     pub(crate) pauses: Pauses,
     /// Since when instances were nodes and are none any more.
     pub(crate) lost: BTreeMap<String, Duration>,
-    /// Which state of the record has a spare first; of those that may not be on disk.
+    /// When instances became nodes.
+    pub(crate) joined: BTreeMap<String, Duration>,
+    /// Spares whose surroundings let them have what they are to be granted.
+    pub(crate) resized: BTreeSet<String>,
+    /// Which state of the record has a spare first, or says that an instance is not wanted; of those that may not
+    /// be on disk.
     pub(crate) births: BTreeMap<String, u64>,
     /// Since the last plan.
     pub(crate) failed: Vec<Failed>,
@@ -70,6 +75,8 @@ impl Executor {
             last_call: 0,
             pauses: Pauses::default(),
             lost: BTreeMap::new(),
+            joined: BTreeMap::new(),
+            resized: BTreeSet::new(),
             births: BTreeMap::new(),
             failed: Vec::new(),
             decisions: Decisions::default(),
@@ -102,6 +109,7 @@ impl Executor {
         self.figures = plan.figures;
         self.take(plan, &sight);
         self.keep_spares(&sight);
+        self.end_unwanted(&sight);
         self.go_on();
     }
 
@@ -132,6 +140,9 @@ impl Executor {
         self.now = self.now.max(now);
         let Some((step, call)) = self.calls.remove(&call) else { return };
         match call {
+            Call::Resize { instance, .. } if self.is_in_step(&instance) => {
+                self.spare_answered(step, instance, result);
+            }
             Call::Operate(_) | Call::Resize { .. } => self.step_answered(step, result),
             Call::Start { instance, .. } | Call::Take { instance, .. } => {
                 self.start_answered(step, &instance, result);
@@ -216,11 +227,17 @@ impl Executor {
         self.calls.values().any(|(_, call)| call.instance() == Some(instance))
     }
 
+    /// Whether it is being ended at this moment.
+    pub(crate) fn is_ending(&self, instance: &str) -> bool {
+        let is_end = |call: &Call| matches!(call, Call::End { .. } | Call::Release { .. });
+        self.calls.values().any(|(_, call)| is_end(call) && call.instance() == Some(instance))
+    }
+
     /// Begins what may be begun, and has stored what is not.
     fn go_on(&mut self) {
         if let Some(sight) = self.sight.clone() {
             self.advance(&sight);
-            self.tend(&sight);
+            self.start_spares();
         }
         if self.storing.is_none() && self.stored < self.version {
             self.storing = Some(self.version);
@@ -236,6 +253,7 @@ impl Executor {
                 is_up: it.is_up,
                 load: it.load,
                 memory_learning: 0,
+                memory_held: it.memory_held,
                 capacity: it.capacity,
                 may_leave: instance.is_some(),
                 reserved_for: instance.and_then(|it| it.slot).and_then(SlotId::new),
@@ -281,8 +299,11 @@ impl Executor {
 
     fn put(&mut self, plan: u64, step: Step, sight: &Sight) {
         let Step { id, action, .. } = step;
-        if let Action::GiveUp { step } = action {
-            return self.give_up(step);
+        match action {
+            Action::GiveUp { step } => return self.give_up(step),
+            Action::Stay { node } => self.take_back(&Action::Drain { node }),
+            Action::Drain { node } => self.take_back(&Action::Stay { node }),
+            _ => {}
         }
         let (source, instances) = match self.name_nodes(&action, sight) {
             Ok(named) => named,

@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use memtide_planner::StepId;
+use memtide_planner::{Action, Failed, StepId};
+use memtide_topology::{NodeId, Zone};
 
 use crate::{Call, Event, Executor, Instance, Sight, Source, Supplied};
 
@@ -46,6 +47,12 @@ impl Instance {
         }
     }
 
+    /// What plans know those by that are like it.
+    fn offer_id(&self) -> u32 {
+        let source = if self.is_provisioned { Source::Provisioner } else { Source::Spares };
+        Supplied::id_of(source, &self.zone, &self.kind)
+    }
+
     pub(crate) fn start(&self, instance: String) -> Call {
         let Self { kind, zone, memory, is_spare, .. } = self.clone();
         Call::Start { instance, kind, zone, memory, is_spare }
@@ -63,15 +70,28 @@ impl Executor {
         }
         let names: Vec<String> = self.record.instances.keys().cloned().collect();
         for name in names {
-            match nodes.get(name.as_str()) {
-                Some((node, is_draining)) => self.is_there(&name, *node, *is_draining),
+            let named = nodes.get(name.as_str()).copied();
+            match named.or_else(|| self.nameless(&name, sight)) {
+                Some((node, is_draining)) => self.is_there(&name, node, is_draining),
                 None => self.is_not_there(&name, sight),
             }
         }
     }
 
+    /// The node that an instance was last, where that is still one: who has not been heard since the scaler was
+    /// started has not said its name.
+    fn nameless(&self, name: &str, sight: &Sight) -> Option<(u64, bool)> {
+        let node = NodeId::new(self.record.instances[name].node?);
+        let info = sight.topology.nodes().get(&node)?;
+        let has_name = sight.nodes.get(&node).is_some_and(|it| !it.instance.is_empty());
+        (!has_name).then_some((node.number(), info.is_draining))
+    }
+
     fn is_there(&mut self, name: &str, node: u64, is_leaving: bool) {
         self.lost.remove(name);
+        if self.record.instances[name].node != Some(node) {
+            self.joined.insert(name.to_owned(), self.now);
+        }
         let before = &self.record.instances[name];
         let after = Instance {
             node: Some(node),
@@ -79,7 +99,7 @@ impl Executor {
             is_spare: false,
             is_leaving,
             // It came after all, before it was ended.
-            is_unwanted: before.is_unwanted && self.is_called(name),
+            is_unwanted: before.is_unwanted && self.is_ending(name),
             ..before.clone()
         };
         if *before != after {
@@ -92,15 +112,53 @@ impl Executor {
         let it = &self.record.instances[name];
         let was_there = it.node.is_some() || it.is_spare && it.is_started;
         let is_waiting = sight.supplies.iter().any(|it| it.names.iter().any(|it| it == name));
+        let is_ordered =
+            self.record.steps.iter().any(|kept| kept.instances.iter().any(|it| it == name));
+        if is_waiting && !it.is_spare && !it.is_unwanted && !is_ordered {
+            return self.waits_again(name);
+        }
         if it.is_unwanted || !was_there || is_waiting || sight.coming.contains(name) {
             self.lost.remove(name);
             return;
         }
         let is_leaving = it.is_leaving;
+        if !is_leaving && !self.lost.contains_key(name) {
+            self.is_lost(name);
+        }
         let since = *self.lost.entry(name.to_owned()).or_insert(self.now);
         if is_leaving || since + RETURN_TIME <= self.now {
             self.lost.remove(name);
             self.unwant(name);
+        }
+    }
+
+    /// What was a node is a spare again, under the same name: it was drained, or started anew.
+    fn waits_again(&mut self, name: &str) {
+        let it = &self.record.instances[name];
+        if !it.is_provisioned {
+            return self.forget(name);
+        }
+        let spare = Instance {
+            is_spare: true,
+            is_started: true,
+            node: None,
+            slot: None,
+            is_leaving: false,
+            ..it.clone()
+        };
+        self.change().instances.insert(name.to_owned(), spare);
+        self.joined.remove(name);
+        self.lost.remove(name);
+    }
+
+    /// A node is gone that was not to leave. Where it had hardly come, the next one of its kind has to wait.
+    fn is_lost(&mut self, name: &str) {
+        let joined = self.joined.remove(name);
+        if joined.is_some_and(|joined| joined + RETURN_TIME > self.now) {
+            let it = &self.record.instances[name];
+            let (zone, memory) = (it.zone.clone(), it.memory);
+            let action = Action::Add { offer: it.offer_id(), zone, nodes: 1, memory };
+            self.failed.push(Failed { id: StepId::default(), action, at: self.now });
         }
     }
 
@@ -109,6 +167,7 @@ impl Executor {
         if self.record.instances.contains_key(name) {
             let instances = &mut self.change().instances;
             instances.entry(name.to_owned()).and_modify(|it| it.is_unwanted = true);
+            self.births.insert(name.to_owned(), self.version());
         }
     }
 
@@ -116,6 +175,9 @@ impl Executor {
         self.change().instances.remove(name);
         self.pauses.forget(name);
         self.lost.remove(name);
+        self.joined.remove(name);
+        self.resized.remove(name);
+        self.births.remove(name);
         self.forget_in_steps(name);
     }
 
@@ -125,14 +187,32 @@ impl Executor {
         is_new && !self.is_called(name)
     }
 
-    /// Ends instances that are not wanted, and starts spares.
-    pub(crate) fn tend(&mut self, sight: &Sight) {
-        let names: Vec<String> = self.record.instances.keys().cloned().collect();
-        for name in names {
+    /// Those that may be called now: what is to be done with them is on disk.
+    fn callable(&self) -> Vec<String> {
+        let names = self.record.instances.keys();
+        let may_be = |name: &&String| {
+            !self.is_called(name)
+                && self.pauses.is_over(self.now, name)
+                && !self.births.contains_key(*name)
+        };
+        names.filter(may_be).cloned().collect()
+    }
+
+    /// Starts spares.
+    pub(crate) fn start_spares(&mut self) {
+        for name in self.callable() {
             let it = &self.record.instances[&name];
-            if self.is_called(&name) || !self.pauses.is_over(self.now, &name) {
-                continue;
+            if it.is_spare && !it.is_started && !it.is_unwanted {
+                let call = it.start(name);
+                self.call(None, call);
             }
+        }
+    }
+
+    /// Ends instances that are not wanted. The sight is of this moment: nobody of these names joins from here on.
+    pub(crate) fn end_unwanted(&mut self, sight: &Sight) {
+        for name in self.callable() {
+            let it = &self.record.instances[&name];
             let is_node = it.node.is_some_and(|node| {
                 sight.topology.nodes().keys().any(|known| known.number() == node)
             });
@@ -145,9 +225,6 @@ impl Executor {
                     };
                     self.call(None, call);
                 }
-            } else if it.is_spare && !it.is_started && !self.births.contains_key(&name) {
-                let call = it.start(name);
-                self.call(None, call);
             }
         }
     }
@@ -160,7 +237,11 @@ impl Executor {
     ) {
         let Some(it) = self.record.instances.get(name) else { return };
         match (result, step) {
-            (Ok(()), _) => {
+            (Ok(()), step) => {
+                if step.is_none() {
+                    let zone = it.zone.clone();
+                    self.pauses.forget(zone.name());
+                }
                 let instances = &mut self.change().instances;
                 instances.entry(name.to_owned()).and_modify(|it| it.is_started = true);
             }
@@ -210,6 +291,14 @@ impl Executor {
         supply.names.iter().filter(is_free)
     }
 
+    /// There are so many spares too many.
+    fn end_spares(&mut self, zone: &Zone, surplus: usize) {
+        let mine = self.record.instances.iter();
+        let mine = mine.filter(|(_, it)| it.is_spare && !it.is_unwanted && it.zone == *zone);
+        let surplus: Vec<String> = mine.take(surplus).map(|(name, _)| name.clone()).collect();
+        surplus.iter().for_each(|name| self.unwant(name));
+    }
+
     /// Orders spares where there are too few.
     pub(crate) fn keep_spares(&mut self, sight: &Sight) {
         let wanted = usize::try_from(self.settings.spares_per_zone).unwrap_or(usize::MAX);
@@ -222,6 +311,9 @@ impl Executor {
             let pools = pools.filter(|it| it.source == Source::Spares && it.zone == *zone);
             let is_others = |name: &&String| !self.record.instances.contains_key(*name);
             let others = pools.flat_map(|it| it.names.iter()).filter(is_others).count();
+            if mine + others > wanted {
+                self.end_spares(zone, mine + others - wanted);
+            }
             let lacking = wanted.saturating_sub(mine + others);
             let left = usize::try_from(self.nodes_left(supply)).unwrap_or(usize::MAX);
             if !self.pauses.is_over(self.now, zone.name()) {

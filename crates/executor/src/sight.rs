@@ -38,6 +38,8 @@ pub struct NodeSight {
     pub is_up: bool,
     /// What it does.
     pub load: Amounts,
+    /// Bytes that it has taken, wherever they belong.
+    pub memory_held: u64,
     /// What it can do at most.
     pub capacity: Amounts,
     /// Its name; empty where it has none.
@@ -69,11 +71,15 @@ impl Supplied {
     /// What plans know it by: the same for as long as its source, kind and zone are.
     #[must_use]
     pub fn offer_id(&self) -> u32 {
-        let source: &[u8] = match self.source {
+        Self::id_of(self.source, &self.zone, &self.kind)
+    }
+
+    pub(crate) fn id_of(source: Source, zone: &Zone, kind: &str) -> u32 {
+        let source: &[u8] = match source {
             Source::Provisioner => b"p",
             Source::Spares => b"s",
         };
-        let parts = [source, self.zone.name().as_bytes(), b" ", self.kind.as_bytes()];
+        let parts = [source, zone.name().as_bytes(), b" ", kind.as_bytes()];
         parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))
     }
 

@@ -157,7 +157,9 @@ impl Executor {
                 continue;
             }
             let (instance, memory) = (name.clone(), it.memory);
+            let is_held = it.is_provisioned && !self.resized.contains(name);
             let call = match kept.source {
+                Some(Source::Spares) if is_held => Call::Resize { instance, memory },
                 Some(Source::Spares) => Call::Take { instance, memory },
                 _ => it.start(instance),
             };
@@ -181,6 +183,33 @@ impl Executor {
         }
     }
 
+    pub(crate) fn is_in_step(&self, instance: &str) -> bool {
+        self.record.steps.iter().any(|kept| kept.instances.iter().any(|name| name == instance))
+    }
+
+    /// The surroundings of a spare let it have what it is to be granted, or do not.
+    pub(crate) fn spare_answered(
+        &mut self,
+        step: Option<StepId>,
+        instance: String,
+        result: Result<(), String>,
+    ) {
+        match (result, step) {
+            (Ok(()), _) => drop(self.resized.insert(instance)),
+            (Err(why), Some(step)) => self.node_fails(step, &instance, &why),
+            (Err(_), None) => {}
+        }
+    }
+
+    /// A step is not begun after all, where it was not: the reverse is wanted.
+    pub(crate) fn take_back(&mut self, action: &Action) {
+        let waits = |id: &StepId| self.work.get(id).is_some_and(|it| it.phase == Phase::Waits);
+        let steps = self.record.steps.iter();
+        let waiting = steps.filter(|kept| kept.action == *action && waits(&kept.id));
+        let waiting: Vec<Kept> = waiting.cloned().collect();
+        waiting.iter().for_each(|kept| self.drop_step(kept, "the reverse is wanted by now"));
+    }
+
     pub(crate) fn kept(&self, id: StepId) -> Option<Kept> {
         self.record.steps.iter().find(|kept| kept.id == id).cloned()
     }
@@ -191,6 +220,11 @@ impl Executor {
         let (step, action) = (kept.id, kept.action.clone());
         self.tell(Event::Failed { step, action, why: why.to_owned() });
         self.drop_step(kept, why);
+        self.drop_after(kept, "failed");
+    }
+
+    /// What comes after a step in its plan, and has not begun, is not done without it.
+    fn drop_after(&mut self, kept: &Kept, what: &str) {
         let has_begun = |executor: &Self, it: &Kept| {
             let is_waiting =
                 executor.work.get(&it.id).is_some_and(|work| work.phase == Phase::Waits);
@@ -199,7 +233,7 @@ impl Executor {
         let after = self.record.steps.iter().filter(|it| it.plan == kept.plan && it.id > kept.id);
         let after: Vec<Kept> = after.filter(|it| !has_begun(self, it)).cloned().collect();
         for it in after {
-            self.drop_step(&it, &format!("{} before it has failed", kept.id));
+            self.drop_step(&it, &format!("{} before it {what}", kept.id));
         }
     }
 
@@ -236,7 +270,8 @@ impl Executor {
         let Some(kept) = self.kept(id) else { return };
         if !kept.adds_nodes() {
             self.change().steps.retain(|it| it.id != id);
-            return self.end_step(id, Fate::GivenUp);
+            self.end_step(id, Fate::GivenUp);
+            return self.drop_after(&kept, "was given up");
         }
         let steps = &mut self.change().steps;
         steps.iter_mut().filter(|it| it.id == id).for_each(|it| it.is_given_up = true);

@@ -15,7 +15,7 @@ pub fn plan(seen: &Observation, policy: &Policy, past: Past) -> (Plan, Past) {
     give_up(&mut draft);
     match shortage(&mut draft) {
         Shortage::Now(why) => out::go_out(&mut draft, why),
-        Shortage::NotSure => {}
+        Shortage::NotSure(why) => out::grow(&mut draft, why),
         Shortage::No => {
             hot::spread(&mut draft);
             if draft.is_empty() {
@@ -29,7 +29,7 @@ pub fn plan(seen: &Observation, policy: &Policy, past: Past) -> (Plan, Past) {
 enum Shortage {
     No,
     /// It may be over in a moment.
-    NotSure,
+    NotSure(Why),
     Now(Why),
 }
 
@@ -41,8 +41,6 @@ fn shortage(draft: &mut Draft) -> Shortage {
     let (why, is_sure) = match short {
         Some((it, need)) if need.least <= need.promised => (Why::Promised(it), true),
         Some((it, need)) if need.is_saturated => (Why::Saturated(it), true),
-        // It grows in place, which costs nothing where it was not needed.
-        Some((Resource::Memory, _)) => (Why::Above(Resource::Memory), true),
         Some((it, _)) => (Why::Above(it), false),
         None if is_few => (Why::TooFew, false),
         None => {
@@ -52,7 +50,7 @@ fn shortage(draft: &mut Draft) -> Shortage {
     };
     let since = *draft.past.short_since.get_or_insert(draft.seen.at);
     let is_long = since + draft.policy.confirm <= draft.seen.at;
-    if is_sure || is_long { Shortage::Now(why) } else { Shortage::NotSure }
+    if is_sure || is_long { Shortage::Now(why) } else { Shortage::NotSure(why) }
 }
 
 /// Steps that take too long are not waited for; a node that drains takes as long as its slots do.

@@ -51,7 +51,7 @@ impl Fleet {
             let zone = fleet.zone(&info.zone);
             let mut capacity = it.capacity;
             capacity.memory = capacity.memory.max(grant);
-            let (node, used) = (Some(*node), it.load.memory);
+            let (node, used) = (Some(*node), it.load.memory.max(it.memory_held));
             fleet.members.push(Member { node, zone, grant, granted, capacity, used });
         }
         for it in seen.expected() {

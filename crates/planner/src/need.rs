@@ -120,7 +120,10 @@ pub(crate) fn need(
     let is_told = seen.ecpu_wanted.is_some() || resource == Resource::Memory || !seen.is_moving();
     let growth = if is_told { past.growth(resource) } else { 0.0 };
     let grown = load as f64 + growth * lead.as_secs_f64();
-    let is_blind = is_saturated && (resource == Resource::Memory || seen.ecpu_wanted.is_none());
+    // What the limit does not let be used, nobody waits for.
+    let is_at_most = capacity.is_some_and(|capacity| capacity >= most);
+    let is_blind =
+        is_saturated && !is_at_most && (resource == Resource::Memory || seen.ecpu_wanted.is_none());
     let foretold = match capacity {
         // What cannot be seen may be any more: capacity is doubled.
         Some(capacity) if is_blind => permille(capacity.saturating_mul(2), band.target),

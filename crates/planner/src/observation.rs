@@ -41,6 +41,9 @@ pub struct Seen {
     pub is_up: bool,
     /// What it does: bytes that it has taken, and the rest a second.
     pub load: Amounts,
+    /// Bytes that it has taken, wherever they belong: it is never granted less than these need. 0 where nobody says, and
+    /// then they are its load.
+    pub memory_held: u64,
     /// Of its bytes, those of slots that it is still a learner of: they count where they come from.
     pub memory_learning: u64,
     /// What it can do at most: its host's share of memory, and the rest a second. 0 is not known.

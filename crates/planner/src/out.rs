@@ -43,6 +43,18 @@ pub(crate) fn go_out(draft: &mut Draft, why: Why) {
     }
 }
 
+/// Plans more memory in place for what there is of it now, which costs nothing where it is not needed in a moment.
+pub(crate) fn grow(draft: &mut Draft, why: Why) {
+    let need = draft.figures.of(Resource::Memory);
+    if why != Why::Above(Resource::Memory) {
+        return;
+    }
+    let memory = crate::amounts::at_permille(need.load, draft.memory().target).min(need.wanted);
+    let wanted = Wanted::capacities(draft, [memory, 0, 0, 0]);
+    let fleet = wanted.grown(draft.fleet.clone(), draft, None);
+    draft.grants(&fleet, why);
+}
+
 /// Whether copies could be in more zones than they are.
 pub(crate) fn lacks_zones(draft: &Draft) -> bool {
     let holders = draft.seen.holders();
@@ -116,8 +128,10 @@ impl Wanted {
     /// The fleet with so much memory in place that the nodes that are there hold everything until those that are
     /// to come have their slots; but not where it would leave others with less work than they can do.
     fn bridge(&self, fitting: Fleet, draft: &Draft) -> Fleet {
-        let foretold = draft.figures.of(Resource::Memory).foretold;
-        let needed = crate::amounts::at_permille(foretold, draft.memory().high);
+        let need = draft.figures.of(Resource::Memory);
+        // A promise is of no hurry, and what a limit does not let be used is not needed.
+        let needed = crate::amounts::at_permille(need.foretold, draft.memory().high);
+        let needed = needed.min(need.least);
         let mut fleet = fitting.clone();
         let is_fixed = |node| self.fixed.contains(&node) || draft.seen.up(node).is_none();
         for _ in 0..6 {
@@ -193,7 +207,9 @@ fn stay(draft: &Draft, wanted: &Wanted, fleet: &mut Fleet) -> Vec<NodeId> {
     for (node, info) in draft.seen.topology.nodes() {
         let Some(seen) = draft.seen.up(*node) else { continue };
         let is_own = seen.reserved_for.is_some();
-        if !draft.seen.is_leaving(*node) || is_own || wanted.is_met(fleet, draft) {
+        // Who was to leave for others than the planner leaves.
+        let is_mine = draft.past.given_back.contains(node);
+        if !draft.seen.is_leaving(*node) || !is_mine || is_own || wanted.is_met(fleet, draft) {
             continue;
         }
         fleet.add(&info.zone, info.memory_max, seen.capacity);

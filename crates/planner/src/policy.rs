@@ -17,7 +17,7 @@ pub struct Policy {
     pub nodes_min: usize,
     /// Never is a node granted less than this.
     pub memory_min: u64,
-    /// A fleet is above its band for so long before it grows, unless it is saturated, or it is memory.
+    /// A fleet is above its band for so long before nodes are added, unless it is saturated.
     pub confirm: Duration,
     /// Beside the time in which nodes can be had, how far ahead the load is foretold: what it takes to
     /// see it and to move the data.

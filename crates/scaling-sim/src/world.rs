@@ -179,7 +179,19 @@ impl<'s> World<'s> {
             let (is_up, capacity) = (self.fleet.is_up(*id), node.capacity);
             let (memory_learning, reserved_for) = (whole(learning), node.reserved_for);
             let may_leave = true;
-            (*id, Seen { is_up, load, memory_learning, capacity, may_leave, reserved_for })
+            let memory_held = 0;
+            (
+                *id,
+                Seen {
+                    is_up,
+                    load,
+                    memory_held,
+                    memory_learning,
+                    capacity,
+                    may_leave,
+                    reserved_for,
+                },
+            )
         });
         let nodes = nodes.collect();
         let slots = self.fleet.topology.slots().map(|(slot, config)| {

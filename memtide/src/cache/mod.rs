@@ -3,6 +3,7 @@
 pub mod ask;
 mod events;
 mod limits;
+mod scaling;
 mod table;
 mod view;
 mod wait;
@@ -47,6 +48,12 @@ enum What {
     Nodes,
     /// Show the slots that are on the move, and how far they are
     Migrations,
+    /// Show what the scaler decides of the fleet by itself, why, and what came of it
+    Scaling {
+        /// The same: why
+        #[arg(value_parser = ["explain"])]
+        what: Option<String>,
+    },
     /// Show what was used and what is metered for it, hour by hour
     Usage {
         /// From this hour on: a UTC time such as 2026-11-21T07:00:00Z, a day, or seconds since 1970
@@ -203,6 +210,9 @@ pub fn run(arguments: &Arguments, given: &Given) -> Result<ExitCode, Failure> {
         wait::until_left(&admin, &node.0, *wait)?;
     }
     let text = match serde_json::from_str(&reply) {
+        Ok(value) if !arguments.json && matches!(arguments.what, What::Scaling { .. }) => {
+            scaling::show(&value)
+        }
         Ok(value) if !arguments.json && !arguments.what.is_json() => {
             table::show(&view::of(&arguments.what, value))
         }
@@ -240,6 +250,7 @@ fn what_to_ask(what: &What) -> Ask {
         What::Topology { .. } => get("/v1/topology"),
         What::Nodes => get("/v1/nodes"),
         What::Migrations => get("/v1/migrations"),
+        What::Scaling { .. } => get("/v1/scaling"),
         What::Usage { from, to, format } => {
             let (from, to) = (from.unwrap_or(0), to.unwrap_or(u64::MAX));
             let format = if *format == Format::Csv { "csv" } else { "json" };

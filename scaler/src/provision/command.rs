@@ -84,6 +84,11 @@ impl Provisioner for CommandProvisioner {
         true
     }
 
+    fn call_time_max(&self) -> Duration {
+        // The program's own bound says more of why.
+        self.hook.script.time_max + Duration::from_secs(5)
+    }
+
     fn start(&self, order: Order) -> Provisioned {
         let hook = Arc::clone(&self.hook);
         Box::pin(async move {

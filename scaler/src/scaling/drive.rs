@@ -13,7 +13,7 @@ use super::{Answer, Driver, Explained, LOOK_INTERVAL, LOOK_SOON};
 use crate::run::Loop;
 use crate::{Order, Provisioned};
 
-/// A call of a provisioner that takes longer has failed.
+/// A call that takes longer has failed, where the provisioner has no bound of its own.
 const CALL_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// The manager stores what it has accepted in this time, or it is asked again.
@@ -38,7 +38,9 @@ impl Loop {
 
     /// An answer for the executor.
     pub fn scaling_answered(&mut self, now: Duration, answer: Answer) {
-        let Some(mut driver) = self.scaling.take() else { return };
+        // One that stands still goes on with nothing.
+        let is_idle = self.behind.is_some();
+        let Some(mut driver) = self.scaling.take_if(|_| !is_idle) else { return };
         match answer {
             Answer::Stored(version, result) => driver.executor.stored(now, version, result),
             Answer::Call(call, result) => driver.executor.answered(now, call, result),
@@ -111,7 +113,7 @@ impl Loop {
     /// What was taken is not to become a node: its process begins anew.
     fn release(&mut self, instance: &str) {
         if let Some((session, _)) = self.spares.take(instance) {
-            self.sessions.refuse(session, &super::not_wanted(instance));
+            self.sessions.turn_away(session, &super::not_wanted(instance));
         }
     }
 
@@ -143,9 +145,10 @@ impl Driver {
             let _ = answers.send(Answer::Call(id, Err(why)));
             return;
         };
+        let time_max = self.provisioner.as_ref().map_or(CALL_TIME_MAX, |it| it.call_time_max());
         tokio::spawn(async move {
-            let result = match time::timeout(CALL_TIME_MAX, done).await {
-                Err(_) => Err(format!("no answer after {} s", CALL_TIME_MAX.as_secs())),
+            let result = match time::timeout(time_max, done).await {
+                Err(_) => Err(format!("no answer after {} s", time_max.as_secs())),
                 Ok(result) => result.map_err(|error| error.to_string()),
             };
             let _ = answers.send(Answer::Call(id, result));

@@ -38,7 +38,9 @@ impl Loop {
             let is_up = !view.state.is_down();
             let capacity = capacity(said.map(|said| said.capacity()), view.info.memory_max);
             let instance = said.map(|said| said.instance().to_owned()).unwrap_or_default();
-            nodes.insert(view.node, NodeSight { is_up, load, capacity, instance });
+            let usage = said.and_then(|said| said.usage);
+            let memory_held = usage.map_or(0, |usage| usage.memory_used);
+            nodes.insert(view.node, NodeSight { is_up, load, memory_held, capacity, instance });
         }
         driver.rates.keep(|node| nodes.contains_key(&node));
         let joining = self.sessions.joining().filter(|(session, _)| !self.spares.has(*session));

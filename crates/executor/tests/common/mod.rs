@@ -307,7 +307,7 @@ impl World {
             let load = Amounts { memory, ..Amounts::default() };
             let capacity = Amounts { memory: GIB, ..Amounts::default() };
             let instance = names.get(node).map(|name| (*name).clone()).unwrap_or_default();
-            (*node, NodeSight { is_up: true, load, capacity, instance })
+            (*node, NodeSight { is_up: true, load, capacity, instance, memory_held: memory })
         });
         let provisioned = self.zones.iter().map(|zone| self.supply(zone));
         let pools = self.zones.iter().map(|zone| {

@@ -157,7 +157,7 @@ impl World {
             let (is_up, capacity) = (!self.down.contains(node), *capacity);
             let reserved_for = self.reserved.get(node).copied();
             let may_leave = !self.kept.contains(node);
-            (*node, Seen { is_up, may_leave, load, capacity, reserved_for, memory_learning: 0 })
+            (*node, Seen { is_up, may_leave, load, capacity, reserved_for, ..Seen::default() })
         };
         let bytes = data / u64::from(SLOTS);
         let slots = SlotId::all().map(|slot| SlotLoad { bytes, ecpu: slot_ecpu(slot) });

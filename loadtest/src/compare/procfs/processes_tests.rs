@@ -88,7 +88,9 @@ fn the_time_of_a_child_counts_while_it_lives_and_after() {
     let with_child = processes.sample().unwrap().cpu;
     assert!(with_child > Duration::from_millis(30), "{with_child:?}");
 
-    assert_eq!(shell.run("kill -CONT $!; wait $!; echo waited"), "waited");
+    // It stops a moment after it has said so, and is not to be woken before.
+    let stopped = "while read -r _ _ state _ < /proc/$!/stat; [ \"$state\" != T ]; do :; done";
+    assert_eq!(shell.run(&format!("{stopped}; kill -CONT $!; wait $!; echo waited")), "waited");
     let without = processes.sample().unwrap().cpu;
     let grown = without.saturating_sub(with_child);
     assert!(grown > Duration::from_millis(30), "{without:?} after {with_child:?}");
