@@ -65,6 +65,23 @@ fn a_crash_at_every_step_changes_nothing_in_the_end() {
     }
 }
 
+/// Those that the provisioner has started as spares, and those of others.
+#[test]
+fn spares_are_used_again_and_again() {
+    let mut world = World::new(1, 0, 1, 3);
+    world.settings.spares_per_zone = 1;
+    world.crash();
+    world.add_spare("z0");
+    for round in 0..4 {
+        ramp(&mut world);
+        assert!(world.memory() >= 2 * GIB, "{round}: {:#?}", world.log);
+        back(&mut world);
+        assert_eq!((world.nodes(), world.leftovers()), (1, Vec::new()), "{:#?}", world.log);
+        let waiting = world.processes.values().filter(|it| it.is_spare).count();
+        assert_eq!(waiting, 1, "{round}: {:#?}", world.processes);
+    }
+}
+
 #[test]
 fn random_faults_leave_nothing_over() {
     let first = seed_from_environment();

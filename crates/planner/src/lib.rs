@@ -31,9 +31,9 @@
 //! [`StepId`]. A plan is made of the topology [`Plan::parent`]; where that is not the newest any more, its steps are still
 //! right one by one, as the manager refuses what does not fit, and then the step has failed.
 //!
-//! What [`Observation`] asks for and nobody says yet: what each slot takes ([`SlotLoad`]) and what a node can do
-//! ([`Seen::capacity`]). Without them the planner does without: no slot counts as hot, and a resource whose capacity is 0 is not
-//! looked at.
+//! Where nobody says what each slot takes ([`SlotLoad`]) or what a node can do ([`Seen::capacity`]), the planner does
+//! without: no slot counts as hot, and a resource whose capacity is 0 is not looked at. `memtide-executor` does what the
+//! table says.
 //!
 //! Pure: no clock, socket, thread, random source or environment. docs/design/0016 says why it decides as it does.
 

@@ -48,6 +48,8 @@ pub struct Process {
     pub joins: Option<Duration>,
     pub node: Option<NodeId>,
     pub is_spare: bool,
+    /// Once it was drained, it waits again under its name.
+    pub began_as_spare: bool,
 }
 
 enum Due {
@@ -152,7 +154,14 @@ impl World {
     pub fn add_spare(&mut self, zone: &str) {
         self.named += 1;
         let (name, zone) = (format!("spare-{}", self.named), self::zone(zone));
-        let process = Process { zone, memory: 0, joins: None, node: None, is_spare: true };
+        let process = Process {
+            zone,
+            memory: 0,
+            joins: None,
+            node: None,
+            is_spare: true,
+            began_as_spare: true,
+        };
         self.processes.insert(name, process);
     }
 
@@ -164,7 +173,10 @@ impl World {
         let late = if self.rng.percent(self.faults.late) { 90 } else { 1 };
         let joins = (!is_spare).then(|| self.now + Duration::from_secs(late));
         let (zone, node) = (zone.clone(), None);
-        self.processes.insert(name.to_owned(), Process { zone, memory, joins, node, is_spare });
+        self.processes.insert(
+            name.to_owned(),
+            Process { zone, memory, joins, node, is_spare, began_as_spare: is_spare },
+        );
     }
 
     pub fn apply(&mut self, changes: Vec<Change>) -> bool {
@@ -289,7 +301,10 @@ impl World {
         for node in left {
             assert!(self.apply(vec![Change::RemoveNode { node }]));
             // A drained node's process ends by itself.
-            self.processes.retain(|_, it| it.node != Some(node));
+            self.processes.retain(|_, it| it.node != Some(node) || it.began_as_spare);
+            for it in self.processes.values_mut().filter(|it| it.node == Some(node)) {
+                (it.node, it.joins, it.is_spare) = (None, None, true);
+            }
         }
         self.held.clear();
         for (_, config) in self.topology.slots() {
