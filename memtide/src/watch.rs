@@ -53,7 +53,8 @@ pub struct Look {
 }
 
 impl Look {
-    /// The limit of data, where nodes have room for so much; 0 is no room of their own.
+    /// The limit of data, where nodes have room for so much; 0 is no room of their own, or room that follows
+    /// the data.
     pub fn data_bytes_max(limits: &Limits, room: u64) -> u64 {
         match room {
             0 => limits.data_storage.max,
@@ -81,7 +82,10 @@ impl Watched {
         if look.evicted > self.evicted {
             let is_quiet = |at: Instant| now.duration_since(at) >= EVICTIONS_QUIET;
             if self.evicted_at.is_none_or(is_quiet) {
-                let text = format!("items reached the limit of {} bytes", look.data_bytes_max);
+                let text = match look.data_bytes_max {
+                    0 => "items reached the memory of their nodes".to_owned(),
+                    max => format!("items reached the limit of {max} bytes"),
+                };
                 news.push((EventKind::EvictionsBegan, text));
             }
             self.evicted_at = Some(now);

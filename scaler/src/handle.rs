@@ -87,6 +87,13 @@ impl ScalerHandle {
         self.scaling.borrow().clone()
     }
 
+    /// The data, each item once, for which nodes have room; 0 where room is made as it is needed.
+    #[must_use]
+    pub fn room(&self) -> u64 {
+        let follows = self.scaling.borrow().is_some();
+        if follows { 0 } else { self.status().data_bytes_max() }
+    }
+
     /// What proxies that join from outside have counted.
     #[must_use]
     pub fn proxy_counts(&self) -> ProxyCounts {

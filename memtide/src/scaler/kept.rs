@@ -61,7 +61,7 @@ impl Kept {
                 evicted: evictions.look(&scaler),
                 cores: Ok(()),
                 data_bytes: Stored::of(&scaler).data_bytes,
-                data_bytes_max: Look::data_bytes_max(&limits, scaler.status().data_bytes_max()),
+                data_bytes_max: Look::data_bytes_max(&limits, scaler.room()),
                 ecpu_units: counted.ecpu_units,
                 ecpu_per_second_max: limits.ecpu_per_second.max,
                 throttled: counted.delayed_commands.saturating_add(counted.throttled_commands),

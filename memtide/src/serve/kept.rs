@@ -7,6 +7,7 @@ use memtide_control::{Counted, ProxyControl};
 use memtide_limits::Succession;
 use memtide_proxy::{Observer, Work};
 use memtide_records::usage::{Counts, SourceId};
+use memtide_scaler::ScalerHandle;
 use memtide_service::admin::RoleRoutes;
 use memtide_service::events::Events;
 use memtide_service::metrics::Source;
@@ -189,7 +190,7 @@ impl Stock {
         let (scaler, work) = (self.behind.scaler(), self.observer.work());
         let joined = scaler.as_ref().map(|scaler| scaler.proxy_counts().total());
         let joined = joined.unwrap_or_default();
-        let room = scaler.as_ref().map_or(memory_max, |it| it.status().data_bytes_max());
+        let room = scaler.as_ref().map_or(memory_max, ScalerHandle::room);
         let of_node = || self.observer.usage().stored.map_or(0, |node| node.evicted);
         Look {
             evicted: scaler.as_ref().map_or_else(of_node, |scaler| evictions.look(scaler)),
