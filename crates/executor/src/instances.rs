@@ -83,8 +83,8 @@ impl Executor {
     fn nameless(&self, name: &str, sight: &Sight) -> Option<(u64, bool)> {
         let node = NodeId::new(self.record.instances[name].node?);
         let info = sight.topology.nodes().get(&node)?;
-        let has_name = sight.nodes.get(&node).is_some_and(|it| !it.instance.is_empty());
-        (!has_name).then_some((node.number(), info.is_draining))
+        let has_said = sight.nodes.get(&node).is_some_and(|it| it.has_said);
+        (!has_said).then_some((node.number(), info.is_draining))
     }
 
     fn is_there(&mut self, name: &str, node: u64, is_leaving: bool) {
@@ -211,6 +211,10 @@ impl Executor {
 
     /// Ends instances that are not wanted. The sight is of this moment: nobody of these names joins from here on.
     pub(crate) fn end_unwanted(&mut self, sight: &Sight) {
+        // A node that nobody has heard yet may be one of them.
+        if sight.nodes.values().any(|it| !it.has_said) {
+            return;
+        }
         for name in self.callable() {
             let it = &self.record.instances[&name];
             let is_node = it.node.is_some_and(|node| {

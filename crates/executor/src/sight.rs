@@ -36,6 +36,8 @@ pub struct Sight {
 pub struct NodeSight {
     /// Whether it serves.
     pub is_up: bool,
+    /// Whether it has been heard at all since the scaler was started: otherwise nobody knows its name.
+    pub has_said: bool,
     /// What it does.
     pub load: Amounts,
     /// Bytes that it has taken, wherever they belong.

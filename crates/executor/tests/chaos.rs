@@ -88,7 +88,15 @@ fn random_faults_leave_nothing_over() {
     for seed in (0..12).map(|at| first.wrapping_add(at)) {
         println!("MEMTIDE_TEST_SEED={seed}");
         let mut world = World::new(2, 1, 2, seed);
-        world.faults = Faults { fails: 15, hangs: 10, late: 15, disk: 10, crashes: 5, deaths: 1 };
+        world.faults = Faults {
+            fails: 15,
+            hangs: 10,
+            late: 15,
+            disk: 10,
+            crashes: 3,
+            deaths: 1,
+            silences: 30,
+        };
         world.settings.spares_per_zone = u32::try_from(seed % 3).unwrap();
         world.crash();
         if seed % 2 == 0 {

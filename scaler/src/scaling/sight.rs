@@ -40,7 +40,9 @@ impl Loop {
             let instance = said.map(|said| said.instance().to_owned()).unwrap_or_default();
             let usage = said.and_then(|said| said.usage);
             let memory_held = usage.map_or(0, |usage| usage.memory_used);
-            nodes.insert(view.node, NodeSight { is_up, load, memory_held, capacity, instance });
+            let has_said = said.is_some();
+            let sight = NodeSight { is_up, has_said, load, memory_held, capacity, instance };
+            nodes.insert(view.node, sight);
         }
         driver.rates.keep(|node| nodes.contains_key(&node));
         let joining = self.sessions.joining().filter(|(session, _)| !self.spares.has(*session));

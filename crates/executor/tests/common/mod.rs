@@ -38,6 +38,8 @@ pub struct Faults {
     pub crashes: usize,
     /// Seconds in which a node dies.
     pub deaths: usize,
+    /// Crashes after which a node is not heard for a while.
+    pub silences: usize,
 }
 
 /// A process that the provisioner has started, or somebody else as a spare.
@@ -83,6 +85,8 @@ pub struct World {
     due: Vec<(Duration, u64, Due)>,
     incarnation: u64,
     named: usize,
+    /// A node that the executor has not heard since it began, and until when.
+    silent: Option<(NodeId, Duration)>,
 }
 
 pub fn zone(name: &str) -> Zone {
@@ -124,6 +128,7 @@ impl World {
             due: Vec::new(),
             incarnation: 0,
             named: 0,
+            silent: None,
         };
         for at in 0..nodes {
             let zone = world.zones[at % zones].clone();
@@ -213,6 +218,12 @@ impl World {
     pub fn crash(&mut self) {
         self.log(|| "crash".to_owned());
         self.incarnation += 1;
+        let nodes: Vec<NodeId> = self.topology.nodes().keys().copied().collect();
+        self.silent = None;
+        if !nodes.is_empty() && self.rng.percent(self.faults.silences) {
+            let until = self.now + Duration::from_secs(70);
+            self.silent = Some((*self.rng.pick(&nodes), until));
+        }
         self.executor = Executor::new(self.settings.clone(), self.disk.clone());
     }
 
@@ -321,8 +332,11 @@ impl World {
             let memory = (held * (self.data / u64::from(SLOTS))).min(info.memory_max);
             let load = Amounts { memory, ..Amounts::default() };
             let capacity = Amounts { memory: GIB, ..Amounts::default() };
-            let instance = names.get(node).map(|name| (*name).clone()).unwrap_or_default();
-            (*node, NodeSight { is_up: true, load, capacity, instance, memory_held: memory })
+            let is_silent = self.silent.is_some_and(|(it, until)| it == *node && until > self.now);
+            let instance = names.get(node).filter(|_| !is_silent);
+            let instance = instance.map(|name| (*name).clone()).unwrap_or_default();
+            let (is_up, has_said, memory_held) = (!is_silent, !is_silent, memory);
+            (*node, NodeSight { is_up, has_said, load, memory_held, capacity, instance })
         });
         let provisioned = self.zones.iter().map(|zone| self.supply(zone));
         let pools = self.zones.iter().map(|zone| {
