@@ -39,7 +39,7 @@ fn what_a_fleet_was_told_exits_with_64() {
     check(&["engine", "--nodes-min", "2"], "memtide: --nodes-min: is for scaler; leave it out");
     check(
         &["cache"],
-        "memtide: cache: what to do? give one of: topology, nodes, migrations, usage, events,",
+        "memtide: cache: what to do? give one of: topology, nodes, migrations, scaling, usage,",
     );
     check(
         &["cache", "slots", "move", "99999", "--to", "n1"],

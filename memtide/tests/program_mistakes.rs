@@ -19,6 +19,13 @@ fn memtide(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
+/// The program, at another place. By a process of its own: a file that this one has open to write may be open in a child
+/// that another test starts at that moment, and then it cannot be run.
+fn copy_program(to: &Path) {
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_memtide")).arg(to).status().unwrap();
+    assert!(copied.success());
+}
+
 /// The exit code, and standard error's only line.
 fn failure(command: &mut Command) -> (i32, String) {
     let output = command.output().unwrap();
@@ -219,7 +226,7 @@ fn config_check_says_where_the_data_directory_cannot_be_written_and_writes_nothi
     let certificates = ["tls", "init", "--dir", "tls"];
     memtide(directory, &certificates).output().unwrap();
     let program = directory.join("memtide");
-    fs::copy(env!("CARGO_BIN_EXE_memtide"), &program).unwrap();
+    copy_program(&program);
     let check = |role: &[&str], data_dir: &str| {
         let mut command = Command::new(&program);
         command.current_dir(directory).env_clear().args(["config", "check"]).args(role);
@@ -267,7 +274,7 @@ fn a_key_that_may_not_be_read_exits_with_69() {
     fs::set_permissions(directory.join("good.key"), fs::Permissions::from_mode(0o600)).unwrap();
     // The one under test may lie where only root can go.
     let program = directory.join("memtide");
-    fs::copy(env!("CARGO_BIN_EXE_memtide"), &program).unwrap();
+    copy_program(&program);
     let mut command = Command::new(program);
     command.current_dir(directory).env_clear().uid(NOBODY).gid(NOBODY);
     command.args(FREE).args(["--tls-cert", "good.pem", "--tls-key", "good.key"]);
