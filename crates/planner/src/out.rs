@@ -43,14 +43,13 @@ pub(crate) fn go_out(draft: &mut Draft, why: Why) {
     }
 }
 
-/// Plans more memory in place for what there is of it now, which costs nothing where it is not needed in a moment.
+/// Plans more memory in place, which costs nothing where it is not needed in a moment.
 pub(crate) fn grow(draft: &mut Draft, why: Why) {
     let need = draft.figures.of(Resource::Memory);
     if why != Why::Above(Resource::Memory) {
         return;
     }
-    let memory = crate::amounts::at_permille(need.load, draft.memory().target).min(need.wanted);
-    let wanted = Wanted::capacities(draft, [memory, 0, 0, 0]);
+    let wanted = Wanted::capacities(draft, [need.wanted, 0, 0, 0]);
     let fleet = wanted.grown(draft.fleet.clone(), draft, None);
     draft.grants(&fleet, why);
 }
