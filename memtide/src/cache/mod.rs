@@ -50,7 +50,7 @@ enum What {
     Migrations,
     /// Show what the scaler decides of the fleet by itself, why, and what came of it
     Scaling {
-        /// The same: why
+        /// May be left out
         #[arg(value_parser = ["explain"])]
         what: Option<String>,
     },

@@ -110,7 +110,7 @@ impl Loop {
         Ok(())
     }
 
-    /// What was taken is not to become a node: its process begins anew.
+    /// What was taken is not to become a node. Where its process still waits, it is turned away.
     fn release(&mut self, instance: &str) {
         if let Some((session, _)) = self.spares.take(instance) {
             self.sessions.turn_away(session, &super::not_wanted(instance));
