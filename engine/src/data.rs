@@ -9,7 +9,7 @@ use memtide_topology::{NodeId, Topology};
 use tokio::time::MissedTickBehavior;
 
 use crate::dial;
-use crate::feed::{Feed, News};
+use crate::feed::{DataPart, Feed, News};
 use crate::host::{Host, HostConfig};
 use crate::limits;
 use crate::links;
@@ -65,7 +65,7 @@ async fn begin(
     let listener = memtide_link::Listener::new(listener)
         .map_err(|error| Ended::Refused(format!("failed to listen: {error}")))?;
     shell.adopt(topology);
-    data_part.into_iter().for_each(|bytes| shell.hold_to(bytes));
+    data_part.into_iter().for_each(|part| shell.hold_to(part));
     tokio::task::spawn_local(links::accept_loop(Rc::clone(&shell), listener));
     tokio::task::spawn_local(dial::dial_all(Rc::clone(&shell)));
     tokio::task::spawn_local(copy(Rc::clone(&shell)));
@@ -76,7 +76,7 @@ async fn begin(
 async fn introduce(
     shared: &Arc<Shared>,
     feed: &mut Feed,
-) -> Result<(NodeId, Arc<Topology>, Option<u64>), Ended> {
+) -> Result<(NodeId, Arc<Topology>, Option<DataPart>), Ended> {
     let (mut me, mut data_part) = (None, None);
     loop {
         match feed.news.recv().await {
@@ -89,7 +89,7 @@ async fn introduce(
                     return Ok((me, topology, data_part));
                 }
             }
-            Some(News::DataPart(bytes)) => data_part = Some(bytes),
+            Some(News::DataPart(part)) => data_part = Some(part),
             Some(News::Refused(why)) => return Err(Ended::Refused(why)),
             None => return Err(Ended::Refused("its configuration manager is gone".into())),
         }
@@ -118,7 +118,7 @@ async fn listen(shell: &Rc<Shell>, feed: &mut Feed) -> Ended {
                     return if is_draining { Ended::Drained } else { Ended::Removed };
                 }
             }
-            Some(News::DataPart(bytes)) => shell.hold_to(bytes),
+            Some(News::DataPart(part)) => shell.hold_to(part),
             Some(News::Welcome(_)) => {}
             Some(News::Refused(why)) => return Ended::Refused(why),
             // Who fed it is gone, and it goes on with what it has.

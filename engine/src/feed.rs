@@ -19,10 +19,19 @@ pub enum News {
     Welcome(NodeId),
     /// A topology.
     Topology(Arc<Topology>),
-    /// Bytes that the node may hold of the cache's limit of data.
-    DataPart(u64),
+    /// What the node may hold of the cache's limit of data.
+    DataPart(DataPart),
     /// The node is not wanted, for this reason.
     Refused(String),
+}
+
+/// A node's part of the cache's limit of data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPart {
+    /// Bytes that it may hold.
+    pub bytes: u64,
+    /// Where it holds more by now, it keeps that, as far as it might hold it before.
+    pub keeps_held: bool,
 }
 
 /// To the manager.

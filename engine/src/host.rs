@@ -37,6 +37,7 @@ use memtide_topology::{NodeId, Topology};
 use memtide_wire::{Frame, NodeWords, Reply, WireError};
 
 use crate::counters::NodeCounters;
+use crate::feed::DataPart;
 use crate::limits;
 use crate::stats::Baseline;
 use copies::Copies;
@@ -250,7 +251,10 @@ impl Host {
     }
 
     /// It may hold so many bytes of the cache's limit of data, and no more than its own memory.
-    pub fn hold_to(&mut self, bytes: u64) {
+    pub fn hold_to(&mut self, part: DataPart) {
+        let stats = self.store.stats();
+        let kept = if part.keeps_held { pressure::room_for(&stats) } else { 0 };
+        let bytes = part.bytes.max(kept.min(self.data_part));
         self.data_part = bytes;
         let memory_max = self.topology.nodes().get(&self.me).map(|node| node.memory_max);
         self.store.set_memory_max(memory_max.map_or(bytes, |memory_max| memory_max.min(bytes)));

@@ -37,7 +37,7 @@ mod topology_frame;
 
 pub use config::NodeConfig;
 pub use counters::{NodeCounters, SlotCounters};
-pub use feed::{Feed, News, Source, Word, feed};
+pub use feed::{DataPart, Feed, News, Source, Word, feed};
 pub use host::{Host, HostConfig, Moment, Outlets};
 pub use observer::{Observer, Usage};
 pub use start::{Ended, Node};

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use crate::batch::Batch;
 use crate::clock;
-use crate::feed::Word;
+use crate::feed::{DataPart, Word};
 use crate::host::{Host, Moment, Outlets};
 use crate::limits;
 use crate::shared::Shared;
@@ -85,8 +85,8 @@ impl Shell {
     }
 
     /// Takes this node's part of the cache's limit of data.
-    pub fn hold_to(&self, bytes: u64) {
-        self.with_host(|host, _, _| host.hold_to(bytes));
+    pub fn hold_to(&self, part: DataPart) {
+        self.with_host(|host, _, _| host.hold_to(part));
     }
 
     /// The newest topology.

@@ -32,6 +32,7 @@ impl Data {
             return;
         }
         self.looked = now;
+        let copies = topology.replicas_wanted();
         let nodes: BTreeMap<_, _> = topology
             .nodes()
             .iter()
@@ -42,14 +43,15 @@ impl Data {
                 let memory_max = info.memory_max;
                 let (used, may_use) =
                     said.map_or((0, memory_max), |usage| (usage.memory_used, usage.memory_max));
+                let used = room_for(used, copies).min(may_use.max(used));
                 let is_known = said.is_some();
                 (*node, NodeData { memory_max, used, may_use, is_known })
             })
             .collect();
-        let limit = limit.map(|limit| with_copies(limit, topology.replicas_wanted()));
-        for (node, bytes) in self.parts.look(limit, &nodes) {
-            tracing::debug!(%node, bytes, "a node's part of the limit of data");
-            sessions.data_part(node, bytes);
+        let limit = limit.map(|limit| with_copies(limit, copies));
+        for (node, part) in self.parts.look(limit, &nodes) {
+            tracing::debug!(%node, ?part, "a node's part of the limit of data");
+            sessions.data_part(node, part);
         }
     }
 
@@ -63,6 +65,11 @@ impl Data {
 /// hold so many copies of each item.
 pub fn for_items(memory: u64, copies: u64) -> u64 {
     if copies == 0 { memory } else { (memory - memory / HEADROOM_DIVISOR) / (copies + 1) }
+}
+
+/// The memory that a node needs so as to evict nothing of so much, where its slots have copies.
+const fn room_for(used: u64, copies: u8) -> u64 {
+    if copies == 0 { used } else { used.saturating_add(used / (HEADROOM_DIVISOR - 1)) }
 }
 
 /// The memory of all nodes in which there is room for so much data and its copies.

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use memtide_control::{Capacity, NodeUsage, Registration, Session, SessionId, SlotUse};
+use memtide_limits::DataPart;
 use memtide_topology::{Epoch, NodeId, Topology};
 
 use crate::limits::ENDED_CHILDREN_MAX;
@@ -133,11 +134,11 @@ impl Sessions {
         parent_token.is_some_and(|token| self.ended.contains(&token))
     }
 
-    /// A node may hold so many bytes; where it has no stream it is told with the next one.
-    pub fn data_part(&self, node: NodeId, bytes: u64) {
+    /// A node may hold so much; where it has no stream it is told with the next one.
+    pub fn data_part(&self, node: NodeId, part: DataPart) {
         let open = self.nodes.get(&node).and_then(|said| self.open.get(&said.session));
         if let Some(open) = open {
-            open.session.data_part(bytes);
+            open.session.data_part(part);
         }
     }
 

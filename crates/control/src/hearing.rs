@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use memtide_limits::Grant;
+use memtide_limits::{DataPart, Grant};
 use memtide_topology::{Epoch, NodeId, Topology};
 use tonic::{Code, Status};
 
@@ -31,7 +31,7 @@ pub enum Heard {
     Welcome(NodeId),
     Topology(Arc<Topology>),
     Grant(Grant),
-    DataPart(u64),
+    DataPart(DataPart),
     /// The counts that these processes said last are written down.
     CountsWritten(Vec<u64>),
     /// Of a kind that this version does not know.
@@ -96,7 +96,9 @@ pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> H
         Some(Says::Welcome(it)) => return Heard::Welcome(NodeId::new(it.node)),
         Some(Says::Refused(it)) => return Heard::End(End::of_refusal(&it, adopted)),
         Some(Says::Grant(it)) => return Heard::Grant(of_grant(&it)),
-        Some(Says::DataPart(it)) => return Heard::DataPart(it.bytes),
+        Some(Says::DataPart(it)) => {
+            return Heard::DataPart(DataPart { bytes: it.bytes, keeps_held: it.keeps_held });
+        }
         Some(Says::CountsWritten(it)) => return Heard::CountsWritten(it.processes),
         None => return Heard::Nothing,
         Some(Says::Whole(bytes)) => followed.whole(&bytes),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memtide_engine_core::replication::Report;
+use memtide_limits::DataPart;
 use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::Notify;
 
@@ -110,7 +111,7 @@ pub struct Inbox {
 #[derive(Debug, Default)]
 struct Unheard {
     welcome: Option<NodeId>,
-    data_part: Option<u64>,
+    data_part: Option<DataPart>,
     topology: Option<Arc<Topology>>,
     refused: Option<String>,
     /// The newest topology that was put in; an older one is none to hear of.
@@ -137,8 +138,8 @@ impl Inbox {
     }
 
     /// Only the newest counts.
-    pub fn data_part(&self, bytes: u64) {
-        lock(&self.unheard).data_part = Some(bytes);
+    pub fn data_part(&self, part: DataPart) {
+        lock(&self.unheard).data_part = Some(part);
         self.changed.notify_one();
     }
 

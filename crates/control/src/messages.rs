@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use memtide_engine_core::replication::Report;
+use memtide_limits::DataPart;
 use memtide_topology::{CacheId, Epoch, NodeId, SlotId, Topology, Zone};
 
 /// What the certificate of a peer says that it is.
@@ -140,8 +141,8 @@ pub enum FromScaler {
     Welcome(NodeId),
     /// A topology, newer than each before it.
     Topology(Arc<Topology>),
-    /// Bytes that it may hold of the cache's limit of data.
-    DataPart(u64),
+    /// What it may hold of the cache's limit of data.
+    DataPart(DataPart),
     /// This process cannot be a node of the cache, for good, and why. Nothing follows.
     Refused(String),
 }

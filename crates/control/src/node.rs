@@ -136,7 +136,7 @@ async fn stream(
                         shared.inbox.welcome(node);
                     }
                     Heard::Topology(topology) => shared.inbox.topology(topology),
-                    Heard::DataPart(bytes) => shared.inbox.data_part(bytes),
+                    Heard::DataPart(part) => shared.inbox.data_part(part),
                     Heard::Grant(_) | Heard::CountsWritten(_) | Heard::Nothing => {}
                     Heard::Unfit => {
                         let again = node_says::Says::SendWhole(schema::SendWhole {});

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
 use memtide_engine_core::replication::Report;
-use memtide_limits::{Grant, ProxyId, Report as Demand};
+use memtide_limits::{DataPart, Grant, ProxyId, Report as Demand};
 use memtide_topology::{Epoch, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -110,7 +110,7 @@ pub struct Session {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Welcome(NodeId),
-    DataPart(u64),
+    DataPart(DataPart),
     Refuse(String),
     TurnAway(String),
 }
@@ -140,8 +140,8 @@ impl Session {
     }
 
     /// The node may hold so many bytes of the cache's limit of data.
-    pub fn data_part(&self, bytes: u64) {
-        let _ = self.orders.send(Order::DataPart(bytes));
+    pub fn data_part(&self, part: DataPart) {
+        let _ = self.orders.send(Order::DataPart(part));
     }
 
     /// The process cannot be a node now: it is to try again. Ends the stream.

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use memtide_limits::{Grant, ProxyId};
+use memtide_limits::{DataPart, Grant, ProxyId};
 use memtide_topology::{CacheId, Epoch, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
@@ -295,8 +295,9 @@ impl Pushes {
                 self.welcome = says(scaler_says::Says::Welcome(schema::Welcome { node }));
                 false
             }
-            Order::DataPart(bytes) => {
-                self.data_part = says(scaler_says::Says::DataPart(schema::DataPart { bytes }));
+            Order::DataPart(DataPart { bytes, keeps_held }) => {
+                let part = schema::DataPart { bytes, keeps_held };
+                self.data_part = says(scaler_says::Says::DataPart(part));
                 false
             }
             Order::Refuse(mut why) | Order::TurnAway(mut why) => {

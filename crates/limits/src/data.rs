@@ -24,6 +24,16 @@ impl NodeData {
     }
 }
 
+/// What a node may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataPart {
+    /// So much, of items and of what keeps them.
+    pub bytes: u64,
+    /// The limit has room for all that the node has said to hold. Where that is more than `bytes` by now,
+    /// it keeps it, as far as it might hold it before: it was told less as it seemed not to need more.
+    pub keeps_held: bool,
+}
+
 /// Divides a limit of data among nodes by what they hold, so that a skewed key space uses all of it.
 ///
 /// Each node may hold what it has and a part of what nobody has, most of which goes to those that are
@@ -45,7 +55,11 @@ impl<Id: Copy + Ord> DataParts<Id> {
     /// What nodes are to be told anew: those whose part is another than it was, of all those that are
     /// there. Without a limit that is what their hosts give them. Changes of less than a
     /// [`crate::limits::DATA_STEP_PART`]th are not told.
-    pub fn look(&mut self, limit: Option<u64>, nodes: &BTreeMap<Id, NodeData>) -> Vec<(Id, u64)> {
+    pub fn look(
+        &mut self,
+        limit: Option<u64>,
+        nodes: &BTreeMap<Id, NodeData>,
+    ) -> Vec<(Id, DataPart)> {
         self.told.retain(|id, _| nodes.contains_key(id));
         let Some(limit) = limit else { return self.lift(nodes) };
         let wants: Vec<_> = nodes.values().map(|node| node.want(nodes.len())).collect();
@@ -70,7 +84,7 @@ impl<Id: Copy + Ord> DataParts<Id> {
             let step = part.abs_diff(before.unwrap_or(node.memory_max));
             if before.is_none() || step > part / crate::limits::DATA_STEP_PART {
                 self.told.insert(*id, part);
-                news.push((*id, part));
+                news.push((*id, DataPart { bytes: part, keeps_held: part >= node.used }));
             }
         }
         news
@@ -81,10 +95,11 @@ impl<Id: Copy + Ord> DataParts<Id> {
         self.told.remove(&node);
     }
 
-    fn lift(&mut self, nodes: &BTreeMap<Id, NodeData>) -> Vec<(Id, u64)> {
+    fn lift(&mut self, nodes: &BTreeMap<Id, NodeData>) -> Vec<(Id, DataPart)> {
         self.told.clear();
         let held_down = nodes.iter().filter(|(_, node)| node.may_use < node.memory_max);
-        held_down.map(|(id, node)| (*id, node.memory_max)).collect()
+        let all = |node: &NodeData| DataPart { bytes: node.memory_max, keeps_held: true };
+        held_down.map(|(id, node)| (*id, all(node))).collect()
     }
 }
 
@@ -112,13 +127,19 @@ mod tests {
         /// A round; gives what all hold together.
         fn round(&mut self, limit: Option<u64>) -> u64 {
             for (id, part) in self.parts.look(limit, &self.nodes) {
-                self.nodes.get_mut(&id).unwrap().may_use = part;
+                let node = self.nodes.get_mut(&id).unwrap();
+                take(node, part);
             }
             for (node, wanted) in self.nodes.values_mut().zip(&self.wanted) {
                 node.used = (*wanted).min(node.may_use);
             }
             self.nodes.values().map(|node| node.used).sum()
         }
+    }
+
+    fn take(node: &mut NodeData, part: DataPart) {
+        let kept = if part.keeps_held { node.used.min(node.may_use) } else { 0 };
+        node.may_use = part.bytes.max(kept);
     }
 
     #[test]
@@ -170,7 +191,47 @@ mod tests {
             *node = NodeData { used: 0, may_use: node.memory_max, is_known: false, ..*node };
         }
         let told = fleet.parts.look(Some(200 * MIB), &fleet.nodes);
-        assert_eq!(told, [(0, before)]);
+        assert_eq!(told, [(0, DataPart { bytes: before, keeps_held: true })]);
+    }
+
+    /// What nodes say arrives late, and they have stored more since. There is room for all of it.
+    #[test]
+    fn nothing_is_evicted_for_a_late_report_and_less_is_held_where_the_limit_is_lowered() {
+        let limit = 200 * MIB;
+        let mut parts = DataParts::default();
+        let mut said: BTreeMap<u8, NodeData> = BTreeMap::new();
+        let mut real: BTreeMap<u8, NodeData> = BTreeMap::new();
+        for id in 0..3 {
+            let (memory_max, is_known) = (1024 * MIB, true);
+            let node = NodeData { memory_max, used: 0, may_use: memory_max, is_known };
+            said.insert(id, node);
+            real.insert(id, node);
+        }
+        let used = |nodes: &BTreeMap<u8, NodeData>| nodes.values().map(|it| it.used).sum::<u64>();
+        let mut round = |limit, grown: [u64; 3], is_heard: bool| {
+            for (id, part) in parts.look(Some(limit), &said) {
+                let node = real.get_mut(&id).unwrap();
+                take(node, part);
+            }
+            let mut evicted = 0;
+            for (node, more) in real.values_mut().zip(grown) {
+                let wanted = node.used + more * MIB;
+                evicted += node.used.saturating_sub(node.may_use);
+                node.used = wanted.min(node.may_use);
+            }
+            if is_heard {
+                said.clone_from(&real);
+            }
+            (used(&real), evicted)
+        };
+        for turn in 0..60 {
+            // First one takes all that comes, then another.
+            let grown = if turn < 30 { [4, 0, 1] } else { [0, 1, 0] };
+            let (held, evicted) = round(limit, grown, turn % 5 == 4);
+            assert_eq!(evicted, 0, "in turn {turn}");
+            assert!(held <= limit, "{} MiB in turn {turn}", held / MIB);
+        }
+        assert!((0..3).any(|_| round(limit / 2, [0; 3], true).0 <= limit / 2));
     }
 
     /// As long as a node may hold more than it should, nobody gets that.

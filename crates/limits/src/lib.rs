@@ -28,7 +28,7 @@ mod water;
 
 pub use bucket::Bucket;
 pub use configured::{Limits, LimitsError, Range};
-pub use data::{DataParts, NodeData};
+pub use data::{DataPart, DataParts, NodeData};
 pub use gate::{Decision, Gate, Turn};
 pub use grants::{Allocator, Grant, Holding, ProxyId, Report, Succession};
 pub use patch::{LimitsPatch, RangePatch};

@@ -102,6 +102,13 @@ impl Excess {
     }
 }
 
+/// The memory with which nothing that is there has to go.
+pub(super) const fn room_for(stats: &StoreStats) -> u64 {
+    let used = stats.memory_used;
+    let is_alone = stats.copy_bytes == 0;
+    if is_alone { used } else { used.saturating_add(used / (HEADROOM_DIVISOR - 1)) }
+}
+
 /// A whole's part, in the ratio of these two.
 fn part_of(whole: u64, (part, of): (u64, u64)) -> u64 {
     let part = u128::from(whole) * u128::from(part.min(of)) / u128::from(of.max(1));
@@ -124,5 +131,16 @@ mod tests {
         check(720, 720, Some((0, 20)));
         check(760, 0, None);
         check(0, 0, None);
+    }
+
+    #[test]
+    fn nothing_goes_where_there_is_room_for_it() {
+        for copy_bytes in [0, 1, 350] {
+            let used =
+                StoreStats { memory_used: 700, bytes: 700, copy_bytes, ..StoreStats::default() };
+            let memory_max = room_for(&used);
+            assert_eq!(memory_max, if copy_bytes == 0 { 700 } else { 800 });
+            assert_eq!(Excess::of(&StoreStats { memory_max, ..used }), None);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
-use memtide_engine::{Ended, News, Node, Observer, Source, Word};
+use memtide_engine::{DataPart, Ended, News, Node, Observer, Source, Word};
 use memtide_service::admin::Access;
 use memtide_service::drain::Drain;
 use memtide_service::signals::{Request, Signals, StopSignal};
@@ -176,7 +176,10 @@ async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::
                 }
                 News::Topology(topology)
             }
-            FromScaler::DataPart(bytes) => News::DataPart(bytes),
+            FromScaler::DataPart(part) => {
+                let (bytes, keeps_held) = (part.bytes, part.keeps_held);
+                News::DataPart(DataPart { bytes, keeps_held })
+            }
             FromScaler::Refused(why) => News::Refused(why),
         };
         if news.send(heard).await.is_err() {
