@@ -9,6 +9,7 @@ use rustls::HandshakeKind;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::WeakSender;
 
+use crate::announced::{self, Announced};
 use crate::connection::{Connection, End};
 use crate::core::Core;
 use crate::farewell;
@@ -41,6 +42,8 @@ pub struct Guest {
     pub port: Port,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// It comes from a balancer, which is yet to say for whom.
+    pub is_announced: bool,
     /// Its place among the connections.
     pub place: Place,
 }
@@ -113,9 +116,13 @@ fn lost(guest: &Guest, error: &io::Error) {
 }
 
 /// `None` where there is nobody to serve.
-async fn admit(core: &Core, stream: TcpStream, guest: Guest) -> Option<(Transport, Guest)> {
-    let opening =
-        tokio::time::timeout(core.shared.config.handshake_timeout, open(core, stream, guest.peer));
+async fn admit(core: &Core, mut stream: TcpStream, mut guest: Guest) -> Option<(Transport, Guest)> {
+    let opening = tokio::time::timeout(core.shared.config.handshake_timeout, async {
+        if guest.is_announced && !announce(core, &mut stream, &mut guest).await? {
+            return Ok(None);
+        }
+        open(core, stream, guest.peer).await
+    });
     let opened = tokio::select! {
         opened = opening => opened,
         () = core.shared.drain.draining() => return None,
@@ -130,6 +137,20 @@ async fn admit(core: &Core, stream: TcpStream, guest: Guest) -> Option<(Transpor
     }
     farewell::reject(transport).await;
     None
+}
+
+/// Hears from a balancer for whom it comes, and asks the door; `false` where that one stays out.
+async fn announce(core: &Core, stream: &mut TcpStream, guest: &mut Guest) -> io::Result<bool> {
+    match announced::read(stream).await? {
+        Announced::Nobody => return Ok(false),
+        Announced::Balancer => return Ok(true),
+        Announced::Client(peer) => guest.peer = peer,
+    }
+    let entered = core.shared.let_in_announced(guest);
+    if let Err(why) = entered {
+        core.client_log.refused(guest.peer, why.name());
+    }
+    Ok(entered.is_ok())
 }
 
 fn refuse(core: &Core, peer: SocketAddr, why: &str) -> Option<(Transport, Guest)> {

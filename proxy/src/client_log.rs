@@ -15,6 +15,7 @@ const LINES_PER_MINUTE: u32 = 20;
 pub struct ClientLog {
     plaintext: RefCell<Limiter>,
     handshake: RefCell<Limiter>,
+    refused: RefCell<Limiter>,
     stalled: RefCell<Limiter>,
     broken: RefCell<Limiter>,
 }
@@ -22,7 +23,13 @@ pub struct ClientLog {
 impl Default for ClientLog {
     fn default() -> Self {
         let limiter = || RefCell::new(Limiter::new(LINES_PER_MINUTE, Duration::from_secs(60)));
-        Self { plaintext: limiter(), handshake: limiter(), stalled: limiter(), broken: limiter() }
+        Self {
+            plaintext: limiter(),
+            handshake: limiter(),
+            refused: limiter(),
+            stalled: limiter(),
+            broken: limiter(),
+        }
     }
 }
 
@@ -35,6 +42,11 @@ impl ClientLog {
     /// A handshake failed.
     pub fn handshake_failed(&self, peer: SocketAddr, why: &str) {
         warn(&self.handshake, peer, &format_args!("TLS handshake failed: {why}"));
+    }
+
+    /// A client that a balancer has named may not come in.
+    pub fn refused(&self, peer: SocketAddr, reason: &str) {
+        warn(&self.refused, peer, &format_args!("refused a connection: {reason}"));
     }
 
     /// A client did not read its replies.

@@ -1,5 +1,5 @@
 //! Who is let in, decided when a connection is accepted: before a byte is read, a handshake computed
-//! or a core troubled.
+//! or a core troubled. Of a connection from a balancer it is decided when its header was read.
 
 mod addresses;
 
@@ -21,6 +21,9 @@ pub struct DoorSettings {
     pub allow: Vec<IpNet>,
     /// The same of the read-optimized port.
     pub read_allow: Vec<IpNet>,
+    /// Networks of balancers: who comes from there says with a header of the PROXY protocol, version 2, for
+    /// whom, and that client is asked about. Nobody else may send one.
+    pub balancers: Vec<IpNet>,
     /// Most connections of one address at a time; of IPv6, of one network of 64 bits.
     pub address_connections_max: Option<NonZeroUsize>,
     /// Most new connections of one address in a second.
@@ -56,11 +59,12 @@ impl Refusal {
     }
 }
 
-/// See the module. Asked by the accepting thread alone.
+/// See the module.
 #[derive(Debug)]
 pub struct Door {
     allow: Vec<IpNet>,
     read_allow: Vec<IpNet>,
+    balancers: Vec<IpNet>,
     rated: Option<Rated>,
     counted: Option<Arc<Counted>>,
     refused: [AtomicU64; Refusal::ALL.len()],
@@ -73,6 +77,7 @@ impl Door {
         Self {
             allow: canonical(settings.allow),
             read_allow: canonical(settings.read_allow),
+            balancers: canonical(settings.balancers),
             rated: settings.address_handshakes_per_second_max.map(Rated::new),
             counted: settings.address_connections_max.map(|max| Arc::new(Counted::new(max))),
             refused: [const { AtomicU64::new(0) }; Refusal::ALL.len()],
@@ -98,6 +103,12 @@ impl Door {
             return Err(Refusal::AddressRate);
         }
         Ok(seat)
+    }
+
+    /// Whether a balancer comes from there.
+    pub fn is_balancer(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        self.balancers.iter().any(|network| network.contains(&ip))
     }
 
     /// Counts a refusal.

@@ -9,6 +9,7 @@
 
 mod admission;
 mod alarm;
+mod announced;
 #[doc(hidden)]
 pub mod bench;
 mod carry;

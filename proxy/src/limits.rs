@@ -154,3 +154,6 @@ pub const fn connection_bytes_max(item_size_max: u32) -> usize {
 }
 
 const _: () = assert!(SCRATCH_BYTES_KEPT >= READ_BYTES_MAX, "a full read must not shrink scratch");
+
+/// Longest header of the PROXY protocol, with what balancers add to it, such as a client's name.
+pub const ANNOUNCEMENT_BYTES_MAX: usize = 2 * 1024;

@@ -100,7 +100,7 @@ pub struct Place {
     shared: Arc<Shared>,
     is_served: bool,
     /// Its place among those of its address, where these are counted.
-    _seat: Option<Seat>,
+    seat: Option<Seat>,
 }
 
 impl Place {
@@ -183,17 +183,30 @@ impl Shared {
         peer: SocketAddr,
     ) -> Result<Option<Guest>, Refusal> {
         self.connections_total.fetch_add(1, Ordering::Relaxed);
+        let is_announced = self.door.is_balancer(peer.ip());
         let entered = if self.is_crowded() {
             Err(Refusal::Handshakes)
+        } else if is_announced {
+            Ok(None)
         } else {
             self.door.enter(port, peer.ip())
         };
         let seat = entered.inspect_err(|why| self.door.refuse(*why))?;
-        Ok(self.place(seat).map(|place| Guest { port, peer, place }))
+        Ok(self.place(seat).map(|place| Guest { port, peer, is_announced, place }))
+    }
+
+    /// Lets one in whom a balancer has named.
+    ///
+    /// # Errors
+    /// As [`Self::let_in`].
+    pub fn let_in_announced(&self, guest: &mut Guest) -> Result<(), Refusal> {
+        let entered = self.door.enter(guest.port, guest.peer.ip());
+        guest.place.seat = entered.inspect_err(|why| self.door.refuse(*why))?;
+        Ok(())
     }
 
     fn place(self: &Arc<Self>, seat: Option<Seat>) -> Option<Place> {
-        let place = |is_served| Place { shared: Arc::clone(self), is_served, _seat: seat };
+        let place = |is_served| Place { shared: Arc::clone(self), is_served, seat };
         if self.connections_open() < self.config.connections_max {
             self.open_connections.fetch_add(1, Ordering::Relaxed);
             return Some(place(true));

@@ -17,6 +17,7 @@ pub fn door(given: &Given) -> Result<DoorSettings, ConfigError> {
     let of = |port| given.text(port).map(|_| given.read(port, networks)).transpose();
     let allow = of("allow")?.unwrap_or_default();
     let read_allow = of("read-allow")?.unwrap_or_else(|| allow.clone());
+    let balancers = of("proxy-protocol-from")?.unwrap_or_default();
     let connections = count(given, "address-connections-max", 0, 1 << 24)?;
     let rate = given.read("address-handshakes-per-second", |text| {
         let rate = one_of(text, 0, 10_000_000)?;
@@ -25,6 +26,7 @@ pub fn door(given: &Given) -> Result<DoorSettings, ConfigError> {
     Ok(DoorSettings {
         allow,
         read_allow,
+        balancers,
         address_connections_max: NonZeroUsize::new(connections),
         address_handshakes_per_second_max: rate,
     })

@@ -91,6 +91,7 @@ pub fn of_endpoint(
             Some("no limit".to_owned())
         }
         "allow" if config.door.allow.is_empty() => Some("all networks".to_owned()),
+        "proxy-protocol-from" if !is_given => Some("no balancer".to_owned()),
         "read-allow" if !is_given => Some("as --allow".to_owned()),
         _ => of_common(name, given, &config.common),
     }

@@ -100,6 +100,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(CLIENTS, "address-handshakes-per-second", "COUNT", Some("0"), "Most new connections of one address a second, others are closed; 0 is no limit"),
     guard!(CLIENTS, "allow", "NETWORKS", None, "Networks whose clients may connect, such as 10.0.0.0/8,fd00::/8; all where none is given"),
     guard!(CLIENTS, "read-allow", "NETWORKS", None, "The same of the read-optimized port; those of --allow where none is given"),
+    guard!(CLIENTS, "proxy-protocol-from", "NETWORKS", None, "Balancers, who name each client in a header of the PROXY protocol, version 2"),
     setting!(CLIENTS, "threads", "COUNT", None, "Most threads that serve; one a core where none is given"),
     setting!(CLIENTS, "idle-timeout", "DURATION", Some("0"), "Close connections after this much silence; 0 never does"),
     setting!(CLIENTS, "handshake-timeout", "DURATION", Some("10s"), "Longest TLS handshake"),

@@ -204,6 +204,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         address_handshakes_per_second = "0"  # no limit
         # allow  # all networks
         # read_allow  # as --allow
+        # proxy_protocol_from  # no balancer
         threads = "2"  # memtide.toml:2: threads
         idle_timeout = "0"  # never
         handshake_timeout = "10s"
