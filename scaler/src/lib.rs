@@ -30,6 +30,7 @@ mod start;
 mod status;
 mod store;
 mod tell;
+mod tickets;
 
 pub use clock::now;
 pub use counts::ProxyCounts;

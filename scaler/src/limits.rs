@@ -51,3 +51,6 @@ pub const STRANGERS_TOLD_MAX: usize = 64;
 
 /// See [`REFUSAL_LINES_MAX`].
 pub const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long session tickets are given out with one key; for as long again they are taken.
+pub const TICKET_SECRET_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);

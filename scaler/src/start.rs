@@ -2,12 +2,12 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole};
+use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole, TicketSecret};
 use memtide_limits::Limits;
 use memtide_manager::{Manager, Operation, Settings};
 use memtide_service::admin::{Health, RoleRoutes};
@@ -34,7 +34,7 @@ use crate::status::{Counters, Status};
 use crate::store::{Children, ChildrenFile, in_topology};
 use crate::{
     Explained, LocalStore, ProxyCounts, ScalerHandle, Scaling, StoreError, Stored, TopologyStore,
-    admin, clock, metrics,
+    admin, clock, metrics, tickets,
 };
 
 /// What a scaler is made of.
@@ -100,6 +100,7 @@ pub struct Scaler {
     handle: ScalerHandle,
     address: SocketAddr,
     events: Events,
+    tickets: watch::Receiver<Vec<TicketSecret>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -124,9 +125,9 @@ impl Scaler {
     ) -> Result<Self, ScalerError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let topology = runtime.block_on(begin(&*store, &config))?;
-        let file = ChildrenFile::of(&config.data_dir);
-        let children = in_topology(file.load()?, &topology);
+        let (file, children) = children(&config.data_dir, &topology)?;
         let (scaling, scaling_answers, explained) = scaling(&config)?;
+        let tickets = tickets::secrets(runtime.handle())?;
         let (topologies, published) = watch::channel(Arc::clone(&topology));
         let (closed, has_closed) = watch::channel(None);
         let control = ControlServerConfig {
@@ -137,11 +138,11 @@ impl Scaler {
             topologies: published.clone(),
             item_size_max: config.item_size_max,
             closed: has_closed,
+            tickets: tickets.clone(),
         };
         let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
-        let now = clock::now();
+        let (now, told) = (clock::now(), ReplicasFile::of(&config.data_dir));
         let mut manager = manager(config.settings, (&topology, now), &children);
-        let told = ReplicasFile::of(&config.data_dir);
         if let Some(replicas) = told.news(config.replicas) {
             set_replicas(&mut manager, now, replicas);
             runtime.spawn(told.follow(published.clone(), replicas));
@@ -180,8 +181,8 @@ impl Scaler {
         };
         let handle = run.handle(asks, (published, shown, explained));
         let (address, (stop, stopped)) = (server.address(), oneshot::channel());
-        let thread = spawn(move || serve(&runtime, (run, server), stopped))?;
-        Ok(Self { handle, address, events: config.events, stop: Some(stop), thread: Some(thread) })
+        let thread = Some(spawn(move || serve(&runtime, (run, server), stopped))?);
+        Ok(Self { handle, address, events: config.events, tickets, stop: Some(stop), thread })
     }
 
     /// For those in this process.
@@ -206,6 +207,12 @@ impl Scaler {
     #[must_use]
     pub fn metrics(&self) -> Arc<dyn Source> {
         Arc::new(metrics::FleetSource::new(self.handle()))
+    }
+
+    /// What it has proxies make the keys of session tickets from.
+    #[must_use]
+    pub fn ticket_secrets(&self) -> watch::Receiver<Vec<TicketSecret>> {
+        self.tickets.clone()
     }
 
     /// What it says of itself.
@@ -253,6 +260,13 @@ fn manager(
     }
     children.keys().for_each(|node| manager.dead(now, *node));
     manager
+}
+
+/// The nodes that ended with the process before, and where they are written down.
+fn children(dir: &Path, topology: &Topology) -> Result<(ChildrenFile, Children), StoreError> {
+    let file = ChildrenFile::of(dir);
+    let children = in_topology(file.load()?, topology);
+    Ok((file, children))
 }
 
 /// What changes the fleet by itself, where that is wanted, and what comes of it.

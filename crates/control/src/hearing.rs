@@ -7,7 +7,6 @@ use memtide_limits::{DataPart, Grant};
 use memtide_topology::{Epoch, NodeId, Topology};
 use tonic::{Code, Status};
 
-use crate::Adopted;
 use crate::grants::of_grant;
 use crate::limits::{REASON_BYTES_MAX, TOPOLOGY_MESSAGE_BYTES_MAX};
 use crate::schema::control_client::ControlClient;
@@ -15,6 +14,7 @@ use crate::schema::scaler_says::Says;
 use crate::schema::{Refused, ScalerSays};
 use crate::topologies::Followed;
 use crate::transport::{Connection, Requests};
+use crate::{Adopted, TicketSecret};
 
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +32,7 @@ pub enum Heard {
     Topology(Arc<Topology>),
     Grant(Grant),
     DataPart(DataPart),
+    TicketSecrets(Vec<TicketSecret>),
     /// The counts that these processes said last are written down.
     CountsWritten(Vec<u64>),
     /// Of a kind that this version does not know.
@@ -98,6 +99,9 @@ pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> H
         Some(Says::Grant(it)) => return Heard::Grant(of_grant(&it)),
         Some(Says::DataPart(it)) => {
             return Heard::DataPart(DataPart { bytes: it.bytes, keeps_held: it.keeps_held });
+        }
+        Some(Says::TicketSecrets(it)) => {
+            return Heard::TicketSecrets(TicketSecret::of_message(&it.secrets));
         }
         Some(Says::CountsWritten(it)) => return Heard::CountsWritten(it.processes),
         None => return Heard::Nothing,

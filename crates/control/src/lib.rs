@@ -22,6 +22,7 @@ mod reach;
 mod server;
 mod session;
 mod talk;
+mod tickets;
 mod topologies;
 mod transport;
 
@@ -33,6 +34,7 @@ pub use node::NodeControl;
 pub use proxy::ProxyControl;
 pub use server::{ControlServer, ControlServerConfig, RoleOf};
 pub use session::{Incoming, Session};
+pub use tickets::TicketSecret;
 
 /// The name in the certificate of a scaler.
 pub const SCALER_NAME: &str = "scaler.memtide";

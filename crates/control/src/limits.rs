@@ -89,3 +89,6 @@ pub const INCOMING_QUEUED_MAX: usize = 1_024;
 
 /// Bytes that a peer may send before its reader has taken them, of a stream.
 pub const WINDOW_BYTES: u32 = 1 << 18;
+
+/// Most secrets of session tickets that a proxy takes at once.
+pub const TICKET_SECRETS_MAX: usize = 4;

@@ -137,7 +137,10 @@ async fn stream(
                     }
                     Heard::Topology(topology) => shared.inbox.topology(topology),
                     Heard::DataPart(part) => shared.inbox.data_part(part),
-                    Heard::Grant(_) | Heard::CountsWritten(_) | Heard::Nothing => {}
+                    Heard::Grant(_)
+                    | Heard::CountsWritten(_)
+                    | Heard::TicketSecrets(_)
+                    | Heard::Nothing => {}
                     Heard::Unfit => {
                         let again = node_says::Says::SendWhole(schema::SendWhole {});
                         if say.send(message_of(again)).await.is_err() {

@@ -17,7 +17,7 @@ use crate::reach::{Reach, Trouble};
 use crate::schema::{self, ScalerSays, proxy_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
-use crate::{Adopted, Counted, ProxyRegistration};
+use crate::{Adopted, Counted, ProxyRegistration, TicketSecret};
 
 /// A proxy's side of the control stream; may be used from any thread. It ends when this is dropped,
 /// and the topologies stay what they were.
@@ -30,6 +30,7 @@ pub struct ProxyControl {
     grants: watch::Receiver<Option<Grant>>,
     counted: watch::Sender<Vec<Counted>>,
     written: watch::Receiver<Vec<u64>>,
+    tickets: watch::Receiver<Vec<TicketSecret>>,
     process: u64,
     task: JoinHandle<()>,
 }
@@ -51,6 +52,7 @@ struct Told {
     grants: watch::Sender<Option<Grant>>,
     counted: watch::Receiver<Vec<Counted>>,
     written: watch::Sender<Vec<u64>>,
+    tickets: watch::Sender<Vec<TicketSecret>>,
 }
 
 impl ProxyControl {
@@ -76,6 +78,7 @@ impl ProxyControl {
         let (to_grants, grants) = watch::channel(None);
         let (counted, to_say) = watch::channel(Vec::new());
         let (to_written, written) = watch::channel(Vec::new());
+        let (to_tickets, tickets) = watch::channel(Vec::new());
         let told = Told {
             registration,
             topologies: to_topologies,
@@ -84,9 +87,21 @@ impl ProxyControl {
             grants: to_grants,
             counted: to_say,
             written: to_written,
+            tickets: to_tickets,
         };
         let task = runtime.spawn(run(told, reach));
-        Self { topologies, refused, trouble, demand, grants, counted, written, process, task }
+        Self {
+            topologies,
+            refused,
+            trouble,
+            demand,
+            grants,
+            counted,
+            written,
+            tickets,
+            process,
+            task,
+        }
     }
 
     /// The newest topology; [`Topology::empty`] before the first.
@@ -124,6 +139,13 @@ impl ProxyControl {
     #[must_use]
     pub fn written(&self) -> Vec<u64> {
         self.written.borrow().clone()
+    }
+
+    /// What the fleet's proxies make the keys of session tickets from, the newest first; none before the
+    /// scaler has said so.
+    #[must_use]
+    pub fn ticket_secrets(&self) -> watch::Receiver<Vec<TicketSecret>> {
+        self.tickets.clone()
     }
 
     /// Says that this proxy serves nobody any more, so that others may have what it was granted, and ends
@@ -209,6 +231,10 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
                     }
                     Heard::CountsWritten(processes) => {
                         told.written.send_replace(processes);
+                        continue;
+                    }
+                    Heard::TicketSecrets(secrets) => {
+                        told.tickets.send_replace(secrets);
                         continue;
                     }
                     Heard::Welcome(_) | Heard::DataPart(_) | Heard::Nothing => continue,

@@ -27,7 +27,7 @@ use crate::schema::{NodeSays, ProxySays, ScalerSays};
 use crate::talk::{self, Talk};
 use crate::topologies::Encodings;
 use crate::transport::{ALPN, why_tls};
-use crate::{Incoming, Role, SessionId};
+use crate::{Incoming, Role, SessionId, TicketSecret};
 
 /// Reads from a peer's certificates what it is; `None` of one that may not speak here.
 pub type RoleOf = fn(&[CertificateDer<'_>]) -> Option<Role>;
@@ -49,6 +49,8 @@ pub struct ControlServerConfig {
     pub item_size_max: u32,
     /// Why nobody is heard any more, once that is so: all streams end with it.
     pub closed: watch::Receiver<Option<String>>,
+    /// What proxies are told to make the keys of session tickets from, the newest first.
+    pub tickets: watch::Receiver<Vec<TicketSecret>>,
 }
 
 /// The scaler's side of all control streams. They end when this is dropped.
@@ -85,6 +87,7 @@ impl ControlServer {
                 topologies: config.topologies,
                 item_size_max: config.item_size_max,
                 closed: config.closed,
+                tickets: config.tickets,
                 encodings: Encodings::default(),
                 incoming,
             },

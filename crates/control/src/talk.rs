@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use memtide_limits::{DataPart, Grant, ProxyId};
 use memtide_topology::{CacheId, Epoch, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -19,7 +20,8 @@ use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says
 use crate::session::Order;
 use crate::topologies::Encodings;
 use crate::{
-    Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse, fleet_of,
+    Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse, TicketSecret,
+    fleet_of,
 };
 
 /// What all streams share.
@@ -29,6 +31,7 @@ pub struct Talk {
     pub encodings: Encodings,
     pub item_size_max: u32,
     pub closed: watch::Receiver<Option<String>>,
+    pub tickets: watch::Receiver<Vec<TicketSecret>>,
     pub incoming: mpsc::Sender<Incoming>,
 }
 
@@ -87,7 +90,8 @@ pub async fn with_proxy(
     }
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
-    let mut closed = talk.closed.clone();
+    let (mut closed, mut tickets) = (talk.closed.clone(), talk.tickets.clone());
+    tickets.mark_changed();
     let (adopted, counted, written) = (Epoch::ZERO, Vec::new(), None);
     let mut came = Some(Incoming::ProxyBeat { session: id, peer, adopted, counted, written });
     let mut answers = Answers::default();
@@ -109,6 +113,9 @@ pub async fn with_proxy(
             },
             grant = answered(&mut answers.grant) => pushes.grant = grant.as_ref().map(grant_message),
             written = answered(&mut answers.written) => pushes.written = written.map(written_message),
+            Ok(()) = tickets.changed() => {
+                pushes.tickets = tickets_message(&tickets.borrow_and_update());
+            }
             is_open = pushes.next(talk, &say) => if !is_open { break },
             Ok(why) = why_closed(&mut closed) => {
                 talk.refuse(&say, peer, Status::unavailable(why)).await;
@@ -170,6 +177,15 @@ async fn answered<T>(answering: &mut Option<oneshot::Receiver<T>>) -> Option<T> 
 
 const fn written_message(processes: Vec<u64>) -> ScalerSays {
     ScalerSays { says: Some(scaler_says::Says::CountsWritten(schema::CountsWritten { processes })) }
+}
+
+/// `None` where there are none.
+fn tickets_message(secrets: &[TicketSecret]) -> Option<ScalerSays> {
+    let secrets: Vec<_> =
+        secrets.iter().map(|secret| Bytes::copy_from_slice(secret.bytes())).collect();
+    let says = scaler_says::Says::TicketSecrets;
+    (!secrets.is_empty())
+        .then(|| ScalerSays { says: Some(says(schema::TicketSecrets { secrets })) })
 }
 
 fn grant_message(grant: &Grant) -> ScalerSays {
@@ -259,6 +275,8 @@ struct Pushes {
     data_part: Option<ScalerSays>,
     /// Of a proxy; only the newest counts.
     written: Option<ScalerSays>,
+    /// Of a proxy; only the newest count.
+    tickets: Option<ScalerSays>,
     refusal: Option<ScalerSays>,
     /// Whether the refusal was sent.
     is_over: bool,
@@ -277,6 +295,7 @@ impl Pushes {
             grant: None,
             data_part: None,
             written: None,
+            tickets: None,
             refusal: None,
             is_over: false,
             topologies,
@@ -349,12 +368,14 @@ impl Pushes {
 
     const fn has_message(&self) -> bool {
         let is_told = self.welcome.is_some() || self.grant.is_some() || self.data_part.is_some();
-        is_told || self.written.is_some() || self.refusal.is_some()
+        let is_shared = self.written.is_some() || self.tickets.is_some();
+        is_told || is_shared || self.refusal.is_some()
     }
 
     fn next_message(&mut self) -> Option<ScalerSays> {
         let first = self.welcome.take().or_else(|| self.grant.take());
-        first.or_else(|| self.data_part.take()).or_else(|| self.written.take())
+        let first = first.or_else(|| self.data_part.take()).or_else(|| self.written.take());
+        first.or_else(|| self.tickets.take())
     }
 
     /// Whether there is a topology that the peer has not been sent.

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use common::{Fleet, Forwarder, in_time, topology, welcome};
 use memtide_control::{
-    Adopted, Counted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, SlotUse, ToScaler,
+    Adopted, Counted, FromScaler, Incoming, NodeControl, NodeUsage, ProxyControl, SlotUse,
+    TicketSecret, ToScaler,
 };
 use memtide_engine_core::replication::Report;
 use memtide_service::tls::fleet::Role;
@@ -349,4 +350,22 @@ async fn a_proxy_tells_what_it_has_counted_until_it_hears_that_it_is_written() {
     }
     assert!(has_all, "the newest was said before");
     leave.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_proxy_hears_what_tickets_are_made_from_of_whichever_scaler_is_there() {
+    let fleet = Fleet::new();
+    let scaler = fleet.scaler();
+    let secrets = [1, 2].map(|byte| TicketSecret::new([byte; TicketSecret::BYTES]));
+    scaler.share(&secrets[..1]);
+    let tls = fleet.tls(Role::Proxy).client();
+    let endpoints = vec![scaler.endpoint()];
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
+    let mut heard = proxy.ticket_secrets();
+    in_time(heard.wait_for(|heard| heard == &secrets[..1])).await.unwrap();
+    scaler.share(&secrets);
+    in_time(heard.wait_for(|heard| heard == &secrets)).await.unwrap();
+    let scaler = scaler.restart(&fleet).await;
+    scaler.share(&secrets[1..]);
+    in_time(heard.wait_for(|heard| heard == &secrets[1..])).await.unwrap();
 }

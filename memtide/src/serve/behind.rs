@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use memtide_control::{ProxyControl, ProxyRegistration};
+use memtide_control::{ProxyControl, ProxyRegistration, TicketSecret};
 use memtide_limits::{ProxyId, Succession};
 use memtide_manager::Settings;
 use memtide_proxy::{EmbeddedBackend, FleetBackend};
@@ -248,6 +248,15 @@ impl Behind {
                 // Its scaler begins and ends with it.
                 Some(Granting { succession: None, report, grants })
             }
+        }
+    }
+
+    /// What the proxies of the fleet make the keys of session tickets from; `None` of the only one.
+    pub fn ticket_secrets(&self) -> Option<watch::Receiver<Vec<TicketSecret>>> {
+        match self {
+            Self::Embedded => None,
+            Self::Joined { control, .. } => Some(control.ticket_secrets()),
+            Self::Processes { fleet, .. } => Some(fleet.scaler.ticket_secrets()),
         }
     }
 

@@ -10,6 +10,7 @@ mod kept;
 mod parent_tls;
 mod scaler_port;
 mod stop;
+mod tickets;
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -90,6 +91,9 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let drain = Drain::new();
     let behind = prepared.start(&config, runtime.handle(), &events);
     let (behind, supervising) = behind.map_err(crate::cannot_start)?;
+    if let Some(secrets) = behind.ticket_secrets() {
+        runtime.spawn(tickets::follow(Arc::clone(&tls), secrets));
+    }
     let behind = Arc::new(behind);
     let proxy_config = proxy_config(&config, &behind, limits.as_ref());
     let proxy =

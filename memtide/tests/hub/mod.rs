@@ -48,6 +48,7 @@ impl Hub {
             topologies: published,
             item_size_max: 1 << 20,
             closed: has_closed,
+            tickets: watch::channel(Vec::new()).1,
         };
         let (stop, stopped) = mpsc::channel(1);
         let (started, has_started) = std_mpsc::channel();

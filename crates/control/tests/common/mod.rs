@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memtide_control::{
     Adopted, Capacity, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
-    NodeControl, ProxyRegistration, Registration, Role as PeerRole, Session,
+    NodeControl, ProxyRegistration, Registration, Role as PeerRole, Session, TicketSecret,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::PATIENCE;
@@ -30,6 +30,7 @@ pub struct Scaler {
     incoming: mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
     closed: watch::Sender<Option<String>>,
+    tickets: watch::Sender<Vec<TicketSecret>>,
 }
 
 const ITEM_SIZE_MAX: u32 = 1 << 20;
@@ -65,6 +66,7 @@ impl Fleet {
     fn scaler_on(&self, listener: TcpListener) -> Scaler {
         let (topologies, published) = watch::channel(Arc::new(topology(1)));
         let (closed, has_closed) = watch::channel(None);
+        let (tickets, has_tickets) = watch::channel(Vec::new());
         let config = ControlServerConfig {
             listener,
             tls: self.tls(Role::Scaler).server(),
@@ -73,9 +75,10 @@ impl Fleet {
             topologies: published,
             item_size_max: ITEM_SIZE_MAX,
             closed: has_closed,
+            tickets: has_tickets,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
-        Scaler { server, incoming, topologies, closed }
+        Scaler { server, incoming, topologies, closed, tickets }
     }
 
     pub fn registration(&self) -> Registration {
@@ -171,6 +174,11 @@ impl Scaler {
 
     pub fn publish(&self, topology: &Topology) {
         self.topologies.send_replace(Arc::new(topology.clone()));
+    }
+
+    /// Has proxies make session tickets from these.
+    pub fn share(&self, secrets: &[TicketSecret]) {
+        self.tickets.send_replace(secrets.to_vec());
     }
 
     /// Turns everybody away from now on.

@@ -10,7 +10,8 @@
 //!   client authenticated us when the session began, and no new statement is made.
 //! - Sessions do not resume over a change of `--tls-client-ca`: resumption would skip the check of
 //!   the client's certificate, so the ticket keys are replaced with it.
-//! - Nothing resumes over a restart. The keys are never written down.
+//! - Nothing resumes over a restart. The keys are never written down. Where proxies share them
+//!   ([`Tls::share_tickets`]), sessions resume at any of them.
 //!
 //! A new file that is broken, expired or not of a pair leaves the material in force as it is.
 
@@ -22,11 +23,12 @@ mod made;
 mod material;
 mod reload;
 mod server;
+mod tickets;
 
 use std::{
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::SystemTime,
@@ -37,16 +39,18 @@ use prometheus::proto::MetricFamily;
 use rustls::{
     ServerConfig,
     crypto::CryptoProvider,
-    server::{ClientHello, ProducesTickets, ResolvesServerCert},
+    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
 };
 
+use self::tickets::Tickets;
 pub use self::{
     admin::AdminTls,
     error::{TlsError, TlsFile},
     made::{MADE_NAMES, Made},
     material::UtcMinute,
     reload::{Reloader, watch},
+    tickets::TICKET_SECRET_BYTES,
 };
 use crate::metrics::{Source, counters, gauge};
 
@@ -83,13 +87,15 @@ pub struct Tls {
     settings: TlsSettings,
     provider: Arc<CryptoProvider>,
     in_force: ArcSwap<InForce>,
+    /// What tickets are shared by.
+    shared: Mutex<Vec<[u8; TICKET_SECRET_BYTES]>>,
     reloads_done: AtomicU64,
     reloads_failed: AtomicU64,
 }
 
 struct InForce {
     config: Arc<ServerConfig>,
-    ticketer: Arc<dyn ProducesTickets>,
+    tickets: Arc<Tickets>,
     inputs: Inputs,
     not_after: UtcMinute,
 }
@@ -121,11 +127,14 @@ impl Tls {
         let now = UtcMinute::from(SystemTime::now());
         let made = settings.make(now)?;
         let provider = server::provider();
-        let in_force = InForce::load(&settings, settings.read()?, &provider, server::ticketer()?)?;
+        let inputs = settings.read()?;
+        let tickets = Tickets::new(inputs.client_ca.as_deref())?;
+        let in_force = InForce::load(&settings, inputs, &provider, Arc::new(tickets))?;
         let tls = Self {
             settings,
             provider,
             in_force: ArcSwap::from_pointee(in_force),
+            shared: Mutex::default(),
             reloads_done: AtomicU64::new(0),
             reloads_failed: AtomicU64::new(0),
         };
@@ -144,13 +153,27 @@ impl Tls {
         {
             return settings.client_verifier(&settings.read_client_ca()?, &provider).map(|_| ());
         }
-        InForce::load(settings, settings.read()?, &provider, server::ticketer()?).map(|_| ())
+        let inputs = settings.read()?;
+        let tickets = Tickets::new(inputs.client_ca.as_deref())?;
+        InForce::load(settings, inputs, &provider, Arc::new(tickets)).map(|_| ())
     }
 
     /// The configuration for a session that starts now.
     #[must_use]
     pub fn server_config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.in_force.load().config)
+    }
+
+    /// From now on sessions resume wherever these secrets are shared, the newest first; those of this
+    /// process go on to resume here. Tickets of an endpoint with another `--tls-client-ca` are none.
+    ///
+    /// # Errors
+    /// Where no keys come of them; it goes on with those that it has.
+    pub fn share_tickets(&self, secrets: &[[u8; TICKET_SECRET_BYTES]]) -> Result<(), TlsError> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        self.in_force.load().tickets.share(secrets)?;
+        secrets.clone_into(&mut shared);
+        Ok(())
     }
 
     /// The CA that clients must trust, where we made it.
@@ -195,12 +218,16 @@ impl Tls {
         if inputs == in_force.inputs {
             return Ok(Reloaded::Unchanged);
         }
-        let ticketer = if inputs.client_ca == in_force.inputs.client_ca {
-            Arc::clone(&in_force.ticketer)
+        // What is shared meanwhile is to come to those in force.
+        let shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let tickets = if inputs.client_ca == in_force.inputs.client_ca {
+            Arc::clone(&in_force.tickets)
         } else {
-            server::ticketer()?
+            let tickets = Tickets::new(inputs.client_ca.as_deref())?;
+            tickets.share(&shared)?;
+            Arc::new(tickets)
         };
-        let new = InForce::load(&self.settings, inputs, &self.provider, ticketer)?;
+        let new = InForce::load(&self.settings, inputs, &self.provider, tickets)?;
         let not_after = new.not_after;
         self.in_force.store(Arc::new(new));
         Ok(Reloaded::Replaced(not_after))
@@ -278,15 +305,16 @@ impl InForce {
         settings: &TlsSettings,
         inputs: Inputs,
         provider: &Arc<CryptoProvider>,
-        ticketer: Arc<dyn ProducesTickets>,
+        tickets: Arc<Tickets>,
     ) -> Result<Self, TlsError> {
         let (cert, key) = (settings.cert(), settings.key());
         let chain = material::chain(&cert, &inputs.cert)?;
         let certified = material::certified_key((&cert, &chain), (&key, &inputs.key), provider)?;
         chain.check_time(&cert, UtcMinute::from(SystemTime::now()))?;
         let verifier = settings.client_verifier(&inputs.client_ca, provider)?;
-        let config = server::server_config(provider, certified, verifier, Arc::clone(&ticketer))?;
-        Ok(Self { config: Arc::new(config), ticketer, inputs, not_after: chain.not_after })
+        let ticketer = Arc::clone(&tickets) as _;
+        let config = server::server_config(provider, certified, verifier, ticketer)?;
+        Ok(Self { config: Arc::new(config), tickets, inputs, not_after: chain.not_after })
     }
 }
 

@@ -363,3 +363,36 @@ fn files_are_watched_and_symlinks_swapped() {
     let (reloaded, failed) = (EventKind::TlsReloaded, EventKind::TlsReloadFailed);
     assert_eq!(kinds, [reloaded, failed, reloaded]);
 }
+
+#[test]
+fn sessions_resume_at_all_endpoints_that_share_tickets_and_check_clients_alike() {
+    let (ca, clients, others) = (Ca::new(), Ca::new(), Ca::new());
+    let (cert, key) = ca.issue(2000, 4000);
+    let files = [(), (), ()].map(|()| Files::new(&cert, &key).with_client_ca(&clients.pem));
+    let endpoints = files.each_ref().map(Files::open);
+    let (own, own_key) = clients.issue(2000, 4000);
+    let client = || client(&ca.pem, Some((&own, &own_key)));
+    let secrets = [[1; 32], [2; 32]];
+    for endpoint in &endpoints[..2] {
+        endpoint.share_tickets(&secrets[..1]).unwrap();
+    }
+    let roaming = client();
+    assert!(!Session::new(&endpoints[0], &roaming).unwrap().is_resumed());
+    assert!(Session::new(&endpoints[1], &roaming).unwrap().is_resumed());
+    // The key is replaced, and another one comes to know it.
+    endpoints[0].share_tickets(&[secrets[1], secrets[0]]).unwrap();
+    assert!(Session::new(&endpoints[0], &roaming).unwrap().is_resumed());
+    assert!(!Session::new(&endpoints[2], &roaming).unwrap().is_resumed(), "it knows none");
+    endpoints[2].share_tickets(&secrets).unwrap();
+    assert!(Session::new(&endpoints[2], &roaming).unwrap().is_resumed(), "its own, of before");
+    // A change of the CA of clients ends sessions, and those of the others are none.
+    let roaming = client();
+    assert!(!Session::new(&endpoints[0], &roaming).unwrap().is_resumed());
+    files[2].write("client-ca.pem", &format!("{}{}", clients.pem, others.pem));
+    endpoints[2].reload().unwrap();
+    assert!(!Session::new(&endpoints[2], &roaming).unwrap().is_resumed());
+    assert!(Session::new(&endpoints[2], &roaming).unwrap().is_resumed());
+    files[0].write("client-ca.pem", &format!("{}{}", clients.pem, others.pem));
+    endpoints[0].reload().unwrap();
+    assert!(Session::new(&endpoints[0], &roaming).unwrap().is_resumed(), "alike again");
+}
