@@ -5,7 +5,7 @@
 //! - [`listen`]: listening sockets whose errors say what to do.
 //! - [`tls`]: certificates: made, loaded, checked, reloaded without closing a connection.
 //! - [`logging`]: tracing's set-up, and a limiter for the lines that clients cause.
-//! - [`drain`], [`signals`]: how a process stops.
+//! - [`drain`], [`signals`]: how a process stops; [`systemd`]: what that is told.
 //! - [`metrics`], [`events`], [`admin`]: what a process says of itself, over HTTP.
 //! - [`limits`]: every bound of this crate, by name.
 
@@ -19,4 +19,5 @@ pub mod listen;
 pub mod logging;
 pub mod metrics;
 pub mod signals;
+pub mod systemd;
 pub mod tls;

@@ -17,6 +17,7 @@ use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::signals::Signals;
+use memtide_service::systemd::Notifier;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
@@ -74,9 +75,11 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let of_node = (&observer, &control, config.is_spare);
     let mut answers = described::answers(of_node, kept, drain.watch());
     answers.routes = save::routes(observer.clone(), common.fleet_dir.clone());
+    let health = Arc::clone(&answers.health);
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
+    let notifier = Notifier::started(runtime.handle(), drain.watch(), move || health.healthy());
 
     if config.is_spare {
         tracing::info!("a spare: it waits until the scaler takes it as a node");
@@ -84,7 +87,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let talk = Talk { control, observer: observer.clone(), source, tls, access };
     let (ended, held) =
         runtime.block_on(talk.until_ended(node, &mut signals, &drain, common.drain_timeout));
-    drop(admin);
+    drop((admin, notifier));
     let pause = spare::starts_over_after(&ended, observer.id().is_some());
     let is_stopped = drain.watch().is_draining();
     if let Some(pause) = pause.filter(|_| config.is_spare && !is_stopped) {

@@ -14,6 +14,7 @@ use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::signals::{Request, Signals, StopSignal};
+use memtide_service::systemd::Notifier;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{host, logging};
 use memtide_topology::CacheId;
@@ -80,17 +81,18 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     runtime.spawn(watch::watch(kept.look(&scaler.handle()), events.clone()));
     let drain = Drain::new();
     let admin = answers(&scaler, (&kept, metered), &access, &drain);
-    let admin = admin::serve_role(admin_listener, admin);
-    let admin = admin.map_err(crate::cannot_start)?;
+    let health = Arc::clone(&admin.health);
+    let admin = admin::serve_role(admin_listener, admin).map_err(crate::cannot_start)?;
     let port = scaler.address().port();
     tracing::info!(port, admin = %admin_address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
+    let notifier = Notifier::started(runtime.handle(), drain.watch(), move || health.healthy());
 
     let signal = runtime.block_on(until_stopped(signals, &tls, &access));
     tracing::info!(signal = signal.name(), "stopping");
     drop(keeping);
     drop(scaler);
-    drop(admin);
+    drop((admin, notifier));
     events.settle();
     Ok(ExitCode::SUCCESS)
 }

@@ -23,6 +23,7 @@ use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::listen::listen;
 use memtide_service::signals::Signals;
+use memtide_service::systemd::Notifier;
 use memtide_service::tls::{
     self, Made, Tls,
     fleet::{FleetTls, Role},
@@ -115,9 +116,11 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(crate::cannot_start)?;
     let of_limits = limits.as_ref().map(KeptLimits::routes).unwrap_or_default();
     let routes = behind.routes().merge(kept.routes()).merge(of_limits);
+    let cache = Arc::clone(&answers.cache);
     let admin = admin::serve_with(admin_listener, answers, routes).map_err(crate::cannot_start)?;
 
     tell_listening(&endpoint, admin_address, &events);
+    let notifier = Notifier::started(runtime.handle(), drain.watch(), move || cache.healthy());
     welcome::greet(&config, &endpoint, admin_address, tls.ca_path().as_deref());
     watch_stock(&runtime, &config, (stock, limits), &events);
     let events_of_stop = events.clone();
@@ -125,7 +128,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         Running { drain, reloader, access, behind, events: events_of_stop, proxy, keeping };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
     runtime.block_on(supervising.end());
-    drop(admin);
+    drop((admin, notifier));
     events.settle();
     Ok(code)
 }

@@ -35,7 +35,10 @@ impl Children {
         token: u64,
         arguments: impl IntoIterator<Item = OsString>,
     ) -> io::Result<u32> {
-        let own = |name: &OsString| name.to_str().is_some_and(|it| it.starts_with("MEMTIDE_"));
+        let of_systemd = ["NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC"];
+        let own = |name: &OsString| {
+            name.to_str().is_some_and(|it| it.starts_with("MEMTIDE_") || of_systemd.contains(&it))
+        };
         let inherited = std::env::vars_os().filter(|(name, _)| !own(name));
         let child = Command::new(self.program)
             .arg0("memtide")
