@@ -29,9 +29,11 @@ use std::sync::Arc;
 
 use memtide_loadtest::program;
 use memtide_service::admin::Access;
+use memtide_service::events::Events;
 use memtide_service::listen::listen;
-use memtide_service::tls::AdminTls;
+use memtide_service::signals::Signals;
 use memtide_service::tls::fleet::{self, FleetTls};
+use memtide_service::tls::{self, AdminTls, Reloader};
 use rustls::server::ResolvesServerCert;
 
 use crate::cli::{Command, Flags};
@@ -100,12 +102,28 @@ fn check(role: Role, flags: &Flags) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What each role begins with: signals come first, as one that comes during the start must count too.
+fn begin() -> Result<(tokio::runtime::Runtime, Signals), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(cannot_start)?;
+    let signals = {
+        let _in_runtime = runtime.enter();
+        Signals::new().map_err(cannot_start)?
+    };
+    Ok((runtime, signals))
+}
+
 /// Reads the certificates of the fleet again; connections that stand go on with what they have.
 fn reload_fleet_tls(tls: &FleetTls) {
     match tls.reload() {
         Ok(()) => tracing::info!("read the certificates of the fleet again"),
         Err(error) => tracing::error!(%error, "the certificates of the fleet stay as they are"),
     }
+}
+
+/// Puts them in force by itself when their files change, for as long as that is kept.
+fn watch_fleet_tls(tls: &FleetTls, events: &Events) -> Result<Reloader, Failure> {
+    tls::watch(Arc::new(tls.clone()), events.clone()).map_err(cannot_start)
 }
 
 /// Who may ask the admin HTTP, which shows this certificate where it speaks TLS.

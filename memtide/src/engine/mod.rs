@@ -36,12 +36,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     } else if config.is_spare {
         spare::set_its_name()?;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(crate::cannot_start)?;
-    let mut signals = {
-        let _in_runtime = runtime.enter();
-        Signals::new().map_err(crate::cannot_start)?
-    };
+    let (runtime, mut signals) = crate::begin()?;
     // Where fewer are allowed, links beyond them fail and are tried again.
     let _ = host::raise_descriptors(DESCRIPTORS);
     let common = &config.common;
@@ -74,12 +69,15 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let kept = (events.clone(), access.clone());
     let of_node = (&observer, &control, config.is_spare);
     let mut answers = described::answers(of_node, kept, drain.watch());
+    answers.metrics.register(Arc::new(tls.clone()));
     answers.routes = save::routes(observer.clone(), common.fleet_dir.clone());
     let health = Arc::clone(&answers.health);
     let admin = admin::serve_role(admin_listener, answers).map_err(crate::cannot_start)?;
     tracing::info!(port, admin = %admin_address, %zone, address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
-    let notifier = Notifier::started(runtime.handle(), drain.watch(), move || health.healthy());
+    let health = move || health.healthy();
+    let notifier = Notifier::started(runtime.handle(), drain.watch(), health);
+    let kept_up = (crate::watch_fleet_tls(&tls, &events)?, notifier);
 
     if config.is_spare {
         tracing::info!("a spare: it waits until the scaler takes it as a node");
@@ -87,7 +85,7 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     let talk = Talk { control, observer: observer.clone(), source, tls, access };
     let (ended, held) =
         runtime.block_on(talk.until_ended(node, &mut signals, &drain, common.drain_timeout));
-    drop((admin, notifier));
+    drop((admin, kept_up));
     let pause = spare::starts_over_after(&ended, observer.id().is_some());
     let is_stopped = drain.watch().is_draining();
     if let Some(pause) = pause.filter(|_| config.is_spare && !is_stopped) {

@@ -36,12 +36,7 @@ const FOUNDING_WAIT: Duration = Duration::from_secs(1);
 /// Runs until a signal ends it; nodes and proxies go on with what they know.
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     check(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(crate::cannot_start)?;
-    let signals = {
-        let _in_runtime = runtime.enter();
-        Signals::new().map_err(crate::cannot_start)?
-    };
+    let (runtime, signals) = crate::begin()?;
     // Where fewer are allowed, streams beyond them fail and are tried again.
     let _ = host::raise_descriptors(DESCRIPTORS);
     let common = &config.common;
@@ -81,18 +76,21 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     runtime.spawn(watch::watch(kept.look(&scaler.handle()), events.clone()));
     let drain = Drain::new();
     let admin = answers(&scaler, (&kept, metered), &access, &drain);
+    admin.metrics.register(Arc::new(tls.clone()));
     let health = Arc::clone(&admin.health);
     let admin = admin::serve_role(admin_listener, admin).map_err(crate::cannot_start)?;
     let port = scaler.address().port();
     tracing::info!(port, admin = %admin_address, "listening");
     events.record(EventKind::Listening, format!("on port {port}"));
-    let notifier = Notifier::started(runtime.handle(), drain.watch(), move || health.healthy());
+    let health = move || health.healthy();
+    let notifier = Notifier::started(runtime.handle(), drain.watch(), health);
+    let kept_up = (crate::watch_fleet_tls(&tls, &events)?, notifier);
 
     let signal = runtime.block_on(until_stopped(signals, &tls, &access));
     tracing::info!(signal = signal.name(), "stopping");
     drop(keeping);
     drop(scaler);
-    drop((admin, notifier));
+    drop((admin, kept_up));
     events.settle();
     Ok(ExitCode::SUCCESS)
 }

@@ -12,6 +12,7 @@ use memtide_service::admin::{Condition, Health as _, RoleRoutes};
 use memtide_service::events::Events;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_service::tls::{self, Reloader};
 use memtide_topology::{CacheId, HashSeed, Topology, Zone};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -193,6 +194,28 @@ impl Behind {
             Self::Processes { tls, fleet } => {
                 tls.reload();
                 fleet.running.reload();
+            }
+        }
+    }
+
+    /// Puts them in force by itself when their files change, for as long as that is kept.
+    pub fn watch_tls(&self, events: &Events) -> std::io::Result<Option<Reloader>> {
+        match self {
+            Self::Embedded => Ok(None),
+            Self::Joined { tls, .. } => tls::watch(Arc::new(tls.clone()), events.clone()).map(Some),
+            Self::Processes { tls, .. } => {
+                tls::watch(Arc::new(ParentTls::clone(tls)), events.clone()).map(Some)
+            }
+        }
+    }
+
+    /// Those that this process is known by.
+    pub fn tls_metrics(&self) -> Vec<Arc<dyn Source>> {
+        match self {
+            Self::Embedded => Vec::new(),
+            Self::Joined { tls, .. } => vec![Arc::new(tls.clone())],
+            Self::Processes { tls, .. } => {
+                vec![Arc::new(tls.scaler.clone()), Arc::new(tls.proxy.clone())]
             }
         }
     }

@@ -30,9 +30,8 @@ pub fn answers(
     metrics.register(Arc::new(ProcessSource::new()));
     metrics.register(Arc::clone(tls) as _);
     metrics.register(Arc::new(served.stock.observer.clone()));
-    if let Some(fleet) = served.stock.behind.metrics() {
-        metrics.register(fleet);
-    }
+    let behind = &served.stock.behind;
+    behind.metrics().into_iter().chain(behind.tls_metrics()).for_each(|it| metrics.register(it));
     Answers { metrics, cache: Arc::new(served), events, drain: drain.watch(), access }
 }
 

@@ -22,10 +22,9 @@ use memtide_service::admin::{self, Endpoint};
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
 use memtide_service::listen::listen;
-use memtide_service::signals::Signals;
 use memtide_service::systemd::Notifier;
 use memtide_service::tls::{
-    self, Made, Tls,
+    self, Made, Reloads as _, Tls,
     fleet::{FleetTls, Role},
 };
 use memtide_service::{host, logging};
@@ -68,12 +67,7 @@ pub fn check(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
 pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     // Signals come first: one that comes during the start must drain, and a process with the id 1
     // would not get it at all.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(crate::cannot_start)?;
-    let signals = {
-        let _in_runtime = runtime.enter();
-        Signals::new().map_err(crate::cannot_start)?
-    };
+    let (runtime, signals) = crate::begin()?;
     // What fails up to "starting" is told in one line, without a log around it.
     hold_connections(&mut config)?;
     let Sockets { listeners, admin_listener, endpoint } = Sockets::bind(&config)?;
@@ -114,6 +108,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let answers = described::answers(served, &tls, &drain, (events.clone(), access.clone()));
     kept.metrics().into_iter().for_each(|usage| answers.metrics.register(usage));
     let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(crate::cannot_start)?;
+    let of_fleet = behind.watch_tls(&events).map_err(crate::cannot_start)?;
     let of_limits = limits.as_ref().map(KeptLimits::routes).unwrap_or_default();
     let routes = behind.routes().merge(kept.routes()).merge(of_limits);
     let cache = Arc::clone(&answers.cache);
@@ -128,7 +123,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         Running { drain, reloader, access, behind, events: events_of_stop, proxy, keeping };
     let code = runtime.block_on(stop::until_stopped(config.common.drain_timeout, signals, running));
     runtime.block_on(supervising.end());
-    drop((admin, notifier));
+    drop((admin, notifier, of_fleet));
     events.settle();
     Ok(code)
 }

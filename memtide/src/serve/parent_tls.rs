@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use memtide_service::tls::TlsError;
 use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_service::tls::{Reloaded, Reloads, TlsError, UtcMinute};
 
 /// What this process is known by to its node processes, in either of its roles.
 #[derive(Clone, Debug)]
@@ -32,5 +32,32 @@ impl ParentTls {
         }
         crate::reload_fleet_tls(&self.scaler);
         crate::reload_fleet_tls(&self.proxy);
+    }
+}
+
+/// As the files change, and those that it makes itself as their end comes near.
+impl Reloads for ParentTls {
+    fn name(&self) -> String {
+        "certificate of this process in its fleet".to_owned()
+    }
+
+    fn load_changed(&self) -> Result<Reloaded, TlsError> {
+        FleetTls::make(&self.dir)?;
+        let scaler = self.scaler.load_changed()?;
+        let proxy = self.proxy.load_changed()?;
+        Ok(if proxy == Reloaded::Unchanged { scaler } else { proxy })
+    }
+
+    fn count(&self, is_success: bool) {
+        self.scaler.count(is_success);
+        self.proxy.count(is_success);
+    }
+
+    fn not_after(&self) -> UtcMinute {
+        self.scaler.not_after().min(self.proxy.not_after())
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        self.scaler.directories()
     }
 }

@@ -11,37 +11,41 @@
 //! and the pair of its own role. Only TLS 1.3 is spoken, and no session is resumed: links last, and
 //! a certificate that is replaced or has expired must not live on in tickets.
 
+mod make;
+mod trust;
+
 use std::{
     fmt,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use arc_swap::ArcSwap;
-use rcgen::ExtendedKeyUsagePurpose;
+use prometheus::proto::MetricFamily;
 use rustls::{
     CertificateError, ClientConfig, RootCertStore, ServerConfig, SignatureScheme,
-    client::{
-        ResolvesClientCert, Resumption, WebPkiServerVerifier, danger::ServerCertVerifier as _,
-    },
+    client::{ResolvesClientCert, Resumption, danger::ServerCertVerifier as _},
     pki_types::{CertificateDer, ServerName, UnixTime},
-    server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier, danger::ClientCertVerifier},
+    server::{ClientHello, ResolvesServerCert},
     sign::CertifiedKey,
     version::TLS13,
 };
 use x509_parser::{extensions::GeneralName, parse_x509_certificate};
 
+use crate::metrics::{Source, counters, gauges};
+
+use self::trust::{Trust, Trusted};
 use super::{
-    TlsError, TlsFile, UtcMinute,
-    issue::{self, DAY, Leaf, Pair, RENEW_DAYS, read_if_there},
-    made::{CA_CERT, CA_KEY, LOCK},
+    Reloaded, Reloads, TlsError, TlsFile, UtcMinute,
+    issue::{self, Pair},
+    made::{CA_CERT, LOCK},
     material::{self, Chain},
     server,
 };
-
-/// Processes of a fleet run for long, and each is restarted or reloaded to get another certificate.
-const ROLE_DAYS: i64 = 5 * 365;
 
 /// What a process of a fleet is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -100,8 +104,17 @@ pub struct FleetTls {
     me: Role,
     dir: PathBuf,
     own: Arc<Own>,
+    trust: Arc<Trust>,
+    reloads: Arc<Reloadings>,
     client: Arc<ClientConfig>,
     server: Arc<ServerConfig>,
+}
+
+/// How often changed files were put in force, and how often refused.
+#[derive(Debug, Default)]
+struct Reloadings {
+    done: AtomicU64,
+    failed: AtomicU64,
 }
 
 impl FleetTls {
@@ -110,27 +123,28 @@ impl FleetTls {
     /// # Errors
     /// When a file is missing, expired, not of a pair, of another CA or of another role.
     pub fn load(dir: &Path, me: Role) -> Result<Self, TlsError> {
-        let now = UtcMinute::from(SystemTime::now());
-        let ca = Ca::read(dir)?;
-        ca.chain.check_time(&ca.file, now)?;
-        let own = Arc::new(Own(ArcSwap::new(Arc::new(read_own(dir, me, &ca, now)?))));
+        let read = Read::of(dir, me)?;
+        let trust = Arc::new(Trust::new(read.trusted()?));
+        let own = Arc::new(Own(ArcSwap::from_pointee(read)));
         let provider = server::provider();
         let crypto = |error: rustls::Error| TlsError::Crypto(error.to_string());
 
         let mut client = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13])
             .map_err(crypto)?
-            .with_root_certificates(Arc::clone(&ca.roots))
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::clone(&trust) as _)
             .with_client_cert_resolver(Arc::clone(&own) as _);
         client.resumption = Resumption::disabled();
         let mut server = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&TLS13])
             .map_err(crypto)?
-            .with_client_cert_verifier(ca.client_verifier()?)
+            .with_client_cert_verifier(Arc::clone(&trust) as _)
             .with_cert_resolver(Arc::clone(&own) as _);
         server.send_tls13_tickets = 0;
         let (client, server) = (Arc::new(client), Arc::new(server));
-        Ok(Self { me, dir: dir.to_owned(), own, client, server })
+        let reloads = Arc::default();
+        Ok(Self { me, dir: dir.to_owned(), own, trust, reloads, client, server })
     }
 
     /// Makes a CA and the pairs of all roles in `dir`. What is there and good is kept; a pair that
@@ -142,18 +156,21 @@ impl FleetTls {
     pub fn make(dir: &Path) -> Result<(), TlsError> {
         let now = UtcMinute::from(SystemTime::now());
         let _lock = issue::hold(&file(dir, LOCK))?;
-        make_at(dir, now)
+        make::make_at(dir, now)
     }
 
-    /// Reads the pair of this role again, for the next handshakes. The CA stays as it is.
+    /// Reads the CAs and the pair of this role again, for the next handshakes.
     ///
     /// # Errors
     /// As [`FleetTls::load`]; what was in force stays then.
     pub fn reload(&self) -> Result<(), TlsError> {
-        let now = UtcMinute::from(SystemTime::now());
-        let own = read_own(&self.dir, self.me, &Ca::read(&self.dir)?, now)?;
-        self.own.0.store(Arc::new(own));
-        Ok(())
+        let result = self.load_changed();
+        match &result {
+            Ok(Reloaded::Unchanged) => {}
+            Ok(Reloaded::Replaced(_)) => self.count(true),
+            Err(_) => self.count(false),
+        }
+        result.map(|_| ())
     }
 
     /// The role that this process has shown itself as.
@@ -208,13 +225,96 @@ impl fmt::Debug for FleetTls {
     }
 }
 
+impl Reloads for FleetTls {
+    fn name(&self) -> String {
+        format!("certificate of this {} in its fleet", self.me)
+    }
+
+    fn load_changed(&self) -> Result<Reloaded, TlsError> {
+        let read = Read::of(&self.dir, self.me)?;
+        if read.inputs == self.own.0.load().inputs {
+            return Ok(Reloaded::Unchanged);
+        }
+        let not_after = read.not_after;
+        self.trust.set(read.trusted()?);
+        self.own.0.store(Arc::new(read));
+        Ok(Reloaded::Replaced(not_after))
+    }
+
+    fn count(&self, is_success: bool) {
+        let count = if is_success { &self.reloads.done } else { &self.reloads.failed };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn not_after(&self) -> UtcMinute {
+        self.own.0.load().not_after
+    }
+
+    fn directories(&self) -> Vec<PathBuf> {
+        vec![self.dir.clone()]
+    }
+}
+
+impl Source for FleetTls {
+    fn collect(&self) -> Vec<MetricFamily> {
+        let role = self.me.name();
+        #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
+        let not_after = self.not_after().unix() as f64;
+        let counts = [("success", &self.reloads.done), ("failure", &self.reloads.failed)];
+        vec![
+            gauges(
+                "memtide_fleet_certificate_not_after_seconds",
+                "When the certificate in force expires that this process is known by in its fleet, in seconds since the Unix epoch.",
+                &["role"],
+                [([role], not_after)],
+            ),
+            counters(
+                "memtide_fleet_tls_reloads_total",
+                "Changed certificates of the fleet that were put in force (success) or refused (failure).",
+                &["role", "result"],
+                counts.map(|(result, count)| ([role, result], count.load(Ordering::Relaxed))),
+            ),
+        ]
+    }
+}
+
 /// The pair that is shown to peers.
 #[derive(Debug)]
-struct Own(ArcSwap<CertifiedKey>);
+struct Own(ArcSwap<Read>);
+
+/// What the files of a role were, read and checked.
+#[derive(Debug)]
+struct Read {
+    key: Arc<CertifiedKey>,
+    roots: Arc<RootCertStore>,
+    not_after: UtcMinute,
+    /// The CAs, the certificate, its key.
+    inputs: [Vec<u8>; 3],
+}
+
+impl Read {
+    fn of(dir: &Path, role: Role) -> Result<Self, TlsError> {
+        let now = UtcMinute::from(SystemTime::now());
+        let (ca_file, Pair { cert, key }) = (file(dir, CA_CERT), pair(dir, role));
+        let inputs = [material::read(&ca_file)?, material::read(&cert)?, material::read(&key)?];
+        let ca = Ca::of(ca_file, &inputs[0])?;
+        ca.chain.check_time(&ca.file, now)?;
+        let chain = material::chain(&cert, &inputs[1])?;
+        let own =
+            material::certified_key((&cert, &chain), (&key, &inputs[2]), &server::provider())?;
+        chain.check_time(&cert, now)?;
+        ca.check((&cert, &chain), role, now)?;
+        Ok(Self { key: Arc::new(own), roots: ca.roots, not_after: chain.not_after, inputs })
+    }
+
+    fn trusted(&self) -> Result<Trusted, TlsError> {
+        Trusted::by(&self.roots)
+    }
+}
 
 impl ResolvesClientCert for Own {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        Some(Arc::clone(&self.0.load().key))
     }
 
     fn has_certs(&self) -> bool {
@@ -224,7 +324,7 @@ impl ResolvesClientCert for Own {
 
 impl ResolvesServerCert for Own {
     fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        Some(self.0.load_full())
+        Some(Arc::clone(&self.0.load().key))
     }
 }
 
@@ -236,12 +336,6 @@ struct Ca {
 }
 
 impl Ca {
-    fn read(dir: &Path) -> Result<Self, TlsError> {
-        let file = file(dir, CA_CERT);
-        let pem = material::read(&file)?;
-        Self::of(file, &pem)
-    }
-
     fn of(file: TlsFile, pem: &[u8]) -> Result<Self, TlsError> {
         let chain = material::chain(&file, pem)?;
         let mut roots = RootCertStore::empty();
@@ -255,12 +349,6 @@ impl Ca {
         Ok(Self { file, chain, roots: Arc::new(roots) })
     }
 
-    fn client_verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
-        WebPkiClientVerifier::builder_with_provider(Arc::clone(&self.roots), server::provider())
-            .build()
-            .map_err(|error| TlsError::Crypto(error.to_string()))
-    }
-
     /// Whether peers would take `chain` for `role` at the time `at`, whichever side connects.
     fn check(
         &self,
@@ -268,18 +356,16 @@ impl Ca {
         role: Role,
         at: UtcMinute,
     ) -> Result<(), TlsError> {
-        let verifier = WebPkiServerVerifier::builder_with_provider(
-            Arc::clone(&self.roots),
-            server::provider(),
-        )
-        .build()
-        .map_err(|error| TlsError::Crypto(error.to_string()))?;
+        let trusted = Trusted::by(&self.roots)?;
         let seconds = u64::try_from(at.unix()).unwrap_or_default();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let (leaf, above) = chain.certs.split_first().expect("a chain has a certificate");
         let explain = |error| self.explain(file, role, error);
-        verifier.verify_server_cert(leaf, above, &role.server_name(), &[], at).map_err(explain)?;
-        self.client_verifier()?.verify_client_cert(leaf, above, at).map_err(explain)?;
+        trusted
+            .servers
+            .verify_server_cert(leaf, above, &role.server_name(), &[], at)
+            .map_err(explain)?;
+        trusted.clients.verify_client_cert(leaf, above, at).map_err(explain)?;
         // A certificate that is good for two roles is good for none.
         match FleetTls::role_of(&chain.certs) {
             Some(found) if found == role => Ok(()),
@@ -298,83 +384,6 @@ impl Ca {
             ) => TlsError::WrongRole { file, name: role.dns_name() },
             error => TlsError::BadCertificate { file, position: 1, reason: error.to_string() },
         }
-    }
-}
-
-/// Reads and checks the pair of `role`.
-fn read_own(dir: &Path, role: Role, ca: &Ca, now: UtcMinute) -> Result<CertifiedKey, TlsError> {
-    let Pair { cert, key } = pair(dir, role);
-    let chain = material::chain(&cert, &material::read(&cert)?)?;
-    let key_pem = material::read(&key)?;
-    let own = material::certified_key((&cert, &chain), (&key, &key_pem), &server::provider())?;
-    chain.check_time(&cert, now)?;
-    ca.check((&cert, &chain), role, now)?;
-    Ok(own)
-}
-
-fn make_at(dir: &Path, now: UtcMinute) -> Result<(), TlsError> {
-    let ca_files = Pair { cert: file(dir, CA_CERT), key: file(dir, CA_KEY) };
-    let can_issue = ca_files.key.path.exists();
-    let ca = read_if_there(&ca_files.cert)?.map(|pem| Ca::of(ca_files.cert.clone(), &pem));
-    let ca = match ca.transpose()? {
-        Some(ca) if !can_issue || ca.chain.not_after >= near_end(now) => Some(ca),
-        _ => None,
-    };
-    if ca.is_none() {
-        for role in Role::ALL {
-            let cert = pair(dir, role).cert;
-            if !ca_files.cert.path.exists() && cert.path.exists() {
-                return Err(TlsError::Foreign { file: cert });
-            }
-            // Beside a new CA it would look like somebody else's.
-            issue::remove(&cert)?;
-        }
-        issue::make_ca(&ca_files, "memtide fleet CA", now)?;
-    }
-    for role in Role::ALL {
-        let to = pair(dir, role);
-        if let Some(ca) = &ca {
-            let usable_until = usable_until(&to, role, ca)?;
-            // Without the CA's key a certificate is used to its end.
-            let needed_until = if can_issue { near_end(now) } else { now };
-            if usable_until.is_some_and(|until| until >= needed_until) {
-                continue;
-            }
-            if !can_issue {
-                return Err(TlsError::CannotRenew { file: to.cert });
-            }
-        }
-        let leaf = Leaf {
-            common: format!("memtide {role}"),
-            names: vec![role.dns_name().to_owned()],
-            usages: vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth],
-            days: ROLE_DAYS,
-        };
-        issue::make_leaf(&ca_files, leaf, &to, now)?;
-    }
-    Ok(())
-}
-
-/// What ends before this is renewed now.
-fn near_end(now: UtcMinute) -> UtcMinute {
-    UtcMinute::from_unix(now.unix() + RENEW_DAYS * DAY)
-}
-
-/// Until when the pair can be used; `None` where it is not there, or not a pair.
-fn usable_until(files: &Pair, role: Role, ca: &Ca) -> Result<Option<UtcMinute>, TlsError> {
-    let (Some(cert_pem), Some(key_pem)) = (read_if_there(&files.cert)?, read_if_there(&files.key)?)
-    else {
-        return Ok(None);
-    };
-    let chain = material::chain(&files.cert, &cert_pem)?;
-    // At its own end: one that has expired is renewed, and must not be called foreign.
-    ca.check((&files.cert, &chain), role, chain.not_after)?;
-    let pair =
-        material::certified_key((&files.cert, &chain), (&files.key, &key_pem), &server::provider());
-    match pair {
-        Ok(_) => Ok(Some(chain.not_after)),
-        Err(TlsError::KeyMismatch { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }
 

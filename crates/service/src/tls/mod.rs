@@ -49,7 +49,7 @@ pub use self::{
     error::{TlsError, TlsFile},
     made::{MADE_NAMES, Made},
     material::UtcMinute,
-    reload::{Reloader, watch},
+    reload::{Reloader, Reloads, watch},
     tickets::TICKET_SECRET_BYTES,
 };
 use crate::metrics::{Source, counters, gauge};
@@ -185,12 +185,6 @@ impl Tls {
         }
     }
 
-    /// When the certificate in force expires.
-    #[must_use]
-    pub fn not_after(&self) -> UtcMinute {
-        self.in_force.load().not_after
-    }
-
     /// Reads the files again (and renews those we made, when near their end), and puts them in
     /// force when they differ and are good. Counted in the metrics unless nothing changed.
     ///
@@ -204,6 +198,12 @@ impl Tls {
             Err(_) => self.count(false),
         }
         reloaded
+    }
+}
+
+impl Reloads for Tls {
+    fn name(&self) -> String {
+        "TLS certificate".to_owned()
     }
 
     fn count(&self, is_success: bool) {
@@ -233,7 +233,10 @@ impl Tls {
         Ok(Reloaded::Replaced(not_after))
     }
 
-    /// The directories whose changes may change the material.
+    fn not_after(&self) -> UtcMinute {
+        self.in_force.load().not_after
+    }
+
     fn directories(&self) -> Vec<PathBuf> {
         let parent = |path: &Path| match path.parent() {
             Some(dir) if dir != Path::new("") => dir.to_owned(),

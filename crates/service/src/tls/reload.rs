@@ -1,5 +1,6 @@
 use std::{
     io,
+    path::PathBuf,
     sync::{
         Arc,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -10,12 +11,33 @@ use std::{
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{Reloaded, Tls, UtcMinute};
+use super::{Reloaded, TlsError, UtcMinute};
 use crate::events::{EventKind, Events};
 use crate::limits::{
     TLS_POLL_INTERVAL, TLS_RELOAD_DELAY_MAX, TLS_RELOAD_QUIET, TLS_REMINDER_BEFORE,
     TLS_REMINDER_INTERVAL,
 };
+
+/// What is read from files that may change, and takes the place of what was read before.
+pub trait Reloads: Send + Sync + 'static {
+    /// What it is, for people: `TLS certificate`.
+    fn name(&self) -> String;
+
+    /// Reads the files again, and puts them in force where they differ and are good.
+    ///
+    /// # Errors
+    /// When they cannot be used; those in force stay.
+    fn load_changed(&self) -> Result<Reloaded, TlsError>;
+
+    /// Counts one that was put in force, or refused.
+    fn count(&self, is_success: bool);
+
+    /// When what is in force expires.
+    fn not_after(&self) -> UtcMinute;
+
+    /// The directories whose changes may change it.
+    fn directories(&self) -> Vec<PathBuf>;
+}
 
 enum Wake {
     /// SIGHUP.
@@ -59,9 +81,10 @@ impl Drop for Reloader {
 ///
 /// # Errors
 /// When the system refuses a thread.
-pub fn watch(tls: Arc<Tls>, events: Events) -> io::Result<Reloader> {
+pub fn watch(tls: Arc<impl Reloads>, events: Events) -> io::Result<Reloader> {
+    let tls: Arc<dyn Reloads> = tls;
     let (wake, woken) = mpsc::channel();
-    let watcher = watcher(&tls, wake.clone());
+    let watcher = watcher(&*tls, wake.clone());
     let run = move || {
         // Dropping it would end the watch.
         let _watcher = watcher;
@@ -71,7 +94,7 @@ pub fn watch(tls: Arc<Tls>, events: Events) -> io::Result<Reloader> {
     Ok(Reloader { wake, thread: Some(thread) })
 }
 
-fn watcher(tls: &Tls, wake: Sender<Wake>) -> Option<RecommendedWatcher> {
+fn watcher(tls: &dyn Reloads, wake: Sender<Wake>) -> Option<RecommendedWatcher> {
     let on_event = move |event: notify::Result<notify::Event>| {
         // Our own reading raises access events.
         if !event.is_ok_and(|event| event.kind.is_access()) {
@@ -92,7 +115,7 @@ fn watcher(tls: &Tls, wake: Sender<Wake>) -> Option<RecommendedWatcher> {
 }
 
 struct Loop {
-    tls: Arc<Tls>,
+    tls: Arc<dyn Reloads>,
     events: Events,
     woken: Receiver<Wake>,
     /// What the last attempt failed with, so that one broken file is told of once.
@@ -138,30 +161,31 @@ impl Loop {
         let not_after = self.tls.not_after();
         if is_near(not_after, wall) && self.last_reminder.is_none_or(is_due) {
             self.last_reminder = Some(now);
-            tracing::warn!(%not_after, "the TLS certificate in force must be renewed");
-            let text = format!("the certificate in force is valid until {not_after}");
+            let name = self.tls.name();
+            tracing::warn!(%not_after, "the {name} in force must be renewed");
+            let text = format!("the {name} in force is valid until {not_after}");
             self.events.record(EventKind::CertificateExpires, text);
         }
     }
 
     fn reload(&mut self, is_asked: bool) {
-        let result = self.tls.load_changed();
+        let (name, result) = (self.tls.name(), self.tls.load_changed());
         let error = result.as_ref().err().map(ToString::to_string);
         let is_news = is_asked || error != self.last_error;
         match result {
             Ok(Reloaded::Unchanged) if is_asked => {
-                tracing::info!("TLS files are unchanged; the certificate in force stays");
+                tracing::info!("files are unchanged; the {name} in force stays");
             }
             Ok(Reloaded::Unchanged) => {}
             Ok(Reloaded::Replaced(not_after)) => {
                 self.tls.count(true);
-                tracing::info!(%not_after, "new TLS certificate in force; connections stay open");
-                let text = format!("new certificate in force, valid until {not_after}");
+                tracing::info!(%not_after, "new {name} in force; connections stay open");
+                let text = format!("new {name} in force, valid until {not_after}");
                 self.events.record(EventKind::TlsReloaded, text);
             }
             Err(error) if is_news => {
                 self.tls.count(false);
-                tracing::error!(%error, "new TLS files refused; the certificate in force stays");
+                tracing::error!(%error, "new files refused; the {name} in force stays");
                 self.events.record(EventKind::TlsReloadFailed, error.to_string());
             }
             Err(_) => {}

@@ -10,6 +10,7 @@ use rcgen::{CertificateParams, Issuer, KeyPair};
 use rustls::{ClientConnection, ProtocolVersion, ServerConnection, StreamOwned};
 use tempfile::TempDir;
 
+use super::super::issue::DAY;
 use super::*;
 
 const YEAR: i64 = 365 * DAY;
@@ -102,11 +103,11 @@ fn what_is_missing_or_near_its_end_is_issued_by_the_same_ca() {
     FleetTls::make(dir.path()).unwrap();
     assert!(read("node.pem") != node && read("proxy.pem") == proxy && read("ca.pem") == ca);
 
-    make_at(dir.path(), later(4 * YEAR)).unwrap();
+    make::make_at(dir.path(), later(4 * YEAR)).unwrap();
     assert!(read("proxy.pem") == proxy, "more than a year of it is left");
-    make_at(dir.path(), later(5 * YEAR)).unwrap();
+    make::make_at(dir.path(), later(5 * YEAR)).unwrap();
     assert!(read("proxy.pem") != proxy && read("ca.pem") == ca);
-    make_at(dir.path(), later(20 * YEAR)).unwrap();
+    make::make_at(dir.path(), later(20 * YEAR)).unwrap();
     assert!(read("ca.pem") != ca, "a CA at its end is replaced with all that it issued");
 }
 
@@ -148,11 +149,17 @@ fn another_role_or_another_fleet_is_refused_by_either_side() {
 }
 
 /// The client of another fleet, that trusts the CA of this one too.
+fn ca_of(dir: &TempDir) -> Ca {
+    let file = file(dir.path(), CA_CERT);
+    let pem = material::read(&file).unwrap();
+    Ca::of(file, &pem).unwrap()
+}
+
 fn credulous(foreign: &FleetTls, trusts: &TempDir) -> Arc<ClientConfig> {
     let client = ClientConfig::builder_with_provider(server::provider())
         .with_protocol_versions(&[&TLS13])
         .unwrap()
-        .with_root_certificates(Ca::read(trusts.path()).unwrap().roots)
+        .with_root_certificates(ca_of(trusts).roots)
         .with_client_cert_resolver(Arc::clone(&foreign.own) as _);
     Arc::new(client)
 }
@@ -165,7 +172,7 @@ fn a_peer_without_a_certificate_is_refused() {
     let nameless = ClientConfig::builder_with_provider(server::provider())
         .with_protocol_versions(&[&TLS13])
         .unwrap()
-        .with_root_certificates(Ca::read(dir.path()).unwrap().roots)
+        .with_root_certificates(ca_of(&dir).roots)
         .with_no_client_auth();
     proxy.client = Arc::new(nameless);
     let Met(asked, seen) = meet(&proxy, &node, Role::Node);
@@ -222,9 +229,9 @@ fn where_the_ca_has_no_key_nothing_is_issued() {
     let dir = made();
     fs::remove_file(dir.path().join("ca.key")).unwrap();
     let before = files(&dir);
-    make_at(dir.path(), later(5 * YEAR - 2 * DAY)).unwrap();
+    make::make_at(dir.path(), later(5 * YEAR - 2 * DAY)).unwrap();
     assert!(files(&dir) == before, "a certificate serves to its end");
-    let text = message(&dir, make_at(dir.path(), later(5 * YEAR + DAY)));
+    let text = message(&dir, make::make_at(dir.path(), later(5 * YEAR + DAY)));
     assert!(text.starts_with("--fleet-tls proxy.pem: must be made anew, and the ca.key"), "{text}");
     fs::remove_file(dir.path().join("scaler.pem")).unwrap();
     let text = message(&dir, FleetTls::make(dir.path()));
@@ -260,4 +267,42 @@ fn a_reload_reaches_the_configurations_that_were_handed_out() {
     replace(&dir, &["node.memtide"], (2000, 3000));
     node.reload().unwrap();
     assert!(shown() != before);
+}
+
+/// A new CA takes the place of an old one in three steps, in each of which all know each other.
+#[test]
+fn the_ca_is_changed_under_a_fleet_that_runs() {
+    let (dir, next) = (made(), made());
+    let node = FleetTls::load(dir.path(), Role::Node).unwrap();
+    let proxy = FleetTls::load(dir.path(), Role::Proxy).unwrap();
+    let know_each_other = || {
+        let Met(asked, seen) = meet(&proxy, &node, Role::Node);
+        asked.is_ok() && seen.is_ok_and(|role| role == Some(Role::Proxy))
+    };
+    let read = |dir: &TempDir, name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    let take = |role: &FleetTls| role.load_changed().unwrap();
+    assert_eq!(take(&node), Reloaded::Unchanged);
+    // Both CAs, where one after the other comes to know it; then the pairs; then the new CA alone.
+    write("ca.pem", &format!("{}{}", read(&dir, "ca.pem"), read(&next, "ca.pem")));
+    for role in [&node, &proxy] {
+        assert!(matches!(take(role), Reloaded::Replaced(_)));
+        assert!(know_each_other());
+    }
+    for role in [&node, &proxy] {
+        for extension in ["pem", "key"] {
+            let name = format!("{}.{extension}", role.role());
+            write(&name, &read(&next, &name));
+        }
+        assert!(matches!(take(role), Reloaded::Replaced(_)));
+        assert!(know_each_other());
+    }
+    let old = FleetTls::load(dir.path(), Role::Scaler).unwrap();
+    write("ca.pem", &read(&next, "ca.pem"));
+    for role in [&node, &proxy] {
+        assert!(matches!(take(role), Reloaded::Replaced(_)));
+        assert!(know_each_other());
+    }
+    let Met(asked, seen) = meet(&old, &node, Role::Node);
+    assert!(asked.is_err() && seen.is_err(), "what the old CA issued is nothing any more");
 }
