@@ -93,12 +93,12 @@ fn a_scaler_that_is_killed_while_the_fleet_changes_goes_on_with_it() {
     cloud.start_scaler();
     cloud.scaler().until("another node in its place", |look| {
         let up = look.nodes.iter().filter(|node| node.state == "up").count();
-        ((up, look.complete, look.remaining) == (4, 16_384, 0)).then_some(())
+        (up == 4 && look.is_whole()).then_some(())
     });
     assert_eq!((cloud.started().len(), cloud.running().len()), (5, 4), "none was started twice");
     load.wait_answered(ANSWERED);
-    cloud.scaler().cache(&["node", "forget", &four[0].id]);
 
+    // Nobody leaves before the one that was lost is given up.
     cloud.scaler().promise("0");
     cloud.scaler().until("slots move off a node that leaves", leaves);
     cloud.kill_scaler();

@@ -24,7 +24,9 @@ fn nodes_come_with_the_load_and_go_with_it() {
     assert_eq!(scaler.until_settled(2).len(), first.len());
 
     let ramp = cloud.load_with(&RAMP);
-    scaler.until("four nodes at least", |look| (look.nodes.len() >= 4).then_some(()));
+    scaler.until("four nodes at least, with their slots", |look| {
+        (look.nodes.len() >= 4 && look.is_whole()).then_some(())
+    });
     ramp.wait_answered(ANSWERED);
     let decided = scaler.decisions();
     assert!(decided.contains("ecpu"), "{decided}");
@@ -82,6 +84,10 @@ fn spares_are_taken_when_the_cache_is_full_and_wait_again_when_it_is_not() {
         let decided = scaler.decisions();
         assert!(decided.contains("memory is above what is to be in use"), "{decided}");
         load.wait_answered(ANSWERED);
+        for number in 0..ITEMS {
+            let reply = client.ask(format!("mg large-{number} s\r\n").as_bytes()).unwrap();
+            assert_eq!(reply, format!("HD s{ITEM_BYTES}\r\n"), "large-{number}");
+        }
         empty(&mut client);
         let left = scaler.until_settled(2);
         let ids = |nodes: &[scaled::Seen]| nodes.iter().map(|it| it.id.clone()).collect::<Vec<_>>();

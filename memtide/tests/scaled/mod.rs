@@ -80,10 +80,8 @@ impl Scaler {
     pub fn until_settled(&self, count: usize) -> Vec<Seen> {
         self.until(&format!("{count} nodes, and every slot with its copies"), |look| {
             let is_up = |node: &Seen| node.state == "up" && !node.is_draining;
-            let is_so = look.nodes.len() == count
-                && look.nodes.iter().all(is_up)
-                && (look.complete, look.remaining) == (16_384, 0);
-            is_so.then(|| look.nodes.clone())
+            let is_so = look.nodes.len() == count && look.nodes.iter().all(is_up);
+            (is_so && look.is_whole()).then(|| look.nodes.clone())
         })
     }
 
@@ -129,6 +127,11 @@ impl Look {
     /// Nodes that are not among these.
     pub fn others<'l>(&'l self, known: &'l [Seen]) -> impl Iterator<Item = &'l Seen> {
         self.nodes.iter().filter(|node| known.iter().all(|it| it.id != node.id))
+    }
+
+    /// Whether every slot is where it belongs, with its copies.
+    pub const fn is_whole(&self) -> bool {
+        self.complete == 16_384 && self.remaining == 0
     }
 
     /// Whether slots move, and there is time left to do something while they do.
