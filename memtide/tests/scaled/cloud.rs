@@ -103,6 +103,15 @@ impl Cloud {
         self.scratch.path().join("proxy/tls/ca.pem")
     }
 
+    /// Nodes that `nodes.sh` starts from now on take until [`Self::let_go`] before they do anything.
+    pub fn hold(&self) {
+        fs::write(self.scratch.path().join("hold"), "").unwrap();
+    }
+
+    pub fn let_go(&self) {
+        fs::remove_file(self.scratch.path().join("hold")).unwrap();
+    }
+
     /// The names of all that `nodes.sh` has started so far.
     pub fn started(&self) -> Vec<String> {
         let started = fs::read_to_string(self.scratch.path().join("started")).unwrap_or_default();

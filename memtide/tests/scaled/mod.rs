@@ -3,6 +3,7 @@
 
 mod cloud;
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -83,6 +84,15 @@ impl Scaler {
             let is_so = look.nodes.len() == count && look.nodes.iter().all(is_up);
             (is_so && look.is_whole()).then(|| look.nodes.clone())
         })
+    }
+
+    /// The names of the nodes that it has ordered and waits for; none before it has looked at its fleet.
+    pub fn awaited(&self) -> BTreeSet<String> {
+        let reply = http_get(self.0, "/v1/scaling");
+        let said: Value = serde_json::from_str(&reply.body).unwrap_or_default();
+        let steps = said["under_way"].as_array().into_iter().flatten();
+        let names = steps.flat_map(|step| step["instances"].as_array().into_iter().flatten());
+        names.map(|name| name.as_str().unwrap().to_owned()).collect()
     }
 
     /// `memtide cache` with these words, against it.

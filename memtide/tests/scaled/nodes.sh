@@ -26,10 +26,14 @@ supplies)
 start)
     node=$directory/nodes/$(of instance)-$(of zone)
     mkdir "$node" 2>/dev/null || exit 0
-    "$program" engine --join "$(cat "$directory/join")" --fleet-tls "$directory/tls" \
-        --bind 127.0.0.1 --port 0 --admin 127.0.0.1:0 --log-format json \
-        --instance "$(of instance)" --zone "$(of zone)" \
-        --memory 64m --cpus 1 --ecpu-max "$ecpus" >/dev/null 2>"$node/log" </dev/null &
+    # It takes as long to start as the test wants.
+    (
+        while [ -e "$directory/hold" ]; do sleep 0.1; done
+        exec "$program" engine --join "$(cat "$directory/join")" --fleet-tls "$directory/tls" \
+            --bind 127.0.0.1 --port 0 --admin 127.0.0.1:0 --log-format json \
+            --instance "$(of instance)" --zone "$(of zone)" \
+            --memory 64m --cpus 1 --ecpu-max "$ecpus"
+    ) >/dev/null 2>"$node/log" </dev/null &
     echo $! >"$node/pid.new"
     mv "$node/pid.new" "$node/pid"
     echo "$(of instance)" >>"$directory/started"
