@@ -3,8 +3,9 @@ use std::sync::Arc;
 
 use memtide_manager::Operation;
 use memtide_planner::{Action, Note, StepId};
-use memtide_topology::Zone;
+use memtide_topology::{NodeId, Zone};
 
+use crate::instances::RETURN_TIME;
 use crate::{Decision, Record};
 
 /// A call's number; none is used twice.
@@ -110,6 +111,13 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A node has been down for long, holds nothing, and leaves the topology.
+    Absent {
+        /// What it is called.
+        instance: String,
+        /// Which.
+        node: NodeId,
+    },
     /// An instance that is not wanted could not be ended; it is tried again.
     EndFailed {
         /// Which.
@@ -148,6 +156,11 @@ impl fmt::Display for Event {
                 write!(f, "decision {decision}: {done} steps done, {not} not, after {took_ms} ms")
             }
             Self::Failed { step, action, why } => write!(f, "{step} failed ({action}): {why}"),
+            Self::Absent { instance, node } => write!(
+                f,
+                "{node} ({instance}) has been down for {} s and holds nothing: it leaves the topology",
+                RETURN_TIME.as_secs()
+            ),
             Self::EndFailed { instance, why } => {
                 write!(f, "{instance} is not wanted any more and could not be ended: {why}")
             }

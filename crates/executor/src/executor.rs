@@ -40,6 +40,8 @@ pub struct Executor {
     pub(crate) pauses: Pauses,
     /// Since when instances were nodes and are none any more.
     pub(crate) lost: BTreeMap<String, Duration>,
+    /// Since when nodes that are its instances are down.
+    pub(crate) absent: BTreeMap<u64, Duration>,
     /// When instances became nodes.
     pub(crate) joined: BTreeMap<String, Duration>,
     /// Spares whose surroundings let them have what they are to be granted.
@@ -75,6 +77,7 @@ impl Executor {
             last_call: 0,
             pauses: Pauses::default(),
             lost: BTreeMap::new(),
+            absent: BTreeMap::new(),
             joined: BTreeMap::new(),
             resized: BTreeSet::new(),
             births: BTreeMap::new(),
@@ -109,6 +112,7 @@ impl Executor {
         self.figures = plan.figures;
         self.take(plan, &sight);
         self.keep_spares(&sight);
+        self.forget_absent(&sight);
         self.end_unwanted(&sight);
         self.go_on();
     }

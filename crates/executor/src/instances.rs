@@ -9,7 +9,7 @@ use memtide_topology::{NodeId, Zone};
 use crate::{Call, Event, Executor, Instance, Sight, Source, Supplied};
 
 /// A node that is lost may come back under its name for this long: who started it may have replaced it.
-const RETURN_TIME: Duration = Duration::from_secs(60);
+pub(crate) const RETURN_TIME: Duration = Duration::from_secs(60);
 
 /// What has failed is tried again after this time, and after twice as long each time that it fails again.
 const PAUSE_MIN: Duration = Duration::from_secs(1);

@@ -18,6 +18,7 @@
 //!
 //! Pure: no clock, socket, thread, random source or environment. docs/design/0017 says why it is as it is.
 
+mod absent;
 mod action;
 mod call;
 mod executor;

@@ -82,6 +82,29 @@ fn spares_are_used_again_and_again() {
     }
 }
 
+/// Nobody but the executor takes it out, also one that has not heard it since it began.
+#[test]
+fn a_node_that_stays_down_is_replaced_and_given_back() {
+    for is_crashed in [false, true] {
+        let mut world = World::new(2, 1, 2, 4);
+        world.settings.policy.nodes_max = 6;
+        world.crash();
+        ramp(&mut world);
+        assert_eq!((world.nodes(), world.dead.len()), (6, 0), "{:#?}", world.log);
+        world.faults.unseen = 100;
+        world.kill();
+        assert_eq!((world.nodes(), world.dead.len()), (6, 1), "{:#?}", world.log);
+        if is_crashed {
+            world.crash();
+        }
+        world.run(140);
+        assert_eq!((world.nodes(), world.leftovers()), (6, Vec::new()), "{:#?}", world.log);
+        world.kill();
+        back(&mut world);
+        assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
+    }
+}
+
 #[test]
 fn random_faults_leave_nothing_over() {
     let first = seed_from_environment();
@@ -95,6 +118,7 @@ fn random_faults_leave_nothing_over() {
             disk: 10,
             crashes: 3,
             deaths: 1,
+            unseen: 50,
             silences: 30,
         };
         world.settings.spares_per_zone = u32::try_from(seed % 3).unwrap();

@@ -62,13 +62,31 @@ impl Fleet {
         (processes, zones, replicas): (usize, &str, u8),
         arguments: &[&str],
     ) -> Self {
-        let program = program.as_ref().to_owned();
-        let memtide = Memtide::builder(&program)
-            .args(["--nodes", &format!("processes={processes}"), "--zones", zones])
-            .args(["--replicas", &replicas.to_string()])
-            .args(arguments)
-            .start();
-        let fleet = Self { program, memtide };
+        let nodes = format!("processes={processes}");
+        let own = ["--nodes", &nodes, "--zones", zones, "--replicas", &replicas.to_string()];
+        Self::begin(program.as_ref(), processes, &[&own[..], arguments].concat())
+    }
+
+    /// One that follows its load: of `processes` nodes at least and `processes_max` at most, of 64 MiB each, over
+    /// two zones with a copy of each slot.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_scaled(
+        program: impl AsRef<Path>,
+        (processes, processes_max): (usize, usize),
+        arguments: &[&str],
+    ) -> Self {
+        let (nodes, memory) =
+            (format!("processes={processes}..{processes_max}"), format!("{}m", 64 * processes_max));
+        let own = ["--nodes", &nodes, "--memory", &memory, "--zones", "a,b", "--replicas", "1"];
+        Self::begin(program.as_ref(), processes, &[&own[..], arguments].concat())
+    }
+
+    fn begin(program: &Path, processes: usize, arguments: &[&str]) -> Self {
+        let memtide = Memtide::builder(program).args(arguments).start();
+        let fleet = Self { program: program.to_owned(), memtide };
         wait_until("the fleet is ready", PATIENCE, || {
             (fleet.memtide.get("/readyz").status == 200).then_some(())
         });

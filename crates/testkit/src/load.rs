@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::process::Reaped;
-use crate::{Logs, Memtide, Metrics, PATIENCE, http_get, signal, wait_until};
+use crate::{Logs, Memtide, Metrics, PATIENCE, RoleProcess, http_get, signal, wait_until};
 
 /// How long a reply may take in tests of faults, for `--reply-within`, where the environment does not
 /// say otherwise. What is promised is 2 s, a second and the lease; tests run unoptimized programs on
@@ -121,6 +121,22 @@ impl Verifying {
         Self { admin: Some(server.admin_address()), ..verifying }
     }
 
+    /// The same against a proxy by itself, which shows a certificate of this CA.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_on<S: AsRef<OsStr>>(
+        program: impl AsRef<Path>,
+        proxy: &RoleProcess,
+        ca: &Path,
+        words: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let endpoint = format!("localhost:{}", proxy.address().port());
+        let verifying = Self::start_at(Command::new(program.as_ref()), &endpoint, ca, words);
+        Self { admin: Some(proxy.admin_address()), ..verifying }
+    }
+
     /// The same by this command, as of [`crate::Hosts::command`], against an endpoint that shows a
     /// certificate of this CA.
     ///
@@ -142,7 +158,7 @@ impl Verifying {
     /// under load.
     ///
     /// # Panics
-    /// When it does not, or was not begun with [`Self::start`].
+    /// When it does not, or was begun with [`Self::start_at`].
     #[track_caller]
     pub fn wait_answered(&self, commands: u32) {
         let admin = self.admin.expect("a load of a server whose counters are known");

@@ -119,7 +119,7 @@ impl Loop {
 
     fn scaling_happened(&self, event: &Event) {
         let kind = match event {
-            Event::Decided(_) => EventKind::ScalingDecided,
+            Event::Decided(_) | Event::Absent { .. } => EventKind::ScalingDecided,
             Event::Carried { .. } => EventKind::ScalingEnded,
             Event::Noted(_) => EventKind::ScalingShort,
             Event::Failed { .. }

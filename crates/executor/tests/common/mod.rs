@@ -38,6 +38,8 @@ pub struct Faults {
     pub crashes: usize,
     /// Seconds in which a node dies.
     pub deaths: usize,
+    /// Of these, those that nobody has seen: the node is in the topology until it is taken out.
+    pub unseen: usize,
     /// Crashes after which a node is not heard for a while.
     pub silences: usize,
 }
@@ -87,6 +89,10 @@ pub struct World {
     named: usize,
     /// A node that the executor has not heard since it began, and until when.
     silent: Option<(NodeId, Duration)>,
+    /// Nodes that have died and that nobody has taken out, and what they were called.
+    pub dead: BTreeMap<NodeId, String>,
+    /// Those of them that the executor has not heard since it began.
+    unheard: BTreeSet<NodeId>,
 }
 
 pub fn zone(name: &str) -> Zone {
@@ -129,6 +135,8 @@ impl World {
             incarnation: 0,
             named: 0,
             silent: None,
+            dead: BTreeMap::new(),
+            unheard: BTreeSet::new(),
         };
         for at in 0..nodes {
             let zone = world.zones[at % zones].clone();
@@ -224,6 +232,7 @@ impl World {
             let until = self.now + Duration::from_secs(70);
             self.silent = Some((*self.rng.pick(&nodes), until));
         }
+        self.unheard = self.dead.keys().copied().collect();
         self.executor = Executor::new(self.settings.clone(), self.disk.clone());
     }
 
@@ -233,7 +242,7 @@ impl World {
     }
 
     /// A node that others have copies of dies.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         let is_spared = |name: &&String| {
             let node = self.processes[*name].node;
             node.is_none_or(|node| {
@@ -248,7 +257,7 @@ impl World {
         let name = self.rng.pick(&names).clone();
         let node = self.processes.remove(&name).unwrap().node.unwrap();
         self.log(|| format!("{name} ({node}) dies"));
-        let down = BTreeSet::from([node]);
+        let down = self.dead.keys().copied().chain([node]).collect();
         let failover = memtide_topology::Failover::of(&self.topology, &down);
         assert!(failover.lost.is_empty());
         if !failover.changes.is_empty() {
@@ -257,7 +266,11 @@ impl World {
         let slots = self.topology.slots().filter(|(_, it)| it.is_held_by(node));
         let slots = slots.map(|(slot, _)| slot).collect();
         self.apply(vec![Change::DropCopy { slots, node }]);
-        assert!(self.apply(vec![Change::RemoveNode { node }]), "{node}");
+        if self.rng.percent(self.faults.unseen) {
+            self.dead.insert(node, name);
+        } else {
+            assert!(self.apply(vec![Change::RemoveNode { node }]), "{node}");
+        }
     }
 
     fn join(&mut self) {
@@ -285,8 +298,9 @@ impl World {
         if self.settled == Some(self.topology.epoch()) {
             return;
         }
+        let dead: BTreeSet<NodeId> = self.dead.keys().copied().collect();
         for _ in 0..4 {
-            let target = Target::of(&self.topology, &BTreeSet::new());
+            let target = Target::of(&self.topology, &dead);
             if target.remaining(&self.topology).next().is_none() {
                 break;
             }
@@ -307,6 +321,7 @@ impl World {
         let nodes = self.topology.nodes().iter();
         let left: Vec<NodeId> = nodes
             .filter(|(node, info)| info.is_draining && !holders.contains(node))
+            .filter(|(node, _)| !dead.contains(node))
             .map(|(node, _)| *node)
             .collect();
         for node in left {
@@ -333,9 +348,10 @@ impl World {
             let load = Amounts { memory, ..Amounts::default() };
             let capacity = Amounts { memory: GIB, ..Amounts::default() };
             let is_silent = self.silent.is_some_and(|(it, until)| it == *node && until > self.now);
-            let instance = names.get(node).filter(|_| !is_silent);
-            let instance = instance.map(|name| (*name).clone()).unwrap_or_default();
-            let (is_up, has_said, memory_held) = (!is_silent, !is_silent, memory);
+            let has_said = !is_silent && !self.unheard.contains(node);
+            let instance = names.get(node).copied().or_else(|| self.dead.get(node));
+            let instance = instance.filter(|_| has_said).cloned().unwrap_or_default();
+            let (is_up, memory_held) = (!is_silent && !self.dead.contains_key(node), memory);
             (*node, NodeSight { is_up, has_said, load, memory_held, capacity, instance })
         });
         let provisioned = self.zones.iter().map(|zone| self.supply(zone));
@@ -407,6 +423,10 @@ impl World {
             Call::End { instance } | Call::Release { instance } => {
                 let is_node = self.processes.get(instance).is_some_and(|it| it.node.is_some());
                 assert!(!is_node, "{instance} is a node and is to be ended: {:#?}", self.log);
+            }
+            Call::Operate(Operation::Forget(node)) => {
+                let is_held = self.topology.slots().any(|(_, slot)| slot.is_held_by(*node));
+                assert!(!is_held, "{node} holds slots and is to be forgotten: {:#?}", self.log);
             }
             Call::Operate(operation) => {
                 let fits = |kept: &&memtide_executor::Kept| {
@@ -481,6 +501,11 @@ impl World {
                 assert_eq!(node, None, "{instance} was ended as a node");
                 Ok(())
             }
+            Call::Operate(Operation::Forget(node)) => {
+                self.dead.remove(&node).ok_or_else(|| format!("{node} is up"))?;
+                let is_out = self.apply(vec![Change::RemoveNode { node }]);
+                is_out.then_some(()).ok_or_else(|| "it does not fit".to_owned())
+            }
             Call::Operate(operation) => {
                 let changes = match operation {
                     Operation::SetMemory { node, memory_max } => {
@@ -507,7 +532,8 @@ impl World {
         let steps = self.executor.record().steps.iter().map(|kept| format!("{}", kept.id));
         let unwanted = self.executor.record().instances.iter().filter(|(_, it)| it.is_unwanted);
         let unwanted = unwanted.map(|(name, _)| format!("{name} on record"));
-        self.processes.iter().filter_map(idle).chain(steps).chain(unwanted).collect()
+        let dead = self.dead.values().map(|name| format!("{name} in the topology"));
+        self.processes.iter().filter_map(idle).chain(steps).chain(unwanted).chain(dead).collect()
     }
 
     pub fn nodes(&self) -> usize {
