@@ -62,9 +62,34 @@ impl Fleet {
         (processes, zones, replicas): (usize, &str, u8),
         arguments: &[&str],
     ) -> Self {
-        let program = program.as_ref().to_owned();
+        let nodes = format!("processes={processes}");
+        Self::start_nodes(program.as_ref(), &nodes, (processes, zones, replicas), arguments)
+    }
+
+    /// The same with so many nodes at the start and at most, whose number and memory follow the load.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_scaling(
+        program: impl AsRef<Path>,
+        (least, most): (usize, usize),
+        (zones, replicas): (&str, u8),
+        arguments: &[&str],
+    ) -> Self {
+        let nodes = format!("processes={least}..{most}");
+        Self::start_nodes(program.as_ref(), &nodes, (least, zones, replicas), arguments)
+    }
+
+    fn start_nodes(
+        program: &Path,
+        nodes: &str,
+        (processes, zones, replicas): (usize, &str, u8),
+        arguments: &[&str],
+    ) -> Self {
+        let program = program.to_owned();
         let memtide = Memtide::builder(&program)
-            .args(["--nodes", &format!("processes={processes}"), "--zones", zones])
+            .args(["--nodes", nodes, "--zones", zones])
             .args(["--replicas", &replicas.to_string()])
             .args(arguments)
             .start();
