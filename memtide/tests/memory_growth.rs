@@ -76,9 +76,11 @@ fn memory_comes_with_the_data_and_goes_after_it() {
     let kinds = events["events"].as_array().unwrap().iter().map(|it| it["kind"].as_str().unwrap());
     assert!(kinds.clone().any(|kind| kind == "scaling_decided"), "{:?}", kinds.collect::<Vec<_>>());
     let metrics = cache.0.metrics();
-    assert_eq!(metrics.get("memtide_limit_bytes"), Some(f64::from(16 << 20)));
-    let capacity = metrics.get(r#"memtide_scaling_capacity{resource="memory"}"#);
-    assert_eq!(capacity, Some(f64::from(16 << 20)));
+    assert_eq!(metrics.get("memtide_memory_limit_bytes"), Some(f64::from(16 << 20)));
+    wait_until("the next look shows what the last has led to", PATIENCE, || {
+        let capacity = r#"memtide_scaling_capacity{resource="memory"}"#;
+        (cache.0.metrics().get(capacity) == Some(f64::from(16 << 20))).then_some(())
+    });
     // It is as good as new.
     fill(&mut client, 6_000);
     assert_eq!((cache.stat("curr_items"), cache.stat("evictions")), (6_000, 0));

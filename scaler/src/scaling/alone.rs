@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(node.holds_for(5 * MIB, 9), granted, "it may come back");
         assert_eq!(node.holds_for(5 * MIB, 3), 64 * MIB);
         assert_eq!(node.holds_for(5 * MIB, 30), 64 * MIB);
-        let decided = node.events.iter().filter(|it| it.starts_with("decision")).next_back();
+        let decided = node.events.iter().rfind(|it| it.starts_with("decision"));
         assert!(decided.is_some_and(|it| it.contains("all 1 steps done")), "{:?}", node.events);
     }
 

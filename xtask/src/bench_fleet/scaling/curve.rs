@@ -11,6 +11,9 @@ use super::super::{Arguments, Seen, load};
 use super::watch::{Sample, seconds};
 use crate::tell;
 
+/// The last second of a load is cut short; what is shorter than this says nothing of a rate.
+const SECOND_LEAST_S: f64 = 0.5;
+
 /// What is drawn of a run: the fleet, and what clients see of it, second by second.
 #[derive(Debug, Default)]
 pub struct Curve {
@@ -112,6 +115,9 @@ impl Curve {
 fn second(row: &Value, began_ms: u64) -> Option<Second> {
     let latency = row.get("latency").or_else(|| row.get("untrusted_latency"))?;
     let (at_s, length_s) = (row["at_s"].as_f64()?, row["length_s"].as_f64()?);
+    if length_s < SECOND_LEAST_S {
+        return None;
+    }
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -120,7 +126,7 @@ fn second(row: &Value, began_ms: u64) -> Option<Second> {
     let ms = (at_s.abs() * 1e3) as u64;
     Some(Second {
         at_ms: if at_s < 0.0 { began_ms - ms } else { began_ms + ms },
-        requests: row["requests"].as_f64()? / length_s.max(0.1),
+        requests: row["requests"].as_f64()? / length_s,
         p99_us: latency["p99_us"].as_f64().unwrap_or(f64::NAN),
     })
 }
@@ -156,8 +162,12 @@ mod tests {
 
     #[test]
     fn seconds_of_a_load_stand_beside_the_fleet_at_the_same_time() {
-        let row = |at_s: f64, p99: u64| json!({ "at_s": at_s, "length_s": 1.0, "requests": 500, "latency": { "p99_us": p99 } });
-        let told = json!({ "began_at_ms": 11_000, "timeline": [row(-1.0, 100), row(0.0, 2_000)] });
+        let row = |at_s: f64, length_s: f64, p99: u64| {
+            let latency = json!({ "p99_us": p99 });
+            json!({ "at_s": at_s, "length_s": length_s, "requests": 500, "latency": latency })
+        };
+        let rows = [row(-1.0, 1.0, 100), row(0.0, 1.0, 2_000), row(1.0, 0.1, 9)];
+        let told = json!({ "began_at_ms": 11_000, "timeline": rows });
         let mut curve = Curve::default();
         curve.add(&Verdict { json: told, text: String::new() });
         curve.mark(10_500, "a step");

@@ -6,11 +6,13 @@ use serde::Serialize;
 use super::super::{Arguments, Seen, load};
 use super::curve::Curve;
 use super::watch::{Watch, now_ms, seconds};
-use super::{NODE_MIB_MIN, NODES, start, wait_small};
+use super::{start, wait_small};
 use crate::tell;
 
 /// Seconds that what is stored lives: longer than it takes to store it and to move it.
 const TTL_S: u64 = 90;
+/// Less is in no need of more nodes than there are at the start.
+const MIB_MIN: u32 = 64;
 /// A few keys of its own, whose history is checked.
 const VERIFYING: [&str; 8] =
     ["--rate", "1k", "--connections", "8", "--pipeline", "4", "--keys", "1000"];
@@ -45,9 +47,10 @@ pub struct Data {
 /// # Panics
 /// Where the fleet does not do it.
 pub fn measure(memtide: &Path, arguments: &Arguments) -> (Data, Curve) {
-    let half = Arguments { mib: (arguments.mib / 2).max(1), ..arguments.clone() };
-    let least = u32::try_from(NODES.1).expect("it is 8") * NODE_MIB_MIN / 2;
-    let fleet = start(memtide, (4 * arguments.mib).max(least), 1, "20s");
+    let mib = arguments.mib.max(MIB_MIN);
+    let half = Arguments { mib: mib / 2, ..arguments.clone() };
+    // An eighth of it is for a node: two of them have room for less than all the data and its copies.
+    let fleet = start(memtide, 4 * mib, 1, "20s");
     let (watch, mut curve) = (Watch::start(&fleet), Curve::default());
     let before = wait_small(&watch);
     let verifying = Verifying::start(fleet.program(), fleet.memtide(), VERIFYING);
