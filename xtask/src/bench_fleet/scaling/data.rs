@@ -76,7 +76,8 @@ pub fn measure(memtide: &Path, arguments: &Arguments) -> (Data, Curve) {
     let after = |ms: u64| samples.iter().filter(move |it| it.at_ms > ms);
     let doubled = after(began_ms).find(|it| it.nodes >= 2 * before.nodes && it.remaining == 0);
     let nodes = samples.iter().map(|it| it.nodes).max();
-    let filled = after(filled_ms).next().map_or(0, |it| it.evicted);
+    // Nodes say each second what they have evicted.
+    let filled = after(filled_ms + 1_500).next().map_or(0, |it| it.evicted);
     let data = Data {
         mib: half.mib,
         filled_s: seconds(began_ms, filled_ms),
