@@ -36,6 +36,9 @@ pub struct Seen {
     pub is_believed: bool,
 }
 
+/// As fast as it is taken.
+pub const FAST: [&str; 2] = ["--pipeline", "16"];
+
 /// The words of a load that fits what [`fill`] has stored.
 fn words(arguments: &Arguments) -> Vec<String> {
     let keys = u64::from(arguments.mib) * 1024 * 1024 / u64::from(VALUE_BYTES);
@@ -49,16 +52,16 @@ fn words(arguments: &Arguments) -> Vec<String> {
 /// # Panics
 /// When the load does not begin.
 pub fn fill(fleet: &Fleet, arguments: &Arguments) {
-    fill_for(fleet, arguments, &[]);
+    fill_with(fleet, arguments, &FAST);
 }
 
-/// The same with more words: `--ttl 60`.
+/// The same with other words than [`FAST`].
 ///
 /// # Panics
 /// As [`fill`].
-pub fn fill_for(fleet: &Fleet, arguments: &Arguments, more: &[&str]) {
+pub fn fill_with(fleet: &Fleet, arguments: &Arguments, more: &[&str]) {
     let mut words = words(arguments);
-    words.extend(["--fill", "--pipeline", "16", "--warmup", "0"].map(str::to_owned));
+    words.extend(["--fill", "--warmup", "0"].map(str::to_owned));
     words.extend(more.iter().map(|&word| word.to_owned()));
     // It is asked for replies once everything is stored.
     let loading = start(fleet, words);

@@ -57,7 +57,8 @@ pub fn measure(memtide: &Path, arguments: &Arguments) -> (Data, Curve) {
     verifying.wait_answered(2_000);
     tell(&format!("storing {} MiB with a replica each, for {TTL_S} s", half.mib));
     let began_ms = now_ms();
-    load::fill_for(&fleet, &half, &["--ttl", &TTL_S.to_string()]);
+    let ttl = TTL_S.to_string();
+    load::fill_with(&fleet, &half, &[&load::FAST[..], &["--ttl", &ttl]].concat());
     let filled_ms = now_ms();
     let settled = watch.wait("the fleet has settled", |it| {
         it.nodes >= 2 * before.nodes && it.is_settled() && it.at_ms > filled_ms + 1_500

@@ -16,6 +16,8 @@ const MULTIGET: u64 = 16;
 const STEP_PERMILLE: u64 = 1_050;
 /// The same where they are promised: a promise is no load, of which there is to be room left.
 const PROMISE_PERMILLE: u64 = 1_400;
+/// Slow enough that storing is no load that calls for nodes, and that memory is ahead of the data.
+const SLOW: [&str; 2] = ["--connections", "2"];
 /// Fills at most until one evicts nothing: the fleet begins with little memory.
 const FILLS_MAX: u32 = 5;
 
@@ -187,7 +189,7 @@ fn fill(fleet: &Fleet, arguments: &Arguments, watch: &Watch) -> u64 {
     let mut first = None;
     for _ in 0..FILLS_MAX {
         let before = watch.now().evicted;
-        load::fill(fleet, arguments);
+        load::fill_with(fleet, arguments, &SLOW);
         let after_ms = now_ms();
         let evicted = watch.wait("the fill is told", |it| it.at_ms > after_ms + 1_500).evicted;
         first.get_or_insert(evicted - before);
