@@ -132,7 +132,8 @@ impl<'f> Asked<'f> {
 /// Where the fleet does not do it.
 pub fn measure(memtide: &Path, arguments: &Arguments, kind: Kind) -> (Step, Curve) {
     let most = u32::try_from(NODES.1).expect("it is 8");
-    let fleet = start(memtide, most * arguments.mib.max(NODE_MIB_MIN), 0, "30s");
+    // Two nodes have room for four times the data: half of it must be enough when some has been moved and dropped.
+    let fleet = start(memtide, most * (2 * arguments.mib).max(NODE_MIB_MIN), 0, "30s");
     let watch = Watch::start(&fleet);
     tell(&format!("{}: storing {} MiB", kind.what(), arguments.mib));
     let evicted_by_first_fill = fill(&fleet, arguments, &watch);
