@@ -51,11 +51,11 @@ pub struct Arguments {
     #[arg(long, value_name = "RATE", default_value = "5k")]
     rate: String,
 
-    /// What the load does in the part scaling, by name: promise, work, data; all where none is given
+    /// What the load does in the part scaling, by name: promise, work, data, steady; all where none is given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     steps: Vec<String>,
 
-    /// Seconds of a load that stays, in the part scaling, which is to leave the fleet alone; 0 leaves it out
+    /// Seconds of a load that stays, in the part scaling, as steady has it, which is to leave the fleet alone; 0 leaves it out
     #[arg(long, value_name = "SECONDS", default_value_t = 0)]
     steady: u32,
 

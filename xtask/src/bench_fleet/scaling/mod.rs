@@ -50,7 +50,7 @@ pub struct Results {
 /// # Panics
 /// Where a fleet does not do it.
 pub fn measure(memtide: &Path, arguments: &Arguments) -> anyhow::Result<Results> {
-    const STEPS: [&str; 3] = ["promise", "work", "data"];
+    const STEPS: [&str; 4] = ["promise", "work", "data", "steady"];
     if let Some(name) = arguments.steps.iter().find(|name| !STEPS.contains(&name.as_str())) {
         anyhow::bail!("--steps {name}: no such step; there are {}", STEPS.join(", "));
     }
@@ -69,7 +69,7 @@ pub fn measure(memtide: &Path, arguments: &Arguments) -> anyhow::Result<Results>
         curve::write(arguments.curves.as_deref(), "data", &curve)?;
         results.data = Some(data);
     }
-    if arguments.steady > 0 {
+    if is_wanted("steady") && arguments.steady > 0 {
         results.steady = Some(steady::measure(memtide, arguments));
     }
     Ok(results)
