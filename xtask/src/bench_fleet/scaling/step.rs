@@ -17,7 +17,7 @@ const STEP_PERMILLE: u64 = 1_050;
 /// The same where they are promised: a promise is no load, of which there is to be room left.
 const PROMISE_PERMILLE: u64 = 1_400;
 /// Slow enough that storing is no load that calls for nodes, and that memory is ahead of the data.
-const SLOW: [&str; 2] = ["--connections", "2"];
+const SLOW: [&str; 2] = ["--connections", "1"];
 /// Fills at most until one evicts nothing: the fleet begins with little memory.
 const FILLS_MAX: u32 = 5;
 

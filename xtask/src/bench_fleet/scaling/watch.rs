@@ -12,8 +12,8 @@ use super::super::load::number;
 
 /// Between two looks; the time until something holds is known as exactly.
 const INTERVAL: Duration = Duration::from_millis(200);
-/// Longest wait for what a fleet does by itself.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// Longest wait for what a fleet does by itself: nodes that were needed again soon after are given back late.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// What a fleet is at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
