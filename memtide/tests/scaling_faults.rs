@@ -34,7 +34,12 @@ fn kill(fleet: &Fleet, node: &Seen) {
 
 #[test]
 fn nodes_that_are_killed_while_the_fleet_changes_cost_nothing() {
-    let fleet = Fleet::start_scaled(PROGRAM, (2, 4), &["--scale-in-after", "2s"]);
+    let fleet = Fleet::start_scaling(
+        PROGRAM,
+        (2, 4),
+        ("a,b", 1),
+        &["--memory", "256m", "--scale-in-after", "2s"],
+    );
     let scaler = Scaler(fleet.memtide().admin_address());
     let words = LOAD.map(str::to_owned).into_iter().chain(reply_within());
     let load = Verifying::start(PROGRAM, fleet.memtide(), words);

@@ -44,6 +44,8 @@ impl BareSession {
             give_back_memory: || {},
             backend: Backend::Embedded(EmbeddedBackend {
                 memory_max: 64 << 20,
+                memory_ceiling: 0,
+                memory_capacity: 64 << 20,
                 seed: HashSeed::new(0x1234, 0x5678),
                 metered_bytes_min: 0,
             }),

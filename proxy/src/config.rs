@@ -42,8 +42,12 @@ pub enum Backend {
 /// The node inside the proxy.
 #[derive(Clone, Copy, Debug)]
 pub struct EmbeddedBackend {
-    /// Items and their index, in bytes.
+    /// Items and their index, in bytes; where it grows by itself, at the start.
     pub memory_max: u64,
+    /// Up to so many bytes the node takes rather than evict; 0 where it is as it is.
+    pub memory_ceiling: u64,
+    /// What these can ever become.
+    pub memory_capacity: u64,
     /// The secret that places keys.
     pub seed: HashSeed,
     /// Data is metered as at least this many bytes.

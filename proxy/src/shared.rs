@@ -138,11 +138,15 @@ impl Shared {
     /// The state of a proxy that is about to start.
     pub fn new(config: ProxyConfig, drain: DrainWatch) -> Self {
         let nodes = match &config.backend {
-            &Backend::Embedded(EmbeddedBackend { memory_max, seed, metered_bytes_min }) => {
+            &Backend::Embedded(embedded) => {
+                let EmbeddedBackend { memory_max, memory_capacity, seed, .. } = embedded;
                 let store = StoreConfig::new(memory_max, seed);
                 let item_size_max = config.item_size_max;
-                let store = Store::new(StoreConfig { item_size_max, ..store });
-                let metered_bytes_min = AtomicU64::new(metered_bytes_min);
+                let store = Store::new(StoreConfig { item_size_max, memory_capacity, ..store });
+                if embedded.memory_ceiling > 0 {
+                    store.set_memory_ceiling(embedded.memory_ceiling);
+                }
+                let metered_bytes_min = AtomicU64::new(embedded.metered_bytes_min);
                 Nodes::Embedded(Box::new(Embedded { store, seed, metered_bytes_min }))
             }
             Backend::Fleet(_) => Nodes::Fleet(View::new(config.threads)),

@@ -144,6 +144,8 @@ pub struct Stored {
     pub data_bytes: u64,
     /// Bytes that they and their index may take.
     pub memory_max: u64,
+    /// Bytes that they take.
+    pub memory_used: u64,
     /// Metered data in byte-seconds, since the start.
     pub metered_byte_seconds: u64,
 }
@@ -184,6 +186,21 @@ impl Limiter {
     }
 }
 
+impl Limiter {
+    /// From now on the node inside the proxy takes up to so many bytes rather than evict, and no more.
+    pub fn set_memory_ceiling(&self, bytes: u64) {
+        if let Some(node) = self.0.embedded() {
+            node.store.set_memory_ceiling(bytes);
+        }
+    }
+
+    /// Changes what such a node may take, from what it was seen to be; `false` where it has grown meanwhile, or cannot.
+    #[must_use]
+    pub fn grant_memory(&self, from: u64, to: u64) -> bool {
+        self.0.embedded().is_some_and(|node| node.store.grant_memory(from, to))
+    }
+}
+
 /// Sees what a running proxy counts.
 #[derive(Clone, Debug)]
 pub struct Observer(Arc<Shared>);
@@ -199,6 +216,7 @@ impl Observer {
                 evicted: store.evicted,
                 data_bytes: store.bytes,
                 memory_max: store.memory_max,
+                memory_used: store.memory_used,
                 metered_byte_seconds: self.0.metered_byte_seconds(),
             }
         });

@@ -192,7 +192,9 @@ fn of_usage(status: &Status) -> Vec<MetricFamily> {
     families
 }
 
-fn of_scaling(explained: &Explained) -> Vec<MetricFamily> {
+/// What is decided by itself, as metrics.
+#[must_use]
+pub fn of_scaling(explained: &Explained) -> Vec<MetricFamily> {
     let (mut loads, mut capacities) = (Vec::new(), Vec::new());
     for (resource, load, capacity) in explained.resources() {
         loads.push(([resource], double(load)));

@@ -106,7 +106,11 @@ fn page(report: &Report) -> CurvesPage {
         let points = samples.iter().map(|it| (it.at.as_secs_f64(), figure(it)));
         (name.to_owned(), points.collect())
     };
-    let chart = |title: &str, curves| CurvesChart { title: title.to_owned(), curves };
+    let chart = |title: &str, curves| CurvesChart {
+        title: title.to_owned(),
+        curves,
+        ..CurvesChart::default()
+    };
     let gib = |bytes: f64| bytes / f64::from(1_u32 << 30);
     let work = vec![
         curve("usable", &|it| it.usable),

@@ -1,20 +1,27 @@
 use core::sync::atomic::{AtomicU64, Ordering};
 
+/// Growth by itself goes in steps of this part, or so many bytes: few enough that what is granted stays close to
+/// what is used, and many enough that it is seldom.
+const GROWTH_DIVISOR: u64 = 16;
+const GROWTH_BYTES_MIN: u64 = 1 << 20;
+
 /// The memory of a store: what its shards have taken, against the limit.
 ///
 /// Invariant: `used <= max`, except after `max` was lowered: then it does not grow until that holds. Bytes are reserved before they are
-/// allocated and released after they are freed.
+/// allocated and released after they are freed. Where `max` is below `ceiling`, it is raised before a live item is evicted.
 #[derive(Debug)]
 pub(crate) struct Budget {
     used: AtomicU64,
     max: AtomicU64,
+    ceiling: AtomicU64,
     /// Bytes that the store has whatever it holds.
     fixed: u64,
 }
 
 impl Budget {
     pub(crate) fn new(max: u64, fixed: u64) -> Self {
-        Self { used: AtomicU64::new(fixed), max: AtomicU64::new(max), fixed }
+        let (used, max, ceiling) = (AtomicU64::new(fixed), AtomicU64::new(max), AtomicU64::new(0));
+        Self { used, max, ceiling, fixed }
     }
 
     pub(crate) fn used(&self) -> u64 {
@@ -29,9 +36,38 @@ impl Budget {
         self.max.store(max, Ordering::Relaxed);
     }
 
-    /// Bytes that items can ever have.
+    /// From now on `max` may be raised up to here, and is no higher.
+    pub(crate) fn set_ceiling(&self, ceiling: u64) {
+        self.ceiling.store(ceiling, Ordering::Relaxed);
+        self.max.fetch_min(ceiling, Ordering::Relaxed);
+    }
+
+    /// Raises `max` to this, up to the ceiling.
+    pub(crate) fn raise_max(&self, max: u64) {
+        self.max.fetch_max(max.min(self.ceiling.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    /// Lowers `max` from the one to the other; `false` where it is another by now.
+    pub(crate) fn lower_max(&self, from: u64, to: u64) -> bool {
+        self.max.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    }
+
+    /// Raises `max` by a step, if it is below the ceiling.
+    pub(crate) fn grow(&self) -> bool {
+        let ceiling = self.ceiling.load(Ordering::Relaxed);
+        let step = |max: u64| (max / GROWTH_DIVISOR).max(GROWTH_BYTES_MIN);
+        let grown = |max: u64| (max < ceiling).then(|| ceiling.min(max.saturating_add(step(max))));
+        self.max.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok()
+    }
+
+    /// Bytes that items can have now.
     pub(crate) fn capacity(&self) -> u64 {
         self.max().saturating_sub(self.fixed)
+    }
+
+    /// Bytes that items can ever have.
+    pub(crate) fn capacity_most(&self) -> u64 {
+        self.max().max(self.ceiling.load(Ordering::Relaxed)).saturating_sub(self.fixed)
     }
 
     pub(crate) fn try_reserve(&self, bytes: u64) -> bool {
@@ -142,6 +178,29 @@ mod tests {
         assert_eq!(room.take(&budget, 20), Err(NoRoom { bytes: 20 }));
         room.release(&budget);
         assert_eq!(budget.used(), 90);
+    }
+
+    #[test]
+    fn the_limit_grows_in_steps_up_to_the_ceiling_and_is_lowered_only_from_what_was_seen() {
+        const MIB: u64 = 1 << 20;
+        let budget = Budget::new(64 * MIB, 10);
+        assert!(!budget.grow(), "there is no ceiling");
+        assert_eq!(budget.capacity_most(), 64 * MIB - 10);
+        budget.set_ceiling(70 * MIB);
+        assert_eq!(budget.capacity_most(), 70 * MIB - 10);
+        assert!(budget.grow());
+        assert_eq!(budget.max(), 68 * MIB);
+        assert!(budget.grow() && !budget.grow());
+        assert_eq!(budget.max(), 70 * MIB);
+        assert!(!budget.lower_max(68 * MIB, 30 * MIB), "it has grown since");
+        assert!(budget.lower_max(70 * MIB, 8 * MIB));
+        assert!(budget.grow());
+        assert_eq!(budget.max(), 9 * MIB);
+        budget.raise_max(80 * MIB);
+        assert_eq!(budget.max(), 70 * MIB);
+        budget.raise_max(40 * MIB);
+        budget.set_ceiling(60 * MIB);
+        assert_eq!(budget.max(), 60 * MIB);
     }
 
     #[test]

@@ -195,6 +195,24 @@ impl Store {
         self.env.budget.set_max(bytes);
     }
 
+    /// From now on the store raises its limit by itself, up to so many bytes, rather than evict a live item;
+    /// a higher limit is lowered to that. It is to be within [`StoreConfig::memory_capacity`]. 0 by default: the limit
+    /// is as it was set.
+    pub fn set_memory_ceiling(&self, bytes: u64) {
+        self.env.budget.set_ceiling(bytes);
+    }
+
+    /// Changes the limit of a store that raises it by itself, from what it was seen to be: never above the ceiling, and
+    /// lower only where it is still that. Says whether it is as wanted, or higher.
+    #[must_use]
+    pub fn grant_memory(&self, from: u64, to: u64) -> bool {
+        if to < from {
+            return self.env.budget.lower_max(from, to);
+        }
+        self.env.budget.raise_max(to);
+        self.env.budget.max() >= to
+    }
+
     /// A snapshot of the counters, summed over the shards one after the other.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
@@ -261,7 +279,7 @@ impl Store {
                 Err(failed) => failed,
             };
             let steps_max = self.eviction_steps_max(failed);
-            if failed.bytes > self.env.budget.capacity() || step >= steps_max {
+            if failed.bytes > self.env.budget.capacity_most() || step >= steps_max {
                 call.room.release(&self.env.budget);
                 return Err(failed);
             }

@@ -105,10 +105,11 @@ impl Past {
     /// The load with what moving slots takes of CPU and network taken out: while they move, these are
     /// taken to go with the ECPUs as they did before.
     pub(crate) fn without_moves(&self, load: Amounts, is_moving: bool) -> Amounts {
-        let Some(settled) = self.settled.filter(|it| is_moving && it.ecpu > 0) else { return load };
-        let of = |resource| {
-            load[resource].min(crate::amounts::scaled(settled[resource], load.ecpu, settled.ecpu))
-        };
+        let Some(settled) = self.settled.filter(|_| is_moving) else { return load };
+        // Of a fleet that nobody asks anything, all of it is the moves'.
+        let (before, now) = (settled.ecpu.max(1), load.ecpu.max(1));
+        let of =
+            |resource| load[resource].min(crate::amounts::scaled(settled[resource], now, before));
         Amounts { cpu: of(Resource::Cpu), network: of(Resource::Network), ..load }
     }
 
@@ -196,6 +197,21 @@ mod tests {
             (Duration::from_secs(at as u64), Amounts { ecpu, ..Amounts::default() })
         });
         Past { samples: samples.collect(), ..Past::default() }
+    }
+
+    #[test]
+    fn what_moves_take_is_no_load_also_where_nobody_asks_anything() {
+        let check = |before: (u64, u64), now: (u64, u64), cpu: u64| {
+            let of = |(ecpu, cpu)| Amounts { ecpu, cpu, ..Amounts::default() };
+            let past = Past { settled: Some(of(before)), ..Past::default() };
+            assert_eq!(past.without_moves(of(now), true).cpu, cpu, "{before:?}, {now:?}");
+            assert_eq!(past.without_moves(of(now), false).cpu, now.1);
+        };
+        check((10_000, 100), (10_000, 900), 100);
+        check((10_000, 100), (20_000, 900), 200);
+        check((10_000, 100), (20_000, 150), 150);
+        check((0, 8), (0, 1_010), 8);
+        check((0, 8), (30_000, 400), 400);
     }
 
     #[test]

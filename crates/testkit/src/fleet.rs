@@ -63,30 +63,37 @@ impl Fleet {
         arguments: &[&str],
     ) -> Self {
         let nodes = format!("processes={processes}");
-        let own = ["--nodes", &nodes, "--zones", zones, "--replicas", &replicas.to_string()];
-        Self::begin(program.as_ref(), processes, &[&own[..], arguments].concat())
+        Self::start_nodes(program.as_ref(), &nodes, (processes, zones, replicas), arguments)
     }
 
-    /// One that follows its load: of `processes` nodes at least and `processes_max` at most, of 64 MiB each, over
-    /// two zones with a copy of each slot.
+    /// The same with so many nodes at the start and at most, whose number and memory follow the load.
     ///
     /// # Panics
     /// As [`Self::start`].
     #[must_use]
-    pub fn start_scaled(
+    pub fn start_scaling(
         program: impl AsRef<Path>,
-        (processes, processes_max): (usize, usize),
+        (least, most): (usize, usize),
+        (zones, replicas): (&str, u8),
         arguments: &[&str],
     ) -> Self {
-        let (nodes, memory) =
-            (format!("processes={processes}..{processes_max}"), format!("{}m", 64 * processes_max));
-        let own = ["--nodes", &nodes, "--memory", &memory, "--zones", "a,b", "--replicas", "1"];
-        Self::begin(program.as_ref(), processes, &[&own[..], arguments].concat())
+        let nodes = format!("processes={least}..{most}");
+        Self::start_nodes(program.as_ref(), &nodes, (least, zones, replicas), arguments)
     }
 
-    fn begin(program: &Path, processes: usize, arguments: &[&str]) -> Self {
-        let memtide = Memtide::builder(program).args(arguments).start();
-        let fleet = Self { program: program.to_owned(), memtide };
+    fn start_nodes(
+        program: &Path,
+        nodes: &str,
+        (processes, zones, replicas): (usize, &str, u8),
+        arguments: &[&str],
+    ) -> Self {
+        let program = program.to_owned();
+        let memtide = Memtide::builder(&program)
+            .args(["--nodes", nodes, "--zones", zones])
+            .args(["--replicas", &replicas.to_string()])
+            .args(arguments)
+            .start();
+        let fleet = Self { program, memtide };
         wait_until("the fleet is ready", PATIENCE, || {
             (fleet.memtide.get("/readyz").status == 200).then_some(())
         });

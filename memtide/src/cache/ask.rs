@@ -112,6 +112,9 @@ const NO_SUCH_ROUTE: &str = "not found; there are";
 fn who_has(path: &str) -> &'static str {
     match path {
         "/v1/topology/save" => "a node, memtide engine (127.0.0.1:9152 on its host by itself)",
+        "/v1/scaling" => {
+            "the memtide scaler (127.0.0.1:9151 on its host by itself), or of a memtide serve with --nodes processes=A..B or --memory A..B (127.0.0.1:9150)"
+        }
         path if path.starts_with("/v1/cache") => {
             "the memtide serve (127.0.0.1:9150 on its host by itself), or of the memtide scaler where the roles run apart (127.0.0.1:9151)"
         }

@@ -145,8 +145,12 @@ impl Behind {
         let (tls, zone) = match self {
             Self::Embedded => {
                 let limits = limits.expect("who has the items keeps the limits");
+                let most = hold::memory_max(config.memory_max, &limits.now());
+                let does_grow = config.growth.is_some();
                 return memtide_proxy::Backend::Embedded(EmbeddedBackend {
-                    memory_max: hold::memory_max(config.memory_max, &limits.now()),
+                    memory_max: config.memory_least().min(most),
+                    memory_ceiling: if does_grow { most } else { 0 },
+                    memory_capacity: if does_grow { config.memory_max } else { most },
                     seed: HashSeed::new(crate::random(), crate::random()),
                     metered_bytes_min: limits.metered_bytes_min(),
                 });

@@ -41,6 +41,15 @@ struct State {
     ecpu_per_second_max: AtomicU64,
 }
 
+/// What a node in this process may have, but for the limits.
+#[derive(Clone, Copy, Debug)]
+pub enum Memory {
+    /// All of it from the start.
+    Fixed(u64),
+    /// So much at most.
+    Grows(u64),
+}
+
 /// What holds.
 pub struct Hold {
     limiter: Limiter,
@@ -74,27 +83,27 @@ impl Hold {
 
     /// Runs for ever, by grants where others share the limit, and by the limits themselves where none
     /// does.
-    pub async fn run(
-        self,
-        granting: Option<Granting>,
-        limits: Option<KeptLimits>,
-        memory_max: u64,
-    ) {
+    pub async fn run(self, granting: Option<Granting>, limits: Option<KeptLimits>, memory: Memory) {
         match (granting, limits) {
             (Some(granting), _) => self.share(granting).await,
-            (None, Some(limits)) => self.follow(&limits, memory_max).await,
+            (None, Some(limits)) => self.follow(&limits, memory).await,
             (None, None) => {}
         }
     }
 
-    async fn follow(&self, limits: &KeptLimits, memory_max_given: u64) {
+    async fn follow(&self, limits: &KeptLimits, memory: Memory) {
         let mut changes = limits.follow();
         loop {
             let now = *changes.borrow_and_update();
             self.set(units(&now), units(&now));
             self.limiter.set_metered_bytes_min(limits.metered_bytes_min());
             // It is there: this process has no scaler.
-            let _ = self.limiter.set_memory_max(memory_max(memory_max_given, &now));
+            match memory {
+                Memory::Fixed(most) => {
+                    let _ = self.limiter.set_memory_max(memory_max(most, &now));
+                }
+                Memory::Grows(most) => self.limiter.set_memory_ceiling(memory_max(most, &now)),
+            }
             if changes.changed().await.is_err() {
                 return;
             }

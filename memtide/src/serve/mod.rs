@@ -5,6 +5,7 @@ mod children;
 mod conditions;
 mod described;
 mod fleet;
+mod growth;
 mod hold;
 mod kept;
 mod parent_tls;
@@ -94,6 +95,7 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
     let proxy =
         Proxy::start(proxy_config, listeners, &tls, drain.watch()).map_err(crate::cannot_start)?;
     let granting = behind.granting(kept.succession);
+    let growth = growth::start(&config, &proxy, limits.as_ref(), &events, runtime.handle());
     let hold = hold::Hold::new(proxy.limiter(), granting.as_ref());
     let stock = Stock { observer: proxy.observer(), behind: Arc::clone(&behind) };
     let keeping = kept.keep_usage(&stock, limits.as_ref()).map_err(crate::cannot_start)?;
@@ -104,13 +106,15 @@ pub fn run(mut config: EndpointConfig) -> Result<ExitCode, Failure> {
         limits: limits.clone(),
         held: hold.held.clone(),
     };
-    runtime.spawn(hold.run(granting, limits.clone(), config.memory_max));
+    runtime.spawn(hold.run(granting, limits.clone(), growth::memory(&config)));
     let answers = described::answers(served, &tls, &drain, (events.clone(), access.clone()));
     kept.metrics().into_iter().for_each(|usage| answers.metrics.register(usage));
+    growth.iter().for_each(|growth| answers.metrics.register(Arc::new(growth.clone())));
     let reloader = tls::watch(Arc::clone(&tls), events.clone()).map_err(crate::cannot_start)?;
     let of_fleet = behind.watch_tls(&events).map_err(crate::cannot_start)?;
     let of_limits = limits.as_ref().map(KeptLimits::routes).unwrap_or_default();
-    let routes = behind.routes().merge(kept.routes()).merge(of_limits);
+    let of_growth = growth.map(growth::Growth::routes).unwrap_or_default();
+    let routes = behind.routes().merge(kept.routes()).merge(of_limits).merge(of_growth);
     let cache = Arc::clone(&answers.cache);
     let admin = admin::serve_with(admin_listener, answers, routes).map_err(crate::cannot_start)?;
 

@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use memtide_planner::Policy;
 use memtide_proxy::DoorSettings;
 use memtide_service::config::{ConfigError, Given, addresses, duration, host, one_of};
 use memtide_service::tls::{Identity, TlsSettings};
@@ -13,9 +14,9 @@ use super::door;
 use super::fleet::{self, Backend};
 use super::limits::{self, LimitsGiven};
 use super::read::{
-    Common, admin, at_least_100_ms, common, count, guard_file, item_size_max, memory_max, port,
+    Common, admin, at_least_100_ms, common, count, guard_file, item_size_max, memory_range, port,
 };
-use super::{Host, Role, show};
+use super::{Host, Role, scaling, show};
 
 /// A configuration that can be meant.
 #[derive(Clone, Debug)]
@@ -29,6 +30,8 @@ pub struct EndpointConfig {
     pub tls: TlsSettings,
     /// For the items of all nodes that this process has or starts; 0 where it has none.
     pub memory_max: u64,
+    /// How the memory of the node in this process follows the data, up to [`Self::memory_max`]; `None` where it is as it is.
+    pub growth: Option<Policy>,
     pub item_size_max: u32,
     /// None of a proxy, which hears of them from its scaler.
     pub limits: LimitsGiven,
@@ -46,11 +49,16 @@ pub struct EndpointConfig {
 pub fn resolve(given: &Given, on: &Host) -> Result<EndpointConfig, ConfigError> {
     let mut common = common(given)?;
     let is_serve = given.schema().role == Role::Serve.name();
-    let memory_max = if is_serve { memory_max(given, on, &mut common.warnings)? } else { 0 };
+    let (memory_least, memory_max) = match is_serve {
+        true => memory_range(given, on, &mut common.warnings)?,
+        false => (None, 0),
+    };
     let backend = match is_serve {
         true => fleet::nodes(given, memory_max)?,
         false => Backend::Joined(fleet::join(given)?),
     };
+    let growth = memory_least.map(|least| growth(given, &backend, (least, memory_max)));
+    let growth = growth.transpose()?;
     let bind = given.read("bind", addresses)?;
     common.admin = admin_beside(given, &bind)?;
     let advertise = match given.text("advertise") {
@@ -65,6 +73,7 @@ pub fn resolve(given: &Given, on: &Host) -> Result<EndpointConfig, ConfigError> 
         bind,
         advertise,
         memory_max,
+        growth,
         item_size_max: item_size_max(given, backend.node_memory_max(memory_max))?,
         limits: if is_serve { limits::limits(given)? } else { LimitsGiven::default() },
         connections_max: count(given, "connections-max", 1, 1 << 24)?,
@@ -85,6 +94,27 @@ pub fn resolve(given: &Given, on: &Host) -> Result<EndpointConfig, ConfigError> 
     };
     config.common.shown = show::show(given, |name| show::of_endpoint(name, given, &config, on));
     Ok(config)
+}
+
+/// How the memory of a node in this process grows; others are granted theirs by the scaler.
+fn growth(
+    given: &Given,
+    backend: &Backend,
+    (least, most): (u64, u64),
+) -> Result<Policy, ConfigError> {
+    if *backend != Backend::Embedded {
+        let problem = "node processes begin with as little as can be by themselves; give the most \
+                       of all of them, and --nodes processes=A..B";
+        return Err(given.complain("memory", problem));
+    }
+    scaling::of_embedded(given, least, most)
+}
+
+impl EndpointConfig {
+    /// Bytes that the node in this process begins with.
+    pub fn memory_least(&self) -> u64 {
+        self.growth.as_ref().map_or(self.memory_max, |policy| policy.memory_min)
+    }
 }
 
 /// The admin address, which must not be one of the endpoint's.

@@ -101,8 +101,39 @@ pub fn memory_max(
     on: &Host,
     warnings: &mut Vec<String>,
 ) -> Result<u64, ConfigError> {
+    memory_of(given, on, warnings, |text| text)
+}
+
+/// The same of a node that may begin with less, and grow: what it begins with, if that is said, and the most.
+pub fn memory_range(
+    given: &Given,
+    on: &Host,
+    warnings: &mut Vec<String>,
+) -> Result<(Option<u64>, u64), ConfigError> {
+    if !given.text("memory").is_some_and(|text| text.contains("..")) {
+        return Ok((None, memory_max(given, on, warnings)?));
+    }
+    let first = |both: &str| both.find("..").unwrap_or(both.len());
+    let least = memory_of(given, on, &mut Vec::new(), |both| &both[..first(both)])?;
+    let most = memory_of(given, on, warnings, |both| both[first(both)..].trim_start_matches('.'))?;
+    if least > most {
+        let [least, most] = [least, most].map(show_size);
+        let problem =
+            format!("more at the start than at most, {least} and {most}; give less first");
+        return Err(given.complain("memory", &problem));
+    }
+    Ok((Some(least), most))
+}
+
+fn memory_of(
+    given: &Given,
+    on: &Host,
+    warnings: &mut Vec<String>,
+    part: impl Fn(&str) -> &str,
+) -> Result<u64, ConfigError> {
     let allowed = on.memory.as_ref();
-    let bytes = given.read("memory", |text| memory(text, allowed.map(|memory| memory.bytes)))?;
+    let read = |text: &str| memory(part(text), allowed.map(|memory| memory.bytes));
+    let bytes = given.read("memory", read)?;
     if let Some(allowed) = allowed {
         let there_is = format!("{} ({})", show_size(allowed.bytes), allowed.limited_by);
         if bytes > allowed.bytes {
@@ -119,7 +150,7 @@ pub fn memory_max(
     if bytes < MEMORY_MIN {
         let least = show_size(MEMORY_MIN);
         let problem = match allowed {
-            Some(allowed) if given.text("memory").is_some_and(|text| text.ends_with('%')) => {
+            Some(allowed) if given.text("memory").is_some_and(|text| part(text).ends_with('%')) => {
                 format!(
                     "of {} ({}) is less than {least}, too little for a cache; give more",
                     show_size(allowed.bytes),

@@ -81,6 +81,13 @@ pub fn of_processes(
     Ok(Scaling { policy, spares_per_zone, provision: None })
 }
 
+/// What the node in the process of `serve` is told, which begins with so much memory.
+pub fn of_embedded(given: &Given, least: u64, most: u64) -> Result<Policy, ConfigError> {
+    let item = given.read("item-size-max", size)?;
+    let memory_min = least.max(item.saturating_mul(ITEMS_IN_MEMORY_MIN)).min(most);
+    Ok(Policy { nodes_min: 1, nodes_max: 1, memory_min, ..patience(in_after(given)?) })
+}
+
 /// Where nobody would start spares, none can be wanted.
 pub fn refuse_spares(given: &Given, problem: &str) -> Result<(), ConfigError> {
     match spares(given)? {

@@ -1,4 +1,5 @@
 use memtide_service::config::{Given, Setting, show_size};
+use memtide_service::host::AllowedMemory;
 use memtide_service::tls::Identity;
 
 use super::read::Common;
@@ -68,15 +69,17 @@ pub fn of_endpoint(
         "tls-client-ca" if config.tls.client_ca.is_none() => {
             Some("clients need no certificate".to_owned())
         }
-        "memory" => Some(match &on.memory {
-            Some(allowed) => format!(
-                "{} of {} ({})",
-                show_size(config.memory_max),
-                show_size(allowed.bytes),
-                allowed.limited_by
-            ),
-            None => show_size(config.memory_max),
-        }),
+        "memory" => {
+            let most = show_size(config.memory_max);
+            let memory = match &config.growth {
+                Some(policy) => format!("{} to {most}", show_size(policy.memory_min)),
+                None => most,
+            };
+            let of = |there: &AllowedMemory| {
+                format!(" of {} ({})", show_size(there.bytes), there.limited_by)
+            };
+            Some(memory + &on.memory.as_ref().map(of).unwrap_or_default())
+        }
         "threads" => Some(format!("{}, the cores", config.threads)).filter(|_| !is_given),
         "idle-timeout" if config.idle_timeout.is_none() => Some("never".to_owned()),
         "handshakes-per-second" if config.handshakes_per_second_max.is_none() => {

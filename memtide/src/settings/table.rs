@@ -31,8 +31,6 @@ const SCALER: &[&str] = &[Role::Scaler.name()];
 const CACHE: &[&str] = &[Role::Cache.name()];
 /// Those that clients connect to.
 const CLIENTS: &[&str] = &[Role::Serve.name(), Role::Proxy.name()];
-/// Those that hold items.
-const NODES: &[&str] = &[Role::Serve.name(), Role::Engine.name()];
 /// Those that join a scaler.
 const JOINERS: &[&str] = &[Role::Proxy.name(), Role::Engine.name()];
 /// Those that say how many copies there are, and keep the cache's limits.
@@ -53,7 +51,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(SCALER, "provision", "PROGRAM", None, "Program that starts and ends nodes, and its first arguments, parted by commas; see docs/operations.md"),
     setting!(SCALER, "provision-timeout", "DURATION", Some("60s"), "Longest call of that program, which is then killed"),
     setting!(PLACERS, "spares", "COUNT", Some("0"), "Nodes that are kept ready in each zone beside those that serve"),
-    setting!(PLACERS, "scale-in-after", "DURATION", Some("2m"), "A node is given back once the others could have carried the load of so long"),
+    setting!(PLACERS, "scale-in-after", "DURATION", Some("2m"), "Nodes and memory are given back once the rest could have carried the load of so long"),
     setting!(JOINERS, "join", "HOST:PORT", None, "The scaler to join; several parted by commas are tried in turn"),
     setting!(ENGINE, "zone", "ZONE", Some("default"), "The failure domain that this node is in"),
     setting!(PROXY, "zone", "ZONE", None, "The zone whose copies are read first on the read-optimized port"),
@@ -82,7 +80,8 @@ pub const SETTINGS: &[Setting] = &[
     setting!(CLIENTS, "tls-cert", "FILE", None, "PEM certificate chain of the server; made in the data directory where none is given"),
     setting!(CLIENTS, "tls-key", "FILE", None, "PEM private key that belongs to it"),
     guard!(CLIENTS, "tls-client-ca", "FILE", None, "PEM CAs; clients must then show a certificate that one of them issued"),
-    setting!(NODES, "memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows"),
+    setting!(SERVE, "memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows; of the embedded node A..B too, which follows the data: A at the start, B at most"),
+    setting!(ENGINE, "memory", "SIZE", Some("60%"), "Memory for items and their index: 512m, 2GiB, or a share of what this host or cgroup allows"),
     setting!(ENGINE, "memory-max", "SIZE", None, "Most memory that the scaler may grant this node, who begins with --memory: 8g, or a share of what this host or cgroup allows; that of --memory where none is given"),
     setting!(ENGINE, "cpus", "CORES", None, "Share of a core that this node may use, such as 0.5; a whole one, or what its cgroup allows, where none is given"),
     setting!(ENGINE, "ecpu-max", "COUNT", None, "ECPUs a second that this node can do; 150k for a whole core of --cpus where none is given"),

@@ -163,6 +163,36 @@ fn admin_may_share_a_port_on_another_address() {
 }
 
 #[test]
+fn memory_may_follow_the_data() {
+    let config = resolved(&[("memory", "64m..40%"), ("scale-in-after", "5s")], "").unwrap();
+    let policy = config.growth.as_ref().unwrap();
+    assert_eq!((policy.memory_min, config.memory_max), (64 << 20, 4 << 30));
+    assert_eq!((policy.in_after.as_secs(), policy.nodes_max), (5, 1));
+    let shown = "memory = \"64m..40%\"  # 64 MiB to 4 GiB of 10 GiB (host); --memory";
+    assert!(config.common.shown.contains(shown), "{}", config.common.shown);
+    let large = [("memory", "64m..1g"), ("item-size-max", "32m")];
+    assert_eq!(resolved(&large, "").unwrap().memory_least(), 256 << 20);
+    assert!(resolved(&[("memory", "1g")], "").unwrap().growth.is_none());
+    let line = |memory: &str| resolved(&[("memory", memory)], "").unwrap_err().to_string();
+    expect![[
+        r#"--memory: "2g..1g": more at the start than at most, 2 GiB and 1 GiB; give less first"#
+    ]]
+    .assert_eq(&line("2g..1g"));
+    expect![[r#"--memory: "1m..1g": less than 16 MiB, too little for a cache; give more"#]]
+        .assert_eq(&line("1m..1g"));
+    expect![[
+        r#"--memory: "64m..": give bytes such as 67108864, 512m or 2GiB, or a share such as 60%"#
+    ]]
+    .assert_eq(&line("64m.."));
+    check(
+        &[("memory", "64m..1g"), ("nodes", "processes=2")],
+        expect![[
+            r#"--memory: "64m..1g": node processes begin with as little as can be by themselves; give the most of all of them, and --nodes processes=A..B"#
+        ]],
+    );
+}
+
+#[test]
 fn nearly_all_of_the_memory_is_a_warning() {
     let config = resolved(&[("memory", "95%")], "").unwrap();
     expect!["--memory 9.5 GiB leaves connections and the process itself little of 10 GiB (host)"]

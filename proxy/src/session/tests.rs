@@ -40,6 +40,8 @@ impl Bench {
             give_back_memory: || {},
             backend: Backend::Embedded(EmbeddedBackend {
                 memory_max: 64 << 20,
+                memory_ceiling: 0,
+                memory_capacity: 64 << 20,
                 seed: HashSeed::new(1, 2),
                 metered_bytes_min: 0,
             }),

@@ -140,7 +140,13 @@ const SEED: HashSeed = HashSeed::new(1, 2);
 
 fn embedded() -> Backend {
     let memory_max = 64 << 20;
-    Backend::Embedded(EmbeddedBackend { memory_max, seed: SEED, metered_bytes_min: 0 })
+    Backend::Embedded(EmbeddedBackend {
+        memory_max,
+        memory_ceiling: 0,
+        memory_capacity: memory_max,
+        seed: SEED,
+        metered_bytes_min: 0,
+    })
 }
 
 fn lone_node(dir: &Path) -> (Backend, LoneNode) {

@@ -80,6 +80,8 @@ impl Site {
     pub fn embedded() -> Self {
         Self::start(Backend::Embedded(EmbeddedBackend {
             memory_max: MEMORY_MAX,
+            memory_ceiling: 0,
+            memory_capacity: MEMORY_MAX,
             seed: SEED,
             metered_bytes_min: 0,
         }))

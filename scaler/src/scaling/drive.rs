@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use memtide_executor::{Call, CallId, Effect, Event};
 use memtide_manager::Operation;
-use memtide_service::events::EventKind;
+use memtide_service::events::{EventKind, Events};
 use tokio::sync::oneshot;
 use tokio::time;
 
@@ -118,22 +118,27 @@ impl Loop {
     }
 
     fn scaling_happened(&self, event: &Event) {
-        let kind = match event {
-            Event::Decided(_) | Event::Absent { .. } => EventKind::ScalingDecided,
-            Event::Carried { .. } => EventKind::ScalingEnded,
-            Event::Noted(_) => EventKind::ScalingShort,
-            Event::Failed { .. }
-            | Event::EndFailed { .. }
-            | Event::SpareFailed { .. }
-            | Event::StoreFailed(_) => EventKind::ScalingFailed,
-        };
-        if event.is_bad() {
-            tracing::warn!("{event}");
-        } else {
-            tracing::info!("{event}");
-        }
-        self.events.record(kind, event.to_string());
+        tell(event, &self.events);
     }
+}
+
+/// Logs and records what an executor tells.
+pub fn tell(event: &Event, events: &Events) {
+    let kind = match event {
+        Event::Decided(_) | Event::Absent { .. } => EventKind::ScalingDecided,
+        Event::Carried { .. } => EventKind::ScalingEnded,
+        Event::Noted(_) => EventKind::ScalingShort,
+        Event::Failed { .. }
+        | Event::EndFailed { .. }
+        | Event::SpareFailed { .. }
+        | Event::StoreFailed(_) => EventKind::ScalingFailed,
+    };
+    if event.is_bad() {
+        tracing::warn!("{event}");
+    } else {
+        tracing::info!("{event}");
+    }
+    events.record(kind, event.to_string());
 }
 
 impl Driver {

@@ -8,6 +8,7 @@
 //! Nothing here is waited for by the loop: a provisioner or a disk that hangs holds up what is planned, and
 //! no failover.
 
+mod alone;
 mod drive;
 mod explained;
 mod rates;
@@ -23,6 +24,8 @@ use memtide_executor::{CallId, Executor, Instance, Record, Settings, Source, Sup
 use memtide_planner::Amounts;
 use tokio::sync::{mpsc, watch};
 
+pub use self::alone::{Alone, Granted};
+pub use self::drive::tell;
 pub use self::explained::Explained;
 use self::rates::Rates;
 use self::record::RecordFile;

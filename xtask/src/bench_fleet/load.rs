@@ -36,6 +36,9 @@ pub struct Seen {
     pub is_believed: bool,
 }
 
+/// As fast as it is taken.
+pub const FAST: [&str; 2] = ["--pipeline", "16"];
+
 /// The words of a load that fits what [`fill`] has stored.
 fn words(arguments: &Arguments) -> Vec<String> {
     let keys = u64::from(arguments.mib) * 1024 * 1024 / u64::from(VALUE_BYTES);
@@ -49,8 +52,17 @@ fn words(arguments: &Arguments) -> Vec<String> {
 /// # Panics
 /// When the load does not begin.
 pub fn fill(fleet: &Fleet, arguments: &Arguments) {
+    fill_with(fleet, arguments, &FAST);
+}
+
+/// The same with other words than [`FAST`].
+///
+/// # Panics
+/// As [`fill`].
+pub fn fill_with(fleet: &Fleet, arguments: &Arguments, more: &[&str]) {
     let mut words = words(arguments);
-    words.extend(["--fill", "--pipeline", "16", "--warmup", "0"].map(str::to_owned));
+    words.extend(["--fill", "--warmup", "0"].map(str::to_owned));
+    words.extend(more.iter().map(|&word| word.to_owned()));
     // It is asked for replies once everything is stored.
     let loading = start(fleet, words);
     drop(loading.finish());
@@ -61,12 +73,25 @@ pub fn fill(fleet: &Fleet, arguments: &Arguments) {
 /// # Panics
 /// When the load does not begin, or gives no result.
 pub fn during<R>(fleet: &Fleet, arguments: &Arguments, meanwhile: impl FnOnce() -> R) -> (R, Seen) {
+    let (done, verdict) = told_during(fleet, arguments, meanwhile);
+    (done, seen(&verdict))
+}
+
+/// The same, with all that the load test tells.
+///
+/// # Panics
+/// As [`during`].
+pub fn told_during<R>(
+    fleet: &Fleet,
+    arguments: &Arguments,
+    meanwhile: impl FnOnce() -> R,
+) -> (R, Verdict) {
     let mut words = words(arguments);
     words.extend(["--warmup", "1s", "--rate"].map(str::to_owned));
     words.push(arguments.rate.clone());
     let loading = start(fleet, words);
     let done = meanwhile();
-    (done, seen(&loading.finish()))
+    (done, loading.finish())
 }
 
 /// The same while nothing else happens.
@@ -78,7 +103,11 @@ pub fn alone(fleet: &Fleet, arguments: &Arguments) -> Seen {
     during(fleet, arguments, || thread::sleep(time)).1
 }
 
-fn start(fleet: &Fleet, words: Vec<String>) -> Loading {
+/// Begins a load test with these words.
+///
+/// # Panics
+/// When it does not begin.
+pub fn start(fleet: &Fleet, words: Vec<String>) -> Loading {
     let endpoint = format!("localhost:{}", fleet.memtide().address().port());
     Loading::start(Command::new(fleet.program()), &endpoint, fleet.memtide().ca_file(), words)
 }

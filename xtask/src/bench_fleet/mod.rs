@@ -1,8 +1,9 @@
 //! `cargo xtask bench-fleet`: what a fleet of node processes costs, how fast slots move in it while it
-//! serves, and how long clients wait when a node is lost.
+//! serves, how fast it follows the load by itself, and how long clients wait when a node is lost.
 //!
 //! - [`latency`]: one process, a process and its node, and a replica beside that, under the same loads.
 //! - [`movement`]: all slots from one node to another and back, empty and with items.
+//! - [`scaling`]: a step of the load, from then until there is twice as much with the data moved, and back.
 //! - [`crash`]: node processes that are killed and stopped under `loadtest --verify`.
 //! - [`load`]: what a load test saw; [`pauses`]: how long slots were without a primary.
 //! - [`table`]: the results as Markdown.
@@ -12,6 +13,7 @@ mod latency;
 mod load;
 mod movement;
 mod pauses;
+mod scaling;
 mod table;
 
 use std::path::PathBuf;
@@ -26,10 +28,10 @@ pub use self::load::{Seen, seen};
 use crate::bench_peers::{Interrupt, build};
 use crate::tell;
 
-/// Measure a fleet of node processes: latency, movement of slots under load, loss of nodes
+/// Measure a fleet of node processes: latency, movement of slots under load, scaling, loss of nodes
 #[derive(Args, Clone, Debug)]
 pub struct Arguments {
-    /// Parts, by name: latency, movement, crash; all where none is given
+    /// Parts, by name: latency, movement, scaling, crash; all where none is given
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     parts: Vec<String>,
 
@@ -49,6 +51,18 @@ pub struct Arguments {
     #[arg(long, value_name = "RATE", default_value = "5k")]
     rate: String,
 
+    /// What the load does in the part scaling, by name: promise, work, data, steady; all where none is given
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    steps: Vec<String>,
+
+    /// Seconds of a load that stays, in the part scaling, as steady has it, which is to leave the fleet alone; 0 leaves it out
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    steady: u32,
+
+    /// Where the part scaling writes its curves, as scaling-work.svg and so on
+    #[arg(long, value_name = "DIRECTORY")]
+    curves: Option<PathBuf>,
+
     /// This memtide, instead of building one
     #[arg(long, value_name = "BINARY")]
     memtide: Option<PathBuf>,
@@ -63,6 +77,7 @@ pub struct Arguments {
 struct Results {
     latency: Vec<latency::Row>,
     moves: Vec<movement::Move>,
+    scaling: scaling::Results,
     crashes: Vec<crash::Crash>,
 }
 
@@ -74,7 +89,7 @@ struct Results {
 /// # Panics
 /// Where a fleet does not do what it is told, with its log.
 pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    const PARTS: [&str; 3] = ["latency", "movement", "crash"];
+    const PARTS: [&str; 4] = ["latency", "movement", "scaling", "crash"];
     if let Some(name) = arguments.parts.iter().find(|name| !PARTS.contains(&name.as_str())) {
         anyhow::bail!("--parts {name}: no such part; there are {}", PARTS.join(", "));
     }
@@ -89,6 +104,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut results = Results::default();
     if is_wanted("movement") {
         results.moves = movement::measure(&memtide, arguments)?;
+    }
+    if is_wanted("scaling") {
+        results.scaling = scaling::measure(&memtide, arguments)?;
     }
     if is_wanted("crash") {
         results.crashes = crash::measure(&memtide);

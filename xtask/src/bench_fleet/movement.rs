@@ -90,7 +90,8 @@ fn move_all(fleet: &Fleet, to: &FleetNode) -> Move {
     Move { what: String::new(), seconds, bytes, pauses, load: None }
 }
 
-fn copied_bytes(fleet: &Fleet) -> u64 {
+/// Bytes of items that nodes have read so far to copy them.
+pub fn copied_bytes(fleet: &Fleet) -> u64 {
     let metrics = fleet.node_metrics();
     let copied = metrics.values().filter_map(|it| it.sum("memtide_node_copied_bytes_total"));
     #[expect(

@@ -4,6 +4,7 @@ use super::Results;
 use super::crash::REPLY_WITHIN_MS;
 use super::latency::Figure;
 use super::load::Seen;
+use super::scaling;
 
 /// All results as Markdown.
 pub fn markdown(results: &Results) -> String {
@@ -11,6 +12,7 @@ pub fn markdown(results: &Results) -> String {
     // A String takes everything.
     let _ = write_latency(&mut out, results);
     let _ = write_moves(&mut out, results);
+    let _ = scaling::write(&mut out, &results.scaling);
     let _ = write_crashes(&mut out, results);
     out
 }
@@ -28,6 +30,7 @@ pub fn failures(results: &Results) -> Vec<String> {
             failures.push(format!("{}: hit ratio {is}, was {was}", moved.what));
         }
     }
+    failures.extend(scaling::failures(&results.scaling));
     for crash in &results.crashes {
         let what = &crash.what;
         if crash.load.errors > 0 || crash.violations > 0 {
@@ -97,7 +100,8 @@ fn write_moves(out: &mut String, results: &Results) -> std::fmt::Result {
     writeln!(out)
 }
 
-fn seen_row(seen: &Seen, before: &Seen) -> String {
+/// What a load saw, in ten columns, beside what it was before.
+pub fn seen_row(seen: &Seen, before: &Seen) -> String {
     let mark = if seen.is_believed { "" } else { "~" };
     format!(
         "{:.1} | {} | {} | {:.6} | {mark}{:.0} | {mark}{:.0} | {:.2} | {mark}{:.0} | {:.2} | {:.1}",

@@ -65,7 +65,7 @@ struct Emptying {
 
 impl Shard {
     /// Empties one segment, or a few expired ones: first what is expired, then what is mostly
-    /// dead, then what S3-FIFO would evict. `false` when the shard has nothing.
+    /// dead, then, where the store cannot be given more, what S3-FIFO would evict. `false` when the shard has nothing.
     ///
     /// Walks at most a few segments. It frees memory or makes room in an active segment; calling
     /// it again and again ends with an empty shard, or one that has items of copies only.
@@ -81,6 +81,10 @@ impl Shard {
             return true;
         }
         let has_sorted = self.sort_step(env, now);
+        // A live item would go now.
+        if env.budget.grow() {
+            return true;
+        }
         let Some(id) = self.victim() else { return has_sorted };
         let queue = self.segments.at(id).queue();
         self.empty(env, id, now, |_, header| fate(queue, header, pressure));

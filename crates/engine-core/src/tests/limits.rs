@@ -380,3 +380,62 @@ fn a_prefetch_changes_nothing_and_waits_for_nobody() {
     assert_eq!(value_len(&store, "large"), Some(300_000));
     store.check();
 }
+
+/// A store that may grow from 2 MiB to 8, and what it holds of so many items of 1 KB.
+fn grown(items: u32) -> (Store, usize) {
+    let config = StoreConfig { memory_capacity: 8 << 20, ..StoreConfig::new(2 << 20, SEED) };
+    let store = Store::new(config);
+    store.set_memory_ceiling(8 << 20);
+    let names = || (0..items).map(|item| format!("key {item}"));
+    names().for_each(|name| assert!(is_stored(set(&store, &name, &[7; 1_000]))));
+    let held = names().filter(|name| value_len(&store, name).is_some()).count();
+    store.check();
+    (store, held)
+}
+
+#[test]
+fn memory_is_taken_up_to_the_ceiling_before_anything_is_evicted() {
+    let (store, held) = grown(5_000);
+    let stats = store.stats();
+    assert_eq!((held, stats.evicted), (5_000, 0));
+    assert!(stats.memory_max < 7 << 20, "little more than is used: {stats:?}");
+    let (store, held) = grown(20_000);
+    let stats = store.stats();
+    assert_eq!(stats.memory_max, 8 << 20);
+    assert!(stats.evicted > 0 && stats.memory_used <= 8 << 20, "{stats:?}");
+    assert!(held > 6_000, "{held}");
+}
+
+#[test]
+fn dead_items_are_collected_before_more_memory_is_taken() {
+    let config = StoreConfig { memory_capacity: 64 << 20, ..StoreConfig::new(8 << 20, SEED) };
+    let store = Store::new(config);
+    store.set_memory_ceiling(64 << 20);
+    // One in eight stays, so that no segment is dead as a whole; each value is of another length than the last.
+    for item in 0..20_000 {
+        let value = vec![7; 800 + item % 17];
+        assert!(is_stored(set(&store, &format!("goes {}", item % 500), &value)));
+        if item % 8 == 0 {
+            assert!(is_stored(set(&store, &format!("stays {item}"), &value)));
+        }
+    }
+    let stats = store.stats();
+    assert_eq!((stats.items, stats.evicted), (3_000, 0));
+    assert!(stats.memory_max <= 9 << 20, "{stats:?}");
+    store.check();
+}
+
+#[test]
+fn what_was_granted_is_taken_back_only_where_the_store_has_not_grown_since() {
+    let (store, _) = grown(5_000);
+    let before = store.stats().memory_max;
+    store.flush_all();
+    assert!(!store.grant_memory(before + 1, 2 << 20), "it was seen to be another");
+    assert!(store.grant_memory(before, 2 << 20));
+    assert_eq!(store.stats().memory_max, 2 << 20);
+    assert!(store.grant_memory(2 << 20, 4 << 20));
+    assert!(!store.grant_memory(4 << 20, 9 << 20), "the ceiling is lower");
+    assert_eq!(store.stats().memory_max, 8 << 20);
+    store.set_memory_ceiling(3 << 20);
+    assert_eq!(store.stats().memory_max, 3 << 20);
+}

@@ -14,7 +14,7 @@ mod tests;
 mod timeline;
 
 pub use comparison::comparison;
-pub use curves::{CurvesChart, CurvesPage, curves};
+pub use curves::{CurvesAxis, CurvesChart, CurvesPage, curves, curves_image};
 
 use self::svg::escape;
 use super::text::{broken, ended, is_lower_bound, what_latency_is};
