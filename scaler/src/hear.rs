@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use memtide_control::{Adopted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
+use memtide_executor::Filled;
 use memtide_service::events::EventKind;
 use memtide_service::logging::Admit;
 use memtide_topology::{Epoch, NodeId};
@@ -10,7 +11,7 @@ use memtide_topology::{Epoch, NodeId};
 use crate::behind::{Judged, judge};
 use crate::handle::OperateError;
 use crate::run::Loop;
-use crate::scaling::{is_filling, not_wanted};
+use crate::scaling::not_wanted;
 
 impl Loop {
     pub fn take_in(&mut self, now: Duration, came: Incoming) {
@@ -75,9 +76,9 @@ impl Loop {
 
     fn node_beats(&mut self, now: Duration, node: NodeId, (adopted, usage): (Epoch, NodeUsage)) {
         self.check_beat(adopted, || node.to_string());
-        let before = self.sessions.said(node).and_then(|said| said.usage);
-        let before = before.map_or(0, |usage| usage.memory_used);
-        self.is_memory_short |= is_filling(before, usage.memory_used, usage.memory_max);
+        let own = usage.data_bytes.saturating_sub(usage.copy_bytes);
+        let (used, max) = (usage.memory_used, usage.memory_max);
+        self.fill.hear(now, node, Filled { own, used, max });
         self.sessions.uses(now, node, usage);
         let limit = self.grants.limits().data_storage.max();
         self.data.look(now, limit, (self.manager.topology(), &self.sessions));

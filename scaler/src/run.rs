@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_control::{Incoming, SessionId};
+use memtide_executor::Fill;
 use memtide_manager::{Effect, Event, Manager, Operation};
 use memtide_service::events::Events;
 use memtide_service::logging::Limiter;
@@ -63,8 +64,8 @@ pub struct Loop {
     pub data: Data,
     /// Processes that wait to be taken as nodes.
     pub spares: Spares,
-    /// A node has said so since the executor has looked.
-    pub is_memory_short: bool,
+    /// How fast nodes fill, and whether that is to be looked at soon.
+    pub fill: Fill,
     /// What changes the fleet by itself, where that is wanted.
     pub scaling: Option<Driver>,
     pub scaling_answers: mpsc::UnboundedReceiver<Answer>,

@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole, TicketSecret};
+use memtide_executor::Fill;
 use memtide_limits::Limits;
 use memtide_manager::{Manager, Operation, Settings};
 use memtide_service::admin::{Health, RoleRoutes};
@@ -151,7 +152,7 @@ impl Scaler {
         let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
         let run = Loop {
             spares: Spares::default(),
-            is_memory_short: false,
+            fill: Fill::default(),
             scaling,
             scaling_answers,
             manager,

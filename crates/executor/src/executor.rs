@@ -278,6 +278,7 @@ impl Executor {
             limits: sight.limits,
             offers: sight.supplies.iter().map(|it| it.offer(self.nodes_left(it))).collect(),
             ecpu_wanted: sight.ecpu_wanted,
+            memory_growth: sight.memory_growth,
             slots_remaining: sight.slots_remaining,
             under_way: under_way.collect(),
             failed: self.failed.clone(),
@@ -347,7 +348,8 @@ impl Executor {
         for name in &names {
             let new = Instance { memory, slot, ..Instance::of(supply) };
             let it = self.change().instances.entry(name.clone()).or_insert(new);
-            (it.memory, it.slot, it.is_spare) = (memory, slot, false);
+            // A spare that was started is to be taken yet.
+            (it.memory, it.slot, it.is_spare, it.is_started) = (memory, slot, false, false);
         }
         Ok((Some(supply.source), names))
     }

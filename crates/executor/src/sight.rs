@@ -27,6 +27,8 @@ pub struct Sight {
     pub supplies: Vec<Supplied>,
     /// As [`memtide_planner::Observation::ecpu_wanted`].
     pub ecpu_wanted: Option<u64>,
+    /// As [`memtide_planner::Observation::memory_growth`].
+    pub memory_growth: u64,
     /// Slots that are not yet where they belong.
     pub slots_remaining: usize,
 }

@@ -105,6 +105,28 @@ fn a_node_that_stays_down_is_replaced_and_given_back() {
     }
 }
 
+/// Those that the provisioner has started are there at once when they are needed.
+#[test]
+fn spares_that_were_started_are_taken() {
+    let mut world = World::new(2, 0, 2, 4);
+    world.settings.spares_per_zone = 2;
+    world.crash();
+    world.run(10);
+    let waiting = world.processes.values().filter(|it| it.is_spare).count();
+    assert_eq!((world.nodes(), waiting), (2, 4), "{:#?}", world.processes);
+    let before: Vec<String> = world.processes.keys().cloned().collect();
+    world.data = 3 * GIB;
+    world.run(8);
+    let taken = world.processes.iter().filter(|(name, it)| {
+        it.node.is_some() && before.contains(name) && !name.starts_with("first")
+    });
+    assert_eq!(taken.count(), 2, "{:#?} {:#?}", world.processes, world.log);
+    world.run(20);
+    assert_eq!(world.leftovers(), Vec::<String>::new(), "{:#?}", world.log);
+    let waiting = world.processes.values().filter(|it| it.is_spare).count();
+    assert_eq!(waiting, 4, "others wait in their place: {:#?}", world.processes);
+}
+
 #[test]
 fn random_faults_leave_nothing_over() {
     let first = seed_from_environment();

@@ -120,6 +120,7 @@ fn observation(ecpu: u64, hot_every: Option<u16>) -> Observation {
         limits: Limits::default(),
         offers: offers.collect(),
         ecpu_wanted: Some(ecpu),
+        memory_growth: 0,
         slots_remaining: 0,
         under_way: Vec::new(),
         failed: Vec::new(),

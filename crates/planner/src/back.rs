@@ -2,9 +2,11 @@
 
 use core::cmp::Reverse;
 
-use crate::amounts::{at_permille, scaled};
+use crate::amounts::{at_permille, permille, scaled};
 use crate::draft::Draft;
 use crate::fleet::Fleet;
+use crate::full::fullest;
+use crate::need::KEPT;
 use crate::out::Wanted;
 use crate::{Action, Resource, Why};
 
@@ -39,6 +41,11 @@ fn kept(draft: &Draft) -> Option<[u64; 4]> {
     let mut kept = [0; 4];
     for (kept, need) in kept.iter_mut().zip(&draft.figures.needs) {
         *kept = need.kept?;
+    }
+    // Where one is fuller than others, it is the one that has to have room.
+    if let (Some(capacity), Some((_, part))) = (draft.figures.needs[0].capacity, fullest(draft)) {
+        let all = permille(capacity, part);
+        kept[0] = kept[0].max(at_permille(all, permille(draft.memory().target, KEPT)));
     }
     Some(kept)
 }

@@ -1,11 +1,14 @@
 use crate::draft::Draft;
-use crate::{Action, Observation, Past, Plan, Policy, Resource, Why, back, hot, out};
+use crate::{Action, Observation, Past, Plan, Policy, Resource, Why, back, full, hot, out};
 
 /// What is to be done now, and what to remember until the next time.
 ///
 /// ```text
 /// give up what is overdue -> too little of something: out
+///                              and where no more memory can be had: slots that are hotter than others move
+///                         -> else it fills: memory in place
 ///                         -> else slots that are hotter than others: move, isolate
+///                         -> else a node that is fuller than others: memory in place
 ///                         -> else too much: back
 /// ```
 /// The same observation with the same past gives the same plan.
@@ -14,10 +17,21 @@ pub fn plan(seen: &Observation, policy: &Policy, past: Past) -> (Plan, Past) {
     let mut draft = Draft::new(seen, policy, past);
     give_up(&mut draft);
     match shortage(&mut draft) {
-        Shortage::Now(why) => out::go_out(&mut draft, why),
-        Shortage::NotSure(why) => out::grow(&mut draft, why),
+        Shortage::Now(why) => {
+            out::go_out(&mut draft, why);
+            if draft.is_empty() && is_memory_alone(&draft) {
+                hot::spread(&mut draft, hot::Room::None);
+            }
+        }
+        Shortage::NotSure(why) => out::grow(&mut draft, Some(why)),
         Shortage::No => {
-            hot::spread(&mut draft);
+            out::grow(&mut draft, None);
+            if draft.is_empty() {
+                hot::spread(&mut draft, hot::Room::Some);
+            }
+            if draft.is_empty() {
+                full::even_out(&mut draft);
+            }
             if draft.is_empty() {
                 back::go_back(&mut draft);
             }
@@ -31,6 +45,12 @@ enum Shortage {
     /// It may be over in a moment.
     NotSure(Why),
     Now(Why),
+}
+
+/// Whether nothing but memory is short. Where work is, all are hot, and nobody takes a slot.
+fn is_memory_alone(draft: &Draft) -> bool {
+    let needs = Resource::ALL.into_iter().zip(draft.figures.needs.iter());
+    needs.filter(|(_, need)| need.is_short()).all(|(it, _)| it == Resource::Memory)
 }
 
 /// Whether there is too little of something, and for long enough.

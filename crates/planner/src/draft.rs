@@ -21,9 +21,12 @@ impl<'a> Draft<'a> {
         let load = past.without_moves(need::load(seen), seen.is_moving());
         past.follow(seen, policy, load);
         let fleet = Fleet::of(seen);
-        let needs = Resource::ALL.map(|resource| {
+        let mut needs = Resource::ALL.map(|resource| {
             need::need((seen, policy), &past, load, resource, fleet.capacity(resource))
         });
+        // Nobody has to count slots where nothing comes.
+        let here = (seen.memory_growth > 0).then(|| fleet.memory_here(&seen.topology)).flatten();
+        needs[0] = needs[0].with_fill((seen, policy), here);
         let coming: usize = seen
             .under_way
             .iter()

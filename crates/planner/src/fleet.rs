@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use memtide_topology::{NodeId, Zone};
+use memtide_topology::{NodeId, Topology, Zone};
 
-use crate::amounts::at_permille;
+use crate::amounts::{at_permille, scaled};
 use crate::{Action, Amounts, Observation, Resource};
 
 /// Nodes that hold slots by their memory, those among them that are still to come.
@@ -23,12 +23,34 @@ pub(crate) struct Member {
     pub(crate) zone: usize,
     /// Bytes that it may hold: its weight.
     pub(crate) grant: u64,
+    /// The least that one that is to come can be granted; nothing of the others.
+    least: u64,
     /// What it has been granted so far.
     pub(crate) granted: u64,
     /// Of memory its host's share.
     pub(crate) capacity: Amounts,
     /// Bytes that it holds.
     pub(crate) used: u64,
+}
+
+/// Whole copies of slots that nodes have.
+#[derive(Debug, Default)]
+pub(crate) struct Held {
+    slots: BTreeMap<NodeId, u64>,
+    all: u64,
+}
+
+impl Held {
+    pub(crate) fn of(topology: &Topology) -> Self {
+        let mut held = Self::default();
+        for (_, config) in topology.slots() {
+            for node in config.complete() {
+                *held.slots.entry(node).or_default() += 1;
+                held.all += 1;
+            }
+        }
+        held
+    }
 }
 
 impl Fleet {
@@ -52,7 +74,8 @@ impl Fleet {
             let mut capacity = it.capacity;
             capacity.memory = capacity.memory.max(grant);
             let (node, used) = (Some(*node), it.load.memory.max(it.memory_held));
-            fleet.members.push(Member { node, zone, grant, granted, capacity, used });
+            let least = 0;
+            fleet.members.push(Member { node, zone, grant, least, granted, capacity, used });
         }
         for it in seen.expected() {
             if let Action::Add { offer, ref zone, memory, .. } = it.action {
@@ -60,7 +83,8 @@ impl Fleet {
                 // Of an offer that is gone nothing is known but that it is like the others.
                 let like = fleet.members.first().map(|it| it.capacity).unwrap_or_default();
                 let capacity = offer.map_or(like, |offer| offer.capacity);
-                (0..it.nodes_missing).for_each(|_| fleet.add(zone, memory, capacity));
+                let least = memory;
+                (0..it.nodes_missing).for_each(|_| fleet.add(zone, (memory, least), capacity));
             }
         }
         fleet
@@ -70,11 +94,12 @@ impl Fleet {
         Self { zones: Vec::new(), members: Vec::new(), holders }
     }
 
-    /// One more that is to come.
-    pub(crate) fn add(&mut self, zone: &Zone, grant: u64, mut capacity: Amounts) {
+    /// One more that is to come, with what it is granted, and could be at the least.
+    pub(crate) fn add(&mut self, zone: &Zone, (grant, least): (u64, u64), mut capacity: Amounts) {
         let zone = self.zone(zone);
         capacity.memory = capacity.memory.max(grant);
-        self.members.push(Member { node: None, zone, grant, granted: grant, capacity, used: 0 });
+        let (node, granted, used) = (None, grant, 0);
+        self.members.push(Member { node, zone, grant, least, granted, capacity, used });
     }
 
     /// Without one of them.
@@ -122,6 +147,19 @@ impl Fleet {
         each.min_by(f64::total_cmp).map(whole)
     }
 
+    /// How much memory those that are there can give with the slots where they are.
+    pub(crate) fn memory_here(&self, topology: &Topology) -> Option<u64> {
+        let held = Held::of(topology);
+        self.memory_with(&held)
+    }
+
+    /// The same, where that was counted.
+    pub(crate) fn memory_with(&self, held: &Held) -> Option<u64> {
+        let count = |it: &Member| held.slots.get(&it.node?).copied().filter(|count| *count > 0);
+        let members = self.members.iter().filter_map(|it| Some((it.grant, count(it)?)));
+        members.map(|(grant, count)| scaled(grant, held.all, count)).min()
+    }
+
     /// Copies of each slot that every member will have on average: as [`memtide_topology::Target`] has it, by memory, as far as
     /// the holders of a slot can be evenly over the zones, and no more than one.
     pub(crate) fn shares(&self) -> Vec<f64> {
@@ -164,7 +202,7 @@ impl Fleet {
             let is_fixed = it.node.is_some_and(&is_fixed);
             let most = if is_fixed { it.grant } else { it.capacity.memory.max(it.grant) };
             let least = match loosened {
-                Some(band) if !is_fixed => at_permille(it.used, band).min(it.grant),
+                Some(band) if !is_fixed => at_permille(it.used, band).max(it.least).min(it.grant),
                 _ => it.grant,
             };
             (least as f64, most as f64)
@@ -258,7 +296,7 @@ mod tests {
             let mut fleet = Fleet::empty(1 + usize::from(replicas));
             for (zone, grant) in &members {
                 let zone = Zone::new(&format!("z{zone}")).unwrap();
-                fleet.add(&zone, grant << 30, Amounts::default());
+                fleet.add(&zone, (grant << 30, 0), Amounts::default());
             }
             let shares = fleet.shares();
             let scaled: Vec<(usize, u64)> =

@@ -11,8 +11,23 @@ use crate::draft::Draft;
 use crate::out::offers;
 use crate::{Action, Note, Why};
 
+/// Nodes are as full as each other whose parts differ by no more than this, in thousandths.
+const FULL_ALIKE: u64 = 20;
+
+/// What a node that is full takes is no larger than this part of it.
+const SLOT_PART_MIN: u64 = 64;
+
+/// Whether there is memory for slots that move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Some,
+    /// All nodes are full, and there are no more: who takes a slot evicts what is colder. Nodes neither come for a
+    /// slot nor go, as that is for those to say that the fleet is short of.
+    None,
+}
+
 /// Looks at slots, where what they take is known and none is on its way.
-pub(crate) fn spread(draft: &mut Draft) {
+pub(crate) fn spread(draft: &mut Draft, room: Room) {
     if draft.seen.slots.len() != usize::from(SLOTS) {
         return;
     }
@@ -20,7 +35,7 @@ pub(crate) fn spread(draft: &mut Draft) {
     let is_moving = draft.seen.is_moving();
     for (node, slot) in reserved(draft) {
         if !is_moving {
-            keep_alone(draft, node, slot);
+            keep_alone(draft, (node, slot), room);
         }
     }
     let hot: Vec<NodeId> = heat.hot(draft).collect();
@@ -29,7 +44,11 @@ pub(crate) fn spread(draft: &mut Draft) {
         let at = draft.seen.at;
         let since = *draft.past.hot_since.entry(node).or_insert(at);
         if since + draft.policy.confirm <= at && !is_moving && draft.is_empty() {
-            cool(draft, &heat, node);
+            cool(draft, &heat, node, room);
+            if !draft.is_empty() {
+                // What it does after that is to be seen first.
+                draft.past.hot_since.remove(&node);
+            }
         }
     }
 }
@@ -85,7 +104,7 @@ fn reserved(draft: &Draft) -> Vec<(NodeId, SlotId)> {
 }
 
 /// A slot that had a node for itself gets there, and stays there for as long as it needs it.
-fn keep_alone(draft: &mut Draft, node: NodeId, slot: SlotId) {
+fn keep_alone(draft: &mut Draft, (node, slot): (NodeId, SlotId), room: Room) {
     let capacity = draft.seen.up(node).map_or(0, |seen| seen.capacity.ecpu);
     let part = part_permille(ecpu(draft, slot), capacity);
     if part > draft.policy.work.high {
@@ -101,14 +120,14 @@ fn keep_alone(draft: &mut Draft, node: NodeId, slot: SlotId) {
         return;
     }
     let since = *draft.past.cool_since.entry(slot).or_insert(draft.seen.at);
-    if since + draft.past.in_after(draft.policy) <= draft.seen.at {
+    if since + draft.past.in_after(draft.policy) <= draft.seen.at && room == Room::Some {
         draft.past.cool_since.remove(&slot);
         draft.step(Action::Drain { node }, Why::SlotCooled(slot));
     }
 }
 
 /// Takes slots off a node that does too much.
-fn cool(draft: &mut Draft, heat: &Heat, node: NodeId) {
+fn cool(draft: &mut Draft, heat: &Heat, node: NodeId, room: Room) {
     let slots = draft.seen.topology.slots().filter(|(_, config)| config.primary == Some(node));
     let mut slots: Vec<SlotId> = slots.map(|(slot, _)| slot).collect();
     slots.sort_by_key(|slot| (Reverse(ecpu(draft, *slot)), *slot));
@@ -116,15 +135,15 @@ fn cool(draft: &mut Draft, heat: &Heat, node: NodeId) {
     let (capacity, work) = (heat.capacity[&node], draft.policy.work);
     let lone = part_permille(ecpu(draft, hottest), capacity);
     if lone < draft.policy.lone_slot {
-        return shift(draft, heat, (node, work.target), &slots);
+        return shift(draft, heat, (node, work.target, room), &slots);
     }
-    if isolate(draft, hottest, lone) {
+    if room == Room::Some && isolate(draft, hottest, lone) {
         return;
     }
     // Nobody for the hottest: the others leave it alone, where that is of use, and only as far as it is.
     let goal = u64::midpoint(work.target, work.high);
     if lone < goal {
-        shift(draft, heat, (node, goal), &slots[1..]);
+        shift(draft, heat, (node, goal, room), &slots[1..]);
     }
 }
 
@@ -167,7 +186,12 @@ fn isolate(draft: &mut Draft, slot: SlotId, part: u64) -> bool {
 }
 
 /// Moves slots, the hottest first, until a node does no more than a part of what it can, in thousandths.
-fn shift(draft: &mut Draft, heat: &Heat, (node, part): (NodeId, u64), slots: &[SlotId]) {
+fn shift(
+    draft: &mut Draft,
+    heat: &Heat,
+    (node, part, room): (NodeId, u64, Room),
+    slots: &[SlotId],
+) {
     let mut load = heat.load.clone();
     let mut memory: BTreeMap<NodeId, u64> =
         draft.fleet.members.iter().filter_map(|it| Some((it.node?, it.used))).collect();
@@ -182,7 +206,7 @@ fn shift(draft: &mut Draft, heat: &Heat, (node, part): (NodeId, u64), slots: &[S
         if takes == 0 || load[&node] < goal + takes / 4 {
             continue;
         }
-        let Some(to) = taker(draft, heat, (&load, &memory), (node, *slot)) else { continue };
+        let Some(to) = taker(draft, heat, (&load, &memory), (node, *slot, room)) else { continue };
         load.entry(node).and_modify(|load| *load -= takes);
         *load.entry(to).or_default() += takes;
         *memory.entry(to).or_default() += bytes(draft, *slot);
@@ -198,7 +222,7 @@ fn taker(
     draft: &Draft,
     heat: &Heat,
     (load, memory): (&BTreeMap<NodeId, u64>, &BTreeMap<NodeId, u64>),
-    (from, slot): (NodeId, SlotId),
+    (from, slot, room): (NodeId, SlotId, Room),
 ) -> Option<NodeId> {
     let nodes = draft.seen.topology.nodes();
     let config = draft.seen.topology.slot(slot);
@@ -206,9 +230,16 @@ fn taker(
     let after = |node: &NodeId| {
         part_permille(load.get(node).copied().unwrap_or(0) + takes, heat.capacity[node])
     };
+    let full = |node: &NodeId| {
+        part_permille(memory.get(node).copied().unwrap_or(0), nodes[node].memory_max)
+    };
     let has_memory = |node: &NodeId| {
         let used = memory.get(node).copied().unwrap_or(0) + bytes(draft, slot);
         used <= permille(nodes[node].memory_max, draft.memory().high)
+            // As full as who has it, and the slot is small beside it: as much is evicted as room is made for.
+            || room == Room::None
+                && full(node) <= full(&from) + FULL_ALIKE
+                && bytes(draft, slot) <= nodes[node].memory_max / SLOT_PART_MIN
     };
     let zone = &nodes.get(&from)?.zone;
     let is_holder = |node: &NodeId| config.in_sync().any(|holder| holder == *node);

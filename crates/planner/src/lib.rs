@@ -42,6 +42,7 @@ mod back;
 mod decide;
 mod draft;
 mod fleet;
+mod full;
 mod hot;
 mod need;
 mod observation;

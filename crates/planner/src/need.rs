@@ -10,7 +10,10 @@ use crate::{Amounts, Band, Observation, Policy, Resource};
 const HEADROOM_DIVISOR: u64 = 8;
 
 /// What is left when some is given back is in use to this part of the target, in thousandths.
-const KEPT: u64 = 920;
+pub(crate) const KEPT: u64 = 920;
+
+/// A fleet fills where this part of its memory and more comes in a second.
+const FILL_PART_MIN: u64 = 64;
 
 /// What a plan was made on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +43,12 @@ pub struct Need {
     pub kept: Option<u64>,
     /// What a limit's minimum promises.
     pub promised: u64,
+    /// Of memory: what is there with the slots where they are, as far as that is known.
+    pub here: Option<u64>,
+    /// With less than this here, memory would be full before more could be had; 0 where it does not fill.
+    pub urgent: u64,
+    /// So much is to be here where it fills.
+    pub ahead: u64,
     /// All of it is in use.
     pub is_saturated: bool,
 }
@@ -48,6 +57,11 @@ impl Need {
     /// Whether there is too little. Less than a hundredth is not worth a step.
     pub(crate) fn is_short(&self) -> bool {
         self.capacity.is_some_and(|capacity| lacks(capacity, self.least))
+    }
+
+    /// Whether it fills so quickly that memory in place cannot wait.
+    pub(crate) fn is_filling(&self) -> bool {
+        self.here.is_some_and(|here| lacks(here, self.urgent))
     }
 }
 
@@ -138,7 +152,45 @@ pub(crate) fn need(
     // A maximum is no reason to keep less than there is in use.
     let kept = |peak: u64| at_permille(peak.max(foretold), permille(band.target, KEPT));
     let kept = peak.map(|peak| kept(peak).max(promised));
-    Need { load, foretold, capacity, least, wanted, kept, promised, is_saturated }
+    let (here, urgent, ahead) = (None, 0, 0);
+    Need {
+        load,
+        foretold,
+        capacity,
+        least,
+        wanted,
+        kept,
+        promised,
+        here,
+        urgent,
+        ahead,
+        is_saturated,
+    }
+}
+
+impl Need {
+    /// The same of memory, of which there is so much here.
+    pub(crate) fn with_fill(
+        self,
+        (seen, policy): (&Observation, &Policy),
+        here: Option<u64>,
+    ) -> Self {
+        let Some(room) = here else { return self };
+        // Less is what items that come and go make of it.
+        let rate = if seen.memory_growth < room / FILL_PART_MIN { 0 } else { seen.memory_growth };
+        if rate == 0 {
+            return Self { here, ..self };
+        }
+        let (_, most) = bounds(seen, policy, Resource::Memory);
+        let band = band(seen, policy, Resource::Memory);
+        let lead = u64::try_from(policy.fill_lead.as_millis()).unwrap_or(u64::MAX);
+        let comes = scaled(rate, lead, 1_000);
+        let of =
+            |comes: u64, part: u64| at_permille(self.load.saturating_add(comes), part).min(most);
+        let (urgent, ahead) = (of(comes, band.high), of(comes.saturating_mul(4), band.target));
+        // A moment says little: more than twice as much is for another look.
+        Self { here, urgent, ahead: ahead.min(room.saturating_mul(2)), ..self }
+    }
 }
 
 /// What the limits promise of a resource, and what they let be used, as capacities.

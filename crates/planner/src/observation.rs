@@ -26,6 +26,9 @@ pub struct Observation {
     /// ECPUs per second that clients ask for, served or not, but for what the limit refuses; `None` where
     /// nobody knows, and then a fleet that is busy is doubled until it is not.
     pub ecpu_wanted: Option<u64>,
+    /// Bytes a second by which what clients store grows at the moment, copies included, as nodes said it last;
+    /// 0 where it does not, or nobody says.
+    pub memory_growth: u64,
     /// Slots that are not yet where they belong, by the manager.
     pub slots_remaining: usize,
     /// Steps of earlier plans that are neither done nor failed.

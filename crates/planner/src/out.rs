@@ -6,7 +6,7 @@ use memtide_topology::NodeId;
 
 use crate::amounts::part_permille;
 use crate::draft::Draft;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Held};
 use crate::need::lacks;
 use crate::{Action, Note, Offer, Resource, Why};
 
@@ -21,7 +21,7 @@ pub(crate) fn go_out(draft: &mut Draft, why: Why) {
     let mut fleet = draft.fleet.clone();
     let stays = stay(draft, &wanted, &mut fleet);
     let added = add(draft, &wanted, &mut fleet);
-    let fleet = wanted.bridge(wanted.fit(fleet, draft), draft);
+    let fleet = wanted.filled(wanted.bridge(wanted.fit(fleet, draft), draft), draft);
     if !stays.is_empty() || !added.is_empty() {
         draft.past.goes_out(draft.seen.at, draft.policy);
     }
@@ -44,13 +44,15 @@ pub(crate) fn go_out(draft: &mut Draft, why: Why) {
 }
 
 /// Plans more memory in place, which costs nothing where it is not needed in a moment.
-pub(crate) fn grow(draft: &mut Draft, why: Why) {
-    let need = draft.figures.of(Resource::Memory);
-    if why != Why::Above(Resource::Memory) {
+pub(crate) fn grow(draft: &mut Draft, why: Option<Why>) {
+    let need = *draft.figures.of(Resource::Memory);
+    let is_above = why == Some(Why::Above(Resource::Memory));
+    if !is_above && !need.is_filling() {
         return;
     }
-    let wanted = Wanted::capacities(draft, [need.wanted, 0, 0, 0]);
-    let fleet = wanted.grown(draft.fleet.clone(), draft, None);
+    let wanted = Wanted::capacities(draft, [if is_above { need.wanted } else { 0 }, 0, 0, 0]);
+    let fleet = wanted.filled(wanted.grown(draft.fleet.clone(), draft, None), draft);
+    let why = why.filter(|_| is_above).unwrap_or(Why::Filling(draft.seen.memory_growth));
     draft.grants(&fleet, why);
 }
 
@@ -72,9 +74,14 @@ pub(crate) fn offers<'d>(draft: &'d Draft) -> impl Iterator<Item = (usize, &'d O
     offers.filter(|(_, it)| it.nodes > 0 && !draft.past.is_offer_off(draft.seen.at, it.id))
 }
 
+/// The least memory of a node of an offer.
+fn least_of(draft: &Draft, offer: &Offer) -> u64 {
+    offer.memory_min.max(draft.policy.memory_min)
+}
+
 /// The memory of a node of an offer: as much for what it can do as the others have.
 pub(crate) fn memory_of(draft: &Draft, fleet: &Fleet, offer: &Offer) -> u64 {
-    let least = offer.memory_min.max(draft.policy.memory_min);
+    let least = least_of(draft, offer);
     let most = offer.capacity.memory.max(least);
     let known = fleet.members.iter().filter(|it| it.capacity.ecpu > 0);
     let (grants, ecpu) = known.fold((0, 0), |(grants, ecpu), it| {
@@ -151,6 +158,29 @@ impl Wanted {
         if is_worse { fitting } else { fleet }
     }
 
+    /// The fleet with so much memory in place that what comes while it fills has room where the slots are now.
+    fn filled(&self, mut fleet: Fleet, draft: &Draft) -> Fleet {
+        let need = draft.figures.of(Resource::Memory);
+        if !need.is_filling() {
+            return fleet;
+        }
+        let held = Held::of(&draft.seen.topology);
+        let is_fixed = |node| self.fixed.contains(&node) || draft.seen.up(node).is_none();
+        for _ in 0..6 {
+            let Some(here) = fleet.memory_with(&held) else { break };
+            let before = fleet.granted();
+            if !lacks(here, need.ahead) {
+                break;
+            }
+            let total = crate::amounts::scaled(before, need.ahead, here).max(before + 1);
+            fleet.grant(total, is_fixed, None);
+            if fleet.granted() <= before {
+                break;
+            }
+        }
+        fleet
+    }
+
     fn grown(&self, mut fleet: Fleet, draft: &Draft, loosened: Option<u64>) -> Fleet {
         let wanted = self.capacities[0];
         let is_fixed = |node| self.fixed.contains(&node) || draft.seen.up(node).is_none();
@@ -211,7 +241,7 @@ fn stay(draft: &Draft, wanted: &Wanted, fleet: &mut Fleet) -> Vec<NodeId> {
         if !draft.seen.is_leaving(*node) || !is_mine || is_own || wanted.is_met(fleet, draft) {
             continue;
         }
-        fleet.add(&info.zone, info.memory_max, seen.capacity);
+        fleet.add(&info.zone, (info.memory_max, 0), seen.capacity);
         if let Some(member) = fleet.members.last_mut() {
             (member.node, member.used) = (Some(*node), seen.load.memory);
         }
@@ -257,7 +287,7 @@ fn add(draft: &mut Draft, wanted: &Wanted, fleet: &mut Fleet) -> BTreeMap<usize,
         let nodes = bulk(wanted, lacking, offer).min(room).min(left[&at]);
         let memory = memory_of(draft, fleet, offer);
         for _ in 0..nodes {
-            fleet.add(&offer.zone, memory, offer.capacity);
+            fleet.add(&offer.zone, (memory, least_of(draft, offer)), offer.capacity);
             order.push(at);
         }
         left.entry(at).and_modify(|left| *left -= nodes);

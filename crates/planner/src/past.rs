@@ -24,6 +24,8 @@ pub struct Past {
     pub(crate) short_since: Option<Duration>,
     /// Since when nodes are above their band while others are not.
     pub(crate) hot_since: BTreeMap<NodeId, Duration>,
+    /// Since when a node is fuller than is to be, while the fleet has room.
+    pub(crate) full_since: Option<Duration>,
     /// Since when slots with nodes to themselves do not need them.
     pub(crate) cool_since: BTreeMap<SlotId, Duration>,
     pub(crate) out_at: Option<Duration>,

@@ -118,6 +118,15 @@ pub enum Why {
     Saturated(Resource),
     /// A limit's minimum promises more of something than there is.
     Promised(Resource),
+    /// Memory fills by so many bytes a second: it would be full before more could be had.
+    Filling(u64),
+    /// A node holds this part of what it may, in thousandths, while the fleet has room.
+    Fuller {
+        /// Who.
+        node: NodeId,
+        /// So much.
+        permille: u64,
+    },
     /// There are fewer nodes, or fewer zones with nodes, than there are to be.
     TooFew,
     /// The rest can carry all that was asked for in the last minutes.
@@ -218,6 +227,10 @@ impl fmt::Display for Why {
             Self::Saturated(resource) => write!(f, "all {resource} is in use"),
             Self::Promised(resource) => {
                 write!(f, "a limit's minimum promises more {resource} than there is")
+            }
+            Self::Filling(rate) => write!(f, "memory fills by {} a second", show_size(*rate)),
+            Self::Fuller { node, permille } => {
+                write!(f, "{node} is full to {}% while others have room", permille / 10)
             }
             Self::TooFew => f.write_str("there are too few nodes, or zones with nodes"),
             Self::Spare => f.write_str("the rest carries what was asked for lately"),

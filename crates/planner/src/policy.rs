@@ -22,6 +22,9 @@ pub struct Policy {
     /// Beside the time in which nodes can be had, how far ahead the load is foretold: what it takes to
     /// see it and to move the data.
     pub lead: Duration,
+    /// What comes in so much time while a fleet fills has room in the memory that is there: what it takes to hear of it,
+    /// to decide and to have more in place. What is granted then is for four times as long.
+    pub fill_lead: Duration,
     /// The rest has carried the peak of so much of the past before a node is given back.
     pub in_after: Duration,
     /// The longest that this becomes where what was given back was needed again.
@@ -79,6 +82,8 @@ impl Default for Policy {
             memory_min: 64 << 20,
             confirm: Duration::from_secs(2),
             lead: Duration::from_secs(10),
+            // A report and a look take up to 300 ms, two writes to a disk that is busy as much again (docs/design/0016).
+            fill_lead: Duration::from_secs(1),
             in_after: Duration::from_secs(120),
             in_after_max: Duration::from_secs(1_920),
             cool_down: Duration::from_secs(60),

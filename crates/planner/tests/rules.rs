@@ -343,3 +343,156 @@ fn a_lone_slot_that_gets_no_node_moves_nobody_in_vain() {
     let notes: Vec<Note> = world.plans.iter().flat_map(|plan| plan.notes.clone()).collect();
     assert_eq!((world.story().as_str(), notes), ("", vec![Note::NodesMax(Resource::Ecpu)]));
 }
+
+/// Of the slots of the first node, six that take a quarter of all the work together.
+fn heat(world: &mut World) -> Vec<SlotId> {
+    let first = *world.nodes.keys().next().unwrap();
+    let slots = world.topology.slots().filter(|(_, it)| it.primary == Some(first));
+    let hot: Vec<SlotId> = slots.map(|(slot, _)| slot).take(6).collect();
+    world.hot.extend(hot.iter().map(|slot| (*slot, 40)));
+    hot
+}
+
+/// A cache without a limit of data at its most nodes is always full: its hot slots move all the same.
+#[test]
+fn hot_slots_part_where_no_more_memory_can_be_had() {
+    for replicas in 0..2 {
+        let host = Amounts { memory: 2 * GIB, ..NODE };
+        let mut world = World::new(1, replicas, &[(host, 2 * GIB); 5]);
+        (world.policy.nodes_max, world.knows_slots) = (5, true);
+        world.load = (280_000, 40 * GIB);
+        let hot = heat(&mut world);
+        let first = *world.nodes.keys().next().unwrap();
+        world.run(10);
+        assert_eq!((world.story().as_str(), world.nodes.len()), ("move", 5));
+        let left = hot.iter().filter(|it| world.topology.slot(**it).primary == Some(first)).count();
+        assert!((1..=4).contains(&left), "{left} of 6 stay");
+        world.run(200);
+        let moves = world.plans.iter().filter(|plan| !plan.steps.is_empty()).count();
+        assert_eq!(moves, 1, "and then there is peace: {:?}", world.plans.last());
+        let notes: Vec<Note> = world.plans.iter().flat_map(|plan| plan.notes.clone()).collect();
+        assert_eq!(notes, [Note::NodesMax(Resource::Memory)]);
+    }
+}
+
+/// Nobody has room for what is hot, and a node for a slot alone would be one for memory.
+#[test]
+fn no_slot_moves_where_work_is_short_too() {
+    let host = Amounts { memory: 2 * GIB, ..NODE };
+    let mut world = World::new(1, 0, &[(host, 2 * GIB); 5]);
+    (world.policy.nodes_max, world.knows_slots) = (5, true);
+    world.load = (480_000, 40 * GIB);
+    heat(&mut world);
+    world.run(100);
+    assert_eq!(world.story(), "");
+}
+
+#[test]
+fn memory_that_fills_is_ahead_of_what_comes() {
+    const MIB: u64 = 1 << 20;
+    let filling = |mib: u64, growth: u64| {
+        let mut world = World::alike(1, 0, 2, 64 * MIB);
+        (world.load.1, world.growth) = (mib * MIB, growth * MIB);
+        world
+    };
+    for (mib, growth, granted) in [
+        (20, 0, 128),
+        (60, 0, 128),
+        // Less than a 64th of all a second.
+        (110, 1, 128),
+        (20, 45, 128),
+        // What comes in a second would leave less than is to be free: there is room for four.
+        (60, 60, 256),
+        (100, 20, 225),
+        // No more than twice as much at a time.
+        (20, 500, 256),
+    ] {
+        let plan = filling(mib, growth).look();
+        let to = plan.steps.iter().map(|step| match step.action {
+            Action::Grow { to, .. } => to / MIB,
+            _ => panic!("{step}"),
+        });
+        let to = if plan.steps.is_empty() { 128 } else { to.sum() };
+        assert!(to.abs_diff(granted) <= 2, "{mib} MiB, {growth} a second: {to}, {plan:?}");
+        let why = Why::Filling(growth * MIB);
+        assert!(plan.steps.iter().all(|step| step.why == why), "{plan:?}");
+    }
+    let mut world = filling(60, 60);
+    world.limits = World::limit(Range::default(), Range { min: 0, max: 200 * MIB });
+    world.run(5);
+    assert!(world.granted() <= 210 * MIB, "{}: more may not be stored", world.granted());
+    let mut world = filling(60, 60);
+    world.run(1);
+    world.growth = 0;
+    world.run(100);
+    assert_eq!((world.story().as_str(), world.granted() / MIB), ("grow", 256));
+    world.run(60);
+    assert!(world.granted() <= 128 * MIB, "given back: {}", world.granted() / MIB);
+}
+
+/// Nodes have joined, and slots are on their way to them: those who have them still take all that comes.
+#[test]
+fn memory_that_fills_is_ahead_where_the_slots_are() {
+    const MIB: u64 = 1 << 20;
+    let mut world = World::alike(1, 0, 2, 64 * MIB);
+    (world.load.1, world.growth) = (100 * MIB, 30 * MIB);
+    for _ in 0..6 {
+        world.join(common::zone(0), NODE, 64 * MIB);
+    }
+    let plan = world.look();
+    let first: Vec<_> = world.nodes.keys().take(2).copied().collect();
+    let grows = |step: &memtide_planner::Step| matches!(step.action, Action::Grow { node, .. } if first.contains(&node));
+    assert_eq!(plan.steps.iter().filter(|step| grows(step)).count(), 2, "{plan:?}");
+}
+
+fn slots_of(world: &World) -> Vec<usize> {
+    let of = |node| world.topology.slots().filter(|(_, it)| it.is_held_by(node)).count();
+    world.nodes.keys().map(|node| of(*node)).collect()
+}
+
+/// Large items of one node: all grow alike, so that no slot moves for it.
+#[test]
+fn a_node_that_fills_sooner_than_others_gets_room() {
+    for replicas in 0..2 {
+        let mut world = World::alike(1, replicas, 4, 2 * GIB);
+        world.policy.nodes_min = 4;
+        world.load.1 = 5 * GIB / (1 + u64::from(replicas));
+        let slots = slots_of(&world);
+        world.run(130);
+        assert_eq!(world.story(), "");
+        world.fat.insert(SlotId::new(5).unwrap(), GIB * 13 / 20);
+        world.run(10);
+        assert_eq!((world.story().as_str(), world.nodes.len()), ("grow", 4));
+        let told = world.plans[0].steps[0].to_string();
+        assert!(told.contains("is full to") && told.ends_with("while others have room"), "{told}");
+        let grants: Vec<u64> = world.topology.nodes().values().map(|it| it.memory_max).collect();
+        assert!(grants.iter().all(|it| *it == grants[0] && *it < 3 * GIB), "{grants:?}");
+        assert_eq!(slots_of(&world), slots, "no slot moves for it");
+        world.run(300);
+        assert_eq!(world.plans.len(), 1, "and it is left alone: {:?}", world.plans.last());
+        world.fat.clear();
+        world.load.1 = 100 << 20;
+        world.run(400);
+        assert!(world.granted() < GIB, "given back: {}", world.granted());
+    }
+}
+
+/// Where the others cannot grow, it does by itself, for as long as that helps.
+#[test]
+fn a_full_node_grows_alone_where_only_it_can() {
+    let host = Amounts { memory: 2 * GIB, ..NODE };
+    let mut world = World::new(1, 0, &[(NODE, 2 * GIB), (host, 2 * GIB), (host, 2 * GIB)]);
+    (world.policy.nodes_min, world.policy.nodes_max) = (3, 3);
+    world.load.1 = 3 * GIB;
+    let first = *world.nodes.keys().next().unwrap();
+    let slot = world.topology.slots().find(|(_, it)| it.primary == Some(first)).unwrap().0;
+    world.fat.insert(slot, GIB * 9 / 10);
+    world.run(60);
+    assert_eq!((world.story().as_str(), world.nodes.len()), ("grow", 3));
+    let held = world.observe().nodes[&first].load.memory;
+    let granted = world.topology.nodes()[&first].memory_max;
+    assert!(held < granted / 100 * 93 && granted <= 8 * GIB, "{held} of {granted}");
+    let plans = world.plans.len();
+    world.run(100);
+    assert_eq!(world.plans.len(), plans, "{:?}", world.plans.last());
+}

@@ -19,12 +19,15 @@ const LEARNERS_MAX: usize = 4_096;
 /// Times that a target that was reached is made anew, as of the manager.
 const RENEWALS_MAX: u32 = 8;
 
+/// Changes of the nodes gather for so long before slots are placed anew, unless one is lost; as of the manager.
+const GATHER_NODES: Duration = Duration::from_millis(200);
+
 /// A process that is a node.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub(crate) zone: usize,
+    /// What the executor knows it by.
+    pub(crate) name: String,
     pub(crate) capacity: Amounts,
-    pub(crate) reserved_for: Option<SlotId>,
 }
 
 /// All nodes of a cache and what they hold.
@@ -40,6 +43,8 @@ pub(crate) struct Fleet {
     pub(crate) lost: usize,
     target: Option<Target>,
     inputs: Option<Inputs>,
+    /// How long changes of these have gathered.
+    gathered: Duration,
     pins: BTreeMap<SlotId, NodeId>,
     renewals: u32,
     is_final: bool,
@@ -61,6 +66,7 @@ impl Fleet {
             lost: 0,
             target: None,
             inputs: None,
+            gathered: Duration::ZERO,
             pins: BTreeMap::new(),
             renewals: 0,
             is_final: false,
@@ -126,7 +132,7 @@ impl Fleet {
 
     /// A round of what the manager does: who has caught up, who gets what next, who leaves.
     pub(crate) fn round(&mut self, time: Duration, bytes: &[f64]) -> Vec<Node> {
-        let is_renewed = self.renew();
+        let is_renewed = self.renew(time);
         let is_done = self.remaining == 0 && self.is_final && self.progress.is_empty();
         if is_done && !is_renewed {
             return Vec::new();
@@ -215,13 +221,20 @@ impl Fleet {
     }
 
     /// Makes the target anew where the nodes are others; whether they are.
-    fn renew(&mut self) -> bool {
+    fn renew(&mut self, time: Duration) -> bool {
         let nodes = self.topology.nodes().iter();
         let staying = nodes.filter(|(node, info)| !info.is_draining && self.is_up(**node));
         let inputs: Inputs = staying.map(|(node, info)| (*node, info.memory_max)).collect();
         if self.inputs.as_ref() == Some(&inputs) {
+            self.gathered = Duration::ZERO;
             return false;
         }
+        self.gathered += time;
+        let is_lost = |before: &Inputs| before.keys().any(|node| !inputs.contains_key(node));
+        if self.gathered < GATHER_NODES && self.inputs.as_ref().is_some_and(|it| !is_lost(it)) {
+            return false;
+        }
+        self.gathered = Duration::ZERO;
         let topology = &self.topology;
         self.pins.retain(|slot, to| {
             inputs.contains_key(to) && topology.slot(*slot).primary != Some(*to)

@@ -3,7 +3,8 @@
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use memtide_planner::{Action, Observation, Plan};
+use memtide_executor::{Decision, Event as Told};
+use memtide_planner::Action;
 use memtide_topology::NodeId;
 
 use crate::fleet::Fleet;
@@ -19,6 +20,8 @@ const SAME_LOAD: f64 = 0.15;
 
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
+    /// What is asked for at this look.
+    pub(crate) asked: f64,
     samples: Vec<Sample>,
     events: Vec<Event>,
     totals: Totals,
@@ -33,27 +36,25 @@ impl Ledger {
         self.events.push(Event { at, text });
     }
 
-    pub(crate) fn record(
-        &mut self,
-        scenario: &Scenario,
-        moment: &Moment,
-        plan: &Plan,
-        (seen, fleet): (&Observation, &Fleet),
-    ) {
-        for step in &plan.steps {
-            self.tell(moment.at, step.to_string());
+    /// What the executor has told.
+    pub(crate) fn hear(&mut self, at: Duration, told: &Told) {
+        match told {
+            Told::Decided(decision) => {
+                for step in &decision.steps {
+                    self.tell(at, format!("{} {}, because {}", step.id, step.action, step.why));
+                }
+                self.decided(at, decision);
+            }
+            // That all went well need not be told of each.
+            Told::Carried { steps: (_, 0), .. } => {}
+            other => self.tell(at, other.to_string()),
         }
-        for note in &plan.notes {
-            self.tell(moment.at, note.to_string());
-        }
-        self.decided(moment, plan);
+    }
+
+    pub(crate) fn record(&mut self, scenario: &Scenario, moment: &Moment, fleet: &Fleet) {
         self.moved(moment, fleet);
         let nodes = fleet.nodes.len();
         let granted: u64 = fleet.topology.nodes().values().map(|info| info.memory_max).sum();
-        let over = fleet.topology.nodes().iter().map(|(node, info)| {
-            let held = moment.memory.get(node).map_or(0.0, |it| it.0);
-            (held - info.memory_max as f64).max(0.0)
-        });
         let sample = Sample {
             at: moment.at,
             asked: moment.asked,
@@ -64,11 +65,11 @@ impl Ledger {
             nodes_least: least::nodes(scenario, moment),
             granted: granted as f64,
             held: moment.memory.values().map(|it| it.0).sum(),
-            over: over.sum(),
+            over: moment.over,
             copied: moment.copied,
-            remaining: seen.slots_remaining,
+            remaining: fleet.remaining,
         };
-        let seconds = scenario.tick.as_secs_f64();
+        let seconds = moment.passed.as_secs_f64();
         let totals = &mut self.totals;
         totals.asked += sample.asked * seconds;
         totals.served += sample.served * seconds;
@@ -80,20 +81,20 @@ impl Ledger {
     }
 
     /// Counts decisions, and those that undo the one before though nothing has changed.
-    fn decided(&mut self, moment: &Moment, plan: &Plan) {
-        for step in &plan.steps {
+    fn decided(&mut self, at: Duration, decision: &Decision) {
+        for step in &decision.steps {
             let is_out = match step.action {
                 Action::Add { .. } | Action::Stay { .. } => true,
                 Action::Drain { .. } => false,
                 _ => continue,
             };
-            let is_reversal = self.last.is_some_and(|(was_out, at, load)| {
-                let is_same = (moment.asked - load).abs() < SAME_LOAD * load.max(1.0);
-                was_out != is_out && at + REVERSAL_WITHIN > moment.at && is_same
+            let is_reversal = self.last.is_some_and(|(was_out, then, load)| {
+                let is_same = (self.asked - load).abs() < SAME_LOAD * load.max(1.0);
+                was_out != is_out && then + REVERSAL_WITHIN > at && is_same
             });
             self.totals.reversals += usize::from(is_reversal);
             self.totals.decisions += 1;
-            self.last = Some((is_out, moment.at, moment.asked));
+            self.last = Some((is_out, at, self.asked));
         }
     }
 

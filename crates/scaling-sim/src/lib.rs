@@ -1,16 +1,17 @@
-//! For tests and `cargo xtask simulate-scaling`: the real planner and the real placement of slots against a modelled
+//! For tests and `cargo xtask simulate-scaling`: the real planner, executor and placement of slots against a modelled
 //! fleet, in virtual time.
 //!
 //! ```text
 //! Scenario: load, data, skew, limits, kills --+
 //!                                             v
-//!       supply (nodes that come, fail, are late) -> fleet (topology, copies) -> Observation
-//!         ^                                                                        |
-//!         +------------------------------- steps <- memtide_planner::plan <--------+
+//!       supply (nodes that come, fail, are late) -> fleet (topology, copies) -> Sight
+//!         ^  |                                                                   |
+//!         |  +-- answers --> memtide_executor::Executor <------------------------+
+//!         +------ effects <----+
 //! ```
-//! What is real: [`memtide_planner::plan`], and `memtide_topology`'s target, steps, failover and checks. What is a model: nodes
-//! (so many ECPUs a second each, and no more), copying (so many bytes a second for each sender and each taker), the provisioner
-//! and the executor, which carries each step out at once or orders a node.
+//! What is real: [`memtide_executor::Executor`] with the planner and with [`memtide_executor::Fill`], and `memtide_topology`'s
+//! target, steps, failover and checks. What is a model: nodes (so many ECPUs a second each, and no more), copying (so many
+//! bytes a second for each sender and each taker), the manager, which stores one change after a while, the disk and the provisioner.
 
 mod curve;
 mod fleet;

@@ -16,10 +16,12 @@ pub struct Scenario {
     pub about: &'static str,
     /// How long it lasts.
     pub duration: Duration,
-    /// Between two looks of the planner.
+    /// Between two looks of the executor, where no node may be full before.
     pub tick: Duration,
     /// Between two steps of what is copied, which divides the tick.
     pub step: Duration,
+    /// Between two reports of a node; `None` where each look sees what is at that moment.
+    pub report: Option<Duration>,
     /// ECPUs per second that clients ask for.
     pub load: Curve,
     /// Bytes that they store, once.
@@ -76,14 +78,14 @@ pub enum Skew {
 /// How nodes can be had.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Supply {
-    /// Warm spares of each zone; those that are given back are warm again.
+    /// Warm spares of each zone; others are started where some were taken.
     pub warm: u32,
     /// How long one of them takes to join.
     pub warm_delay: Duration,
-    /// Whether others can be had.
-    pub is_cold: bool,
-    /// How long these take.
+    /// How long others take that are started.
     pub cold_delay: Duration,
+    /// How long it takes to write something down: what is intended, and a topology.
+    pub disk_delay: Duration,
     /// Of all that are started, this part fails.
     pub failing: f64,
     /// And this part takes ten times as long.
@@ -94,9 +96,9 @@ pub struct Supply {
 
 impl Scenario {
     /// What [`Scenario::named`] knows.
-    pub const NAMES: [&str; 12] = [
+    pub const NAMES: [&str; 14] = [
         "steady", "step", "ramp", "daily", "flash", "hot", "lone", "failures", "prescale", "blind",
-        "uneven", "large",
+        "uneven", "large", "fill", "rush",
     ];
 
     /// The scenario of that name.
@@ -120,6 +122,8 @@ impl Scenario {
             "blind" => Self::blind(),
             "uneven" => Self::uneven(),
             "large" => Self::large(),
+            "fill" => Self::fill("fill", "an empty fleet of 128 MiB is filled with 45 MB/s", 45e6),
+            "rush" => Self::fill("rush", "the same with 200 MB/s", 200e6),
             _ => return None,
         })
     }
@@ -143,6 +147,7 @@ impl Scenario {
             duration: seconds(3_600),
             tick: seconds(1),
             step: Duration::from_millis(250),
+            report: None,
             load: Curve::flat(180_000.0).noisy(0.03),
             data: Curve::flat(2.0 * GIB).noisy(0.005),
             skew: Skew::Even,
@@ -154,8 +159,8 @@ impl Scenario {
             supply: Supply {
                 warm: 2,
                 warm_delay: seconds(1),
-                is_cold: true,
                 cold_delay: seconds(20),
+                disk_delay: Duration::from_millis(20),
                 failing: 0.0,
                 late: 0.0,
                 copy_rate: 120e6,
@@ -317,6 +322,35 @@ impl Scenario {
         Self { name: "blind", about, is_demand_known: false, ..Self::step() }
     }
 
+    /// From the least that there is to what hosts have in place, with what comes on the way.
+    fn fill(name: &'static str, about: &'static str, rate: f64) -> Self {
+        let (begin, most) = (20.0, 1.6 * GIB);
+        let end = begin + most / rate;
+        let data = [(0.0, 0.0), (begin, 0.0), (end, most), (end + 200.0, most), (end + 200.1, 0.0)];
+        let size = Amounts { memory: 1 << 30, ecpu: 100_000, cpu: 1_000, network: 1_000_000_000 };
+        Self {
+            name,
+            about,
+            duration: seconds(480),
+            step: Duration::from_millis(20),
+            report: Some(Duration::from_millis(200)),
+            load: Curve::flat(30e3),
+            data: Curve::of(data.to_vec()),
+            zones: 1,
+            replicas: 0,
+            nodes: 2,
+            sizes: vec![size],
+            granted: 64 << 20,
+            supply: Supply {
+                warm: 0,
+                disk_delay: Duration::from_millis(50),
+                ..Self::steady().supply
+            },
+            policy: Policy { nodes_max: 8, nodes_min: 2, ..Policy::default() },
+            ..Self::steady()
+        }
+    }
+
     fn uneven() -> Self {
         let large = Amounts { memory: 32 << 30, ecpu: 400_000, cpu: 8_000, network: 2_500_000_000 };
         let small = Amounts { memory: 2 << 30, ecpu: 50_000, cpu: 1_000, network: 300_000_000 };
@@ -324,6 +358,8 @@ impl Scenario {
             name: "uneven",
             about: "a ramp on hosts of three sizes",
             sizes: vec![NODE, large, small],
+            // Spares would all be of one size.
+            supply: Supply { warm: 0, ..Self::steady().supply },
             ..Self::ramp()
         }
     }

@@ -1,166 +1,283 @@
-//! A provisioner that takes its time, fails and is late, and the executor before it.
+//! Those that the executor asks: a provisioner that takes its time, fails and is late, the manager, and a disk.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use memtide_planner::{Action, Amounts, Failed, Offer, Plan, Step, UnderWay};
-use memtide_topology::{Change, SlotId};
+use memtide_executor::{Call, CallId, Executor, Instance, Source, Supplied};
+use memtide_manager::Operation;
+use memtide_topology::Change;
 
 use crate::Scenario;
 use crate::fleet::{Fleet, Node, zone_name};
 use crate::rng::Rng;
 
-/// Nodes that can be had and are under way.
+/// A provisioner answers an order, or that a process has ended, after so long.
+const ANSWER_DELAY: Duration = Duration::from_millis(50);
+
+/// A process that may not join comes again after so long.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The least memory of a node.
+const MEMORY_MIN: u64 = 64 << 20;
+
+/// Processes, and answers that are on their way.
 #[derive(Debug)]
 pub(crate) struct Supply {
-    /// Warm spares, by zone.
-    warm: Vec<u32>,
-    orders: Vec<Order>,
-    pub(crate) under_way: Vec<UnderWay>,
-    pub(crate) failed: Vec<Failed>,
+    processes: BTreeMap<String, Process>,
+    /// In the order in which they were asked for.
+    due: Vec<(Duration, Due)>,
     rng: Rng,
 }
 
-#[derive(Debug)]
-struct Order {
-    step: Step,
+/// A process that is a node, will be one, or waits to be taken.
+#[derive(Clone, Debug)]
+struct Process {
     zone: usize,
-    capacity: Amounts,
+    size: usize,
     memory: u64,
-    slot: Option<SlotId>,
-    due: Duration,
-    is_failing: bool,
+    state: State,
+    /// It waits again once it was drained.
+    began_as_spare: bool,
 }
 
-/// What an offer's number says: zone, size, and whether it is a warm spare.
-fn offer_id(zone: usize, size: usize, is_warm: bool) -> u32 {
-    let id = (zone * 16 + size) * 2 + usize::from(is_warm);
-    u32::try_from(id).unwrap_or(u32::MAX)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Begins,
+    Waits,
+    IsNode,
+}
+
+#[derive(Clone, Debug)]
+enum Due {
+    Stored(u64),
+    Answer(CallId, Result<(), String>),
+    /// The manager has stored what is wanted.
+    Operated(CallId, Operation),
+    Comes(String),
+    Ends(String),
+}
+
+/// What a kind says: the size.
+fn kind(size: usize) -> String {
+    size.to_string()
+}
+
+fn size_of(kind: &str) -> usize {
+    kind.parse().unwrap_or(0)
 }
 
 impl Supply {
-    pub(crate) fn new(scenario: &Scenario, seed: u64) -> Self {
-        Self {
-            warm: vec![scenario.supply.warm; usize::from(scenario.zones)],
-            orders: Vec::new(),
-            under_way: Vec::new(),
-            failed: Vec::new(),
-            rng: Rng::new(seed ^ 0x5eed),
+    /// With spares that wait, and the nodes at the begin, of which the executor knows that they are to be had.
+    pub(crate) fn new(
+        scenario: &Scenario,
+        seed: u64,
+        executor: &mut Executor,
+        fleet: &mut Fleet,
+    ) -> Self {
+        let rng = Rng::new(seed ^ 0x5eed);
+        let mut supply = Self { processes: BTreeMap::new(), due: Vec::new(), rng };
+        let zones = usize::from(scenario.zones);
+        for at in 0..scenario.nodes {
+            let (zone, size, name) = (at % zones, at % scenario.sizes.len(), format!("first-{at}"));
+            let memory = scenario.granted;
+            let instance = Instance::running(kind(size), zone_name(zone), memory);
+            executor.has(name.clone(), instance);
+            let (state, began_as_spare) = (State::IsNode, false);
+            let process = Process { zone, size, memory, state, began_as_spare };
+            supply.processes.insert(name.clone(), process);
+            fleet.join(zone, memory, Node { name, capacity: scenario.sizes[size] });
         }
+        for zone in 0..zones {
+            for number in 0..scenario.supply.warm {
+                let name = format!("warm-{zone}-{number}");
+                let instance = Instance::running(kind(0), zone_name(zone), MEMORY_MIN);
+                executor.has(name.clone(), Instance { is_spare: true, ..instance });
+                let (state, began_as_spare) = (State::Waits, true);
+                let process = Process { zone, size: 0, memory: 0, state, began_as_spare };
+                supply.processes.insert(name, process);
+            }
+        }
+        supply
     }
 
-    pub(crate) fn offers(&self, scenario: &Scenario) -> Vec<Offer> {
-        let of = |zone, size, is_warm| Offer {
-            id: offer_id(zone, size, is_warm),
+    pub(crate) fn supplies(&self, scenario: &Scenario) -> Vec<Supplied> {
+        let of = |zone: usize, size: usize| Supplied {
+            source: Source::Provisioner,
+            kind: kind(size),
             zone: zone_name(zone),
             capacity: scenario.sizes[size],
-            memory_min: 64 << 20,
-            nodes: if is_warm { self.warm[zone] } else { 1_024 },
-            ready_in: if is_warm { scenario.supply.warm_delay } else { scenario.supply.cold_delay },
+            memory_min: MEMORY_MIN,
+            nodes: 1_024,
+            ready_in: scenario.supply.cold_delay,
+            names: Vec::new(),
         };
         let zones = 0..usize::from(scenario.zones);
-        let warm = zones.clone().map(|zone| of(zone, 0, true));
-        let sizes = 0..if scenario.supply.is_cold { scenario.sizes.len() } else { 0 };
-        let cold = zones.flat_map(|zone| sizes.clone().map(move |size| (zone, size)));
-        warm.chain(cold.map(|(zone, size)| of(zone, size, false))).collect()
+        let pools = zones.clone().map(|zone| {
+            let mine = |it: &Process| it.state == State::Waits && it.zone == zone;
+            let names = self.processes.iter().filter(|(_, it)| mine(it));
+            let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
+            let (source, ready_in) = (Source::Spares, scenario.supply.warm_delay);
+            let nodes = u32::try_from(names.len()).unwrap_or(u32::MAX);
+            Supplied { source, nodes, names, ready_in, ..of(zone, 0) }
+        });
+        let sizes = 0..scenario.sizes.len();
+        let cold = zones.flat_map(|zone| sizes.clone().map(move |size| of(zone, size)));
+        pools.filter(|pool| pool.nodes > 0).chain(cold).collect()
     }
 
-    /// A node was given back.
-    pub(crate) fn take_back(&mut self, zone: usize, scenario: &Scenario) {
-        self.warm[zone] = (self.warm[zone] + 1).min(scenario.supply.warm);
-    }
-
-    /// Begins what a plan says.
-    pub(crate) fn begin(&mut self, plan: &Plan, fleet: &mut Fleet, scenario: &Scenario) {
-        for step in &plan.steps {
-            let of_node = |node| fleet.is_up(node);
-            match &step.action {
-                Action::Grow { node, .. } | Action::Shrink { node, .. } if of_node(*node) => {
-                    self.wait(step, plan.at, 0);
-                }
-                Action::Drain { node } if of_node(*node) => {
-                    fleet.set(Change::SetDraining { node: *node, is_draining: true });
-                }
-                Action::Stay { node } if of_node(*node) => {
-                    fleet.set(Change::SetDraining { node: *node, is_draining: false });
-                }
-                Action::Move { slots, to } if of_node(*to) => fleet.pin(slots, *to),
-                Action::Add { offer, nodes, memory, .. } => {
-                    let order = (*offer, *nodes, *memory);
-                    self.order((step, None), order, plan.at, scenario);
-                }
-                Action::Isolate { slot, offer, memory, .. } => {
-                    self.order((step, Some(*slot)), (*offer, 1, *memory), plan.at, scenario);
-                }
-                Action::GiveUp { step } => {
-                    let given_up = self.under_way.iter_mut().filter(|it| it.id == *step);
-                    given_up.for_each(|it| it.is_given_up = true);
-                }
-                _ => {
-                    let (id, action) = (step.id, step.action.clone());
-                    self.failed.push(Failed { id, action, at: plan.at });
-                    // Those after it are not done.
-                    return;
-                }
+    /// A node has left: its process ends, or waits again.
+    pub(crate) fn left(&mut self, node: &Node) {
+        if let Some(it) = self.processes.get_mut(&node.name) {
+            if it.began_as_spare {
+                it.state = State::Waits;
+            } else {
+                self.processes.remove(&node.name);
             }
         }
     }
 
-    fn wait(&mut self, step: &Step, since: Duration, nodes_missing: u32) {
-        let (id, action) = (step.id, step.action.clone());
-        self.under_way.push(UnderWay { id, action, since, nodes_missing, is_given_up: false });
+    pub(crate) fn killed(&mut self, name: &str) {
+        self.processes.remove(name);
     }
 
+    pub(crate) fn store(&mut self, now: Duration, version: u64, scenario: &Scenario) {
+        let takes = self.about(scenario.supply.disk_delay);
+        self.due.push((now + takes, Due::Stored(version)));
+    }
+
+    /// Somebody is asked.
+    pub(crate) fn call(&mut self, now: Duration, id: CallId, call: Call, scenario: &Scenario) {
+        let supply = &scenario.supply;
+        match call {
+            Call::Operate(operation) => {
+                let takes = self.about(supply.disk_delay);
+                self.due.push((now + takes, Due::Operated(id, operation)));
+            }
+            Call::Start { instance, kind, zone, memory, is_spare } => {
+                let zone = (0..usize::from(scenario.zones)).find(|at| zone_name(*at) == zone);
+                let (zone, size) = (zone.unwrap_or_default(), size_of(&kind));
+                let (state, began_as_spare) = (State::Begins, is_spare);
+                let process = Process { zone, size, memory, state, began_as_spare };
+                self.order(now, (id, instance, process), supply.cold_delay, scenario);
+            }
+            Call::Take { instance, memory } => {
+                let waits = self.processes.get(&instance).filter(|it| it.state == State::Waits);
+                let Some(spare) = waits.cloned() else {
+                    let answer = Due::Answer(id, Err("no such spare waits".to_owned()));
+                    return self.due.push((now, answer));
+                };
+                let process = Process { memory, state: State::Begins, ..spare };
+                self.order(now, (id, instance, process), supply.warm_delay, scenario);
+            }
+            Call::Resize { .. } => self.due.push((now, Due::Answer(id, Ok(())))),
+            Call::Release { instance } | Call::End { instance } => {
+                self.due.push((now, Due::Ends(instance)));
+                self.due.push((now + ANSWER_DELAY, Due::Answer(id, Ok(()))));
+            }
+        }
+    }
+
+    /// A process is to come, and does, or is late, or does not.
     fn order(
         &mut self,
-        (step, slot): (&Step, Option<SlotId>),
-        (offer, nodes, memory): (u32, u32, u64),
         now: Duration,
+        (id, name, process): (CallId, String, Process),
+        delay: Duration,
         scenario: &Scenario,
     ) {
-        self.wait(step, now, nodes);
-        let number = usize::try_from(offer).unwrap_or_default();
-        let (is_warm, size, zone) = (number % 2 == 1, number / 2 % 16, number / 32);
-        if is_warm {
-            self.warm[zone] = self.warm[zone].saturating_sub(nodes);
+        let takes = delay.mul_f64(0.8 + 0.4 * self.rng.unit());
+        let late = if self.rng.unit() < scenario.supply.late { 10.0 } else { 1.0 };
+        if self.rng.unit() < scenario.supply.failing {
+            self.processes.remove(&name);
+            let why = "it has ended before it could join".to_owned();
+            return self.due.push((now + takes, Due::Answer(id, Err(why))));
         }
-        let supply = &scenario.supply;
-        let delay = if is_warm { supply.warm_delay } else { supply.cold_delay };
-        for _ in 0..nodes {
-            let factor = 0.8 + 0.4 * self.rng.unit();
-            let late = if self.rng.unit() < supply.late { 10.0 } else { 1.0 };
-            let is_failing = self.rng.unit() < supply.failing;
-            let due = now + delay.mul_f64(factor * late);
-            let (step, capacity) = (step.clone(), scenario.sizes[size]);
-            self.orders.push(Order { step, zone, capacity, memory, slot, due, is_failing });
+        self.processes.insert(name.clone(), process);
+        self.due.push((now + ANSWER_DELAY.min(takes), Due::Answer(id, Ok(()))));
+        self.due.push((now + takes.mul_f64(late), Due::Comes(name)));
+    }
+
+    /// About so long.
+    fn about(&mut self, delay: Duration) -> Duration {
+        delay.mul_f64(0.5 + self.rng.unit())
+    }
+
+    /// When the next thing is due, if it is by a time.
+    pub(crate) fn next(&self, until: Duration) -> Option<Duration> {
+        self.due.iter().map(|(at, _)| *at).filter(|at| *at <= until).min()
+    }
+
+    /// Does what is due at a time, and answers.
+    pub(crate) fn deliver(
+        &mut self,
+        now: Duration,
+        (executor, fleet): (&mut Executor, &mut Fleet),
+        scenario: &Scenario,
+    ) {
+        let due: Vec<_> = self.due.extract_if(.., |(at, _)| *at <= now).collect();
+        for (_, due) in due {
+            match due {
+                Due::Stored(version) => executor.stored(now, version, Ok(())),
+                Due::Answer(id, result) => executor.answered(now, id, result),
+                Due::Operated(id, operation) => {
+                    executor.answered(now, id, operate(fleet, operation));
+                }
+                Due::Comes(name) => self.comes(now, name, (executor, fleet), scenario),
+                Due::Ends(name) => {
+                    let ended = self.processes.remove(&name);
+                    assert_ne!(ended.map(|it| it.state), Some(State::IsNode), "{name} is a node");
+                }
+            }
         }
     }
 
-    /// Does what is due by now. Memory takes from one look to the next.
-    pub(crate) fn deliver(&mut self, now: Duration, fleet: &mut Fleet) {
-        let mut arrived: BTreeMap<_, u32> = BTreeMap::new();
-        for order in self.orders.extract_if(.., |order| order.due <= now) {
-            *arrived.entry(order.step.id).or_default() += 1;
-            if order.is_failing {
-                let (id, action) = (order.step.id, order.step.action);
-                self.failed.push(Failed { id, action, at: now });
-                continue;
-            }
-            let Order { zone, capacity, slot, memory, .. } = order;
-            fleet.join(zone, memory, Node { zone, capacity, reserved_for: slot });
+    fn comes(
+        &mut self,
+        now: Duration,
+        name: String,
+        (executor, fleet): (&Executor, &mut Fleet),
+        scenario: &Scenario,
+    ) {
+        let begins = self.processes.get_mut(&name).filter(|it| it.state == State::Begins);
+        // Who was ended meanwhile does not come.
+        let Some(it) = begins else { return };
+        if executor.is_unwanted(&name) {
+            return self.due.push((now + AGAIN, Due::Comes(name)));
         }
-        for it in &mut self.under_way {
-            match it.action {
-                Action::Grow { node, to, .. } | Action::Shrink { node, to, .. } => {
-                    if fleet.is_up(node) {
-                        fleet.set(Change::SetMemory { node, memory_max: to });
-                    }
-                }
-                _ => {
-                    it.nodes_missing -= arrived.get(&it.id).copied().unwrap_or(0);
-                }
-            }
+        if it.began_as_spare && is_spare(executor, &name) {
+            it.state = State::Waits;
+            return;
         }
-        self.under_way.retain(|it| it.nodes_missing > 0);
+        it.state = State::IsNode;
+        fleet.join(it.zone, it.memory, Node { name, capacity: scenario.sizes[it.size] });
     }
+}
+
+/// Whether it is to wait until it is taken.
+fn is_spare(executor: &Executor, name: &str) -> bool {
+    executor.record().instances.get(name).is_some_and(|it| it.is_spare)
+}
+
+/// What the manager does.
+fn operate(fleet: &mut Fleet, operation: Operation) -> Result<(), String> {
+    let node = match &operation {
+        Operation::SetMemory { node, .. }
+        | Operation::Drain(node)
+        | Operation::Undrain(node)
+        | Operation::MoveSlots { to: node, .. } => *node,
+        other => return Err(format!("{other:?} is not for here")),
+    };
+    if !fleet.is_up(node) {
+        return Err(format!("{node} is down"));
+    }
+    match operation {
+        Operation::SetMemory { node, memory_max } => {
+            fleet.set(Change::SetMemory { node, memory_max });
+        }
+        Operation::Drain(node) => fleet.set(Change::SetDraining { node, is_draining: true }),
+        Operation::Undrain(node) => fleet.set(Change::SetDraining { node, is_draining: false }),
+        Operation::MoveSlots { slots, to } => fleet.pin(&slots, to),
+        _ => {}
+    }
+    Ok(())
 }

@@ -154,3 +154,18 @@ fn a_seed_gives_the_same_run() {
     assert_eq!(run(&scenario, 9), run(&scenario, 9));
     assert_ne!(run(&scenario, 9).samples, run(&scenario, 10).samples);
 }
+
+/// Nothing is evicted while hosts have memory, however fast it comes; and the memory is given back.
+#[test]
+fn an_empty_fleet_that_is_filled_evicts_nothing() {
+    for (name, within) in [("fill", 2.6), ("rush", 2.6)] {
+        check(name, |report| {
+            let grown = report.samples.iter().map(|it| it.granted).fold(0.0, f64::max);
+            assert!(grown < within * 1.6 * f64::from(1 << 30), "{name}: {grown}");
+            let steady = report.samples.iter().filter(|it| it.held > 1.6e9);
+            assert!(steady.count() > 150, "{name}");
+            let end = report.samples.last().unwrap();
+            assert!(end.granted < 300e6 && end.nodes == 2, "{end:?}: {:#?}", report.events);
+        });
+    }
+}

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_executor::{Call, Effect, Event, Executor, NodeSight, Record, Settings, Sight};
+use memtide_executor::{
+    Call, Effect, Event, Executor, Fill, Filled, NodeSight, Record, Settings, Sight,
+};
 use memtide_limits::Limits;
 use memtide_manager::Operation;
 use memtide_planner::{Amounts, Policy};
@@ -25,6 +27,8 @@ const NODE: NodeId = NodeId::new(1);
 #[derive(Debug)]
 pub struct Alone {
     executor: Executor,
+    /// How fast its data comes.
+    fill: Fill,
     /// Nobody else ever sees it.
     topology: Arc<Topology>,
 }
@@ -56,7 +60,8 @@ impl Alone {
         let change = Change::AddNode { node: NODE, info };
         let update = Update { parent: topology.epoch(), changes: vec![change] };
         let topology = Arc::new(topology.apply(&update).expect("the first node fits"));
-        Self { executor: Executor::new(settings, Record::default()), topology }
+        let executor = Executor::new(settings, Record::default());
+        Self { executor, fill: Fill::default(), topology }
     }
 
     /// Looks at the node, and has it granted what is decided: `grant` changes its memory from what was seen to what
@@ -69,7 +74,9 @@ impl Alone {
         mut grant: impl FnMut(u64, u64) -> bool,
     ) -> Vec<Event> {
         self.note(seen.memory);
-        self.executor.look(Arc::new(self.sight(at, seen, limits)));
+        self.fill.hear(at, NODE, Filled { own: seen.used, used: seen.used, max: seen.memory });
+        let growth = self.fill.look(at, |_| true).used;
+        self.executor.look(Arc::new(self.sight(at, (seen, growth), limits)));
         let mut events = Vec::new();
         while let Some(effect) = self.executor.poll() {
             match effect {
@@ -98,7 +105,7 @@ impl Alone {
         Explained::of(&self.executor, now, 0)
     }
 
-    fn sight(&self, at: Duration, seen: Granted, limits: Limits) -> Sight {
+    fn sight(&self, at: Duration, (seen, memory_growth): (Granted, u64), limits: Limits) -> Sight {
         let memory = |memory| Amounts { memory, ..Amounts::default() };
         let node = NodeSight {
             is_up: true,
@@ -116,6 +123,7 @@ impl Alone {
             slots: Vec::new(),
             limits,
             supplies: Vec::new(),
+            memory_growth,
             ecpu_wanted: None,
             slots_remaining: 0,
         }

@@ -9,7 +9,7 @@ use memtide_service::events::{EventKind, Events};
 use tokio::sync::oneshot;
 use tokio::time;
 
-use super::{Answer, Driver, Explained, LOOK_INTERVAL, LOOK_SOON};
+use super::{Answer, Driver, Explained, LOOK_INTERVAL};
 use crate::run::Loop;
 use crate::{Order, Provisioned};
 
@@ -24,12 +24,11 @@ impl Loop {
     pub fn scale(&mut self, now: Duration) {
         let is_idle = self.behind.is_some();
         let Some(mut driver) = self.scaling.take_if(|_| !is_idle) else { return };
-        let pause = if self.is_memory_short { LOOK_SOON } else { LOOK_INTERVAL };
+        let pause = self.fill.look_interval(LOOK_INTERVAL);
         if driver.looked.is_none_or(|looked| looked + pause <= now)
             && let Some(sight) = self.sight(now, &mut driver)
         {
             driver.looked = Some(now);
-            self.is_memory_short = false;
             driver.executor.look(Arc::new(sight));
             self.carry_out(now, &mut driver);
         }

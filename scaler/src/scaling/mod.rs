@@ -32,16 +32,8 @@ use self::record::RecordFile;
 pub use self::spares::Spares;
 use crate::{Order, Provisioner, Scaling, StoreError, Supply};
 
-/// Between two looks.
+/// Between two looks, where no node may be full before.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The same, where a node's memory is nearly all taken: clients may store much more in a second.
-const LOOK_SOON: Duration = Duration::from_millis(200);
-
-/// Whether that is so. Nodes that hold copies evict from seven eighths on; one that is full stays so.
-pub const fn is_filling(before: u64, used: u64, memory_max: u64) -> bool {
-    used > memory_max / 4 * 3 && used > before.saturating_add(memory_max / 64)
-}
 
 /// Runs an executor.
 #[derive(Debug)]

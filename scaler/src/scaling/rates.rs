@@ -69,8 +69,12 @@ impl Taken {
 
     /// What the slots take that a node is the primary of, with all their copies.
     pub fn by(&self, usage: &NodeUsage) -> u64 {
-        let own = usage.data_bytes.saturating_sub(usage.copy_bytes);
-        let all = u128::from(own) * u128::from(self.holders);
+        self.of_data(usage.data_bytes.saturating_sub(usage.copy_bytes))
+    }
+
+    /// The same of so many bytes of items, each of them once.
+    pub fn of_data(&self, bytes: u64) -> u64 {
+        let all = u128::from(bytes) * u128::from(self.holders);
         let Self { used, data, .. } = *self;
         // Index and free room of segments come on top.
         let (used, data) =

@@ -17,7 +17,7 @@ use crate::sessions::Sessions;
 
 impl Loop {
     /// The fleet as it is now; `None` while nodes are on their way back to a scaler that was started anew.
-    pub(super) fn sight(&self, now: Duration, driver: &mut Driver) -> Option<Sight> {
+    pub(super) fn sight(&mut self, now: Duration, driver: &mut Driver) -> Option<Sight> {
         let views = self.manager.nodes();
         if views.iter().any(|view| view.state == NodeState::Unheard) {
             return None;
@@ -45,6 +45,8 @@ impl Loop {
             nodes.insert(view.node, sight);
         }
         driver.rates.keep(|node| nodes.contains_key(&node));
+        let growth = self.fill.look(now, |node| nodes.contains_key(&node));
+        let memory_growth = growth.stored(|own| taken.of_data(own));
         let joining = self.sessions.joining().filter(|(session, _)| !self.spares.has(*session));
         let coming: BTreeSet<String> = joining.map(|(_, name)| name.to_owned()).collect();
         let mut supplies = driver.supplies();
@@ -58,6 +60,7 @@ impl Loop {
             limits: self.grants.limits(),
             supplies,
             ecpu_wanted: None,
+            memory_growth,
             slots_remaining: self.manager.remaining(),
         })
     }

@@ -378,6 +378,7 @@ impl World {
             limits: self.limits,
             supplies,
             ecpu_wanted: None,
+            memory_growth: 0,
             slots_remaining: 0,
         }
     }

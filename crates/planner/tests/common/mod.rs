@@ -32,6 +32,10 @@ pub struct World {
     pub load: (u64, u64),
     /// A slot's part of the load, in thousandths, beside its part of the rest.
     pub hot: BTreeMap<SlotId, u64>,
+    /// Bytes of a slot beside its part of the data.
+    pub fat: BTreeMap<SlotId, u64>,
+    /// Bytes a second by which nodes say that they fill.
+    pub growth: u64,
     pub knows_slots: bool,
     pub knows_demand: bool,
     pub limits: Limits,
@@ -70,6 +74,8 @@ impl World {
             kept: Vec::new(),
             load: (10_000, GIB),
             hot: BTreeMap::new(),
+            fat: BTreeMap::new(),
+            growth: 0,
             knows_slots: false,
             knows_demand: true,
             limits: Limits::default(),
@@ -169,6 +175,7 @@ impl World {
             limits: self.limits,
             offers: self.offers.clone(),
             ecpu_wanted: self.knows_demand.then_some(ecpu),
+            memory_growth: self.growth,
             slots_remaining: 0,
             under_way: self.under_way.clone(),
             failed: Vec::new(),
@@ -193,6 +200,11 @@ impl World {
             (*node, Amounts { memory, ecpu: led * even, ..Amounts::default() })
         };
         let mut loads: BTreeMap<NodeId, Amounts> = slots.map(of).collect();
+        for (slot, bytes) in &self.fat {
+            for node in topology.slot(*slot).complete() {
+                loads.entry(node).or_default().memory += bytes;
+            }
+        }
         for (slot, part) in &self.hot {
             let primary = topology.slot(*slot).primary;
             let load = primary.and_then(|node| loads.get_mut(&node));
