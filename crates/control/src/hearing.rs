@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use memtide_limits::Grant;
-use memtide_topology::{Epoch, NodeId, Topology};
+use memtide_topology::{ADDRESS_BYTES_MAX, Epoch, NodeId, Topology};
 use tonic::{Code, Status};
 
 use crate::Adopted;
@@ -16,11 +16,16 @@ use crate::schema::{Refused, ScalerSays};
 use crate::topologies::Followed;
 use crate::transport::{Connection, Requests};
 
+/// In the status of a stream: where the scaler is that leads.
+pub const LEADER_METADATA: &str = "memtide-leader";
+
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
     /// To be tried again.
     Lost(String),
+    /// By one that stands by: to be tried at the scaler that leads, at this `host:port`.
+    Elsewhere(String, String),
     /// For good.
     Refused(String),
 }
@@ -47,7 +52,10 @@ impl End {
     /// data directory is wrong for a while.
     pub fn of_status(status: &Status, adopted: Adopted) -> Self {
         let why = cut(status.message());
+        let leader = status.metadata().get(LEADER_METADATA).and_then(|it| it.to_str().ok());
+        let leader = leader.filter(|it| it.len() <= ADDRESS_BYTES_MAX);
         match status.code() {
+            Code::Unavailable if let Some(leader) = leader => Self::Elsewhere(why, leader.to_owned()),
             // What the scaler answers to what it will never take.
             Code::FailedPrecondition
             | Code::InvalidArgument
@@ -143,6 +151,20 @@ mod tests {
         assert!(matches!(hear(Says::Whole(second.encode().into())), Heard::Topology(_)));
         let heard = hear(Says::Difference(difference.into()));
         assert!(matches!(heard, Heard::Topology(topology) if *topology == third));
+    }
+
+    #[test]
+    fn one_that_stands_by_says_where_to_go_and_nobody_else_does() {
+        let with = |code, leader: &str| {
+            let mut status = Status::new(code, "it stands by");
+            status.metadata_mut().insert(LEADER_METADATA, leader.parse().unwrap());
+            End::of_status(&status, Adopted::default())
+        };
+        let there = End::Elsewhere("it stands by".to_owned(), "b:11213".to_owned());
+        assert_eq!(with(Code::Unavailable, "b:11213"), there);
+        assert_eq!(with(Code::FailedPrecondition, "b:11213"), End::Refused("it stands by".to_owned()));
+        let long = "b".repeat(ADDRESS_BYTES_MAX + 1);
+        assert_eq!(with(Code::Unavailable, &long), End::Lost("it stands by".to_owned()));
     }
 
     #[test]

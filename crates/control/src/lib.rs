@@ -32,7 +32,7 @@ pub use messages::{
 pub use node::NodeControl;
 pub use proxy::ProxyControl;
 pub use server::{ControlServer, ControlServerConfig, RoleOf};
-pub use session::{Incoming, Session};
+pub use session::{Closed, Incoming, Session};
 
 /// The name in the certificate of a scaler.
 pub const SCALER_NAME: &str = "scaler.memtide";

@@ -92,6 +92,7 @@ async fn run(shared: Arc<Shared>, mut reach: Reach, mut registration: Registrati
         let connection = reach.connect().await;
         match stream(&shared, &connection, &mut reach, &mut registration).await {
             End::Lost(why) => reach.failed(&why),
+            End::Elsewhere(why, leader) => reach.follow(&why, leader),
             End::Refused(why) => return shared.inbox.refuse(why),
         }
     }

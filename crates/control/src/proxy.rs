@@ -165,8 +165,9 @@ async fn run(mut told: Told, mut reach: Reach) {
         let connection = reach.connect().await;
         match stream(&mut told, &connection, &mut reach).await {
             // It has heard that this proxy leaves.
-            End::Lost(_) if told.demand.borrow().is_leaving => return,
+            End::Lost(_) | End::Elsewhere(..) if told.demand.borrow().is_leaving => return,
             End::Lost(why) => reach.failed(&why),
+            End::Elsewhere(why, leader) => reach.follow(&why, leader),
             End::Refused(why) => {
                 told.refused.send_replace(Some(why));
                 return;

@@ -17,6 +17,10 @@ pub struct Reach {
     tls: Arc<ClientConfig>,
     /// The next endpoint to try.
     next: usize,
+    /// The scaler that leads, as another said: tried once, before the next one.
+    leader: Option<String>,
+    /// The one that is tried, or has the stream.
+    at: String,
     /// The next pause, before its jitter.
     backoff: Duration,
     /// Whether the next try is the first of all, which comes without a pause.
@@ -46,21 +50,30 @@ impl Reach {
     ) -> Self {
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![ALPN.to_vec()];
-        let (next, backoff, is_first) = (0, BACKOFF_MIN, true);
-        Self { endpoints, tls: Arc::new(tls), next, backoff, is_first, rng: seed, trouble }
+        Self {
+            endpoints,
+            tls: Arc::new(tls),
+            next: 0,
+            leader: None,
+            at: String::new(),
+            backoff: BACKOFF_MIN,
+            is_first: true,
+            rng: seed,
+            trouble,
+        }
     }
 
     /// Tries until a scaler is there.
     pub async fn connect(&mut self) -> Connection {
         loop {
             self.pause().await;
-            let Some(endpoint) = self.endpoints.get(self.next).cloned() else {
-                self.next = 0;
+            let Some(endpoint) = self.turn() else {
                 self.trouble.note("none", "no endpoint of a scaler is given");
                 continue;
             };
+            self.at = endpoint;
             let tls = Arc::clone(&self.tls);
-            let opened = time::timeout(CONNECT_TIME_MAX, Connection::open(&endpoint, tls)).await;
+            let opened = time::timeout(CONNECT_TIME_MAX, Connection::open(&self.at, tls)).await;
             match opened.unwrap_or(Err(ConnectError::Late)) {
                 Ok(connection) => return connection,
                 Err(error) => self.failed(&error.to_string()),
@@ -70,10 +83,24 @@ impl Reach {
 
     /// The stream at this endpoint ended, or none was had: the next one's turn.
     pub fn failed(&mut self, why: &str) {
-        if let Some(endpoint) = self.endpoints.get(self.next) {
-            self.trouble.note(endpoint, why);
+        self.trouble.note(&self.at, why);
+    }
+
+    /// The scaler there stands by, and has said who leads. Its certificate was a scaler's of this fleet, and
+    /// that of the other one is looked at before anything is said there.
+    pub fn follow(&mut self, why: &str, leader: String) {
+        self.trouble.note(&self.at, why);
+        self.leader = Some(leader);
+    }
+
+    /// Whose turn it is: the one that leads, as was said last; otherwise one endpoint after the other.
+    fn turn(&mut self) -> Option<String> {
+        if let Some(leader) = self.leader.take() {
+            return Some(leader);
         }
-        self.next = (self.next + 1) % self.endpoints.len().max(1);
+        let endpoint = self.endpoints.get(self.next)?.clone();
+        self.next = (self.next + 1) % self.endpoints.len();
+        Some(endpoint)
     }
 
     /// The scaler took this process in: another loss is a new one.

@@ -27,7 +27,7 @@ use crate::schema::{NodeSays, ProxySays, ScalerSays};
 use crate::talk::{self, Talk};
 use crate::topologies::Encodings;
 use crate::transport::{ALPN, why_tls};
-use crate::{Incoming, Role, SessionId};
+use crate::{Closed, Incoming, Role, SessionId};
 
 /// Reads from a peer's certificates what it is; `None` of one that may not speak here.
 pub type RoleOf = fn(&[CertificateDer<'_>]) -> Option<Role>;
@@ -48,7 +48,7 @@ pub struct ControlServerConfig {
     /// Bytes of the largest item of the cache: who takes others is refused.
     pub item_size_max: u32,
     /// Why nobody is heard any more, once that is so: all streams end with it.
-    pub closed: watch::Receiver<Option<String>>,
+    pub closed: watch::Receiver<Option<Closed>>,
 }
 
 /// The scaler's side of all control streams. They end when this is dropped.

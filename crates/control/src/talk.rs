@@ -19,8 +19,10 @@ use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says
 use crate::session::Order;
 use crate::topologies::Encodings;
 use crate::{
-    Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse, fleet_of,
+    Adopted, Closed, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse,
+    fleet_of,
 };
+use crate::hearing::LEADER_METADATA;
 
 /// What all streams share.
 pub struct Talk {
@@ -28,7 +30,7 @@ pub struct Talk {
     pub topologies: watch::Receiver<Arc<Topology>>,
     pub encodings: Encodings,
     pub item_size_max: u32,
-    pub closed: watch::Receiver<Option<String>>,
+    pub closed: watch::Receiver<Option<Closed>>,
     pub incoming: mpsc::Sender<Incoming>,
 }
 
@@ -110,8 +112,8 @@ pub async fn with_proxy(
             grant = answered(&mut answers.grant) => pushes.grant = grant.as_ref().map(grant_message),
             written = answered(&mut answers.written) => pushes.written = written.map(written_message),
             is_open = pushes.next(talk, &say) => if !is_open { break },
-            Ok(why) = why_closed(&mut closed) => {
-                talk.refuse(&say, peer, Status::unavailable(why)).await;
+            Ok(status) = why_closed(&mut closed) => {
+                talk.refuse(&say, peer, status).await;
                 break;
             }
         }
@@ -187,7 +189,7 @@ async fn node_stream(
     let mut closed = talk.closed.clone();
     loop {
         tokio::select! {
-            Ok(why) = why_closed(&mut closed) => return Err(Status::unavailable(why)),
+            Ok(status) = why_closed(&mut closed) => return Err(status),
             order = orders.recv(), if !is_refused => {
                 // Without a session nobody is interested in this node: it is to try again.
                 let order = order.ok_or_else(|| Status::unavailable("replaced or shut down"))?;
@@ -387,13 +389,13 @@ impl Talk {
             );
             return Err(Status::failed_precondition(why));
         }
-        let why = self.closed.borrow().clone();
+        let closed = self.closed.borrow().as_ref().map(turned_away);
         // Who is ahead is told of all the same: it may be further ahead.
         let ahead = self.ahead(adopted);
         if ahead.is_some() && self.incoming.send(Incoming::Ahead { who, adopted }).await.is_err() {
             return Err(Status::unavailable("the scaler stops"));
         }
-        why.or(ahead).map_or(Ok(()), |why| Err(Status::unavailable(why)))
+        closed.or_else(|| ahead.map(Status::unavailable)).map_or(Ok(()), Err)
     }
 
     /// Why a peer cannot have it from here what it has adopted.
@@ -445,9 +447,20 @@ fn proxy_comes(it: &schema::ProxyRegistration, peer: SocketAddr) -> Result<Comes
 
 /// Ready with the reason once nobody is heard any more; an error where that can never be.
 async fn why_closed(
-    closed: &mut watch::Receiver<Option<String>>,
-) -> Result<String, watch::error::RecvError> {
-    Ok(closed.wait_for(Option::is_some).await?.clone().expect("it was waited for"))
+    closed: &mut watch::Receiver<Option<Closed>>,
+) -> Result<Status, watch::error::RecvError> {
+    let closed = closed.wait_for(Option::is_some).await?;
+    Ok(turned_away(closed.as_ref().expect("it was waited for")))
+}
+
+/// What a peer is told: why, and where to go next.
+fn turned_away(closed: &Closed) -> Status {
+    let mut status = Status::unavailable(closed.why.clone());
+    let leader = closed.leader.as_ref().and_then(|leader| leader.parse().ok());
+    if let Some(leader) = leader {
+        status.metadata_mut().insert(LEADER_METADATA, leader);
+    }
+    status
 }
 
 /// The first message of a stream, within [`REGISTRATION_TIME_MAX`].

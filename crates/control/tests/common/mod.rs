@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use memtide_control::{
-    Adopted, Capacity, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
+    Adopted, Capacity, Closed, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
     NodeControl, ProxyRegistration, Registration, Role as PeerRole, Session,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
@@ -29,7 +29,7 @@ pub struct Scaler {
     server: ControlServer,
     incoming: mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
-    closed: watch::Sender<Option<String>>,
+    closed: watch::Sender<Option<Closed>>,
 }
 
 const ITEM_SIZE_MAX: u32 = 1 << 20;
@@ -175,7 +175,8 @@ impl Scaler {
 
     /// Turns everybody away from now on.
     pub fn close(&self, why: &str) {
-        self.closed.send_replace(Some(why.to_owned()));
+        let closed = Closed { why: why.to_owned(), leader: None };
+        self.closed.send_replace(Some(closed));
     }
 
     /// Ends it with all its streams, and starts another in its place.
