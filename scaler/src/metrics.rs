@@ -53,6 +53,7 @@ impl Source for FleetSource {
         families.extend(of_counters(&status));
         families.extend(of_nodes(&status));
         families.extend(of_usage(&status));
+        families.extend(of_lead(&self.0));
         families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
         families.push(counter(
             "memtide_fleet_counts_refused_total",
@@ -61,6 +62,26 @@ impl Source for FleetSource {
         ));
         families
     }
+}
+
+/// Of one of several scalers.
+fn of_lead(handle: &ScalerHandle) -> Vec<MetricFamily> {
+    if !handle.lead.is_shared() {
+        return Vec::new();
+    }
+    let flag = |is_so: bool| f64::from(u8::from(is_so));
+    vec![
+        gauge(
+            "memtide_scaler_leads",
+            "1 on the scaler that leads, 0 on those that stand by.",
+            flag(handle.standby().is_none()),
+        ),
+        gauge(
+            "memtide_etcd_away",
+            "1 while etcd does not answer this scaler, and nothing is changed.",
+            flag(handle.lead.away().is_some() || handle.lead.doubt().is_some()),
+        ),
+    ]
 }
 
 fn of_topology(status: &Status) -> Vec<MetricFamily> {

@@ -55,7 +55,9 @@ impl End {
         let leader = status.metadata().get(LEADER_METADATA).and_then(|it| it.to_str().ok());
         let leader = leader.filter(|it| it.len() <= ADDRESS_BYTES_MAX);
         match status.code() {
-            Code::Unavailable if let Some(leader) = leader => Self::Elsewhere(why, leader.to_owned()),
+            Code::Unavailable if let Some(leader) = leader => {
+                Self::Elsewhere(why, leader.to_owned())
+            }
             // What the scaler answers to what it will never take.
             Code::FailedPrecondition
             | Code::InvalidArgument
@@ -162,7 +164,10 @@ mod tests {
         };
         let there = End::Elsewhere("it stands by".to_owned(), "b:11213".to_owned());
         assert_eq!(with(Code::Unavailable, "b:11213"), there);
-        assert_eq!(with(Code::FailedPrecondition, "b:11213"), End::Refused("it stands by".to_owned()));
+        assert_eq!(
+            with(Code::FailedPrecondition, "b:11213"),
+            End::Refused("it stands by".to_owned())
+        );
         let long = "b".repeat(ADDRESS_BYTES_MAX + 1);
         assert_eq!(with(Code::Unavailable, &long), End::Lost("it stands by".to_owned()));
     }

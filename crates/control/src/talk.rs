@@ -11,6 +11,7 @@ use tonic::{Status, Streaming};
 
 use crate::codec::{self, Malformed};
 use crate::grants::{of_demand, to_grant};
+use crate::hearing::LEADER_METADATA;
 use crate::limits::{
     COUNTED_PER_BEAT_MAX, REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX,
     SLOT_USES_MAX,
@@ -22,7 +23,6 @@ use crate::{
     Adopted, Closed, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse,
     fleet_of,
 };
-use crate::hearing::LEADER_METADATA;
 
 /// What all streams share.
 pub struct Talk {

@@ -350,3 +350,18 @@ async fn a_proxy_tells_what_it_has_counted_until_it_hears_that_it_is_written() {
     assert!(has_all, "the newest was said before");
     leave.await.unwrap();
 }
+
+#[tokio::test]
+async fn who_is_told_who_leads_goes_there_though_nobody_has_named_it() {
+    let fleet = Fleet::new();
+    let (standby, mut leader) = (fleet.scaler(), fleet.scaler());
+    standby.stand_by(&leader.endpoint());
+    let node = fleet.node(&standby);
+    let (session, _) = leader.came().await;
+    welcome(&session, &node, 7).await;
+    let tls = fleet.tls(Role::Proxy).client();
+    let endpoints = vec![standby.endpoint()];
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
+    let mut topologies = proxy.topologies();
+    in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(1))).await.unwrap();
+}

@@ -151,10 +151,25 @@ impl Etcd {
         self.try_ctl(words).unwrap_or_else(|error| panic!("etcdctl {words:?}: {error}"))
     }
 
+    /// The same by one member.
+    ///
+    /// # Panics
+    /// Where it fails.
+    #[must_use]
+    pub fn ctl_of(&self, at: usize, words: &[&str]) -> String {
+        let url = self.urls().split(',').nth(at).expect("there is such a member").to_owned();
+        let done = self.try_ctl_at(&url, words);
+        done.unwrap_or_else(|error| panic!("etcdctl {words:?}: {error}"))
+    }
+
     fn try_ctl(&self, words: &[&str]) -> Result<String, String> {
+        self.try_ctl_at(&self.urls(), words)
+    }
+
+    fn try_ctl_at(&self, urls: &str, words: &[&str]) -> Result<String, String> {
         let [ca, cert, key] = self.tls_files();
         let mut command = Command::new("etcdctl");
-        command.env_clear().env("ETCDCTL_API", "3").args(["--endpoints", &self.urls()]);
+        command.env_clear().env("ETCDCTL_API", "3").args(["--endpoints", urls]);
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         if self.authority.is_some() {
             command.arg("--cacert").arg(ca).arg("--cert").arg(cert).arg("--key").arg(key);

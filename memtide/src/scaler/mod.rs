@@ -1,5 +1,6 @@
 //! `memtide scaler`: says who holds what in a fleet, and keeps what its cache may use and did use.
 
+mod etcd;
 mod kept;
 mod scaling;
 
@@ -53,23 +54,27 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let (events, limits) = (kept.events.clone(), kept.limits.clone());
     let cache = CacheId::new(&common.name).expect("the name was checked");
     let scaling = scaling::scaling(config, &cache, runtime.handle());
-    let scaler = Scaler::start(Config {
+    let of_scaler = Config {
         cache,
         replicas: config.replicas,
         data_dir: common.fleet_dir.clone(),
         listener,
         tls: tls.clone(),
         item_size_max: config.item_size_max,
-        settings: Settings {
-            nodes_min: config.nodes_min,
-            founding_wait: FOUNDING_WAIT,
-            ..Settings::default()
-        },
+        settings: manager(config),
         limits: limits.follow(),
         scaling,
         events: events.clone(),
-    });
+    };
+    let scaler = match etcd::settings(config, admin_address)? {
+        None => Scaler::start(of_scaler),
+        Some(etcd) => Scaler::start_shared(of_scaler, etcd),
+    };
     let scaler = scaler.map_err(Failure::environment)?;
+    if let Some(shared) = scaler.shared_limits() {
+        limits.join(shared.clone());
+        runtime.spawn(limits.clone().follow_shared(shared));
+    }
     logging::install(common.log_format, &common.log_filter, "scaler");
     for warning in common.warnings.iter().chain(&kept.faults) {
         tracing::warn!("{warning}");
@@ -93,6 +98,10 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     drop(admin);
     events.settle();
     Ok(ExitCode::SUCCESS)
+}
+
+fn manager(config: &ScalerConfig) -> Settings {
+    Settings { nodes_min: config.nodes_min, founding_wait: FOUNDING_WAIT, ..Settings::default() }
 }
 
 async fn until_stopped(mut signals: Signals, tls: &FleetTls, access: &Access) -> StopSignal {
@@ -119,12 +128,14 @@ fn answers(
     metrics.register(scaler.metrics());
     metrics.register(Arc::new(StockMetrics { scaler: scaler.handle(), metered }));
     metrics.register(Arc::new(kept.usage.clone()));
+    let routes = scaler.routes().merge(kept.limits.routes()).merge(kept.usage.routes());
+    let handle = scaler.handle();
     RoleAnswers {
         metrics,
         health: Arc::new(scaler.handle()),
         events: kept.events.clone(),
         drain: drain.watch(),
         access: access.clone(),
-        routes: scaler.routes().merge(kept.limits.routes()).merge(kept.usage.routes()),
+        routes: routes.gated(move || handle.standby()),
     }
 }

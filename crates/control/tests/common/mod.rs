@@ -173,6 +173,12 @@ impl Scaler {
         self.topologies.send_replace(Arc::new(topology.clone()));
     }
 
+    /// Sends everybody to another one from now on.
+    pub fn stand_by(&self, leader: &str) {
+        let leader = Some(leader.to_owned());
+        self.closed.send_replace(Some(Closed { why: "it stands by".to_owned(), leader }));
+    }
+
     /// Turns everybody away from now on.
     pub fn close(&self, why: &str) {
         let closed = Closed { why: why.to_owned(), leader: None };
