@@ -75,6 +75,12 @@ impl Lead {
         }
     }
 
+    /// Why this one could not lead when it was its turn.
+    pub fn trouble(&self) -> Option<String> {
+        let Self::Shared(shared) = self else { return None };
+        shared.trouble()
+    }
+
     /// Whether there can be others.
     pub const fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))

@@ -23,7 +23,7 @@ mod tests;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use memtide_etcd::Client;
 use memtide_service::events::Events;
@@ -78,6 +78,8 @@ struct Inner {
     watched: watch::Sender<Option<Arc<Topology>>>,
     documented: tokio::sync::Mutex<Documented>,
     is_at_work: AtomicBool,
+    /// Why it cannot lead, because of what is stored.
+    trouble: Mutex<Option<String>>,
     events: Events,
 }
 
@@ -128,6 +130,7 @@ impl Shared {
             watched: watch::Sender::new(None),
             documented: tokio::sync::Mutex::default(),
             is_at_work: AtomicBool::new(false),
+            trouble: Mutex::default(),
             events,
         }))
     }
@@ -150,6 +153,19 @@ impl Shared {
     /// It does from now on, or no more.
     pub fn works(&self, is_at_work: bool) {
         self.0.is_at_work.store(is_at_work, Ordering::Release);
+    }
+
+    /// Why this scaler could not lead when it was its turn.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// It cannot lead, or can. Says whether that is news.
+    pub fn cannot_lead(&self, why: Option<String>) -> bool {
+        let mut trouble = self.0.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_news = *trouble != why;
+        *trouble = why;
+        is_news
     }
 
     /// Who leads instead, for people.

@@ -7,7 +7,7 @@ impl Health for ScalerHandle {
     fn ready(&self) -> Result<(), String> {
         self.healthy()?;
         if self.lead.standby().is_some() {
-            return self.etcd();
+            return self.etcd().and_then(|()| self.can_lead());
         }
         self.works()
     }
@@ -20,7 +20,10 @@ impl Health for ScalerHandle {
         }
         conditions.push(Condition::needed("etcd answers", self.etcd()));
         match self.lead.standby() {
-            Some(why) => conditions.push(Condition::wished("this scaler leads", Err(why))),
+            Some(why) => {
+                conditions.push(Condition::needed("this scaler can lead", self.can_lead()));
+                conditions.push(Condition::wished("this scaler leads", Err(why)));
+            }
             None => {
                 conditions.push(Condition::wished("this scaler leads", Ok(())));
                 conditions.push(Condition::needed("the topology can be changed", self.works()));
@@ -46,6 +49,10 @@ impl ScalerHandle {
 
     fn etcd(&self) -> Result<(), String> {
         self.lead.away().map_or(Ok(()), Err)
+    }
+
+    fn can_lead(&self) -> Result<(), String> {
+        self.lead.trouble().map_or(Ok(()), Err)
     }
 
     /// Why this scaler answers nothing of the fleet, and who does; `None` of one that leads.

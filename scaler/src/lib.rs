@@ -6,7 +6,8 @@
 //! operators ------admin HTTP--------->  +--> Status: what the admin API and metrics show
 //! ```
 //! [`Scaler::start`] runs it all on a thread of its own. What it decides is `memtide-manager`'s; here is
-//! what makes it last: a topology is stored, synced, before anybody hears of it.
+//! what makes it last: a topology is stored, synced, before anybody hears of it. [`Scaler::start_shared`] runs
+//! one of several, who lead in turn.
 
 pub mod limits;
 

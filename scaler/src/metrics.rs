@@ -49,7 +49,7 @@ impl FleetSource {
 impl Source for FleetSource {
     fn collect(&self) -> Vec<MetricFamily> {
         let status = self.0.status();
-        let mut families = of_topology(&status);
+        let mut families = of_topology(&status, self.0.lead.doubt().is_some());
         families.extend(of_counters(&status));
         families.extend(of_nodes(&status));
         families.extend(of_usage(&status));
@@ -84,11 +84,11 @@ fn of_lead(handle: &ScalerHandle) -> Vec<MetricFamily> {
     ]
 }
 
-fn of_topology(status: &Status) -> Vec<MetricFamily> {
+fn of_topology(status: &Status, is_in_doubt: bool) -> Vec<MetricFamily> {
     let SlotCounts { complete, short, unowned } = slot_counts(&status.topology);
     let slots = [("complete", complete), ("short", short), ("unowned", unowned)];
     let running = status.migrations.len() as u64;
-    let is_failing = f64::from(u8::from(status.store_trouble().is_some()));
+    let is_failing = f64::from(u8::from(is_in_doubt || status.store_trouble().is_some()));
     vec![
         gauge(
             "memtide_topology_epoch",

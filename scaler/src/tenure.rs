@@ -30,6 +30,10 @@ use crate::{Explained, ScalerError, Scaling, Stored, TopologyStore, clock, repli
 /// In this time nodes that live on come back to a scaler that was started anew.
 const STRANGERS_COME_IN: Duration = Duration::from_secs(1);
 
+/// Nodes that were with a leader that was stopped or cut off notice within three seconds, and come to the next one,
+/// whose election takes longer, within a second or two.
+const NODES_COME_OVER: Duration = Duration::from_secs(2);
+
 /// What each time begins with.
 #[derive(Clone, Debug)]
 pub struct Begin {
@@ -107,6 +111,9 @@ impl Tenure {
         let now = clock::now();
         let (_, children) = &self.children;
         let mut manager = manager(self.settings, (&self.topology, now), children);
+        if ends.lead.is_shared() && !self.topology.nodes().is_empty() {
+            manager.hold_until(now + NODES_COME_OVER);
+        }
         let mut tasks = JoinSet::new();
         ends.topologies.send_replace(Arc::clone(&self.topology));
         ends.status.send_replace(Arc::new(nothing_yet(self.topology, now)));

@@ -46,12 +46,13 @@ async fn turns(shared: &Shared, begin: &Begin, mut ends: Ends) {
         let tenure = match begin.tenure(stores, &ends.explained).await {
             Ok(tenure) => tenure,
             Err(error) => {
-                cannot_lead(&ends, &error);
+                cannot_lead(shared, &ends, &error);
                 shared.resign().await;
                 time::sleep(LEAD_PAUSE).await;
                 continue;
             }
         };
+        shared.cannot_lead(None);
         let epoch = tenure.topology.epoch();
         tracing::info!(%epoch, "this scaler leads");
         ends.events.record(EventKind::ScalerLeads, format!("from epoch {epoch} on"));
@@ -71,9 +72,12 @@ async fn turns(shared: &Shared, begin: &Begin, mut ends: Ends) {
     }
 }
 
-fn cannot_lead(ends: &Ends, error: &ScalerError) {
-    tracing::error!("this scaler cannot lead: {error}");
+fn cannot_lead(shared: &Shared, ends: &Ends, error: &ScalerError) {
     let why = format!("this scaler cannot lead: {error}");
+    if shared.cannot_lead(Some(why.clone())) {
+        tracing::error!("{why}");
+        ends.events.record(EventKind::StoreFailed, why.clone());
+    }
     ends.closed.send_replace(Some(Closed { why, leader: None }));
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use rustls::ClientConfig;
 use tokio::time;
 
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX};
+use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, ONE_SCALER, Patience, SEVERAL_SCALERS};
 use crate::transport::{ALPN, ConnectError, Connection};
 
 /// Where a scaler may be, and what became of the tries to reach it.
@@ -21,6 +21,9 @@ pub struct Reach {
     leader: Option<String>,
     /// The one that is tried, or has the stream.
     at: String,
+    /// The one that was lost last: others may say that it leads until its lease is over.
+    lost: String,
+    patience: Patience,
     /// The next pause, before its jitter.
     backoff: Duration,
     /// Whether the next try is the first of all, which comes without a pause.
@@ -50,7 +53,10 @@ impl Reach {
     ) -> Self {
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![ALPN.to_vec()];
+        let patience = if endpoints.len() > 1 { SEVERAL_SCALERS } else { ONE_SCALER };
         Self {
+            patience,
+            lost: String::new(),
             endpoints,
             tls: Arc::new(tls),
             next: 0,
@@ -73,7 +79,8 @@ impl Reach {
             };
             self.at = endpoint;
             let tls = Arc::clone(&self.tls);
-            let opened = time::timeout(CONNECT_TIME_MAX, Connection::open(&self.at, tls)).await;
+            let opened = Connection::open(&self.at, tls, self.patience);
+            let opened = time::timeout(self.patience.connect, opened).await;
             match opened.unwrap_or(Err(ConnectError::Late)) {
                 Ok(connection) => return connection,
                 Err(error) => self.failed(&error.to_string()),
@@ -84,13 +91,14 @@ impl Reach {
     /// The stream at this endpoint ended, or none was had: the next one's turn.
     pub fn failed(&mut self, why: &str) {
         self.trouble.note(&self.at, why);
+        self.lost.clone_from(&self.at);
     }
 
     /// The scaler there stands by, and has said who leads. Its certificate was a scaler's of this fleet, and
     /// that of the other one is looked at before anything is said there.
     pub fn follow(&mut self, why: &str, leader: String) {
         self.trouble.note(&self.at, why);
-        self.leader = Some(leader);
+        self.leader = Some(leader).filter(|leader| *leader != self.lost);
     }
 
     /// Whose turn it is: the one that leads, as was said last; otherwise one endpoint after the other.
@@ -106,6 +114,7 @@ impl Reach {
     /// The scaler took this process in: another loss is a new one.
     pub fn succeeded(&mut self) {
         self.trouble.clear();
+        self.lost.clear();
         self.backoff = BACKOFF_MIN;
     }
 

@@ -5,6 +5,7 @@ use memtide_topology::{Change, HashSeed, Update};
 
 use super::*;
 use crate::hearing::client;
+use crate::limits::ONE_SCALER;
 use crate::schema::scaler_says::Says;
 use crate::schema::{self, node_says, proxy_says};
 use crate::transport::Connection;
@@ -48,7 +49,8 @@ impl Rig {
 
     async fn connect(&self, role: fleet::Role) -> Connection {
         let tls = FleetTls::load(self.dir.path(), role).unwrap().client();
-        Connection::open(&self.server.address().to_string(), tls).await.unwrap()
+        let address = self.server.address().to_string();
+        Connection::open(&address, tls, ONE_SCALER).await.unwrap()
     }
 
     /// How a stream of a node ends that says these things.

@@ -192,7 +192,7 @@ async fn node_stream(
             Ok(status) = why_closed(&mut closed) => return Err(status),
             order = orders.recv(), if !is_refused => {
                 // Without a session nobody is interested in this node: it is to try again.
-                let order = order.ok_or_else(|| Status::unavailable("replaced or shut down"))?;
+                let order = order.ok_or_else(|| talk.dropped())?;
                 is_refused = match order {
                     Order::TurnAway(why) => return Err(Status::unavailable(why)),
                     order => pushes.order(order),
@@ -396,6 +396,12 @@ impl Talk {
             return Err(Status::unavailable("the scaler stops"));
         }
         closed.or_else(|| ahead.map(Status::unavailable)).map_or(Ok(()), Err)
+    }
+
+    /// What a node is told whose session was dropped.
+    fn dropped(&self) -> Status {
+        let closed = self.closed.borrow();
+        closed.as_ref().map_or_else(|| Status::unavailable("replaced or shut down"), turned_away)
     }
 
     /// Why a peer cannot have it from here what it has adopted.
