@@ -12,10 +12,9 @@ fn a_leader_that_is_killed_or_ended_is_followed_by_one_that_knows_what_operators
     let load = fleet.load();
     let first = fleet.wait_leader(|_| true);
     let (before, _) = fleet.topology(first);
-    fleet.cache_done(first, &["replicas", "0"]);
+    let stored = fleet.set_replicas(first, 0);
     fleet.cache_done(first, &["limits", "set", "--ecpu-per-second-max", "77k"]);
-    let (stored, replicas) = fleet.topology(first);
-    assert!(stored > before && replicas == 0);
+    assert!(stored > before);
 
     let standby = (first + 1) % 3;
     let refused = fleet.cache(standby, &["nodes"]);
@@ -40,9 +39,8 @@ fn a_leader_that_is_killed_or_ended_is_followed_by_one_that_knows_what_operators
     let third = fleet.wait_leader(|_| true);
     fleet.wait_settled(third);
     fleet.start_scaler(second, port);
-    fleet.cache_done(third, &["replicas", "1"]);
+    assert!(fleet.set_replicas(third, 1) > epoch);
     fleet.wait_settled(third);
-    assert!(fleet.topology(third).0 > epoch);
     assert!(fleet.cache_done(third, &["limits"]).contains("77000"));
     load.wait_answered(100);
     load.finish().assert_unnoticed();
@@ -58,8 +56,7 @@ fn a_leader_that_was_stopped_for_longer_than_its_lease_wakes_as_one_that_stands_
     fleet.scaler(first).signal(Signal::STOP);
     fleet.wait_leader(|number| number == second);
     fleet.wait_settled(second);
-    fleet.cache_done(second, &["replicas", "0"]);
-    let (stored, _) = fleet.topology(second);
+    let stored = fleet.set_replicas(second, 0);
     assert!(stored > before);
     load.wait_answered(100);
     fleet.scaler(first).signal(Signal::CONT);
@@ -68,7 +65,10 @@ fn a_leader_that_was_stopped_for_longer_than_its_lease_wakes_as_one_that_stands_
         let is_ready = scaler.get("/readyz").status == 200;
         (is_ready && !leads(scaler) && scaler.get("/v1/nodes").status == 503).then_some(())
     });
-    assert!(fleet.scaler(first).get("/v1/events").body.contains("scaler_stands_by"));
+    wait_until("it tells so", PATIENCE, || {
+        let events = fleet.scaler(first).get("/v1/events").body;
+        events.contains("scaler_stands_by").then_some(())
+    });
     assert!(leads(fleet.scaler(second)));
     fleet.wait_settled(second);
     // And leads again, from what the other one has stored.
@@ -89,21 +89,23 @@ fn members_of_etcd_may_be_lost_and_without_their_majority_changes_wait_and_clien
     let leader = fleet.wait_leader(|_| true);
     let (before, _) = fleet.topology(leader);
     fleet.etcd.signal(0, Signal::STOP);
-    wait_until("a change is stored by the others", PATIENCE, || {
-        fleet.cache(leader, &["replicas", "0"]).status.success().then_some(())
+    let stored = wait_until("a change is stored by the others", PATIENCE, || {
+        let leader = fleet.wait_leader(|_| true);
+        let done = fleet.cache(leader, &["replicas", "0"]).status.success();
+        done.then(|| fleet.topology(leader).0)
     });
-    let leader = fleet.wait_leader(|_| true);
-    let (stored, _) = fleet.topology(leader);
     assert!(stored > before);
+    let leader = fleet.wait_leader(|_| true);
     let grew = fleet.proxy.logs().text().matches("not connected to a scaler").count();
 
     fleet.etcd.signal(1, Signal::STOP);
     let verbose = wait_until("it is said that etcd is away", PATIENCE, || {
         let verbose = fleet.scaler(leader).get("/readyz?verbose");
-        (verbose.status == 503 && verbose.body.contains("not ready: etcd answers"))
-            .then_some(verbose)
+        let is_said = verbose.body.contains("not ready: etcd answers")
+            && verbose.body.contains("nothing is changed until it is back");
+        is_said.then_some(verbose)
     });
-    assert!(verbose.body.contains("nothing is changed until it is back"), "{}", verbose.body);
+    assert_eq!(verbose.status, 503, "{}", verbose.body);
     assert_eq!(metric(fleet.scaler(leader), "memtide_etcd_away"), Some(1.0));
     assert!(fleet.scaler(leader).get("/v1/events").body.contains("store_away"));
     let refused = fleet.cache(leader, &["replicas", "1"]);
@@ -122,8 +124,40 @@ fn members_of_etcd_may_be_lost_and_without_their_majority_changes_wait_and_clien
     fleet.wait_settled(leader);
     let (epoch, replicas) = fleet.topology(leader);
     assert!(epoch >= stored && replicas == 0, "what was refused was not done");
-    fleet.cache_done(leader, &["replicas", "1"]);
-    assert!(fleet.topology(leader).0 > epoch);
+    assert!(fleet.set_replicas(leader, 1) > epoch);
+    load.wait_answered(100);
+    load.finish().assert_unnoticed();
+}
+
+/// It hears its nodes, and they hear it; only etcd it does not reach.
+#[test]
+fn from_a_leader_that_is_cut_off_from_etcd_alone_all_go_over_to_the_next_one() {
+    let mut fleet = Fleet::start_with((3, 2), |etcd, number| {
+        let urls = etcd.urls();
+        let (first, others) = urls.split_once(',').unwrap();
+        if number == 0 { first.to_owned() } else { others.to_owned() }
+    });
+    if fleet.wait_leader(|_| true) == 1 {
+        let port = fleet.end_scaler(1, Signal::TERM);
+        fleet.wait_leader(|number| number == 0);
+        fleet.start_scaler(1, port);
+    }
+    fleet.wait_settled(0);
+    let load = fleet.load();
+    let (before, _) = fleet.topology(0);
+    fleet.etcd.signal(0, Signal::STOP);
+    fleet.wait_leader(|number| number == 1);
+    fleet.wait_settled(1);
+    assert!(fleet.set_replicas(1, 0) > before);
+    assert_eq!(fleet.scaler(0).get("/readyz").status, 503, "in doubt");
+    load.wait_answered(100);
+    fleet.etcd.signal(0, Signal::CONT);
+    wait_until("the other stands by", PATIENCE, || {
+        let scaler = fleet.scaler(0);
+        let is_standby = scaler.get("/v1/nodes").status == 503;
+        (is_standby && scaler.get("/readyz").status == 200).then_some(())
+    });
+    fleet.wait_settled(1);
     load.wait_answered(100);
     load.finish().assert_unnoticed();
 }

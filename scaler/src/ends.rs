@@ -75,6 +75,14 @@ impl Lead {
         }
     }
 
+    /// Whether another may lead though this one is at work.
+    pub fn in_doubt(&self) -> watch::Receiver<bool> {
+        match self {
+            Self::Alone => watch::channel(false).1,
+            Self::Shared(shared) => shared.in_doubt(),
+        }
+    }
+
     /// Why this one could not lead when it was its turn.
     pub fn trouble(&self) -> Option<String> {
         let Self::Shared(shared) = self else { return None };

@@ -78,6 +78,7 @@ struct Inner {
     watched: watch::Sender<Option<Arc<Topology>>>,
     documented: tokio::sync::Mutex<Documented>,
     is_at_work: AtomicBool,
+    in_doubt: watch::Sender<bool>,
     /// Why it cannot lead, because of what is stored.
     trouble: Mutex<Option<String>>,
     events: Events,
@@ -130,6 +131,7 @@ impl Shared {
             watched: watch::Sender::new(None),
             documented: tokio::sync::Mutex::default(),
             is_at_work: AtomicBool::new(false),
+            in_doubt: watch::Sender::new(false),
             trouble: Mutex::default(),
             events,
         }))
@@ -153,6 +155,17 @@ impl Shared {
     /// It does from now on, or no more.
     pub fn works(&self, is_at_work: bool) {
         self.0.is_at_work.store(is_at_work, Ordering::Release);
+    }
+
+    /// Whether another may lead though this one is at work, as it was looked at last.
+    pub fn in_doubt(&self) -> watch::Receiver<bool> {
+        self.0.in_doubt.subscribe()
+    }
+
+    /// Looks whether nobody else can lead now.
+    fn look(&self) {
+        let in_doubt = !self.is_certain();
+        self.0.in_doubt.send_if_modified(|before| std::mem::replace(before, in_doubt) != in_doubt);
     }
 
     /// Why this scaler could not lead when it was its turn.

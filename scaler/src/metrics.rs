@@ -73,8 +73,8 @@ fn of_lead(handle: &ScalerHandle) -> Vec<MetricFamily> {
     vec![
         gauge(
             "memtide_scaler_leads",
-            "1 on the scaler that leads, 0 on those that stand by.",
-            flag(handle.standby().is_none()),
+            "1 on the scaler that leads, 0 on those that stand by or cannot know.",
+            flag(handle.standby().is_none() && handle.lead.doubt().is_none()),
         ),
         gauge(
             "memtide_etcd_away",

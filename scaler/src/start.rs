@@ -189,6 +189,7 @@ impl Scaler {
             topologies: topologies.subscribe(),
             item_size_max: config.item_size_max,
             closed: closed.subscribe(),
+            in_doubt: lead.in_doubt(),
         };
         let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
         let (asks, asked) = mpsc::unbounded_channel();

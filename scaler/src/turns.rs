@@ -66,9 +66,9 @@ async fn turns(shared: &Shared, begin: &Begin, mut ends: Ends) {
         // What was not stored is nobody's now. No answer is lost: whoever waits is told.
         let why = shared.stands_by();
         ends = run.end(Closed { why: why.clone(), leader: other.map(|leader| leader.address) });
-        shared.resign().await;
         tracing::warn!("this scaler led until now: {why}");
         ends.events.record(EventKind::ScalerStandsBy, why);
+        shared.resign().await;
     }
 }
 

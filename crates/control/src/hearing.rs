@@ -39,6 +39,8 @@ pub enum Heard {
     DataPart(u64),
     /// The counts that these processes said last are written down.
     CountsWritten(Vec<u64>),
+    /// Another scaler may lead, from now on; or not any more.
+    InDoubt(bool),
     /// Of a kind that this version does not know.
     Nothing,
     /// A difference that starts from another topology: all is to be asked for.
@@ -69,6 +71,11 @@ impl End {
             }
             _ => Self::Lost(cut(&with_causes(why, status))),
         }
+    }
+
+    /// The scaler of the stream is in doubt, and this one leads.
+    pub fn moved(leader: String) -> Self {
+        Self::Elsewhere("it cannot know whether it leads, and another does".to_owned(), leader)
     }
 
     /// By a refusal, which counts only where its scaler knows all that the refused one has adopted.
@@ -107,6 +114,7 @@ pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> H
         Some(Says::Refused(it)) => return Heard::End(End::of_refusal(&it, adopted)),
         Some(Says::Grant(it)) => return Heard::Grant(of_grant(&it)),
         Some(Says::DataPart(it)) => return Heard::DataPart(it.bytes),
+        Some(Says::InDoubt(it)) => return Heard::InDoubt(it.is_so),
         Some(Says::CountsWritten(it)) => return Heard::CountsWritten(it.processes),
         None => return Heard::Nothing,
         Some(Says::Whole(bytes)) => followed.whole(&bytes),

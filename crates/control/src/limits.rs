@@ -93,6 +93,9 @@ pub const ONE_SCALER: Patience = Patience {
     keepalive_time_max: SCALER_KEEPALIVE_TIME_MAX,
 };
 
+/// Between two scalers that are asked whether they lead, by who hears that its own is in doubt.
+pub const LEADS_ASKED_INTERVAL: Duration = Duration::from_millis(500);
+
 /// How long it is waited for a scaler.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {

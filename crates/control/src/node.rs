@@ -10,7 +10,7 @@ use tonic::{Status, Streaming};
 use crate::hearing::{End, Heard, client, hear};
 use crate::limits::{SLOT_USES_MAX, SPARE_CONNECTED_AFTER};
 use crate::mailbox::{Inbox, Next, Outbox};
-use crate::reach::{Reach, Trouble};
+use crate::reach::{Another, Reach, Trouble, found};
 use crate::schema::{self, ScalerSays, node_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
@@ -117,8 +117,10 @@ async fn stream(
     let mut is_waiting = registration.is_spare && registration.node.is_none();
     let connected = tokio::time::sleep(SPARE_CONNECTED_AFTER);
     tokio::pin!(connected);
+    let mut another: Another = None;
     loop {
         tokio::select! {
+            leader = found(&mut another) => return End::moved(leader),
             () = &mut connected, if is_waiting => {
                 is_waiting = false;
                 reach.succeeded();
@@ -137,6 +139,7 @@ async fn stream(
                         shared.inbox.welcome(node);
                     }
                     Heard::Topology(topology) => shared.inbox.topology(topology),
+                    Heard::InDoubt(is_so) => another = reach.doubt(is_so),
                     Heard::DataPart(bytes) => shared.inbox.data_part(bytes),
                     Heard::Grant(_) | Heard::CountsWritten(_) | Heard::Nothing => {}
                     Heard::Unfit => {

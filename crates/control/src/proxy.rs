@@ -13,7 +13,7 @@ use tonic::{Status, Streaming};
 use crate::grants::to_demand;
 use crate::hearing::{End, Heard, client, hear};
 use crate::limits::{COUNTED_PER_BEAT_MAX, LEAVE_TIME_MAX, PROXY_BEAT_INTERVAL};
-use crate::reach::{Reach, Trouble};
+use crate::reach::{Another, Reach, Trouble, found};
 use crate::schema::{self, ScalerSays, proxy_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
@@ -188,8 +188,10 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // What was wanted before is out of date.
     told.demand.mark_unchanged();
+    let mut another: Another = None;
     loop {
         let says = tokio::select! {
+            leader = found(&mut another) => return End::moved(leader),
             message = heard.message() => {
                 let message = match message {
                     Ok(Some(message)) => message,
@@ -206,6 +208,10 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
                     Heard::End(end) => return end,
                     Heard::Grant(grant) => {
                         told.grants.send_replace(Some(grant));
+                        continue;
+                    }
+                    Heard::InDoubt(is_so) => {
+                        another = reach.doubt(is_so);
                         continue;
                     }
                     Heard::CountsWritten(processes) => {

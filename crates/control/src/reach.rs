@@ -1,13 +1,18 @@
 //! How a scaler is reached: endpoints in turn, with pauses that grow.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time;
 
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, ONE_SCALER, Patience, SEVERAL_SCALERS};
+use crate::hearing::client;
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, LEADS_ASKED_INTERVAL, ONE_SCALER, Patience, SEVERAL_SCALERS,
+};
+use crate::schema::LeadsAsked;
 use crate::transport::{ALPN, ConnectError, Connection};
 
 /// Where a scaler may be, and what became of the tries to reach it.
@@ -30,6 +35,17 @@ pub struct Reach {
     is_first: bool,
     rng: u64,
     trouble: Arc<Trouble>,
+}
+
+/// Where a scaler leads, once that is known; whoever is not in doubt does not ask.
+pub type Another = Option<Pin<Box<dyn Future<Output = String> + Send>>>;
+
+/// Waits for it.
+pub async fn found(another: &mut Another) -> String {
+    match another {
+        None => std::future::pending().await,
+        Some(another) => another.await,
+    }
 }
 
 /// Why there is no stream now, for those who ask.
@@ -101,6 +117,32 @@ impl Reach {
         self.leader = Some(leader).filter(|leader| *leader != self.lost);
     }
 
+    /// The scaler of the stream is in doubt, or no more.
+    pub fn doubt(&self, is_so: bool) -> Another {
+        is_so.then(|| Box::pin(self.another_leads()) as _)
+    }
+
+    /// Ready once another of the endpoints says that it leads, with which.
+    fn another_leads(&self) -> impl Future<Output = String> + Send + use<> {
+        let others = self.endpoints.iter().filter(|endpoint| **endpoint != self.at);
+        let others: Vec<String> = others.cloned().collect();
+        let (tls, patience) = (Arc::clone(&self.tls), self.patience);
+        async move {
+            loop {
+                for endpoint in &others {
+                    time::sleep(LEADS_ASKED_INTERVAL).await;
+                    let asked = leads(endpoint, Arc::clone(&tls), patience);
+                    if time::timeout(patience.connect, asked).await == Ok(Some(true)) {
+                        return endpoint.clone();
+                    }
+                }
+                if others.is_empty() {
+                    return std::future::pending().await;
+                }
+            }
+        }
+    }
+
     /// Whose turn it is: the one that leads, as was said last; otherwise one endpoint after the other.
     fn turn(&mut self) -> Option<String> {
         if let Some(leader) = self.leader.take() {
@@ -129,6 +171,13 @@ impl Reach {
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
         time::sleep(pause).await;
     }
+}
+
+/// Whether the scaler there leads; `None` where it does not say.
+async fn leads(endpoint: &str, tls: Arc<ClientConfig>, patience: Patience) -> Option<bool> {
+    let connection = Connection::open(endpoint, tls, patience).await.ok()?;
+    let answer = client(&connection).leads(LeadsAsked {}).await;
+    answer.ok().map(|answer| answer.into_inner().leads)
 }
 
 impl Trouble {

@@ -42,6 +42,7 @@ impl Rig {
             topologies: published,
             item_size_max: 1 << 20,
             closed: watch::channel(None).1,
+            in_doubt: watch::channel(false).1,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
         Self { dir, server, _incoming: incoming, topologies }

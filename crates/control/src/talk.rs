@@ -31,6 +31,7 @@ pub struct Talk {
     pub encodings: Encodings,
     pub item_size_max: u32,
     pub closed: watch::Receiver<Option<Closed>>,
+    pub in_doubt: watch::Receiver<bool>,
     pub incoming: mpsc::Sender<Incoming>,
 }
 
@@ -89,7 +90,7 @@ pub async fn with_proxy(
     }
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
-    let mut closed = talk.closed.clone();
+    let (mut closed, mut in_doubt) = (talk.closed.clone(), talk.in_doubt.clone());
     let (adopted, counted, written) = (Epoch::ZERO, Vec::new(), None);
     let mut came = Some(Incoming::ProxyBeat { session: id, peer, adopted, counted, written });
     let mut answers = Answers::default();
@@ -111,6 +112,7 @@ pub async fn with_proxy(
             },
             grant = answered(&mut answers.grant) => pushes.grant = grant.as_ref().map(grant_message),
             written = answered(&mut answers.written) => pushes.written = written.map(written_message),
+            Ok(()) = in_doubt.changed() => pushes.in_doubt(*in_doubt.borrow_and_update()),
             is_open = pushes.next(talk, &say) => if !is_open { break },
             Ok(status) = why_closed(&mut closed) => {
                 talk.refuse(&say, peer, status).await;
@@ -186,10 +188,11 @@ async fn node_stream(
     (mut orders, mut pushes): (mpsc::UnboundedReceiver<Order>, Pushes),
 ) -> Result<(), Status> {
     let mut is_refused = false;
-    let mut closed = talk.closed.clone();
+    let (mut closed, mut in_doubt) = (talk.closed.clone(), talk.in_doubt.clone());
     loop {
         tokio::select! {
             Ok(status) = why_closed(&mut closed) => return Err(status),
+            Ok(()) = in_doubt.changed() => pushes.in_doubt(*in_doubt.borrow_and_update()),
             order = orders.recv(), if !is_refused => {
                 // Without a session nobody is interested in this node: it is to try again.
                 let order = order.ok_or_else(|| talk.dropped())?;
@@ -261,6 +264,8 @@ struct Pushes {
     data_part: Option<ScalerSays>,
     /// Of a proxy; only the newest counts.
     written: Option<ScalerSays>,
+    /// Only the newest counts.
+    in_doubt: Option<ScalerSays>,
     refusal: Option<ScalerSays>,
     /// Whether the refusal was sent.
     is_over: bool,
@@ -274,17 +279,28 @@ struct Pushes {
 impl Pushes {
     fn new(talk: &Talk) -> Self {
         let topologies = talk.topologies.clone();
-        Self {
+        let mut pushes = Self {
             welcome: None,
             grant: None,
             data_part: None,
             written: None,
+            in_doubt: None,
             refusal: None,
             is_over: false,
             topologies,
             from: None,
             is_welcome: false,
+        };
+        if *talk.in_doubt.borrow() {
+            pushes.in_doubt(true);
         }
+        pushes
+    }
+
+    /// Another scaler may lead, or none can.
+    fn in_doubt(&mut self, is_so: bool) {
+        let in_doubt = scaler_says::Says::InDoubt(schema::InDoubt { is_so });
+        self.in_doubt = Some(ScalerSays { says: Some(in_doubt) });
     }
 
     /// Takes an order in; whether it is the last.
@@ -350,12 +366,14 @@ impl Pushes {
 
     const fn has_message(&self) -> bool {
         let is_told = self.welcome.is_some() || self.grant.is_some() || self.data_part.is_some();
-        is_told || self.written.is_some() || self.refusal.is_some()
+        let is_told = is_told || self.written.is_some() || self.in_doubt.is_some();
+        is_told || self.refusal.is_some()
     }
 
     fn next_message(&mut self) -> Option<ScalerSays> {
         let first = self.welcome.take().or_else(|| self.grant.take());
-        first.or_else(|| self.data_part.take()).or_else(|| self.written.take())
+        let first = first.or_else(|| self.data_part.take()).or_else(|| self.written.take());
+        first.or_else(|| self.in_doubt.take())
     }
 
     /// Whether there is a topology that the peer has not been sent.
@@ -396,6 +414,11 @@ impl Talk {
             return Err(Status::unavailable("the scaler stops"));
         }
         closed.or_else(|| ahead.map(Status::unavailable)).map_or(Ok(()), Err)
+    }
+
+    /// Whether this scaler leads, as far as it can know.
+    pub fn leads(&self) -> bool {
+        self.closed.borrow().is_none() && !*self.in_doubt.borrow()
     }
 
     /// What a node is told whose session was dropped.

@@ -58,8 +58,8 @@ impl Etcd {
         let peer = |at: usize| format!("http://127.0.0.1:{}", ports[count + at]);
         let cluster = (0..count).map(|at| format!("m{at}={}", peer(at)));
         let cluster = cluster.collect::<Vec<_>>().join(",");
-        for at in 0..count {
-            let url = format!("{scheme}://127.0.0.1:{}", ports[at]);
+        for (at, &port) in ports.iter().take(count).enumerate() {
+            let url = format!("{scheme}://127.0.0.1:{port}");
             let dir = etcd.path(&format!("m{at}"));
             let words = [
                 ["--name", &format!("m{at}")],
@@ -74,7 +74,7 @@ impl Etcd {
             let mut words = words.concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
             words.extend(etcd.tls_words());
             let logs = Logs::default();
-            etcd.members.push(Member { words, port: ports[at], process: None, logs });
+            etcd.members.push(Member { words, port, process: None, logs });
             etcd.restart(at);
         }
         etcd.wait_well();

@@ -49,6 +49,7 @@ impl Hub {
             topologies: published,
             item_size_max: 1 << 20,
             closed: has_closed,
+            in_doubt: watch::channel(false).1,
         };
         let (stop, stopped) = mpsc::channel(1);
         let (started, has_started) = std_mpsc::channel();

@@ -14,6 +14,8 @@ const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4
 /// Scalers, two nodes, a proxy; all of them know of all scalers.
 pub struct Fleet {
     pub etcd: Etcd,
+    /// The members that each scaler knows of.
+    urls: fn(&Etcd, usize) -> String,
     /// By their numbers; `None` of one that has ended.
     pub scalers: Vec<Option<RoleProcess>>,
     _nodes: Vec<RoleProcess>,
@@ -24,12 +26,20 @@ pub struct Fleet {
 impl Fleet {
     /// So many members of etcd, and scalers.
     pub fn start(members: usize, scalers: usize) -> Self {
+        Self::start_with((members, scalers), |etcd, _| etcd.urls())
+    }
+
+    /// The same, where each scaler knows of its own members of etcd.
+    pub fn start_with(
+        (members, scalers): (usize, usize),
+        urls: fn(&Etcd, usize) -> String,
+    ) -> Self {
         let scratch = tempfile::tempdir().unwrap();
         let tls = scratch.path().join("tls");
         let made = Command::new(PROGRAM).args(["tls", "init", "--dir"]).arg(&tls).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let etcd = Etcd::start(members);
-        let start = |number| scaler(&etcd, scratch.path(), (number, 0));
+        let start = |number| scaler(&urls(&etcd, number), scratch.path(), (number, 0));
         let scalers: Vec<_> = (0..scalers).map(start).collect();
         let addresses = scalers.iter().map(|scaler| scaler.address().to_string());
         let join = addresses.collect::<Vec<_>>().join(",");
@@ -44,7 +54,7 @@ impl Fleet {
         let nodes = vec![node("a"), node("b")];
         let proxy = start("proxy", "proxy", &["--read-port", "0"]);
         let scalers = scalers.into_iter().map(Some).collect();
-        let fleet = Self { etcd, scalers, _nodes: nodes, proxy, scratch };
+        let fleet = Self { etcd, urls, scalers, _nodes: nodes, proxy, scratch };
         wait_until("the fleet is ready", PATIENCE, || {
             (fleet.proxy.get("/readyz").status == 200).then_some(())
         });
@@ -77,7 +87,8 @@ impl Fleet {
 
     /// Starts one again, on the port that it had.
     pub fn start_scaler(&mut self, number: usize, port: u16) {
-        self.scalers[number] = Some(scaler(&self.etcd, self.scratch.path(), (number, port)));
+        let urls = (self.urls)(&self.etcd, number);
+        self.scalers[number] = Some(scaler(&urls, self.scratch.path(), (number, port)));
     }
 
     /// Waits until both nodes are up, as the leader sees them, and nothing is left to be moved.
@@ -114,6 +125,19 @@ impl Fleet {
         text(&output.stdout)
     }
 
+    /// Has the leader set so many replicas, and gives the epoch that has them. Where its disk is slow, that it was
+    /// accepted is an answer too.
+    #[track_caller]
+    pub fn set_replicas(&self, number: usize, count: u64) -> u64 {
+        let output = self.cache(number, &["replicas", &count.to_string()]);
+        let is_accepted = text(&output.stderr).contains("accepted, and not stored yet");
+        assert!(output.status.success() || is_accepted, "{}", text(&output.stderr));
+        wait_until("as many replicas are wanted", PATIENCE, || {
+            let (epoch, replicas) = self.topology(number);
+            (replicas == count).then_some(epoch)
+        })
+    }
+
     /// Loads the proxy, and waits until it is answered.
     pub fn load(&self) -> Verifying {
         let endpoint = format!("localhost:{}", self.proxy.address().port());
@@ -142,10 +166,10 @@ fn json(scaler: &RoleProcess, path: &str) -> Option<Value> {
     (reply.status == 200).then(|| serde_json::from_str(&reply.body).unwrap())
 }
 
-fn scaler(etcd: &Etcd, scratch: &Path, (number, port): (usize, u16)) -> RoleProcess {
+fn scaler(urls: &str, scratch: &Path, (number, port): (usize, u16)) -> RoleProcess {
     let (tls, data) = (scratch.join("tls"), scratch.join(format!("scaler-{number}")));
-    let (port, urls) = (port.to_string(), etcd.urls());
-    let words = ["--etcd", &urls, "--port", &port, "--replicas", "1", "--nodes-min", "2"];
+    let port = port.to_string();
+    let words = ["--etcd", urls, "--port", &port, "--replicas", "1", "--nodes-min", "2"];
     let files = ["--fleet-tls", tls.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
     RoleProcess::start(PROGRAM, "scaler", [&words[..], &files].concat())
 }

@@ -55,7 +55,7 @@ impl Shared {
         let mut due = time::interval(LEASE_KEPT_INTERVAL);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let Some(fence) = self.0.fence.created() else { return None };
+            let fence = self.0.fence.created()?;
             let other = seen.borrow_and_update().leader.clone();
             if let Some((leader, created)) = other
                 && created > fence
@@ -67,7 +67,9 @@ impl Shared {
                 _ = due.tick() => {}
                 Ok(()) = seen.changed() => continue,
             }
-            if self.keep(fence).await == Some(Campaign::Lost) {
+            let kept = self.keep(fence).await;
+            self.look();
+            if kept == Some(Campaign::Lost) {
                 return self.0.seen.borrow().leader.clone().map(|(leader, _)| leader);
             }
         }
@@ -97,6 +99,7 @@ impl Shared {
 
     /// Leads no more. Another may at once, where etcd hears of it; otherwise once the lease is over.
     pub async fn resign(&self) {
+        self.0.in_doubt.send_replace(false);
         if let Some(lease) = self.0.fence.leave() {
             let revoked = self.0.client.revoke(lease, ETCD_RESIGN_TIME_MAX).await;
             if let Err(error) = revoked {

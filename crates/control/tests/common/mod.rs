@@ -30,6 +30,7 @@ pub struct Scaler {
     incoming: mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
     closed: watch::Sender<Option<Closed>>,
+    pub in_doubt: watch::Sender<bool>,
 }
 
 const ITEM_SIZE_MAX: u32 = 1 << 20;
@@ -65,6 +66,7 @@ impl Fleet {
     fn scaler_on(&self, listener: TcpListener) -> Scaler {
         let (topologies, published) = watch::channel(Arc::new(topology(1)));
         let (closed, has_closed) = watch::channel(None);
+        let (in_doubt, is_in_doubt) = watch::channel(false);
         let config = ControlServerConfig {
             listener,
             tls: self.tls(Role::Scaler).server(),
@@ -73,9 +75,10 @@ impl Fleet {
             topologies: published,
             item_size_max: ITEM_SIZE_MAX,
             closed: has_closed,
+            in_doubt: is_in_doubt,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
-        Scaler { server, incoming, topologies, closed }
+        Scaler { server, incoming, topologies, closed, in_doubt }
     }
 
     pub fn registration(&self) -> Registration {
@@ -175,8 +178,13 @@ impl Scaler {
 
     /// Sends everybody to another one from now on.
     pub fn stand_by(&self, leader: &str) {
-        let leader = Some(leader.to_owned());
+        let leader = Some(leader.to_owned()).filter(|it| !it.is_empty());
         self.closed.send_replace(Some(Closed { why: "it stands by".to_owned(), leader }));
+    }
+
+    /// Takes everybody from now on.
+    pub fn lead(&self) {
+        self.closed.send_replace(None);
     }
 
     /// Turns everybody away from now on.
