@@ -55,7 +55,7 @@ impl End {
     pub fn of_status(status: &Status, adopted: Adopted) -> Self {
         let why = cut(status.message());
         let leader = status.metadata().get(LEADER_METADATA).and_then(|it| it.to_str().ok());
-        let leader = leader.filter(|it| it.len() <= ADDRESS_BYTES_MAX);
+        let leader = leader.filter(|it| (1..=ADDRESS_BYTES_MAX).contains(&it.len()));
         match status.code() {
             Code::Unavailable if let Some(leader) = leader => {
                 Self::Elsewhere(why, leader.to_owned())

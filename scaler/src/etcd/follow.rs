@@ -39,7 +39,7 @@ impl Shared {
     }
 
     /// Follows all that happens after a revision, until some of it is known no more.
-    async fn watch_from(&self, mut revision: i64) {
+    pub(super) async fn watch_from(&self, mut revision: i64) {
         let mut failures = 0;
         loop {
             let end = match self.0.client.watch(&self.0.keys.all, revision + 1).await {

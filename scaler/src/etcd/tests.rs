@@ -191,6 +191,8 @@ async fn who_follows_hears_who_leads_and_what_was_compacted_while_its_member_was
     let snapshot = two.0.client.read(&two.0.keys.all, PATIENCE).await.unwrap();
     let compacted = etcd.ctl_of(1, &["compact", &snapshot.revision.to_string()]);
     assert!(compacted.contains("compacted"), "{compacted}");
+    // To be read anew, and not to be watched for ever.
+    tokio::time::timeout(PATIENCE, two.watch_from(1)).await.unwrap();
     etcd.signal(0, Signal::CONT);
     let is_there = |seen: &Seen| seen.limits.as_deref() == Some(&b"limits"[..]);
     let seen = until(&follower, |seen| is_there(seen) && seen.away.is_none()).await;
