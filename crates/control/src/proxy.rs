@@ -206,19 +206,14 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
                     }
                     Heard::Unfit => proxy_says::Says::SendWhole(schema::SendWhole {}),
                     Heard::End(end) => return end,
-                    Heard::Grant(grant) => {
-                        told.grants.send_replace(Some(grant));
-                        continue;
-                    }
                     Heard::InDoubt(is_so) => {
                         another = reach.doubt(is_so);
                         continue;
                     }
-                    Heard::CountsWritten(processes) => {
-                        told.written.send_replace(processes);
+                    other => {
+                        told.heard(other);
                         continue;
                     }
-                    Heard::Welcome(_) | Heard::DataPart(_) | Heard::Nothing => continue,
                 }
             }
             Ok(()) = told.demand.changed() => match told.wants() {
@@ -242,6 +237,15 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
 }
 
 impl Told {
+    /// What is only to be passed on; of the rest nothing is a proxy's.
+    fn heard(&self, heard: Heard) {
+        match heard {
+            Heard::Grant(grant) => drop(self.grants.send_replace(Some(grant))),
+            Heard::CountsWritten(processes) => drop(self.written.send_replace(processes)),
+            _ => {}
+        }
+    }
+
     /// What is to be said of the limit of ECPUs.
     fn wants(&self) -> Option<proxy_says::Says> {
         let process = self.registration.process;

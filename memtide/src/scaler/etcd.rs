@@ -16,6 +16,15 @@ use rustls::{ClientConfig, RootCertStore};
 use crate::failure::Failure;
 use crate::settings::{EtcdGiven, ScalerConfig};
 
+/// Whether the files can be used that are to be shown to etcd.
+///
+/// # Errors
+/// Which file cannot, and why.
+pub fn check(config: &ScalerConfig) -> Result<(), Failure> {
+    let Some(given) = &config.etcd else { return Ok(()) };
+    read(given).map(drop)
+}
+
 /// As configured, with what is in its files; `None` of one that is alone.
 ///
 /// # Errors
@@ -31,10 +40,14 @@ pub fn settings(config: &ScalerConfig, admin: SocketAddr) -> Result<Option<EtcdS
         true => format!("{host}:{}", admin.port()),
         false => admin.to_string(),
     };
-    let credentials =
-        given.user.as_ref().map(|(user, file)| credentials(user, file)).transpose()?;
-    let etcd = Config { endpoints: given.endpoints.clone(), tls: tls(given)?, credentials };
-    Ok(Some(EtcdSettings { etcd, prefix: given.prefix.clone(), host, admin }))
+    let (etcd, prefix) = (read(given)?, given.prefix.clone());
+    Ok(Some(EtcdSettings { etcd, prefix, host, admin }))
+}
+
+fn read(given: &EtcdGiven) -> Result<Config, Failure> {
+    let user = given.user.as_ref().map(|(user, file)| credentials(user, file));
+    let credentials = user.transpose()?;
+    Ok(Config { endpoints: given.endpoints.clone(), tls: tls(given)?, credentials })
 }
 
 fn credentials(user: &str, file: &Path) -> Result<Credentials, Failure> {

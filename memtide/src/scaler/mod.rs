@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_manager::Settings;
-use memtide_scaler::{Scaler, ScalerConfig as Config};
+use memtide_scaler::{EtcdSettings, Scaler, ScalerConfig as Config};
 use memtide_service::admin::{self, Access, RoleAnswers};
 use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
@@ -20,7 +20,6 @@ use memtide_service::{host, logging};
 use memtide_topology::CacheId;
 
 use self::kept::Kept;
-pub use self::scaling::check;
 use crate::failure::Failure;
 use crate::settings::ScalerConfig;
 use crate::stock::{Metered, StockMetrics};
@@ -32,6 +31,15 @@ const DESCRIPTORS: u64 = 16 * 1024;
 /// Whoever has lost a scaler tries again within half of it: nodes and proxies of a fleet whose data
 /// directory is not this one are heard before a new cache begins.
 const FOUNDING_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether what it is to run and to show is there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(config: &ScalerConfig) -> Result<(), Failure> {
+    scaling::check(config)?;
+    etcd::check(config)
+}
 
 /// Runs until a signal ends it; nodes and proxies go on with what they know.
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
@@ -66,11 +74,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
         scaling,
         events: events.clone(),
     };
-    let scaler = match etcd::settings(config, admin_address)? {
-        None => Scaler::start(of_scaler),
-        Some(etcd) => Scaler::start_shared(of_scaler, etcd),
-    };
-    let scaler = scaler.map_err(Failure::environment)?;
+    let scaler = start(of_scaler, etcd::settings(config, admin_address)?)?;
     if let Some(shared) = scaler.shared_limits() {
         limits.join(shared.clone());
         runtime.spawn(limits.clone().follow_shared(shared));
@@ -98,6 +102,14 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     drop(admin);
     events.settle();
     Ok(ExitCode::SUCCESS)
+}
+
+fn start(config: Config, etcd: Option<EtcdSettings>) -> Result<Scaler, Failure> {
+    let started = match etcd {
+        None => Scaler::start(config),
+        Some(etcd) => Scaler::start_shared(config, etcd),
+    };
+    started.map_err(Failure::environment)
 }
 
 fn manager(config: &ScalerConfig) -> Settings {
