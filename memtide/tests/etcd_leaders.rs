@@ -47,6 +47,26 @@ fn a_leader_that_is_killed_or_ended_is_followed_by_one_that_knows_what_operators
 }
 
 #[test]
+fn copies_that_a_killed_leader_has_begun_are_carried_on_by_the_next_one() {
+    let mut fleet = Fleet::start(1, 2);
+    let load = fleet.load();
+    let (mut leader, mut before) = (fleet.wait_leader(|_| true), 0);
+    for replicas in [0, 1, 0, 1] {
+        let stored = fleet.set_replicas(leader, replicas);
+        assert!(stored > before, "epoch {stored} after {before}");
+        let port = fleet.end_scaler(leader, Signal::KILL);
+        let next = fleet.wait_leader(|_| true);
+        fleet.start_scaler(leader, port);
+        fleet.wait_settled(next);
+        let (epoch, wanted) = fleet.topology(next);
+        assert!(epoch >= stored && wanted == replicas, "epoch {epoch}, {wanted} replicas");
+        (leader, before) = (next, epoch);
+    }
+    load.wait_answered(100);
+    load.finish().assert_unnoticed();
+}
+
+#[test]
 fn a_leader_that_was_stopped_for_longer_than_its_lease_wakes_as_one_that_stands_by() {
     let fleet = Fleet::start(1, 2);
     let load = fleet.load();
