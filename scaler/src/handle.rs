@@ -6,6 +6,7 @@ use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
 
+use crate::ends::Lead;
 use crate::limits::OPERATE_TIME_MAX;
 use crate::{Explained, ProxyCounts, Status};
 
@@ -17,6 +18,7 @@ pub struct ScalerHandle {
     pub(crate) status: watch::Receiver<Arc<Status>>,
     pub(crate) counts: ProxyCounts,
     pub(crate) scaling: watch::Receiver<Option<Arc<Explained>>>,
+    pub(crate) lead: Lead,
 }
 
 /// What those in the process want of the scaler's loop.

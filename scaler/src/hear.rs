@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use memtide_control::{Adopted, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of};
+use memtide_control::{
+    Adopted, Closed, Incoming, NodeUsage, Registration, Session, SessionId, fleet_of,
+};
 use memtide_executor::Filled;
 use memtide_service::events::EventKind;
 use memtide_service::logging::Admit;
@@ -48,7 +50,7 @@ impl Loop {
             Incoming::ProxyBeat { session, peer, adopted, counted, written } => {
                 self.check_beat(adopted, || format!("a proxy at {}", peer.ip()));
                 self.sessions.proxy(session, peer, adopted);
-                let known = self.counts.hear(now, session, &counted);
+                let known = self.ends.counts.hear(now, session, &counted);
                 // A stream that has ended has no use for it.
                 written.into_iter().for_each(|written| drop(written.send(known.clone())));
             }
@@ -173,7 +175,7 @@ impl Loop {
                         "{who} is of another fleet of the same name and CA; it was turned away, and goes on as it was"
                     );
                     tracing::warn!("{why}");
-                    self.events.record(EventKind::FleetStranger, why);
+                    self.ends.events.record(EventKind::FleetStranger, why);
                 }
             }
             Judged::Behind(why) => self.fall_behind(adopted, why),
@@ -185,12 +187,12 @@ impl Loop {
     fn fall_behind(&mut self, adopted: Adopted, why: String) {
         self.heard_epoch = adopted.epoch;
         tracing::error!("this scaler stands still: {why}");
-        self.events.record(EventKind::StoreBehind, why.clone());
+        self.ends.events.record(EventKind::StoreBehind, why.clone());
         for reply in self.orders.give_up() {
             let _ = reply.send(Err(OperateError::Behind(why.clone())));
         }
         let closed = format!("it stands still: {why}");
-        self.closed.send_replace(Some(closed.clone()));
+        self.ends.closed.send_replace(Some(Closed { why: closed.clone(), leader: None }));
         self.behind = Some(closed);
     }
 }

@@ -6,7 +6,8 @@
 //! operators ------admin HTTP--------->  +--> Status: what the admin API and metrics show
 //! ```
 //! [`Scaler::start`] runs it all on a thread of its own. What it decides is `memtide-manager`'s; here is
-//! what makes it last: a topology is stored, synced, before anybody hears of it.
+//! what makes it last: a topology is stored, synced, before anybody hears of it. [`Scaler::start_shared`] runs
+//! one of several, who lead in turn.
 
 pub mod limits;
 
@@ -16,8 +17,12 @@ mod clock;
 mod commit;
 mod counts;
 mod data;
+mod documents;
+mod ends;
+mod etcd;
 mod grant;
 mod handle;
+mod health;
 mod hear;
 mod metrics;
 mod orders;
@@ -30,10 +35,14 @@ mod start;
 mod status;
 mod store;
 mod tell;
+mod tenure;
 mod tickets;
+mod turns;
 
 pub use clock::now;
 pub use counts::ProxyCounts;
+pub use documents::{Document, Documents};
+pub use etcd::{EtcdSettings, SharedLimits};
 pub use handle::{OperateError, Operated, ScalerHandle};
 pub use metrics::of_scaling;
 pub use provision::command::{CommandProvisioner, CommandSettings};

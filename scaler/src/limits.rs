@@ -52,5 +52,29 @@ pub const STRANGERS_TOLD_MAX: usize = 64;
 /// See [`REFUSAL_LINES_MAX`].
 pub const REFUSAL_INTERVAL: Duration = Duration::from_secs(10);
 
+/// A leader's lease in etcd: when it is lost, another may lead after so long. etcd gives 2 s at least where its election
+/// timeout is 1 s, and an election of its own takes as long as 2 s.
+pub const LEASE_SECONDS: i64 = 4;
+
+/// Between two times that it is kept alive.
+pub const LEASE_KEPT_INTERVAL: Duration = Duration::from_secs(1);
+
+const _: () = assert!(LEASE_KEPT_INTERVAL.as_secs() * 3 < LEASE_SECONDS as u64, "one may be late");
+
+/// Longest call of etcd, in which it is tried with one member after the other.
+pub const ETCD_CALL_TIME_MAX: Duration = Duration::from_secs(3);
+
+/// A leader that ends waits this long for etcd to have heard so.
+pub const ETCD_RESIGN_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// Before etcd is asked again that did not answer.
+pub const ETCD_PAUSE: Duration = Duration::from_millis(200);
+
+/// Watches that end at once before etcd counts as away: a member may have been stopped, and another is without a leader
+/// for a moment.
+pub const ETCD_WATCH_FAILURES_MAX: u32 = 3;
+
+/// A scaler that cannot begin to lead, because of what is stored, tries again after this.
+pub const LEAD_PAUSE: Duration = Duration::from_secs(1);
 /// How long session tickets are given out with one key; for as long again they are taken.
 pub const TICKET_SECRET_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);

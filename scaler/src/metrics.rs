@@ -49,10 +49,11 @@ impl FleetSource {
 impl Source for FleetSource {
     fn collect(&self) -> Vec<MetricFamily> {
         let status = self.0.status();
-        let mut families = of_topology(&status);
+        let mut families = of_topology(&status, self.0.lead.doubt().is_some());
         families.extend(of_counters(&status));
         families.extend(of_nodes(&status));
         families.extend(of_usage(&status));
+        families.extend(of_lead(&self.0));
         families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
         families.push(counter(
             "memtide_fleet_counts_refused_total",
@@ -63,11 +64,31 @@ impl Source for FleetSource {
     }
 }
 
-fn of_topology(status: &Status) -> Vec<MetricFamily> {
+/// Of one of several scalers.
+fn of_lead(handle: &ScalerHandle) -> Vec<MetricFamily> {
+    if !handle.lead.is_shared() {
+        return Vec::new();
+    }
+    let flag = |is_so: bool| f64::from(u8::from(is_so));
+    vec![
+        gauge(
+            "memtide_scaler_leads",
+            "1 on the scaler that leads, 0 on those that stand by or cannot know.",
+            flag(handle.standby().is_none() && handle.lead.doubt().is_none()),
+        ),
+        gauge(
+            "memtide_etcd_away",
+            "1 while etcd does not answer this scaler, and nothing is changed.",
+            flag(handle.lead.away().is_some() || handle.lead.doubt().is_some()),
+        ),
+    ]
+}
+
+fn of_topology(status: &Status, is_in_doubt: bool) -> Vec<MetricFamily> {
     let SlotCounts { complete, short, unowned } = slot_counts(&status.topology);
     let slots = [("complete", complete), ("short", short), ("unowned", unowned)];
     let running = status.migrations.len() as u64;
-    let is_failing = f64::from(u8::from(status.store_trouble().is_some()));
+    let is_failing = f64::from(u8::from(is_in_doubt || status.store_trouble().is_some()));
     vec![
         gauge(
             "memtide_topology_epoch",

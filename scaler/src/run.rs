@@ -10,38 +10,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_control::{Incoming, SessionId};
+use memtide_control::{Closed, Incoming, SessionId};
 use memtide_executor::Fill;
 use memtide_manager::{Effect, Event, Manager, Operation};
-use memtide_service::events::Events;
 use memtide_service::logging::Limiter;
 use memtide_topology::{Epoch, Topology};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tokio::time;
 
 use crate::behind::Strangers;
 use crate::commit::{Failures, Step, commit};
 use crate::data::Data;
+use crate::ends::Ends;
 use crate::grant::Grants;
 use crate::handle::{Ask, OperateError, Reply};
 use crate::limits::{INCOMING_AT_ONCE_MAX, STATUS_INTERVAL, TICK_LATENESS_MAX};
 use crate::orders::Orders;
-use crate::scaling::{Answer, Driver, Explained, Spares};
+use crate::scaling::{Answer, Driver, Spares};
 use crate::sessions::{Said, Sessions};
 use crate::status::{Counters, NodeStatus, Status};
 use crate::store::{Children, ChildrenFile};
-use crate::{ProxyCounts, ScalerHandle, Stored, TopologyStore, clock, tell};
+use crate::{Stored, TopologyStore, clock, tell};
 
 /// What the loop works on.
 pub struct Loop {
     pub manager: Manager,
     pub store: Arc<dyn TopologyStore>,
-    pub incoming: mpsc::Receiver<Incoming>,
-    pub asks: mpsc::UnboundedReceiver<Ask>,
-    pub topologies: watch::Sender<Arc<Topology>>,
-    pub status: watch::Sender<Arc<Status>>,
-    pub events: Events,
+    pub ends: Ends,
     pub failures: watch::Sender<Failures>,
     pub sessions: Sessions,
     pub counters: Counters,
@@ -56,11 +52,8 @@ pub struct Loop {
     pub behind: Option<String>,
     /// The newest epoch that was heard of then.
     pub heard_epoch: Epoch,
-    /// What all streams end with then.
-    pub closed: watch::Sender<Option<String>>,
     pub strangers: Strangers,
     pub grants: Grants,
-    pub counts: ProxyCounts,
     pub data: Data,
     /// Processes that wait to be taken as nodes.
     pub spares: Spares,
@@ -75,22 +68,26 @@ pub struct Loop {
     pub told: (Duration, bool),
     /// When the manager was last told that time has passed.
     pub ticked: Duration,
+    /// They end with it.
+    pub _tasks: JoinSet<()>,
 }
-
-/// What those in this process look at.
-type Shown = (
-    watch::Receiver<Arc<Topology>>,
-    watch::Receiver<Arc<Status>>,
-    watch::Receiver<Option<Arc<Explained>>>,
-);
 
 /// A topology on its way into the store.
 pub struct Commit {
     pub next: Arc<Topology>,
-    task: JoinHandle<Stored>,
+    task: Storing,
     began: Duration,
     /// The children that are written down with it, where they are others.
     children: Option<Children>,
+}
+
+/// Tries to store; no more once it is dropped.
+struct Storing(JoinHandle<Stored>);
+
+impl Drop for Storing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// What woke the loop.
@@ -104,33 +101,26 @@ enum Woken {
 }
 
 impl Loop {
-    /// For those in this process, who ask and look by these.
-    pub fn handle(
-        &self,
-        asks: mpsc::UnboundedSender<Ask>,
-        (topologies, status, scaling): Shown,
-    ) -> ScalerHandle {
-        let counts = self.counts.clone();
-        ScalerHandle { asks, topologies, status, counts, scaling }
-    }
-
     /// Runs until nobody has a handle any more.
-    pub async fn run(mut self) {
+    pub async fn run(&mut self) {
         let mut watched = self.store.watch();
         self.settle(clock::now());
+        self.ends.closed.send_if_modified(|closed| closed.take().is_some());
         loop {
             let now = clock::now();
             let pause = self.pause(now);
             // Where there is always something to take in, no pause ends by itself.
             let is_overdue = now >= self.ticked + TICK_LATENESS_MAX;
+            // What comes of it is for the one that leads.
+            let goes_on = !is_overdue && self.ends.lead.is_certain();
             let woken = tokio::select! {
-                came = self.incoming.recv(), if !is_overdue => Woken::Came(came),
-                asked = self.asks.recv(), if !is_overdue => Woken::Asked(asked),
+                came = self.ends.incoming.recv(), if !is_overdue => Woken::Came(came),
+                asked = self.ends.asks.recv(), if !is_overdue => Woken::Asked(asked),
                 stored = stored(&mut self.commit), if !is_overdue => Woken::Stored(stored),
                 Ok(()) = watched.changed(), if !is_overdue => {
                     Woken::Seen(watched.borrow_and_update().clone())
                 }
-                Some(answer) = self.scaling_answers.recv(), if !is_overdue => {
+                Some(answer) = self.scaling_answers.recv(), if goes_on => {
                     Woken::Scaling(answer)
                 }
                 () = time::sleep(pause), if !is_overdue => Woken::Time,
@@ -150,7 +140,7 @@ impl Loop {
                 Woken::Time => {
                     // Whoever has said something is not silent, though this was late to hear it.
                     for _ in 0..INCOMING_AT_ONCE_MAX {
-                        let Ok(came) = self.incoming.try_recv() else { break };
+                        let Ok(came) = self.ends.incoming.try_recv() else { break };
                         self.take_in(now, came);
                     }
                     self.manager.tick(now);
@@ -190,8 +180,8 @@ impl Loop {
 
     /// An operator wants something, or the executor.
     pub fn operate(&mut self, now: Duration, operation: Operation, reply: Reply) {
-        let accepted = match &self.behind {
-            Some(why) => Err(OperateError::Behind(why.clone())),
+        let accepted = match self.behind.clone().or_else(|| self.ends.lead.doubt()) {
+            Some(why) => Err(OperateError::Behind(why)),
             None => self.manager.operate(now, operation.clone()).map_err(OperateError::from),
         };
         match accepted {
@@ -199,6 +189,15 @@ impl Loop {
             // Who has gone need not know.
             Err(refused) => drop(reply.send(Err(refused))),
         }
+    }
+
+    /// Another one leads from now on: nobody is heard any more, and who waits for an answer is told why.
+    pub fn end(mut self, closed: Closed) -> Ends {
+        for reply in self.orders.give_up() {
+            let _ = reply.send(Err(OperateError::Behind(closed.why.clone())));
+        }
+        self.ends.close(closed);
+        self.ends
     }
 
     /// A commit has ended.
@@ -233,7 +232,7 @@ impl Loop {
 
     /// Does what the manager wants, until it wants nothing.
     fn settle(&mut self, now: Duration) {
-        if self.topologies.borrow().epoch() < self.manager.topology().epoch() {
+        if self.ends.topologies.borrow().epoch() < self.manager.topology().epoch() {
             self.publish(now);
         }
         while let Some(effect) = self.manager.poll() {
@@ -270,10 +269,10 @@ impl Loop {
             next: Arc::clone(&next),
             children: children.clone().map(|children| (self.children.0.clone(), children)),
         };
-        let (events, failures) = (self.events.clone(), self.failures.clone());
+        let (events, failures) = (self.ends.events.clone(), self.failures.clone());
         let task = tokio::spawn(commit(Arc::clone(&self.store), step, events, failures));
         self.orders.begin();
-        self.commit = Some(Commit { next, task, began: now, children });
+        self.commit = Some(Commit { next, task: Storing(task), began: now, children });
     }
 
     /// The nodes that end with this process, of those that are there before and after a commit.
@@ -314,16 +313,16 @@ impl Loop {
             Event::SlotsLost { slots } => self.counters.lost += *slots as u64,
             _ => {}
         }
-        tell::tell(&self.events, event);
+        tell::tell(&self.ends.events, event);
     }
 
     /// Tells how the fleet is now, and then all sessions of what is stored.
     fn publish(&mut self, now: Duration) {
         let topology = Arc::clone(self.manager.topology());
-        let is_new = self.topologies.borrow().epoch() < topology.epoch();
+        let is_new = self.ends.topologies.borrow().epoch() < topology.epoch();
         self.show(now);
         if is_new {
-            self.topologies.send_replace(Arc::clone(&topology));
+            self.ends.topologies.send_replace(Arc::clone(&topology));
             self.sessions.follow(&topology);
         }
     }
@@ -343,7 +342,7 @@ impl Loop {
                 view,
             }
         });
-        self.status.send_replace(Arc::new(Status {
+        self.ends.status.send_replace(Arc::new(Status {
             topology: Arc::clone(self.manager.topology()),
             nodes: nodes.collect(),
             migrations: self.manager.migrations(),
@@ -363,9 +362,9 @@ impl Loop {
 async fn stored(commit: &mut Option<Commit>) -> Stored {
     match commit {
         None => std::future::pending().await,
-        Some(Commit { task, .. }) => match task.await {
+        Some(Commit { task: Storing(task), .. }) => match task.await {
             Ok(stored) => stored,
-            // It is aborted by nobody, and ends with the runtime at the earliest.
+            // It is aborted only once nobody waits for it.
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         },
     }

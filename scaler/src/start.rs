@@ -1,41 +1,35 @@
 use std::collections::hash_map::RandomState;
+use std::fs::DirBuilder;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
 
-use memtide_control::{ControlServer, ControlServerConfig, Role as PeerRole, TicketSecret};
-use memtide_executor::Fill;
+use memtide_control::{Closed, ControlServer, ControlServerConfig, Role as PeerRole, TicketSecret};
+use memtide_etcd::Client;
 use memtide_limits::Limits;
-use memtide_manager::{Manager, Operation, Settings};
-use memtide_service::admin::{Health, RoleRoutes};
+use memtide_manager::Settings;
+use memtide_service::admin::RoleRoutes;
 use memtide_service::events::Events;
-use memtide_service::logging::Limiter;
 use memtide_service::metrics::Source;
 use memtide_service::tls::fleet::{FleetTls, Role};
-use memtide_topology::{CacheId, Epoch, HashSeed, InvalidTopology, Topology};
+use memtide_topology::{CacheId, InvalidTopology, Topology};
 use rustls::pki_types::CertificateDer;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::behind::Strangers;
-use crate::commit::Failures;
-use crate::data::Data;
-use crate::grant::Grants;
-use crate::limits::{REFUSAL_INTERVAL, REFUSAL_LINES_MAX};
-use crate::orders::Orders;
-use crate::replicas::ReplicasFile;
-use crate::run::Loop;
-use crate::scaling::{Answer, Driver, Spares};
-use crate::sessions::Sessions;
-use crate::status::{Counters, Status};
-use crate::store::{Children, ChildrenFile, in_topology};
+use crate::documents::LocalDocuments;
+use crate::ends::{Ends, Lead};
+use crate::etcd::{EtcdSettings, Leader, Shared, SharedLimits};
+use crate::status::nothing_yet;
+use crate::tenure::Begin;
+use crate::turns::take_turns;
 use crate::{
-    Explained, LocalStore, ProxyCounts, ScalerHandle, Scaling, StoreError, Stored, TopologyStore,
-    admin, clock, metrics, tickets,
+    Explained, LocalStore, ProxyCounts, ScalerHandle, Scaling, StoreError, TopologyStore, admin,
+    clock, metrics, tickets,
 };
 
 /// What a scaler is made of.
@@ -92,15 +86,13 @@ pub enum ScalerError {
     Io(#[from] io::Error),
 }
 
-/// In this time nodes that live on come back to a scaler that was started anew.
-const STRANGERS_COME_IN: Duration = Duration::from_secs(1);
-
 /// Runs while it lives: a thread with the manager's loop and all control streams.
 #[derive(Debug)]
 pub struct Scaler {
     handle: ScalerHandle,
     address: SocketAddr,
     events: Events,
+    shared: Option<SharedLimits>,
     tickets: watch::Receiver<Vec<TicketSecret>>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -125,65 +117,124 @@ impl Scaler {
         store: Arc<dyn TopologyStore>,
     ) -> Result<Self, ScalerError> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let topology = runtime.block_on(begin(&*store, &config))?;
-        let (file, children) = children(&config.data_dir, &topology)?;
-        let (scaling, scaling_answers, explained) = scaling(&config)?;
+        let documents = Arc::new(LocalDocuments::of(&config.data_dir));
+        let begin = config.begin();
+        let explained = watch::Sender::new(None);
+        let tenure = runtime.block_on(begin.tenure((store, documents), &explained))?;
+        let parts = (Arc::clone(&tenure.topology), explained, None);
+        let (ends, server, mut scaler) = Self::open(&runtime, config, (Lead::Alone, parts))?;
+        let stopped = scaler.stopped();
+        let run = move || {
+            runtime.block_on(async {
+                let _server = server;
+                let mut run = tenure.begin(ends);
+                tokio::select! {
+                    () = run.run() => {}
+                    // The sender is only ever dropped.
+                    _ = stopped => {}
+                }
+            });
+        };
+        scaler.thread = Some(spawn(run)?);
+        Ok(scaler)
+    }
+
+    /// Starts one of several scalers of a cache, who coordinate by etcd: one leads, the others stand by. It starts
+    /// where etcd is away, too. [`ScalerConfig::data_dir`] has only what is of this host.
+    ///
+    /// # Errors
+    /// Where the system refuses something.
+    pub fn start_shared(config: ScalerConfig, etcd: EtcdSettings) -> Result<Self, ScalerError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir)?;
+        let EtcdSettings { etcd, prefix, host, admin } = etcd;
+        let port = config.listener.local_addr()?.port();
+        let address = match host.contains(':') {
+            true => format!("[{host}]:{port}"),
+            false => format!("{host}:{port}"),
+        };
+        let process = format!("{:016x}", RandomState::new().hash_one(6_u8));
+        let me = Leader { address, admin, process };
+        let of = (prefix.as_str(), &config.cache);
+        let shared = Shared::new(Client::new(etcd), of, me, config.events.clone());
+        let begin = config.begin();
+        let closed = Closed { why: shared.stands_by(), leader: None };
+        let parts = (Arc::new(Topology::empty()), watch::Sender::new(None), Some(closed));
+        let lead = Lead::Shared(shared.clone());
+        let (ends, server, mut scaler) = Self::open(&runtime, config, (lead, parts))?;
+        scaler.shared = Some(SharedLimits::new(shared.clone(), runtime.handle().clone()));
+        let stopped = scaler.stopped();
+        let run = move || {
+            runtime.block_on(async {
+                let _server = server;
+                take_turns(shared, (begin, ends), stopped).await;
+            });
+        };
+        scaler.thread = Some(spawn(run)?);
+        Ok(scaler)
+    }
+
+    /// The listener, and the ends of all that goes in and out.
+    fn open(
+        runtime: &Runtime,
+        config: ScalerConfig,
+        (lead, (topology, explained, closed)): (Lead, Parts),
+    ) -> Result<(Ends, ControlServer, Self), ScalerError> {
+        let topologies = watch::Sender::new(Arc::clone(&topology));
+        let closed = watch::Sender::new(closed);
         let tickets = tickets::secrets(runtime.handle())?;
-        let (topologies, published) = watch::channel(Arc::clone(&topology));
-        let (closed, has_closed) = watch::channel(None);
         let control = ControlServerConfig {
             listener: config.listener,
             tls: config.tls.server(),
             role_of,
             cache: config.cache,
-            topologies: published.clone(),
+            topologies: topologies.subscribe(),
             item_size_max: config.item_size_max,
-            closed: has_closed,
+            closed: closed.subscribe(),
+            in_doubt: lead.in_doubt(),
             tickets: tickets.clone(),
         };
         let (server, incoming) = ControlServer::spawn(runtime.handle(), control)?;
-        let (now, told) = (clock::now(), ReplicasFile::of(&config.data_dir));
-        let mut manager = manager(config.settings, (&topology, now), &children);
-        if let Some(replicas) = told.news(config.replicas) {
-            set_replicas(&mut manager, now, replicas);
-            runtime.spawn(told.follow(published.clone(), replicas));
-        }
         let (asks, asked) = mpsc::unbounded_channel();
-        let (status, shown) = watch::channel(Arc::new(nothing_yet(topology, now)));
-        let run = Loop {
-            spares: Spares::default(),
-            fill: Fill::default(),
-            scaling,
-            scaling_answers,
-            manager,
-            store,
+        let status = watch::Sender::new(Arc::new(nothing_yet(topology, clock::now())));
+        let counts = ProxyCounts::default();
+        let handle = ScalerHandle {
+            asks,
+            topologies: topologies.subscribe(),
+            status: status.subscribe(),
+            counts: counts.clone(),
+            scaling: explained.subscribe(),
+            lead: lead.clone(),
+        };
+        let ends = Ends {
             incoming,
             asks: asked,
             topologies,
             status,
-            events: config.events.clone(),
-            failures: watch::Sender::new(Failures::default()),
-            sessions: Sessions::default(),
-            counters: Counters::default(),
-            unserved: 0,
-            commit: None,
-            orders: Orders::default(),
-            children: (file, children),
-            behind: None,
-            heard_epoch: Epoch::ZERO,
+            explained,
             closed,
-            strangers: Strangers::default(),
-            data: Data::default(),
-            grants: Grants::new(config.limits, RandomState::new().hash_one(3_u8)),
-            counts: ProxyCounts::default(),
-            refusals: Limiter::new(REFUSAL_LINES_MAX, REFUSAL_INTERVAL),
-            told: (Duration::ZERO, true),
-            ticked: Duration::ZERO,
+            limits: config.limits,
+            counts,
+            events: config.events.clone(),
+            lead,
         };
-        let handle = run.handle(asks, (published, shown, explained));
-        let (address, (stop, stopped)) = (server.address(), oneshot::channel());
-        let thread = Some(spawn(move || serve(&runtime, (run, server), stopped))?);
-        Ok(Self { handle, address, events: config.events, tickets, stop: Some(stop), thread })
+        let (address, events) = (server.address(), config.events);
+        let scaler =
+            Self { handle, address, events, shared: None, tickets, stop: None, thread: None };
+        Ok((ends, server, scaler))
+    }
+
+    /// Ready once this is dropped.
+    fn stopped(&mut self) -> oneshot::Receiver<()> {
+        let (stop, stopped) = oneshot::channel();
+        self.stop = Some(stop);
+        stopped
+    }
+
+    /// The limits of the cache as scalers share them; `None` of one that is alone.
+    #[must_use]
+    pub fn shared_limits(&self) -> Option<SharedLimits> {
+        self.shared.clone()
     }
 
     /// For those in this process.
@@ -233,119 +284,22 @@ impl Drop for Scaler {
     }
 }
 
-impl Health for ScalerHandle {
-    fn ready(&self) -> Result<(), String> {
-        self.healthy()?;
-        let status = self.status();
-        status.behind.clone().or_else(|| status.store_trouble()).map_or(Ok(()), Err)
-    }
-
-    fn healthy(&self) -> Result<(), String> {
-        if self.asks.is_closed() {
-            return Err("the scaler's thread has ended".to_owned());
-        }
-        Ok(())
-    }
-}
-
-/// Goes on from what is stored, without those nodes that ended with the process before.
-fn manager(
-    settings: Settings,
-    (topology, now): (&Arc<Topology>, Duration),
-    children: &Children,
-) -> Manager {
-    let mut manager = Manager::new(settings, Arc::clone(topology), now);
-    if !children.is_empty() {
-        // None of them is waited for; one that has joined since this was stored may live on.
-        manager.hold_until(now + STRANGERS_COME_IN);
-    }
-    children.keys().for_each(|node| manager.dead(now, *node));
-    manager
-}
-
-/// The nodes that ended with the process before, and where they are written down.
-fn children(dir: &Path, topology: &Topology) -> Result<(ChildrenFile, Children), StoreError> {
-    let file = ChildrenFile::of(dir);
-    let children = in_topology(file.load()?, topology);
-    Ok((file, children))
-}
-
-/// What changes the fleet by itself, where that is wanted, and what comes of it.
-fn scaling(config: &ScalerConfig) -> Result<Scales, StoreError> {
-    let (answers, answered) = mpsc::unbounded_channel();
-    let (explained, shown) = watch::channel(None);
-    let driver = config.scaling.as_ref().map(|scaling| {
-        let random = RandomState::new().hash_one(4_u8);
-        Driver::new(scaling, &config.data_dir, random, (answers, explained))
-    });
-    Ok((driver.transpose()?, answered, shown))
-}
-
-type Scales =
-    (Option<Driver>, mpsc::UnboundedReceiver<Answer>, watch::Receiver<Option<Arc<Explained>>>);
+/// What a scaler is opened with: its topology, where its decisions are explained, and why nobody is heard.
+type Parts = (Arc<Topology>, watch::Sender<Option<Arc<Explained>>>, Option<Closed>);
 
 fn spawn(run: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     thread::Builder::new().name("scaler".to_owned()).spawn(run)
 }
 
-/// The thread of a scaler.
-fn serve(runtime: &Runtime, (run, server): (Loop, ControlServer), stopped: oneshot::Receiver<()>) {
-    runtime.block_on(async {
-        let _server = server;
-        tokio::select! {
-            () = run.run() => {}
-            // The sender is only ever dropped.
-            _ = stopped => {}
+impl ScalerConfig {
+    fn begin(&self) -> Begin {
+        Begin {
+            cache: self.cache.clone(),
+            replicas: self.replicas,
+            data_dir: self.data_dir.clone(),
+            settings: self.settings.clone(),
+            scaling: self.scaling.clone(),
         }
-    });
-}
-
-fn set_replicas(manager: &mut Manager, now: Duration, replicas: u8) {
-    if replicas != manager.topology().replicas_wanted() {
-        let set = manager.operate(now, Operation::SetReplicas(replicas));
-        set.expect("the topology was made with as many");
-    }
-}
-
-/// What is stored; the first topology of a cache where there is none.
-async fn begin(
-    store: &dyn TopologyStore,
-    config: &ScalerConfig,
-) -> Result<Arc<Topology>, ScalerError> {
-    let ours = &config.cache;
-    let first = Topology::new(ours.clone(), random_seed(), config.replicas.unwrap_or(0))?;
-    let Some(stored) = store.load().await? else {
-        let first = Arc::new(first);
-        return match store.compare_and_set(None, Arc::clone(&first)).await? {
-            Stored::Done => Ok(first),
-            Stored::Conflict(_) => Err(ScalerError::Raced),
-        };
-    };
-    if stored.cache() != ours {
-        let (theirs, ours) = (stored.cache().clone(), ours.clone());
-        return Err(ScalerError::OtherCache { theirs, ours });
-    }
-    Ok(stored)
-}
-
-/// The standard library's hasher has a random key.
-fn random_seed() -> HashSeed {
-    HashSeed::new(RandomState::new().hash_one(1_u8), RandomState::new().hash_one(2_u8))
-}
-
-fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
-    Status {
-        topology,
-        nodes: Vec::new(),
-        migrations: Vec::new(),
-        remaining: 0,
-        unserved: 0,
-        proxies: Vec::new(),
-        counters: Counters::default(),
-        now,
-        behind: None,
-        store_failure: None,
-        storing_since: None,
     }
 }
 

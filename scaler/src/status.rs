@@ -153,6 +153,23 @@ pub fn held(topology: &Topology) -> BTreeMap<NodeId, Held> {
     held
 }
 
+/// The fleet before anything was heard of it.
+pub fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
+    Status {
+        topology,
+        nodes: Vec::new(),
+        migrations: Vec::new(),
+        remaining: 0,
+        unserved: 0,
+        proxies: Vec::new(),
+        counters: Counters::default(),
+        now,
+        behind: None,
+        store_failure: None,
+        storing_since: None,
+    }
+}
+
 /// How many slots are held how.
 pub fn slot_counts(topology: &Topology) -> SlotCounts {
     let wanted = usize::from(topology.replicas_wanted());

@@ -1,7 +1,7 @@
 //! Where topologies are kept.
 
 mod children;
-mod file;
+pub mod file;
 mod local;
 
 use std::fmt;
@@ -15,7 +15,7 @@ use memtide_topology::{CacheId, DecodeError, Epoch, Topology};
 use tokio::sync::watch;
 
 pub use children::{Children, ChildrenFile, in_topology};
-pub use local::{LocalStore, write_copy};
+pub use local::{LocalStore, check_follows, write_copy};
 
 /// What a store does, when it is done.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -135,6 +135,18 @@ pub enum StoreError {
         theirs: CacheId,
         /// What is.
         ours: CacheId,
+    },
+    /// etcd does not do it, or does not answer.
+    #[error(transparent)]
+    Etcd(#[from] memtide_etcd::EtcdError),
+    /// This one may not store anything any more.
+    #[error("another scaler leads, or none does")]
+    Deposed,
+    /// Somebody who is no scaler changes it.
+    #[error("{} is changed by somebody else, at the same time", path.display())]
+    Contested {
+        /// Which.
+        path: PathBuf,
     },
     /// The process ends.
     #[error("the store was closed")]

@@ -4,7 +4,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 
 use memtide_limits::{DataPart, Grant};
-use memtide_topology::{Epoch, NodeId, Topology};
+use memtide_topology::{ADDRESS_BYTES_MAX, Epoch, NodeId, Topology};
 use tonic::{Code, Status};
 
 use crate::grants::of_grant;
@@ -16,11 +16,16 @@ use crate::topologies::Followed;
 use crate::transport::{Connection, Requests};
 use crate::{Adopted, TicketSecret};
 
+/// In the status of a stream: where the scaler is that leads.
+pub const LEADER_METADATA: &str = "memtide-leader";
+
 /// How a stream ended.
 #[derive(Debug, PartialEq, Eq)]
 pub enum End {
     /// To be tried again.
     Lost(String),
+    /// By one that stands by: to be tried at the scaler that leads, at this `host:port`.
+    Elsewhere(String, String),
     /// For good.
     Refused(String),
 }
@@ -35,6 +40,8 @@ pub enum Heard {
     TicketSecrets(Vec<TicketSecret>),
     /// The counts that these processes said last are written down.
     CountsWritten(Vec<u64>),
+    /// Another scaler may lead, from now on; or not any more.
+    InDoubt(bool),
     /// Of a kind that this version does not know.
     Nothing,
     /// A difference that starts from another topology: all is to be asked for.
@@ -48,7 +55,12 @@ impl End {
     /// data directory is wrong for a while.
     pub fn of_status(status: &Status, adopted: Adopted) -> Self {
         let why = cut(status.message());
+        let leader = status.metadata().get(LEADER_METADATA).and_then(|it| it.to_str().ok());
+        let leader = leader.filter(|it| (1..=ADDRESS_BYTES_MAX).contains(&it.len()));
         match status.code() {
+            Code::Unavailable if let Some(leader) = leader => {
+                Self::Elsewhere(why, leader.to_owned())
+            }
             // What the scaler answers to what it will never take.
             Code::FailedPrecondition
             | Code::InvalidArgument
@@ -60,6 +72,11 @@ impl End {
             }
             _ => Self::Lost(cut(&with_causes(why, status))),
         }
+    }
+
+    /// The scaler of the stream is in doubt, and this one leads.
+    pub fn moved(leader: String) -> Self {
+        Self::Elsewhere("it cannot know whether it leads, and another does".to_owned(), leader)
     }
 
     /// By a refusal, which counts only where its scaler knows all that the refused one has adopted.
@@ -103,6 +120,7 @@ pub fn hear(followed: &mut Followed, message: ScalerSays, adopted: Adopted) -> H
         Some(Says::TicketSecrets(it)) => {
             return Heard::TicketSecrets(TicketSecret::of_message(&it.secrets));
         }
+        Some(Says::InDoubt(it)) => return Heard::InDoubt(it.is_so),
         Some(Says::CountsWritten(it)) => return Heard::CountsWritten(it.processes),
         None => return Heard::Nothing,
         Some(Says::Whole(bytes)) => followed.whole(&bytes),
@@ -149,6 +167,23 @@ mod tests {
         assert!(matches!(hear(Says::Whole(second.encode().into())), Heard::Topology(_)));
         let heard = hear(Says::Difference(difference.into()));
         assert!(matches!(heard, Heard::Topology(topology) if *topology == third));
+    }
+
+    #[test]
+    fn one_that_stands_by_says_where_to_go_and_nobody_else_does() {
+        let with = |code, leader: &str| {
+            let mut status = Status::new(code, "it stands by");
+            status.metadata_mut().insert(LEADER_METADATA, leader.parse().unwrap());
+            End::of_status(&status, Adopted::default())
+        };
+        let there = End::Elsewhere("it stands by".to_owned(), "b:11213".to_owned());
+        assert_eq!(with(Code::Unavailable, "b:11213"), there);
+        assert_eq!(
+            with(Code::FailedPrecondition, "b:11213"),
+            End::Refused("it stands by".to_owned())
+        );
+        let long = "b".repeat(ADDRESS_BYTES_MAX + 1);
+        assert_eq!(with(Code::Unavailable, &long), End::Lost("it stands by".to_owned()));
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub use messages::{
 pub use node::NodeControl;
 pub use proxy::ProxyControl;
 pub use server::{ControlServer, ControlServerConfig, RoleOf};
-pub use session::{Incoming, Session};
+pub use session::{Closed, Incoming, Session};
 pub use tickets::TicketSecret;
 
 /// The name in the certificate of a scaler.

@@ -78,6 +78,35 @@ pub const SCALER_KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 /// See [`SCALER_KEEPALIVE_INTERVAL`].
 pub const SCALER_KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// The patience of a node or proxy that knows of several scalers: where one is stopped or cut off, another leads after
+/// its lease (`LEASE_SECONDS` of the scaler), and waits for those who are to come.
+pub const SEVERAL_SCALERS: Patience = Patience {
+    connect: Duration::from_secs(1),
+    keepalive_interval: KEEPALIVE_INTERVAL,
+    keepalive_time_max: KEEPALIVE_TIME_MAX,
+};
+
+/// That of one that knows of a single scaler.
+pub const ONE_SCALER: Patience = Patience {
+    connect: CONNECT_TIME_MAX,
+    keepalive_interval: SCALER_KEEPALIVE_INTERVAL,
+    keepalive_time_max: SCALER_KEEPALIVE_TIME_MAX,
+};
+
+/// Between two scalers that are asked whether they lead, by who hears that its own is in doubt.
+pub const LEADS_ASKED_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How long it is waited for a scaler.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the handshakes.
+    pub connect: Duration,
+    /// Before it is asked for a sign of life, and
+    pub keepalive_interval: Duration,
+    /// for the answer.
+    pub keepalive_time_max: Duration,
+}
+
 /// Connections that a scaler has open at once: every node and as many proxies.
 pub const CONNECTIONS_MAX: usize = 2_048;
 

@@ -10,7 +10,7 @@ use tonic::{Status, Streaming};
 use crate::hearing::{End, Heard, client, hear};
 use crate::limits::{SLOT_USES_MAX, SPARE_CONNECTED_AFTER};
 use crate::mailbox::{Inbox, Next, Outbox};
-use crate::reach::{Reach, Trouble};
+use crate::reach::{Another, Reach, Trouble, found};
 use crate::schema::{self, ScalerSays, node_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
@@ -92,6 +92,7 @@ async fn run(shared: Arc<Shared>, mut reach: Reach, mut registration: Registrati
         let connection = reach.connect().await;
         match stream(&shared, &connection, &mut reach, &mut registration).await {
             End::Lost(why) => reach.failed(&why),
+            End::Elsewhere(why, leader) => reach.follow(&why, leader),
             End::Refused(why) => return shared.inbox.refuse(why),
         }
     }
@@ -116,8 +117,10 @@ async fn stream(
     let mut is_waiting = registration.is_spare && registration.node.is_none();
     let connected = tokio::time::sleep(SPARE_CONNECTED_AFTER);
     tokio::pin!(connected);
+    let mut another: Another = None;
     loop {
         tokio::select! {
+            leader = found(&mut another) => return End::moved(leader),
             () = &mut connected, if is_waiting => {
                 is_waiting = false;
                 reach.succeeded();
@@ -136,6 +139,7 @@ async fn stream(
                         shared.inbox.welcome(node);
                     }
                     Heard::Topology(topology) => shared.inbox.topology(topology),
+                    Heard::InDoubt(is_so) => another = reach.doubt(is_so),
                     Heard::DataPart(part) => shared.inbox.data_part(part),
                     Heard::Grant(_)
                     | Heard::CountsWritten(_)

@@ -13,7 +13,7 @@ use tonic::{Status, Streaming};
 use crate::grants::to_demand;
 use crate::hearing::{End, Heard, client, hear};
 use crate::limits::{COUNTED_PER_BEAT_MAX, LEAVE_TIME_MAX, PROXY_BEAT_INTERVAL};
-use crate::reach::{Reach, Trouble};
+use crate::reach::{Another, Reach, Trouble, found};
 use crate::schema::{self, ScalerSays, proxy_says};
 use crate::topologies::Followed;
 use crate::transport::Connection;
@@ -187,8 +187,9 @@ async fn run(mut told: Told, mut reach: Reach) {
         let connection = reach.connect().await;
         match stream(&mut told, &connection, &mut reach).await {
             // It has heard that this proxy leaves.
-            End::Lost(_) if told.demand.borrow().is_leaving => return,
+            End::Lost(_) | End::Elsewhere(..) if told.demand.borrow().is_leaving => return,
             End::Lost(why) => reach.failed(&why),
+            End::Elsewhere(why, leader) => reach.follow(&why, leader),
             End::Refused(why) => {
                 told.refused.send_replace(Some(why));
                 return;
@@ -209,8 +210,10 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // What was wanted before is out of date.
     told.demand.mark_unchanged();
+    let mut another: Another = None;
     loop {
         let says = tokio::select! {
+            leader = found(&mut another) => return End::moved(leader),
             message = heard.message() => {
                 let message = match message {
                     Ok(Some(message)) => message,
@@ -225,19 +228,14 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
                     }
                     Heard::Unfit => proxy_says::Says::SendWhole(schema::SendWhole {}),
                     Heard::End(end) => return end,
-                    Heard::Grant(grant) => {
-                        told.grants.send_replace(Some(grant));
+                    Heard::InDoubt(is_so) => {
+                        another = reach.doubt(is_so);
                         continue;
                     }
-                    Heard::CountsWritten(processes) => {
-                        told.written.send_replace(processes);
+                    other => {
+                        told.heard(other);
                         continue;
                     }
-                    Heard::TicketSecrets(secrets) => {
-                        told.tickets.send_replace(secrets);
-                        continue;
-                    }
-                    Heard::Welcome(_) | Heard::DataPart(_) | Heard::Nothing => continue,
                 }
             }
             Ok(()) = told.demand.changed() => match told.wants() {
@@ -261,6 +259,16 @@ async fn stream(told: &mut Told, connection: &Connection, reach: &mut Reach) -> 
 }
 
 impl Told {
+    /// What is only to be passed on; of the rest nothing is a proxy's.
+    fn heard(&self, heard: Heard) {
+        match heard {
+            Heard::Grant(grant) => drop(self.grants.send_replace(Some(grant))),
+            Heard::CountsWritten(processes) => drop(self.written.send_replace(processes)),
+            Heard::TicketSecrets(secrets) => drop(self.tickets.send_replace(secrets)),
+            _ => {}
+        }
+    }
+
     /// What is to be said of the limit of ECPUs.
     fn wants(&self) -> Option<proxy_says::Says> {
         let process = self.registration.process;

@@ -1,13 +1,18 @@
 //! How a scaler is reached: endpoints in turn, with pauses that grow.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::time;
 
-use crate::limits::{BACKOFF_MAX, BACKOFF_MIN, CONNECT_TIME_MAX};
+use crate::hearing::client;
+use crate::limits::{
+    BACKOFF_MAX, BACKOFF_MIN, LEADS_ASKED_INTERVAL, ONE_SCALER, Patience, SEVERAL_SCALERS,
+};
+use crate::schema::LeadsAsked;
 use crate::transport::{ALPN, ConnectError, Connection};
 
 /// Where a scaler may be, and what became of the tries to reach it.
@@ -17,12 +22,30 @@ pub struct Reach {
     tls: Arc<ClientConfig>,
     /// The next endpoint to try.
     next: usize,
+    /// The scaler that leads, as another said: tried once, before the next one.
+    leader: Option<String>,
+    /// The one that is tried, or has the stream.
+    at: String,
+    /// The one that was lost last: others may say that it leads until its lease is over.
+    lost: String,
+    patience: Patience,
     /// The next pause, before its jitter.
     backoff: Duration,
     /// Whether the next try is the first of all, which comes without a pause.
     is_first: bool,
     rng: u64,
     trouble: Arc<Trouble>,
+}
+
+/// Where a scaler leads, once that is known; whoever is not in doubt does not ask.
+pub type Another = Option<Pin<Box<dyn Future<Output = String> + Send>>>;
+
+/// Waits for it.
+pub async fn found(another: &mut Another) -> String {
+    match another {
+        None => std::future::pending().await,
+        Some(another) => another.await,
+    }
 }
 
 /// Why there is no stream now, for those who ask.
@@ -46,21 +69,34 @@ impl Reach {
     ) -> Self {
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![ALPN.to_vec()];
-        let (next, backoff, is_first) = (0, BACKOFF_MIN, true);
-        Self { endpoints, tls: Arc::new(tls), next, backoff, is_first, rng: seed, trouble }
+        let patience = if endpoints.len() > 1 { SEVERAL_SCALERS } else { ONE_SCALER };
+        Self {
+            patience,
+            lost: String::new(),
+            endpoints,
+            tls: Arc::new(tls),
+            next: 0,
+            leader: None,
+            at: String::new(),
+            backoff: BACKOFF_MIN,
+            is_first: true,
+            rng: seed,
+            trouble,
+        }
     }
 
     /// Tries until a scaler is there.
     pub async fn connect(&mut self) -> Connection {
         loop {
             self.pause().await;
-            let Some(endpoint) = self.endpoints.get(self.next).cloned() else {
-                self.next = 0;
+            let Some(endpoint) = self.turn() else {
                 self.trouble.note("none", "no endpoint of a scaler is given");
                 continue;
             };
+            self.at = endpoint;
             let tls = Arc::clone(&self.tls);
-            let opened = time::timeout(CONNECT_TIME_MAX, Connection::open(&endpoint, tls)).await;
+            let opened = Connection::open(&self.at, tls, self.patience);
+            let opened = time::timeout(self.patience.connect, opened).await;
             match opened.unwrap_or(Err(ConnectError::Late)) {
                 Ok(connection) => return connection,
                 Err(error) => self.failed(&error.to_string()),
@@ -70,15 +106,57 @@ impl Reach {
 
     /// The stream at this endpoint ended, or none was had: the next one's turn.
     pub fn failed(&mut self, why: &str) {
-        if let Some(endpoint) = self.endpoints.get(self.next) {
-            self.trouble.note(endpoint, why);
+        self.trouble.note(&self.at, why);
+        self.lost.clone_from(&self.at);
+    }
+
+    /// The scaler there stands by, and has said who leads. Its certificate was a scaler's of this fleet, and
+    /// that of the other one is looked at before anything is said there.
+    pub fn follow(&mut self, why: &str, leader: String) {
+        self.trouble.note(&self.at, why);
+        self.leader = Some(leader).filter(|leader| *leader != self.lost);
+    }
+
+    /// The scaler of the stream is in doubt, or no more.
+    pub fn doubt(&self, is_so: bool) -> Another {
+        is_so.then(|| Box::pin(self.another_leads()) as _)
+    }
+
+    /// Ready once another of the endpoints says that it leads, with which.
+    fn another_leads(&self) -> impl Future<Output = String> + Send + use<> {
+        let others = self.endpoints.iter().filter(|endpoint| **endpoint != self.at);
+        let others: Vec<String> = others.cloned().collect();
+        let (tls, patience) = (Arc::clone(&self.tls), self.patience);
+        async move {
+            loop {
+                for endpoint in &others {
+                    time::sleep(LEADS_ASKED_INTERVAL).await;
+                    let asked = leads(endpoint, Arc::clone(&tls), patience);
+                    if time::timeout(patience.connect, asked).await == Ok(Some(true)) {
+                        return endpoint.clone();
+                    }
+                }
+                if others.is_empty() {
+                    return std::future::pending().await;
+                }
+            }
         }
-        self.next = (self.next + 1) % self.endpoints.len().max(1);
+    }
+
+    /// Whose turn it is: the one that leads, as was said last; otherwise one endpoint after the other.
+    fn turn(&mut self) -> Option<String> {
+        if let Some(leader) = self.leader.take() {
+            return Some(leader);
+        }
+        let endpoint = self.endpoints.get(self.next)?.clone();
+        self.next = (self.next + 1) % self.endpoints.len();
+        Some(endpoint)
     }
 
     /// The scaler took this process in: another loss is a new one.
     pub fn succeeded(&mut self) {
         self.trouble.clear();
+        self.lost.clear();
         self.backoff = BACKOFF_MIN;
     }
 
@@ -93,6 +171,13 @@ impl Reach {
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
         time::sleep(pause).await;
     }
+}
+
+/// Whether the scaler there leads; `None` where it does not say.
+async fn leads(endpoint: &str, tls: Arc<ClientConfig>, patience: Patience) -> Option<bool> {
+    let connection = Connection::open(endpoint, tls, patience).await.ok()?;
+    let answer = client(&connection).leads(LeadsAsked {}).await;
+    answer.ok().map(|answer| answer.into_inner().leads)
 }
 
 impl Trouble {

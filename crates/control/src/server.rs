@@ -23,11 +23,11 @@ use crate::limits::{
     REGISTRATION_TIME_MAX, REPORT_MESSAGE_BYTES_MAX, TOPOLOGY_MESSAGE_BYTES_MAX, WINDOW_BYTES,
 };
 use crate::schema::control_server::{Control, ControlServer as Service};
-use crate::schema::{NodeSays, ProxySays, ScalerSays};
+use crate::schema::{LeadsAnswer, LeadsAsked, NodeSays, ProxySays, ScalerSays};
 use crate::talk::{self, Talk};
 use crate::topologies::Encodings;
 use crate::transport::{ALPN, why_tls};
-use crate::{Incoming, Role, SessionId, TicketSecret};
+use crate::{Closed, Incoming, Role, SessionId, TicketSecret};
 
 /// Reads from a peer's certificates what it is; `None` of one that may not speak here.
 pub type RoleOf = fn(&[CertificateDer<'_>]) -> Option<Role>;
@@ -48,7 +48,9 @@ pub struct ControlServerConfig {
     /// Bytes of the largest item of the cache: who takes others is refused.
     pub item_size_max: u32,
     /// Why nobody is heard any more, once that is so: all streams end with it.
-    pub closed: watch::Receiver<Option<String>>,
+    pub closed: watch::Receiver<Option<Closed>>,
+    /// Whether another scaler may lead: nodes and proxies that know of others ask them then, and stay where none does.
+    pub in_doubt: watch::Receiver<bool>,
     /// What proxies are told to make the keys of session tickets from, the newest first.
     pub tickets: watch::Receiver<Vec<TicketSecret>>,
 }
@@ -87,6 +89,7 @@ impl ControlServer {
                 topologies: config.topologies,
                 item_size_max: config.item_size_max,
                 closed: config.closed,
+                in_doubt: config.in_doubt,
                 tickets: config.tickets,
                 encodings: Encodings::default(),
                 incoming,
@@ -206,6 +209,13 @@ impl Control for Handlers {
             talk::with_proxy(&shared.talk, (id, peer), request.into_inner(), say).await;
         });
         Ok(Response::new(ReceiverStream::new(said)))
+    }
+
+    async fn leads(&self, _: Request<LeadsAsked>) -> Result<Response<LeadsAnswer>, Status> {
+        if self.role.is_none() {
+            return Err(Status::permission_denied("the certificate is no role's"));
+        }
+        Ok(Response::new(LeadsAnswer { leads: self.shared.talk.leads() }))
     }
 }
 

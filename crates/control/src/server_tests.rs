@@ -5,6 +5,7 @@ use memtide_topology::{Change, HashSeed, Update};
 
 use super::*;
 use crate::hearing::client;
+use crate::limits::ONE_SCALER;
 use crate::schema::scaler_says::Says;
 use crate::schema::{self, node_says, proxy_says};
 use crate::transport::Connection;
@@ -41,6 +42,7 @@ impl Rig {
             topologies: published,
             item_size_max: 1 << 20,
             closed: watch::channel(None).1,
+            in_doubt: watch::channel(false).1,
             tickets: watch::channel(Vec::new()).1,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
@@ -49,7 +51,8 @@ impl Rig {
 
     async fn connect(&self, role: fleet::Role) -> Connection {
         let tls = FleetTls::load(self.dir.path(), role).unwrap().client();
-        Connection::open(&self.server.address().to_string(), tls).await.unwrap()
+        let address = self.server.address().to_string();
+        Connection::open(&address, tls, ONE_SCALER).await.unwrap()
     }
 
     /// How a stream of a node ends that says these things.

@@ -98,6 +98,15 @@ pub enum Incoming {
     },
 }
 
+/// Why a scaler hears nobody any more, and who does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// For people.
+    pub why: String,
+    /// Where the scaler is that leads (`host:port`), where that is known: whoever is turned away goes there next.
+    pub leader: Option<String>,
+}
+
 /// A node's stream, to answer its registration by. The stream ends when this is dropped.
 #[derive(Debug)]
 pub struct Session {

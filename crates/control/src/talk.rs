@@ -12,6 +12,7 @@ use tonic::{Status, Streaming};
 
 use crate::codec::{self, Malformed};
 use crate::grants::{of_demand, to_grant};
+use crate::hearing::LEADER_METADATA;
 use crate::limits::{
     COUNTED_PER_BEAT_MAX, REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX,
     SLOT_USES_MAX,
@@ -20,8 +21,8 @@ use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says
 use crate::session::Order;
 use crate::topologies::Encodings;
 use crate::{
-    Adopted, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse, TicketSecret,
-    fleet_of,
+    Adopted, Closed, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse,
+    TicketSecret, fleet_of,
 };
 
 /// What all streams share.
@@ -30,7 +31,8 @@ pub struct Talk {
     pub topologies: watch::Receiver<Arc<Topology>>,
     pub encodings: Encodings,
     pub item_size_max: u32,
-    pub closed: watch::Receiver<Option<String>>,
+    pub closed: watch::Receiver<Option<Closed>>,
+    pub in_doubt: watch::Receiver<bool>,
     pub tickets: watch::Receiver<Vec<TicketSecret>>,
     pub incoming: mpsc::Sender<Incoming>,
 }
@@ -90,7 +92,8 @@ pub async fn with_proxy(
     }
     let mut pushes = Pushes::new(talk);
     pushes.is_welcome = true;
-    let (mut closed, mut tickets) = (talk.closed.clone(), talk.tickets.clone());
+    let (mut closed, mut in_doubt) = (talk.closed.clone(), talk.in_doubt.clone());
+    let mut tickets = talk.tickets.clone();
     tickets.mark_changed();
     let (adopted, counted, written) = (Epoch::ZERO, Vec::new(), None);
     let mut came = Some(Incoming::ProxyBeat { session: id, peer, adopted, counted, written });
@@ -113,12 +116,13 @@ pub async fn with_proxy(
             },
             grant = answered(&mut answers.grant) => pushes.grant = grant.as_ref().map(grant_message),
             written = answered(&mut answers.written) => pushes.written = written.map(written_message),
+            Ok(()) = in_doubt.changed() => pushes.in_doubt(*in_doubt.borrow_and_update()),
             Ok(()) = tickets.changed() => {
                 pushes.tickets = tickets_message(&tickets.borrow_and_update());
             }
             is_open = pushes.next(talk, &say) => if !is_open { break },
-            Ok(why) = why_closed(&mut closed) => {
-                talk.refuse(&say, peer, Status::unavailable(why)).await;
+            Ok(status) = why_closed(&mut closed) => {
+                talk.refuse(&say, peer, status).await;
                 break;
             }
         }
@@ -200,13 +204,14 @@ async fn node_stream(
     (mut orders, mut pushes): (mpsc::UnboundedReceiver<Order>, Pushes),
 ) -> Result<(), Status> {
     let mut is_refused = false;
-    let mut closed = talk.closed.clone();
+    let (mut closed, mut in_doubt) = (talk.closed.clone(), talk.in_doubt.clone());
     loop {
         tokio::select! {
-            Ok(why) = why_closed(&mut closed) => return Err(Status::unavailable(why)),
+            Ok(status) = why_closed(&mut closed) => return Err(status),
+            Ok(()) = in_doubt.changed() => pushes.in_doubt(*in_doubt.borrow_and_update()),
             order = orders.recv(), if !is_refused => {
                 // Without a session nobody is interested in this node: it is to try again.
-                let order = order.ok_or_else(|| Status::unavailable("replaced or shut down"))?;
+                let order = order.ok_or_else(|| talk.dropped())?;
                 is_refused = match order {
                     Order::TurnAway(why) => return Err(Status::unavailable(why)),
                     order => pushes.order(order),
@@ -275,6 +280,8 @@ struct Pushes {
     data_part: Option<ScalerSays>,
     /// Of a proxy; only the newest counts.
     written: Option<ScalerSays>,
+    /// Only the newest counts.
+    in_doubt: Option<ScalerSays>,
     /// Of a proxy; only the newest count.
     tickets: Option<ScalerSays>,
     refusal: Option<ScalerSays>,
@@ -290,18 +297,29 @@ struct Pushes {
 impl Pushes {
     fn new(talk: &Talk) -> Self {
         let topologies = talk.topologies.clone();
-        Self {
+        let mut pushes = Self {
             welcome: None,
             grant: None,
             data_part: None,
             written: None,
+            in_doubt: None,
             tickets: None,
             refusal: None,
             is_over: false,
             topologies,
             from: None,
             is_welcome: false,
+        };
+        if *talk.in_doubt.borrow() {
+            pushes.in_doubt(true);
         }
+        pushes
+    }
+
+    /// Another scaler may lead, or none can.
+    fn in_doubt(&mut self, is_so: bool) {
+        let in_doubt = scaler_says::Says::InDoubt(schema::InDoubt { is_so });
+        self.in_doubt = Some(ScalerSays { says: Some(in_doubt) });
     }
 
     /// Takes an order in; whether it is the last.
@@ -368,6 +386,7 @@ impl Pushes {
 
     const fn has_message(&self) -> bool {
         let is_told = self.welcome.is_some() || self.grant.is_some() || self.data_part.is_some();
+        let is_told = is_told || self.in_doubt.is_some();
         let is_shared = self.written.is_some() || self.tickets.is_some();
         is_told || is_shared || self.refusal.is_some()
     }
@@ -375,6 +394,7 @@ impl Pushes {
     fn next_message(&mut self) -> Option<ScalerSays> {
         let first = self.welcome.take().or_else(|| self.grant.take());
         let first = first.or_else(|| self.data_part.take()).or_else(|| self.written.take());
+        let first = first.or_else(|| self.in_doubt.take());
         first.or_else(|| self.tickets.take())
     }
 
@@ -409,13 +429,24 @@ impl Talk {
             );
             return Err(Status::failed_precondition(why));
         }
-        let why = self.closed.borrow().clone();
+        let closed = self.closed.borrow().as_ref().map(turned_away);
         // Who is ahead is told of all the same: it may be further ahead.
         let ahead = self.ahead(adopted);
         if ahead.is_some() && self.incoming.send(Incoming::Ahead { who, adopted }).await.is_err() {
             return Err(Status::unavailable("the scaler stops"));
         }
-        why.or(ahead).map_or(Ok(()), |why| Err(Status::unavailable(why)))
+        closed.or_else(|| ahead.map(Status::unavailable)).map_or(Ok(()), Err)
+    }
+
+    /// Whether this scaler leads, as far as it can know.
+    pub fn leads(&self) -> bool {
+        self.closed.borrow().is_none() && !*self.in_doubt.borrow()
+    }
+
+    /// What a node is told whose session was dropped.
+    fn dropped(&self) -> Status {
+        let closed = self.closed.borrow();
+        closed.as_ref().map_or_else(|| Status::unavailable("replaced or shut down"), turned_away)
     }
 
     /// Why a peer cannot have it from here what it has adopted.
@@ -467,9 +498,20 @@ fn proxy_comes(it: &schema::ProxyRegistration, peer: SocketAddr) -> Result<Comes
 
 /// Ready with the reason once nobody is heard any more; an error where that can never be.
 async fn why_closed(
-    closed: &mut watch::Receiver<Option<String>>,
-) -> Result<String, watch::error::RecvError> {
-    Ok(closed.wait_for(Option::is_some).await?.clone().expect("it was waited for"))
+    closed: &mut watch::Receiver<Option<Closed>>,
+) -> Result<Status, watch::error::RecvError> {
+    let closed = closed.wait_for(Option::is_some).await?;
+    Ok(turned_away(closed.as_ref().expect("it was waited for")))
+}
+
+/// What a peer is told: why, and where to go next.
+fn turned_away(closed: &Closed) -> Status {
+    let mut status = Status::unavailable(closed.why.clone());
+    let leader = closed.leader.as_ref().and_then(|leader| leader.parse().ok());
+    if let Some(leader) = leader {
+        status.metadata_mut().insert(LEADER_METADATA, leader);
+    }
+    status
 }
 
 /// The first message of a stream, within [`REGISTRATION_TIME_MAX`].

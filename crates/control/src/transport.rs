@@ -18,7 +18,7 @@ use tonic::body::Body;
 use tonic::codegen::Service;
 
 use crate::SCALER_NAME;
-use crate::limits::{SCALER_KEEPALIVE_INTERVAL, SCALER_KEEPALIVE_TIME_MAX, WINDOW_BYTES};
+use crate::limits::{Patience, WINDOW_BYTES};
 
 /// What both ends agree on in the TLS handshake.
 pub const ALPN: &[u8] = b"h2";
@@ -71,15 +71,19 @@ pub fn why_tls(error: &io::Error) -> String {
 
 impl Connection {
     /// Connects to `host:port` and does the handshakes.
-    pub async fn open(endpoint: &str, tls: Arc<ClientConfig>) -> Result<Self, ConnectError> {
+    pub async fn open(
+        endpoint: &str,
+        tls: Arc<ClientConfig>,
+        patience: Patience,
+    ) -> Result<Self, ConnectError> {
         let tcp = TcpStream::connect(endpoint).await.map_err(ConnectError::Tcp)?;
         tcp.set_nodelay(true).map_err(ConnectError::Tcp)?;
         let name = ServerName::try_from(SCALER_NAME).expect("the name is a DNS name");
         let tls = TlsConnector::from(tls).connect(name, tcp).await.map_err(ConnectError::Tls)?;
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
-            .keep_alive_interval(SCALER_KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(SCALER_KEEPALIVE_TIME_MAX)
+            .keep_alive_interval(patience.keepalive_interval)
+            .keep_alive_timeout(patience.keepalive_time_max)
             .keep_alive_while_idle(true)
             .initial_stream_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)

@@ -353,6 +353,64 @@ async fn a_proxy_tells_what_it_has_counted_until_it_hears_that_it_is_written() {
 }
 
 #[tokio::test]
+async fn who_is_told_who_leads_goes_there_though_nobody_has_named_it() {
+    let fleet = Fleet::new();
+    let (standby, mut leader) = (fleet.scaler(), fleet.scaler());
+    standby.stand_by(&leader.endpoint());
+    let node = fleet.node(&standby);
+    let (session, _) = leader.came().await;
+    welcome(&session, &node, 7).await;
+    let tls = fleet.tls(Role::Proxy).client();
+    let endpoints = vec![standby.endpoint()];
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
+    let mut topologies = proxy.topologies();
+    in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(1))).await.unwrap();
+}
+
+#[tokio::test]
+async fn whose_scaler_is_in_doubt_stays_until_another_says_that_it_leads() {
+    let fleet = Fleet::new();
+    let (mut cut_off, mut next) = (fleet.scaler(), fleet.scaler());
+    next.stand_by("");
+    let endpoints = vec![cut_off.endpoint(), next.endpoint()];
+    let tls = fleet.tls(Role::Node).client();
+    let node =
+        NodeControl::spawn(&Handle::current(), endpoints.clone(), &tls, fleet.registration());
+    let tls = fleet.tls(Role::Proxy).client();
+    let proxy = ProxyControl::spawn(&Handle::current(), endpoints, &tls, common::proxy(1));
+    let mut topologies = proxy.topologies();
+    in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(1))).await.unwrap();
+    let session = loop {
+        if let Incoming::NodeCame { session, .. } = cut_off.incoming().await {
+            break session;
+        }
+    };
+    welcome(&session, &node, 7).await;
+    cut_off.in_doubt.send_replace(true);
+    // For longer than it takes to ask: nobody leads.
+    let ends = tokio::time::timeout(Duration::from_millis(1_500), async {
+        loop {
+            if matches!(
+                cut_off.incoming().await,
+                Incoming::NodeLeft { .. } | Incoming::ProxyLeft { .. }
+            ) {
+                break;
+            }
+        }
+    });
+    assert!(ends.await.is_err(), "a stream has ended, and there was nobody to go to");
+    next.lead();
+    next.publish(&topology(7));
+    in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(7))).await.unwrap();
+    let registration = loop {
+        if let Incoming::NodeCame { registration, .. } = next.incoming().await {
+            break registration;
+        }
+    };
+    assert_eq!(registration.node, Some(NodeId::new(7)));
+}
+
+#[tokio::test]
 async fn a_proxy_hears_what_tickets_are_made_from_of_whichever_scaler_is_there() {
     let fleet = Fleet::new();
     let scaler = fleet.scaler();

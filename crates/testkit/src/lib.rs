@@ -7,6 +7,7 @@
 //! - [`Client`] is a blocking client over TCP or TLS in which every read has a deadline.
 //! - [`Table`] is the black-box suite's language: what to send and what must come back, in text.
 //! - [`CommandStream`] makes seeded random commands, and [`Agreement`] compares two servers' replies.
+//! - [`Etcd`] is a real one, whose members can be hurt.
 //! - [`Hosts`] are network namespaces with cables that can be pulled.
 //! - [`Recount`] meters recorded traffic a second time.
 //! - [`wait_until`] replaces every sleep.
@@ -16,6 +17,7 @@ mod agreement;
 mod case;
 mod client;
 mod command_stream;
+mod etcd;
 mod fleet;
 mod hosts;
 mod load;
@@ -39,6 +41,7 @@ pub use agreement::{Agreement, Disagreement};
 pub use case::{Case, Difference, Exchange, Table};
 pub use client::{Client, ClientError, Ending};
 pub use command_stream::{CommandStream, Unit};
+pub use etcd::Etcd;
 pub use fleet::{Fleet, FleetNode};
 pub use hosts::Hosts;
 pub use load::{Loading, Verdict, Verifying, reply_within};

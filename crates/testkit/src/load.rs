@@ -154,11 +154,17 @@ impl Verifying {
         Self { loading: Loading::start(command, endpoint, ca, words), admin: None }
     }
 
+    /// The same, of an endpoint whose counters are at this admin HTTP.
+    #[must_use]
+    pub fn counted_by(self, admin: SocketAddr) -> Self {
+        Self { admin: Some(admin), ..self }
+    }
+
     /// Waits until the endpoint has answered so many commands more: what was done before was done
     /// under load.
     ///
     /// # Panics
-    /// When it does not, or was begun with [`Self::start_at`].
+    /// When it does not, or where its counters are unknown.
     #[track_caller]
     pub fn wait_answered(&self, commands: u32) {
         let admin = self.admin.expect("a load of a server whose counters are known");

@@ -8,17 +8,20 @@
 
 mod file;
 mod routes;
+mod shared;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memtide_limits::{Limits, LimitsError, LimitsPatch};
+use memtide_scaler::SharedLimits;
 use memtide_service::admin::RoleRoutes;
 use memtide_service::events::{EventKind, Events};
 use tokio::sync::watch;
 
 use self::file::{Kept, LimitsFile, Written};
+use self::shared::SharedKeep;
 use crate::failure::Failure;
 use crate::settings::{LimitsGiven, metered_bytes_min};
 
@@ -32,10 +35,17 @@ struct Keeper {
     current: watch::Sender<Limits>,
     /// Of the minimum of data that is in force.
     is_metered_min_said: AtomicBool,
-    file: LimitsFile,
+    keep: Keep,
     events: Events,
     /// Held by the one change that is under way. Whether what the file has may not outlive a loss of power.
     changing: Mutex<bool>,
+}
+
+/// Where they last.
+#[derive(Debug)]
+enum Keep {
+    File(LimitsFile),
+    Shared(SharedKeep),
 }
 
 /// Why limits were not changed.
@@ -62,6 +72,9 @@ pub enum ChangeError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// etcd did not say that it has them.
+    #[error("the limits may not have been changed: {0}; look, and ask again")]
+    Uncertain(String),
 }
 
 impl KeptLimits {
@@ -73,6 +86,18 @@ impl KeptLimits {
         Self::open_file(LimitsFile::of(dir), given, events)
     }
 
+    /// What was configured, until [`KeptLimits::join`]: what was changed since is where all scalers of the cache have it.
+    pub fn shared(given: LimitsGiven, events: &Events) -> Self {
+        Self::new(Keep::Shared(SharedKeep::default()), (given, given), events)
+    }
+
+    /// The scaler runs that shares them.
+    pub fn join(&self, limits: SharedLimits) {
+        if let Keep::Shared(shared) = &self.0.keep {
+            shared.join(limits);
+        }
+    }
+
     /// Whether [`KeptLimits::open`] would go well.
     ///
     /// # Errors
@@ -82,15 +107,19 @@ impl KeptLimits {
     }
 
     fn open_file(file: LimitsFile, given: LimitsGiven, events: &Events) -> Result<Self, Failure> {
-        let LimitsGiven { limits, is_metered_min_said } = load(&file, &given)?;
-        Ok(Self(Arc::new(Keeper {
+        let now = load(&file, &given)?;
+        Ok(Self::new(Keep::File(file), (given, now), events))
+    }
+
+    fn new(keep: Keep, (given, now): (LimitsGiven, LimitsGiven), events: &Events) -> Self {
+        Self(Arc::new(Keeper {
             given,
-            current: watch::Sender::new(limits),
-            is_metered_min_said: AtomicBool::new(is_metered_min_said),
-            file,
+            current: watch::Sender::new(now.limits),
+            is_metered_min_said: AtomicBool::new(now.is_metered_min_said),
+            keep,
             events: events.clone(),
             changing: Mutex::new(false),
-        })))
+        }))
     }
 
     /// What is in force.
@@ -114,7 +143,7 @@ impl KeptLimits {
     /// Where they cannot be changed to that, or not be written: then nothing is. Where they are, and may
     /// not last.
     pub fn change(&self, patch: &LimitsPatch) -> Result<Limits, ChangeError> {
-        let Keeper { given, current, file, events, changing, is_metered_min_said } = &*self.0;
+        let Keeper { given, keep, changing, is_metered_min_said, .. } = &*self.0;
         let mut is_doubtful = changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.now();
         let limits = before.changed_by(patch)?;
@@ -130,17 +159,19 @@ impl KeptLimits {
             is_metered_min_said: is_said,
             is_metered_min_configured: given.is_metered_min_said,
         };
+        let file = match keep {
+            Keep::File(file) => file,
+            Keep::Shared(shared) => {
+                shared.store(&kept)?;
+                self.take(&LimitsGiven { limits, is_metered_min_said: is_said });
+                return Ok(limits);
+            }
+        };
         let written = file.store(&kept).map_err(|error| {
             tracing::error!(%error, path = file.path(), "failed to write the limits");
             ChangeError::Unwritten { path: file.path(), error }
         })?;
-        if !is_same {
-            is_metered_min_said.store(is_said, Ordering::Release);
-            current.send_replace(limits);
-            let text = differences((&before, was_said), (&limits, is_said));
-            tracing::info!("limits changed: {text}");
-            events.record(EventKind::LimitsChanged, text);
-        }
+        self.take(&LimitsGiven { limits, is_metered_min_said: is_said });
         *is_doubtful = matches!(written, Written::Doubtful(_));
         match written {
             Written::Lasting => Ok(limits),
@@ -148,6 +179,23 @@ impl KeptLimits {
                 tracing::error!(%error, path = file.path(), "failed to sync the directory of the limits");
                 Err(ChangeError::Doubtful { path: file.path(), error })
             }
+        }
+    }
+
+    /// These are in force.
+    fn take(&self, now: &LimitsGiven) {
+        let Keeper { current, events, is_metered_min_said, .. } = &*self.0;
+        let (limits, is_said) = (now.limits, now.is_metered_min_said);
+        let was_said = is_metered_min_said.swap(is_said, Ordering::AcqRel);
+        let mut before = limits;
+        current.send_if_modified(|current| {
+            before = std::mem::replace(current, limits);
+            before != limits || was_said != is_said
+        });
+        if before != limits || was_said != is_said {
+            let text = differences((&before, was_said), (&limits, is_said));
+            tracing::info!("limits changed: {text}");
+            events.record(EventKind::LimitsChanged, text);
         }
     }
 

@@ -54,6 +54,7 @@ async fn change(State(limits): State<KeptLimits>, body: Bytes) -> Result<Json<Vi
     })?;
     let status = |error: &ChangeError| match error {
         ChangeError::Refused(_) => StatusCode::BAD_REQUEST,
+        ChangeError::Uncertain(_) => StatusCode::SERVICE_UNAVAILABLE,
         ChangeError::Unwritten { .. } | ChangeError::Doubtful { .. } => {
             StatusCode::INTERNAL_SERVER_ERROR
         }

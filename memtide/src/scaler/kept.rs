@@ -33,7 +33,10 @@ impl Kept {
         let (events, mut faults) = records.events(Role::Scaler)?;
         let (usage, of_usage) = Usage::open(&records.path)?;
         faults.extend(of_usage);
-        let limits = KeptLimits::open(&records.path, config.limits, &events)?;
+        let limits = match &config.etcd {
+            None => KeptLimits::open(&records.path, config.limits, &events)?,
+            Some(_) => KeptLimits::shared(config.limits, &events),
+        };
         Ok(Self { events, limits, usage, faults, _records: records })
     }
 
@@ -65,13 +68,17 @@ impl Kept {
                 ecpu_units: counted.ecpu_units,
                 ecpu_per_second_max: limits.ecpu_per_second.max,
                 throttled: counted.delayed_commands.saturating_add(counted.throttled_commands),
-                nodes: Some(scaler.topologies().borrow().nodes().len()),
+                nodes: match scaler.standby() {
+                    None => Some(scaler.topologies().borrow().nodes().len()),
+                    Some(_) => None,
+                },
             }
         }
     }
 }
 
-/// One that stands still hears no nodes, and knows nothing.
+/// One that stands still or by hears no nodes, and knows nothing.
 fn sample(scaler: &ScalerHandle, limits: &KeptLimits) -> Option<Sample> {
-    scaler.status().behind.is_none().then(|| Stored::of(scaler).sample(limits))
+    let is_heard = scaler.status().behind.is_none() && scaler.standby().is_none();
+    is_heard.then(|| Stored::of(scaler).sample(limits))
 }

@@ -1,5 +1,6 @@
 //! `memtide scaler`: says who holds what in a fleet, and keeps what its cache may use and did use.
 
+mod etcd;
 mod kept;
 mod scaling;
 
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_manager::Settings;
-use memtide_scaler::{Scaler, ScalerConfig as Config};
+use memtide_scaler::{EtcdSettings, Scaler, ScalerConfig as Config};
 use memtide_service::admin::{self, Access, RoleAnswers};
 use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
@@ -20,7 +21,6 @@ use memtide_service::{host, logging};
 use memtide_topology::CacheId;
 
 use self::kept::Kept;
-pub use self::scaling::check;
 use crate::failure::Failure;
 use crate::settings::ScalerConfig;
 use crate::stock::{Metered, StockMetrics};
@@ -32,6 +32,15 @@ const DESCRIPTORS: u64 = 16 * 1024;
 /// Whoever has lost a scaler tries again within half of it: nodes and proxies of a fleet whose data
 /// directory is not this one are heard before a new cache begins.
 const FOUNDING_WAIT: Duration = Duration::from_secs(1);
+
+/// Whether what it is to run and to show is there.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(config: &ScalerConfig) -> Result<(), Failure> {
+    scaling::check(config)?;
+    etcd::check(config)
+}
 
 /// Runs until a signal ends it; nodes and proxies go on with what they know.
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
@@ -49,23 +58,23 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let (events, limits) = (kept.events.clone(), kept.limits.clone());
     let cache = CacheId::new(&common.name).expect("the name was checked");
     let scaling = scaling::scaling(config, &cache, runtime.handle());
-    let scaler = Scaler::start(Config {
+    let of_scaler = Config {
         cache,
         replicas: config.replicas,
         data_dir: common.fleet_dir.clone(),
         listener,
         tls: tls.clone(),
         item_size_max: config.item_size_max,
-        settings: Settings {
-            nodes_min: config.nodes_min,
-            founding_wait: FOUNDING_WAIT,
-            ..Settings::default()
-        },
+        settings: manager(config),
         limits: limits.follow(),
         scaling,
         events: events.clone(),
-    });
-    let scaler = scaler.map_err(Failure::environment)?;
+    };
+    let scaler = start(of_scaler, etcd::settings(config, admin_address)?)?;
+    if let Some(shared) = scaler.shared_limits() {
+        limits.join(shared.clone());
+        runtime.spawn(limits.clone().follow_shared(shared));
+    }
     logging::install(common.log_format, &common.log_filter, "scaler");
     for warning in common.warnings.iter().chain(&kept.faults) {
         tracing::warn!("{warning}");
@@ -95,6 +104,18 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn start(config: Config, etcd: Option<EtcdSettings>) -> Result<Scaler, Failure> {
+    let started = match etcd {
+        None => Scaler::start(config),
+        Some(etcd) => Scaler::start_shared(config, etcd),
+    };
+    started.map_err(Failure::environment)
+}
+
+fn manager(config: &ScalerConfig) -> Settings {
+    Settings { nodes_min: config.nodes_min, founding_wait: FOUNDING_WAIT, ..Settings::default() }
+}
+
 async fn until_stopped(mut signals: Signals, tls: &FleetTls, access: &Access) -> StopSignal {
     loop {
         match signals.next().await {
@@ -119,12 +140,14 @@ fn answers(
     metrics.register(scaler.metrics());
     metrics.register(Arc::new(StockMetrics { scaler: scaler.handle(), metered }));
     metrics.register(Arc::new(kept.usage.clone()));
+    let routes = scaler.routes().merge(kept.limits.routes()).merge(kept.usage.routes());
+    let handle = scaler.handle();
     RoleAnswers {
         metrics,
         health: Arc::new(scaler.handle()),
         events: kept.events.clone(),
         drain: drain.watch(),
         access: access.clone(),
-        routes: scaler.routes().merge(kept.limits.routes()).merge(kept.usage.routes()),
+        routes: routes.gated(move || handle.standby()),
     }
 }

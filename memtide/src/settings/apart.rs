@@ -7,6 +7,7 @@ use memtide_limits::units::show_count;
 use memtide_service::config::{ConfigError, Given, addresses, host, show_size};
 use memtide_topology::NODES_MAX;
 
+use super::etcd::{self, EtcdGiven};
 use super::fleet::{self, Join};
 use super::limits::{self, LimitsGiven};
 use super::read::{Common, common, count, item_size_max, port};
@@ -58,6 +59,10 @@ pub struct ScalerConfig {
     pub scaling: Option<Scaling>,
     pub limits: LimitsGiven,
     pub item_size_max: u32,
+    /// Where it agrees with other scalers; `None` of one that is alone.
+    pub etcd: Option<EtcdGiven>,
+    /// The host at which it is reached; `None` where nobody said.
+    pub advertise: Option<String>,
 }
 
 /// Reads the settings of a node, on this `host`.
@@ -107,12 +112,15 @@ pub fn resolve_scaler(given: &Given) -> Result<ScalerConfig, ConfigError> {
         scaling: scaling::of_scaler(given, nodes_min, replicas)?,
         limits: limits::limits(given)?,
         item_size_max: item_size_max(given, None)?,
+        etcd: etcd::etcd(given)?,
+        advertise: given.text("advertise").map(|_| given.read("advertise", host)).transpose()?,
         common: common(given)?,
     };
     config.common.shown = show::show(given, |name| match name {
         "nodes-max" if config.scaling.is_none() => {
             Some("others start and drain the nodes".to_owned())
         }
+        "etcd" if config.etcd.is_none() => Some("this scaler is the only one".to_owned()),
         _ => show::of_common(name, given, &config.common),
     });
     Ok(config)

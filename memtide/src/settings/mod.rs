@@ -4,6 +4,7 @@ mod apart;
 mod capacity;
 mod door;
 mod endpoint;
+mod etcd;
 mod fleet;
 mod limits;
 mod read;
@@ -21,6 +22,7 @@ use memtide_service::limits::CONFIG_BYTES_MAX;
 
 pub use self::apart::{EngineConfig, Parent, ScalerConfig};
 pub use self::endpoint::EndpointConfig;
+pub use self::etcd::EtcdGiven;
 pub use self::fleet::{Backend, Join, Processes};
 pub use self::limits::{LimitsGiven, metered_bytes_min};
 pub use self::read::{Common, admin};

@@ -5,6 +5,7 @@ use memtide_topology::Zone;
 
 use super::*;
 
+mod etcd;
 mod scaling;
 
 fn host_of(gib: u64) -> Host {

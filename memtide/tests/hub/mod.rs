@@ -6,7 +6,8 @@ use std::process::Command;
 use std::sync::{Arc, mpsc as std_mpsc};
 
 use memtide_control::{
-    ControlServer, ControlServerConfig, Incoming, Registration, Role as PeerRole, Session, SlotUse,
+    Closed, ControlServer, ControlServerConfig, Incoming, Registration, Role as PeerRole, Session,
+    SlotUse,
 };
 use memtide_limits::Grant;
 use memtide_service::tls::fleet::{FleetTls, Role};
@@ -26,7 +27,7 @@ pub struct Hub {
     address: SocketAddr,
     incoming: std_mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
-    _closed: watch::Sender<Option<String>>,
+    _closed: watch::Sender<Option<Closed>>,
     /// Ends its thread, and with that all streams.
     _stop: mpsc::Sender<()>,
 }
@@ -48,6 +49,7 @@ impl Hub {
             topologies: published,
             item_size_max: 1 << 20,
             closed: has_closed,
+            in_doubt: watch::channel(false).1,
             tickets: watch::channel(Vec::new()).1,
         };
         let (stop, stopped) = mpsc::channel(1);

@@ -9,7 +9,7 @@ use memtide_service::events::{EventKind, Events};
 use tokio::sync::oneshot;
 use tokio::time;
 
-use super::{Answer, Driver, Explained, LOOK_INTERVAL};
+use super::{Answer, Driver, Explained, LOOK_INTERVAL, record};
 use crate::run::Loop;
 use crate::{Order, Provisioned};
 
@@ -22,7 +22,7 @@ const OPERATE_TIME_MAX: Duration = Duration::from_secs(10);
 impl Loop {
     /// Looks at the fleet where it is time, and begins what is to be done.
     pub fn scale(&mut self, now: Duration) {
-        let is_idle = self.behind.is_some();
+        let is_idle = self.behind.is_some() || !self.ends.lead.is_certain();
         let Some(mut driver) = self.scaling.take_if(|_| !is_idle) else { return };
         let pause = self.fill.look_interval(LOOK_INTERVAL);
         if driver.looked.is_none_or(|looked| looked + pause <= now)
@@ -54,9 +54,11 @@ impl Loop {
             match effect {
                 Effect::Event(event) => self.scaling_happened(&event),
                 Effect::Store { version, record } => {
-                    let (file, answers) = (driver.file.clone(), driver.answers.clone());
-                    tokio::task::spawn_blocking(move || {
-                        let result = file.store(&record).map_err(|error| error.to_string());
+                    let (documents, answers) =
+                        (Arc::clone(&driver.documents), driver.answers.clone());
+                    driver.spawn(async move {
+                        let stored = record::store(&*documents, &record).await;
+                        let result = stored.map_err(|error| error.to_string());
                         // A loop that has ended needs no answer.
                         let _ = answers.send(Answer::Stored(version, result));
                     });
@@ -82,13 +84,13 @@ impl Loop {
     fn operate_for(
         &mut self,
         now: Duration,
-        driver: &Driver,
+        driver: &mut Driver,
         (id, operation): (CallId, Operation),
     ) {
         let (reply, replied) = oneshot::channel();
         self.operate(now, operation, reply);
         let answers = driver.answers.clone();
-        tokio::spawn(async move {
+        driver.spawn(async move {
             let result = match time::timeout(OPERATE_TIME_MAX, replied).await {
                 Err(_) => Err("it was not stored in time".to_owned()),
                 Ok(Err(_)) => Err("the scaler has stopped".to_owned()),
@@ -117,7 +119,7 @@ impl Loop {
     }
 
     fn scaling_happened(&self, event: &Event) {
-        tell(event, &self.events);
+        tell(event, &self.ends.events);
     }
 }
 
@@ -141,8 +143,14 @@ pub fn tell(event: &Event, events: &Events) {
 }
 
 impl Driver {
+    /// A task that ends with the driver: what another scaler is to decide is not done here any more.
+    fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn(task);
+    }
+
     /// Has the provisioner do something, in a task of its own.
-    fn provision(&self, id: CallId, call: Call) {
+    fn provision(&mut self, id: CallId, call: Call) {
         let answers = self.answers.clone();
         let Some(done) = self.provisioner.as_ref().and_then(|it| begin(&**it, call)) else {
             let why = "there is no provisioner; give --provision".to_owned();
@@ -150,7 +158,7 @@ impl Driver {
             return;
         };
         let time_max = self.provisioner.as_ref().map_or(CALL_TIME_MAX, |it| it.call_time_max());
-        tokio::spawn(async move {
+        self.spawn(async move {
             let result = match time::timeout(time_max, done).await {
                 Err(_) => Err(format!("no answer after {} s", time_max.as_secs())),
                 Ok(result) => result.map_err(|error| error.to_string()),

@@ -16,6 +16,8 @@ mod record;
 mod sight;
 mod spares;
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,13 +25,14 @@ use memtide_control::Capacity;
 use memtide_executor::{CallId, Executor, Instance, Record, Settings, Source, Supplied};
 use memtide_planner::Amounts;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
 pub use self::alone::{Alone, Granted};
 pub use self::drive::tell;
 pub use self::explained::Explained;
 use self::rates::Rates;
-use self::record::RecordFile;
 pub use self::spares::Spares;
+use crate::documents::Documents;
 use crate::{Order, Provisioner, Scaling, StoreError, Supply};
 
 /// Between two looks, where no node may be full before.
@@ -40,11 +43,12 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Driver {
     executor: Executor,
     provisioner: Option<Arc<dyn Provisioner>>,
-    file: RecordFile,
+    documents: Arc<dyn Documents>,
     answers: mpsc::UnboundedSender<Answer>,
     rates: Rates,
     looked: Option<Duration>,
     explained: watch::Sender<Option<Arc<Explained>>>,
+    tasks: JoinSet<()>,
 }
 
 /// What comes back to the executor.
@@ -57,28 +61,46 @@ pub enum Answer {
 /// What others see and hear of a driver.
 pub type Ends = (mpsc::UnboundedSender<Answer>, watch::Sender<Option<Arc<Explained>>>);
 
+/// What the executor of the time before has written down, as far as it is still of use.
+///
+/// # Errors
+/// Where it cannot be read.
+pub async fn load(
+    scaling: &Scaling,
+    documents: &dyn Documents,
+) -> Result<Option<Record>, StoreError> {
+    // What ended with the scaler before is not waited for.
+    let is_lasting = scaling.provisioner.as_ref().is_none_or(|it| it.outlives_scaler());
+    if is_lasting { record::load(documents).await } else { Ok(None) }
+}
+
 impl Driver {
-    /// One that goes on with what is in a directory; `random` names the instances of one that begins there.
+    /// One that goes on with what was written down.
     pub fn new(
         scaling: &Scaling,
-        dir: &std::path::Path,
-        random: u64,
+        documents: Arc<dyn Documents>,
+        record: Option<Record>,
         (answers, explained): Ends,
-    ) -> Result<Self, StoreError> {
-        let file = RecordFile::of(dir);
+    ) -> Self {
         let provisioner = scaling.provisioner.clone();
-        // What ended with the scaler before is not waited for.
-        let is_lasting = provisioner.as_ref().is_none_or(|it| it.outlives_scaler());
-        let record = if is_lasting { file.load()? } else { None };
         let settings =
             Settings { policy: scaling.policy.clone(), spares_per_zone: scaling.spares_per_zone };
-        let record = record.unwrap_or_else(|| Record::new(random));
+        // The number names the instances of one that begins.
+        let record = record.unwrap_or_else(|| Record::new(RandomState::new().hash_one(4_u8)));
         let mut executor = Executor::new(settings, record);
         for order in provisioner.iter().flat_map(|it| it.running()) {
             executor.has(order.instance.clone(), running(order));
         }
-        let (rates, looked) = (Rates::default(), None);
-        Ok(Self { executor, provisioner, file, answers, rates, looked, explained })
+        Self {
+            executor,
+            provisioner,
+            documents,
+            answers,
+            rates: Rates::default(),
+            looked: None,
+            explained,
+            tasks: JoinSet::new(),
+        }
     }
 
     /// Whether a process of this name may not become a node.

@@ -116,7 +116,11 @@ impl Inner {
     }
 }
 
-fn check_follows(stored: &Topology, next: &Topology) -> Result<(), StoreError> {
+/// Whether a topology may take the place of the one that is stored.
+///
+/// # Errors
+/// Why not.
+pub fn check_follows(stored: &Topology, next: &Topology) -> Result<(), StoreError> {
     if next.epoch() <= stored.epoch() {
         return Err(StoreError::Backwards { epoch: stored.epoch(), next: next.epoch() });
     }

@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use memtide_control::{
-    Adopted, Capacity, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
+    Adopted, Capacity, Closed, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
     NodeControl, ProxyRegistration, Registration, Role as PeerRole, Session, TicketSecret,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
@@ -29,7 +29,8 @@ pub struct Scaler {
     server: ControlServer,
     incoming: mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
-    closed: watch::Sender<Option<String>>,
+    closed: watch::Sender<Option<Closed>>,
+    pub in_doubt: watch::Sender<bool>,
     tickets: watch::Sender<Vec<TicketSecret>>,
 }
 
@@ -66,6 +67,7 @@ impl Fleet {
     fn scaler_on(&self, listener: TcpListener) -> Scaler {
         let (topologies, published) = watch::channel(Arc::new(topology(1)));
         let (closed, has_closed) = watch::channel(None);
+        let (in_doubt, is_in_doubt) = watch::channel(false);
         let (tickets, has_tickets) = watch::channel(Vec::new());
         let config = ControlServerConfig {
             listener,
@@ -75,10 +77,11 @@ impl Fleet {
             topologies: published,
             item_size_max: ITEM_SIZE_MAX,
             closed: has_closed,
+            in_doubt: is_in_doubt,
             tickets: has_tickets,
         };
         let (server, incoming) = ControlServer::spawn(&Handle::current(), config).unwrap();
-        Scaler { server, incoming, topologies, closed, tickets }
+        Scaler { server, incoming, topologies, closed, in_doubt, tickets }
     }
 
     pub fn registration(&self) -> Registration {
@@ -176,6 +179,17 @@ impl Scaler {
         self.topologies.send_replace(Arc::new(topology.clone()));
     }
 
+    /// Sends everybody to another one from now on.
+    pub fn stand_by(&self, leader: &str) {
+        let leader = Some(leader.to_owned()).filter(|it| !it.is_empty());
+        self.closed.send_replace(Some(Closed { why: "it stands by".to_owned(), leader }));
+    }
+
+    /// Takes everybody from now on.
+    pub fn lead(&self) {
+        self.closed.send_replace(None);
+    }
+
     /// Has proxies make session tickets from these.
     pub fn share(&self, secrets: &[TicketSecret]) {
         self.tickets.send_replace(secrets.to_vec());
@@ -183,7 +197,8 @@ impl Scaler {
 
     /// Turns everybody away from now on.
     pub fn close(&self, why: &str) {
-        self.closed.send_replace(Some(why.to_owned()));
+        let closed = Closed { why: why.to_owned(), leader: None };
+        self.closed.send_replace(Some(closed));
     }
 
     /// Ends it with all its streams, and starts another in its place.

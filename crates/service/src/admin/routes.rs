@@ -89,6 +89,27 @@ impl RoleRoutes {
         Self { router, paths: paths.to_vec() }
     }
 
+    /// For as long as `gate` gives a reason, all of it is answered 503 with that.
+    #[must_use]
+    pub fn gated(
+        mut self,
+        gate: impl Fn() -> Option<String> + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let ask = move |request: Request, next: Next| {
+            let why = gate();
+            async move {
+                match why {
+                    None => next.run(request).await,
+                    Some(why) => {
+                        (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
+                    }
+                }
+            }
+        };
+        self.router = self.router.route_layer(middleware::from_fn(ask));
+        self
+    }
+
     /// Both.
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {

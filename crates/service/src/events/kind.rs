@@ -70,6 +70,14 @@ pub enum EventKind {
     StoreRecovered,
     /// What is stored is not the newest of the fleet: nothing is changed any more.
     StoreBehind,
+    /// etcd does not answer: nothing is changed until it does.
+    StoreAway,
+    /// It answers again.
+    StoreBack,
+    /// This scaler leads from now on.
+    ScalerLeads,
+    /// Another one leads.
+    ScalerStandsBy,
     /// A node or proxy of another fleet has come, and was turned away.
     FleetStranger,
     /// The fleet has another number of nodes than before.
