@@ -19,6 +19,7 @@
 //! Pure: no clock, socket, thread, random source or environment. docs/design/0017 says why it is as it is.
 
 mod action;
+mod adopt;
 mod call;
 mod executor;
 mod explain;

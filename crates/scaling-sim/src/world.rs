@@ -189,6 +189,7 @@ impl<'s> World<'s> {
                     memory_learning,
                     capacity,
                     may_leave,
+                    leave_rank: 0,
                     reserved_for,
                 },
             )
