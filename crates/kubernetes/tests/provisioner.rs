@@ -99,7 +99,7 @@ fn what_can_be_had_is_what_the_set_says_and_follows_it() {
     rig.until_there(&["n-1", "n-0"]);
     let supply = rig.provisioner.supplies().remove(0);
     assert_eq!((supply.zone.name(), supply.kind.as_str()), ("a", "n"));
-    assert_eq!((supply.capacity.memory, supply.ready_in), (1 << 30, Duration::from_secs(2)));
+    assert_eq!((supply.capacity.memory, supply.ready_in), (4 << 30, Duration::from_secs(2)));
     assert_eq!(supply.names, ["n-0", "n-1", "n-2", "n-3"]);
     // By hand.
     rig.cluster.state().put_set("n", 3);

@@ -1,6 +1,7 @@
 //! `memtide scaler`: says who holds what in a fleet, and keeps what its cache may use and did use.
 
 mod kept;
+mod kubernetes;
 mod scaling;
 
 use std::process::ExitCode;
@@ -52,7 +53,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let kept = Kept::open(config)?;
     let (events, limits) = (kept.events.clone(), kept.limits.clone());
     let cache = CacheId::new(&common.name).expect("the name was checked");
-    let scaling = scaling::scaling(config, &cache, runtime.handle());
+    let scaling = scaling::scaling(config, &cache, runtime.handle())?;
     let scaler = Scaler::start(Config {
         cache,
         replicas: config.replicas,

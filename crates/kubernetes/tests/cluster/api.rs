@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, Query, Request, State as Shared};
+use axum::extract::{Path, RawQuery, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
@@ -71,19 +71,29 @@ fn status(code: u16, message: &str) -> Response {
     (StatusCode::from_u16(code).unwrap(), body.to_string()).into_response()
 }
 
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Asked {
-    field_selector: String,
-    watch: Option<bool>,
-    resource_version: Option<String>,
-    timeout_seconds: Option<u64>,
-    allow_watch_bookmarks: Option<bool>,
+/// What stands behind the question mark.
+struct Asked(Vec<(String, String)>);
+
+impl Asked {
+    fn of(query: &str) -> Self {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        Self(pairs.map(|(name, it)| (name.to_owned(), it.replace("%3D", "="))).collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(it, _)| it == name).map(|(_, it)| it.as_str())
+    }
+
+    fn number(&self, name: &str) -> u64 {
+        self.get(name).unwrap().parse().unwrap()
+    }
 }
 
-async fn list_or_watch(Shared(all): Shared<All>, Query(asked): Query<Asked>) -> Response {
-    let name = asked.field_selector.strip_prefix("metadata.name=").unwrap().to_owned();
-    if asked.watch == Some(true) {
+async fn list_or_watch(Shared(all): Shared<All>, RawQuery(query): RawQuery) -> Response {
+    let asked = Asked::of(&query.unwrap_or_default());
+    let name = asked.get("fieldSelector").unwrap().strip_prefix("metadata.name=").unwrap();
+    let name = name.to_owned();
+    if asked.get("watch") == Some("true") {
         return watch(all, name, &asked);
     }
     let mut state = all.lock().unwrap();
@@ -99,9 +109,9 @@ async fn list_or_watch(Shared(all): Shared<All>, Query(asked): Query<Asked>) -> 
 
 /// A line for each event, until the time is over.
 fn watch(all: All, name: String, asked: &Asked) -> Response {
-    assert_eq!(asked.allow_watch_bookmarks, Some(true));
-    let mut version: u64 = asked.resource_version.as_ref().unwrap().parse().unwrap();
-    let time = Duration::from_secs(asked.timeout_seconds.unwrap());
+    assert_eq!(asked.get("allowWatchBookmarks"), Some("true"));
+    let mut version = asked.number("resourceVersion");
+    let time = Duration::from_secs(asked.number("timeoutSeconds"));
     let (lines, receiver) = mpsc::channel::<Result<Bytes, Infallible>>(16);
     let (mut news, is_cut, is_silent) = {
         let mut state = all.lock().unwrap();

@@ -74,7 +74,7 @@ impl State {
     }
 
     pub fn put_set(&mut self, name: &str, replicas: u32) {
-        let said = [("node.memtide/memory-max", "1Gi"), ("node.memtide/ready-in", "2s")];
+        let said = [("node.memtide/memory-max", "4Gi"), ("node.memtide/ready-in", "2s")];
         let annotations = said.map(|(name, it)| (name.to_owned(), it.to_owned())).into();
         let is_new = !self.sets.contains_key(name);
         self.sets.insert(name.to_owned(), Set { replicas, version: 0, annotations });
