@@ -52,9 +52,9 @@ def main():
     checks = 0
     with helm.Chart.load(path) as chart:
         for name, values in cases.items():
-            manifests = rendered(chart, values, name)
+            manifests, notes = rendered(chart, values, name)
             checks += validate(manifests, name)
-            checks += Case(name, manifests, flags).check()
+            checks += Case(name, manifests, notes, flags).check()
             lint(path, values, name)
             print(f"ok {name}: {len(manifests)} manifests")
         for values, said in WRONG:
@@ -74,8 +74,10 @@ def known_flags(program, role):
 def rendered(chart, values, name):
     chart.validate_schema(helm_values(chart, values))
     files = chart.render(values, name="shop", namespace="caches", is_install=True)
-    manifests = []
+    manifests, notes = [], ""
     for path, text in sorted(files.items()):
+        if path.endswith("NOTES.txt"):
+            notes = text
         if path.endswith(".yaml"):
             manifests += [it for it in yaml.load_all(text, StrictLoader) if it]
     seen = set()
@@ -84,7 +86,7 @@ def rendered(chart, values, name):
         expect(key not in seen, f"{name}: {key} is there twice")
         seen.add(key)
         expect(len(it["metadata"]["name"]) <= 52, f"{name}: the name of {key} is too long for pods")
-    return manifests
+    return manifests, notes
 
 
 def helm_values(chart, values):
@@ -133,7 +135,8 @@ def refuse(chart, values, said):
 class Case:
     """What must be so whatever the values are."""
 
-    def __init__(self, name, manifests, flags):
+    def __init__(self, name, manifests, notes, flags):
+        self.notes = notes
         self.name, self.manifests, self.flags, self.checks = name, manifests, flags, 0
 
     def so(self, is_so, what):
@@ -144,6 +147,7 @@ class Case:
         return [it for it in self.manifests if it["kind"] == kind]
 
     def check(self):
+        self.so("--admin-token-file /" in self.notes, "the notes say how to ask the scaler")
         self.workloads = self.of_kind("StatefulSet") + self.of_kind("Deployment")
         for it in self.workloads:
             self.pod(it["metadata"]["name"], it["spec"]["template"])
@@ -284,6 +288,8 @@ def flag(workload, name):
 
 
 def mebibytes(size):
+    if not size:
+        return 0
     units = {"Ki": 1 / 1024, "Mi": 1, "Gi": 1024, "Ti": 1024 * 1024}
     return float(size[:-2]) * units[size[-2:]]
 

@@ -8,7 +8,7 @@ mod common;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cluster::{Cluster, Faults};
 use common::{Fleet, Node, Rig};
@@ -137,10 +137,18 @@ impl World {
 
     /// Until it is so.
     fn until(&mut self, rig: &Rig, what: &str, mut is_so: impl FnMut(&Self, &Rig) -> bool) {
-        wait_until(what, PATIENCE * 2, || {
+        let end = Instant::now() + PATIENCE * 3;
+        wait_until(what, PATIENCE * 4, || {
             self.step(rig);
+            // What it thinks says more than that it took too long.
+            assert!(Instant::now() < end, "not in time: {what}: {}", self.told(rig));
             is_so(self, rig).then_some(())
         });
+    }
+
+    fn told(&self, rig: &Rig) -> String {
+        let (nodes, sets) = (self.nodes(rig), self.cluster.state().replicas());
+        format!("{nodes:?} {sets:?} {:#}", rig.json("/v1/scaling"))
     }
 
     fn until_there_is(&mut self, rig: &Rig, bytes: u64) {
@@ -175,8 +183,8 @@ fn pods_come_as_they_are_needed_and_go_from_the_last_on() {
         world.nodes(rig) == ["node-a-0", "node-b-0"]
     });
     assert_eq!(world.cluster.state().scales, []);
-    world.promise(6 * GIB);
-    world.until_there_is(&rig, 12 * GIB);
+    world.promise(5 * GIB);
+    world.until_there_is(&rig, 10 * GIB);
     assert!(world.nodes(&rig).len() >= 3, "{:?}", world.nodes(&rig));
     world.promise(0);
     world.until_small(&rig);

@@ -74,7 +74,7 @@ impl Cluster {
     /// The token counts no more; another one is in the file.
     pub fn rotate_token(&self) {
         "second-token".clone_into(&mut self.state().token);
-        std::fs::write(self.token_file(), "second-token\n").unwrap();
+        std::fs::write(self.token_file(), "second-token").unwrap();
     }
 
     /// As a scaler has it, for these sets, of at most four pods each.

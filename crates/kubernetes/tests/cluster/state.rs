@@ -93,6 +93,8 @@ impl State {
 
     /// Whoever watches from before this moment is told that it is too late.
     pub fn forget(&mut self) {
+        // Something else was changed last.
+        self.version += 1;
         self.forgotten = self.version;
         self.log.clear();
         // Those that are being told now end, and begin again.

@@ -78,13 +78,13 @@ capabilities:
 - --item-size-max={{ .Values.cache.itemSizeMax }}
 - --fleet-tls=/etc/memtide/fleet
 - --data-dir=/var/lib/memtide
-{{- if .Values.admin.tokenSecret }}
-- --admin-token-file=/etc/memtide/admin/{{ .Values.admin.tokenKey }}
-{{- else }}
-- --admin-token-file=/var/lib/memtide/admin.token
-{{- end }}
+- --admin-token-file={{ include "memtide.tokenFile" . }}
 - --log-format={{ .Values.log.format }}
 - --log-level={{ .Values.log.level }}
+{{- end }}
+
+{{- define "memtide.tokenFile" -}}
+{{ if .Values.admin.tokenSecret }}/etc/memtide/admin/{{ .Values.admin.tokenKey }}{{ else }}/var/lib/memtide/admin.token{{ end }}
 {{- end }}
 
 {{- define "memtide.podName" -}}
