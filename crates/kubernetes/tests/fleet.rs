@@ -89,7 +89,7 @@ impl World {
             config.scaling =
                 Some(Scaling { policy, provisioner: Some(provisioner), spares_per_zone: 0 });
             config.limits = self.limits.clone();
-            config.replicas = Some(1);
+            config.replicas = Some(0);
             config.settings.nodes_min = 2;
         })
     }
@@ -183,7 +183,7 @@ fn pods_come_as_they_are_needed_and_go_from_the_last_on() {
         world.nodes(rig) == ["node-a-0", "node-b-0"]
     });
     assert_eq!(world.cluster.state().scales, []);
-    world.promise(5 * GIB);
+    world.promise(10 * GIB);
     world.until_there_is(&rig, 10 * GIB);
     assert!(world.nodes(&rig).len() >= 3, "{:?}", world.nodes(&rig));
     world.promise(0);
@@ -199,12 +199,12 @@ fn faults_of_the_cluster_and_a_killed_scaler_leave_nothing_over() {
     let faults = Faults { errors: 6, conflicts: 3, lost_answers: 2, hangs: 2, ..Faults::default() };
     world.cluster.faults(faults);
     world.cluster.rotate_token();
-    world.promise(6 * GIB);
+    world.promise(10 * GIB);
     world.until(&rig, "an order", |world, _| !world.cluster.state().scales.is_empty());
     drop(rig);
     let rig = world.scaler();
     world.cluster.faults(Faults { cuts: 1, silences: 1, lost_answers: 1, ..Faults::default() });
-    world.until_there_is(&rig, 12 * GIB);
+    world.until_there_is(&rig, 10 * GIB);
     let most: u32 = world.cluster.state().replicas().iter().sum();
     world.promise(0);
     world.cluster.faults(faults);
@@ -221,13 +221,13 @@ fn faults_of_the_cluster_and_a_killed_scaler_leave_nothing_over() {
 fn a_pod_that_is_evicted_drains_and_its_successor_is_used_again() {
     let mut world = World::new();
     let rig = world.scaler();
-    world.promise(6 * GIB);
-    world.until_there_is(&rig, 12 * GIB);
+    world.promise(10 * GIB);
+    world.until_there_is(&rig, 10 * GIB);
     let before = world.processes["node-a-0"].last_id();
     world.evicted.insert("node-a-0".to_owned());
     world.cluster.state().evict("node-a-0");
     world.until(&rig, "its process to have ended", |world, _| world.evicted.is_empty());
-    world.until_there_is(&rig, 12 * GIB);
+    world.until_there_is(&rig, 10 * GIB);
     world.until(&rig, "another node to be there in its place", |world, rig| {
         let nodes = world.nodes(rig);
         let is_new = world.processes["node-a-0"].last_id() != before;
