@@ -185,7 +185,7 @@ fn pods_come_as_they_are_needed_and_go_from_the_last_on() {
     assert_eq!(world.cluster.state().scales, []);
     world.promise(10 * GIB);
     world.until_there_is(&rig, 10 * GIB);
-    assert!(world.nodes(&rig).len() >= 3, "{:?}", world.nodes(&rig));
+    world.until(&rig, "a third node", |world, rig| world.nodes(rig).len() >= 3);
     world.promise(0);
     world.until_small(&rig);
     assert_eq!(world.nodes(&rig), ["node-a-0", "node-b-0"]);
