@@ -3,6 +3,7 @@
 //! `tests/helm/install` gets what it needs. Where that is missing it is skipped with the reason; with
 //! `MEMTIDE_REQUIRE_CLIENTS=1` that is a failure.
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![allow(clippy::print_stdout, reason = "a skipped test says why")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
