@@ -1,7 +1,7 @@
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --package memtide --bin memtide
+RUN cargo build --release --locked --package memtide --bin memtide --features kubernetes
 
 FROM debian:bookworm-slim AS runtime
 RUN groupadd --gid 10001 memtide \

@@ -142,6 +142,15 @@ fn what_cannot_be_meant_gets_one_line() {
     std::fs::write(scratch.path().join("nodes.sh"), "exit 0").unwrap();
     let may_not = "memtide: --provision ./nodes.sh: not a program that may be run; correct it, or";
     check(&[&scaler[..], &["./nodes.sh"]].concat(), 69, may_not);
+    let pods = ["scaler", "--nodes-max", "3", "--kubernetes-statefulsets", "a=node-a"];
+    if cfg!(feature = "kubernetes") {
+        let no_pod = "memtide: --kubernetes-statefulsets: this process has no access to the API of Kubernetes (";
+        check(&pods, 69, no_pod);
+        check(&[&["config", "check"], &pods[..]].concat(), 69, no_pod);
+    } else {
+        let without = r#"memtide: --kubernetes-statefulsets: "a=node-a": this memtide was built without Kubernetes;"#;
+        check(&pods, 64, without);
+    }
     // What is wrong beside it is found next.
     let no_ca = "memtide: --fleet-tls memtide-data/fleet/tls/ca.pem: failed to read: ";
     check(&[&check_only[..], &["sh"]].concat(), 69, no_ca);

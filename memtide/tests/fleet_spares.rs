@@ -32,6 +32,8 @@ fn admin_of(process: &RoleProcess, times: usize) -> SocketAddr {
 fn assert_waits(admin: SocketAddr) {
     let reply = http_get(admin, "/readyz");
     assert_eq!((reply.status, reply.body.as_str()), (503, "a spare that waits to be taken\n"));
+    let reply = http_get(admin, "/readyz?spares");
+    assert_eq!((reply.status, reply.body.as_str()), (200, "a spare that waits to be taken\n"));
     assert_eq!(http_get(admin, "/healthz").status, 200);
 }
 

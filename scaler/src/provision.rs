@@ -88,6 +88,12 @@ pub struct Supply {
     pub nodes: u32,
     /// How long it takes until one has joined.
     pub ready_in: Duration,
+    /// What they are called where that is not for who orders them to say, the next one first. It may be so of nodes that are
+    /// there and that nobody has ordered. Each joins as a spare, also one that was not ordered as such, and is taken.
+    pub names: Vec<String>,
+    /// What those are called that there are, where they can be ended in an order only: who goes first is first. All of
+    /// them are the scaler's.
+    pub there: Vec<String>,
 }
 
 /// A node that is to be started.

@@ -46,6 +46,8 @@ impl Provisioner for Hired {
             memory_min: 64 * MIB,
             nodes: 8,
             ready_in,
+            names: Vec::new(),
+            there: Vec::new(),
         }]
     }
 

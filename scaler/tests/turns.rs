@@ -41,7 +41,8 @@ impl Provisioner for Desk {
         let capacity = Capacity { memory: 4 * GIB, ..Capacity::default() };
         let (zone, ready_in) = (Zone::new("a").unwrap(), Duration::from_secs(1));
         let (kind, memory_min) = ("large".to_owned(), 64 << 20);
-        vec![Supply { kind, zone, capacity, memory_min, nodes: 8, ready_in }]
+        let (names, there) = (Vec::new(), Vec::new());
+        vec![Supply { kind, zone, capacity, memory_min, nodes: 8, ready_in, names, there }]
     }
 
     fn outlives_scaler(&self) -> bool {

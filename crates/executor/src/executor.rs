@@ -7,6 +7,7 @@ use memtide_planner::{
 };
 use memtide_topology::SlotId;
 
+use crate::adopt::Since;
 use crate::explain::Decisions;
 use crate::instances::Pauses;
 use crate::steps::Work;
@@ -49,6 +50,12 @@ pub struct Executor {
     /// Which state of the record has a spare first, or says that an instance is not wanted; of those that may not
     /// be on disk.
     pub(crate) births: BTreeMap<String, u64>,
+    /// Instances that are told to become nodes, since the last sight.
+    pub(crate) taken: BTreeSet<String>,
+    /// Since when the provisioner has had instances that nobody has ordered and that have not come.
+    pub(crate) strangers: Since<String>,
+    /// Since when there have been too many spares of supplies that have an order.
+    pub(crate) surplus_since: Since<u32>,
     /// Since the last plan.
     pub(crate) failed: Vec<Failed>,
     pub(crate) decisions: Decisions,
@@ -81,6 +88,9 @@ impl Executor {
             joined: BTreeMap::new(),
             resized: BTreeSet::new(),
             births: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            strangers: Since::new(),
+            surplus_since: Since::new(),
             failed: Vec::new(),
             decisions: Decisions::default(),
             figures: Figures::default(),
@@ -102,6 +112,8 @@ impl Executor {
         for kept in &self.record.steps {
             self.work.entry(kept.id).or_insert_with(|| Work::since(self.now));
         }
+        self.taken.clear();
+        self.adopt(&sight);
         self.link(&sight);
         self.sight = Some(Arc::clone(&sight));
         self.finish(&sight);
@@ -260,6 +272,7 @@ impl Executor {
                 memory_held: it.memory_held,
                 capacity: it.capacity,
                 may_leave: instance.is_some(),
+                leave_rank: sight.leave_rank(&it.instance),
                 reserved_for: instance.and_then(|it| it.slot).and_then(SlotId::new),
             }
         };
@@ -336,20 +349,18 @@ impl Executor {
         let supply = supply.ok_or("such nodes cannot be had any more")?;
         let nodes = usize::try_from(nodes).unwrap_or(usize::MAX);
         let names: Vec<String> = match supply.source {
-            Source::Provisioner => {
-                let record = self.change();
-                (0..nodes).map(|_| record.next_name()).collect()
-            }
+            Source::Provisioner => self.next_names(supply, nodes),
             Source::Spares => self.free_spares(supply).take(nodes).cloned().collect(),
         };
         if names.len() < nodes {
-            return Err("so many spares do not wait any more".to_owned());
+            return Err("so many of them cannot be had any more".to_owned());
         }
         for name in &names {
             let new = Instance { memory, slot, ..Instance::of(supply) };
             let it = self.change().instances.entry(name.clone()).or_insert(new);
-            // A spare that was started is to be taken yet.
-            (it.memory, it.slot, it.is_spare, it.is_started) = (memory, slot, false, false);
+            (it.memory, it.slot) = (memory, slot);
+            // Of a spare, that it was begun is not that it was taken.
+            (it.is_spare, it.is_started) = (false, false);
         }
         Ok((Some(supply.source), names))
     }

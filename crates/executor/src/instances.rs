@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use memtide_planner::{Action, Failed, StepId};
-use memtide_topology::{NodeId, Zone};
+use memtide_topology::NodeId;
 
 use crate::{Call, Event, Executor, Instance, Sight, Source, Supplied};
 
@@ -111,13 +111,16 @@ impl Executor {
     fn is_not_there(&mut self, name: &str, sight: &Sight) {
         let it = &self.record.instances[name];
         let was_there = it.node.is_some() || it.is_spare && it.is_started;
-        let is_waiting = sight.supplies.iter().any(|it| it.names.iter().any(|it| it == name));
+        let is_waiting = sight.is_waiting(name);
+        // It will come, or come back, by itself.
+        let is_kept = sight.is_kept(name);
         let is_ordered =
             self.record.steps.iter().any(|kept| kept.instances.iter().any(|it| it == name));
         if is_waiting && !it.is_spare && !it.is_unwanted && !is_ordered {
             return self.waits_again(name);
         }
-        if it.is_unwanted || !was_there || is_waiting || sight.coming.contains(name) {
+        let is_awaited = is_waiting || is_kept && it.is_spare;
+        if it.is_unwanted || !was_there || is_awaited || sight.coming.contains(name) {
             self.lost.remove(name);
             return;
         }
@@ -126,7 +129,7 @@ impl Executor {
             self.is_lost(name);
         }
         let since = *self.lost.entry(name.to_owned()).or_insert(self.now);
-        if is_leaving || since + RETURN_TIME <= self.now {
+        if is_leaving && !is_kept || since + RETURN_TIME <= self.now {
             self.lost.remove(name);
             self.unwant(name);
         }
@@ -279,6 +282,9 @@ impl Executor {
         if supply.source == Source::Spares {
             return u32::try_from(self.free_spares(supply).count()).unwrap_or(u32::MAX);
         }
+        if !supply.names.is_empty() {
+            return u32::try_from(self.free_names(supply).count()).unwrap_or(u32::MAX);
+        }
         let is_ordered = |it: &&Instance| {
             it.is_provisioned && !it.is_started && it.zone == supply.zone && it.kind == supply.kind
         };
@@ -295,14 +301,6 @@ impl Executor {
         supply.names.iter().filter(is_free)
     }
 
-    /// There are so many spares too many.
-    fn end_spares(&mut self, zone: &Zone, surplus: usize) {
-        let mine = self.record.instances.iter();
-        let mine = mine.filter(|(_, it)| it.is_spare && !it.is_unwanted && it.zone == *zone);
-        let surplus: Vec<String> = mine.take(surplus).map(|(name, _)| name.clone()).collect();
-        surplus.iter().for_each(|name| self.unwant(name));
-    }
-
     /// Orders spares where there are too few.
     pub(crate) fn keep_spares(&mut self, sight: &Sight) {
         let wanted = usize::try_from(self.settings.spares_per_zone).unwrap_or(usize::MAX);
@@ -315,16 +313,14 @@ impl Executor {
             let pools = pools.filter(|it| it.source == Source::Spares && it.zone == *zone);
             let is_others = |name: &&String| !self.record.instances.contains_key(*name);
             let others = pools.flat_map(|it| it.names.iter()).filter(is_others).count();
-            if mine + others > wanted {
-                self.end_spares(zone, mine + others - wanted);
-            }
+            let surplus = self.surplus(supply, (mine + others).saturating_sub(wanted));
+            surplus.iter().for_each(|name| self.unwant(name));
             let lacking = wanted.saturating_sub(mine + others);
             let left = usize::try_from(self.nodes_left(supply)).unwrap_or(usize::MAX);
             if !self.pauses.is_over(self.now, zone.name()) {
                 continue;
             }
-            for _ in 0..lacking.min(left) {
-                let name = self.change().next_name();
+            for name in self.next_names(supply, lacking.min(left)) {
                 let spare = Instance { is_spare: true, ..Instance::of(supply) };
                 self.change().instances.insert(name.clone(), spare);
                 self.births.insert(name, self.version());

@@ -20,6 +20,7 @@
 
 mod absent;
 mod action;
+mod adopt;
 mod call;
 mod executor;
 mod explain;

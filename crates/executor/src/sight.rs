@@ -63,12 +63,16 @@ pub struct Supplied {
     pub capacity: Amounts,
     /// The least memory that one of them can be granted.
     pub memory_min: u64,
-    /// How many more can be started; of spares, those of [`Self::names`].
+    /// How many more can be started; those of [`Self::names`] where it says some.
     pub nodes: u32,
     /// How long it takes until one has joined.
     pub ready_in: Duration,
-    /// Of spares, what they are called.
+    /// Of spares, what they are called. Of a provisioner's, what they will be called, those to be used first first;
+    /// empty where whoever orders them names them. Those that are on record are not to be had any more.
     pub names: Vec<String>,
+    /// Of a provisioner that can end its nodes in an order only, what those are called that it has, which goes first
+    /// first. They are the scaler's, whoever has begun them, and wait again as spares once they are no nodes.
+    pub there: Vec<String>,
 }
 
 impl Supplied {

@@ -108,7 +108,7 @@ impl Executor {
                 continue;
             }
             if kept.adds_nodes() {
-                self.order_nodes(&kept);
+                self.order_nodes(&kept, sight);
             } else {
                 self.advance_step(&kept, work.phase, sight);
             }
@@ -150,17 +150,27 @@ impl Executor {
             && before.any(|it| it.plan == kept.plan && it.is_grant())
     }
 
-    fn order_nodes(&mut self, kept: &Kept) {
+    fn order_nodes(&mut self, kept: &Kept, sight: &Sight) {
         for name in &kept.instances {
             let Some(it) = self.record.instances.get(name) else { continue };
-            if it.is_started || it.is_unwanted || self.is_called(name) {
+            if it.is_unwanted || self.is_called(name) {
                 continue;
             }
             let (instance, memory) = (name.clone(), it.memory);
+            if it.is_started {
+                // Who names its nodes begins them all as spares; and one that was taken may have begun anew.
+                if sight.is_waiting(name) && self.taken.insert(instance.clone()) {
+                    self.call(Some(kept.id), Call::Take { instance, memory });
+                }
+                continue;
+            }
             let is_held = it.is_provisioned && !self.resized.contains(name);
             let call = match kept.source {
                 Some(Source::Spares) if is_held => Call::Resize { instance, memory },
-                Some(Source::Spares) => Call::Take { instance, memory },
+                Some(Source::Spares) => {
+                    self.taken.insert(name.clone());
+                    Call::Take { instance, memory }
+                }
                 _ => it.start(instance),
             };
             self.call(Some(kept.id), call);

@@ -75,6 +75,8 @@ fn spares_are_used_again_and_again() {
     for round in 0..4 {
         ramp(&mut world);
         assert!(world.memory() >= 2 * GIB, "{round}: {:#?}", world.log);
+        // Both, the one that the provisioner has started and the other one.
+        assert!(world.takes >= 2 * (round + 1), "{round}: {:#?}", world.log);
         back(&mut world);
         assert_eq!((world.nodes(), world.leftovers()), (1, Vec::new()), "{:#?}", world.log);
         let waiting = world.processes.values().filter(|it| it.is_spare).count();

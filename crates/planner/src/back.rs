@@ -4,7 +4,7 @@ use core::cmp::Reverse;
 
 use crate::amounts::{at_permille, permille, scaled};
 use crate::draft::Draft;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Member};
 use crate::full::fullest;
 use crate::need::KEPT;
 use crate::out::Wanted;
@@ -83,7 +83,7 @@ fn drain(draft: &Draft, wanted: &Wanted, fleet: &mut Fleet) -> Vec<Action> {
     drained
 }
 
-/// One that the rest can do without: of the largest zone, who has least to move.
+/// One that the rest can do without: of the largest zone, whose turn it is, or who has least to move.
 fn spare(draft: &Draft, wanted: &Wanted, fleet: &Fleet) -> Option<(usize, Fleet)> {
     let weights = fleet.weights();
     let mut zones: Vec<usize> = (0..weights.len()).filter(|zone| weights[*zone] > 0).collect();
@@ -93,7 +93,9 @@ fn spare(draft: &Draft, wanted: &Wanted, fleet: &Fleet) -> Option<(usize, Fleet)
         let members = fleet.members.iter().enumerate();
         let may_leave = |node| draft.seen.up(node).is_some_and(|seen| seen.may_leave);
         let here = members.filter(|(_, it)| it.zone == zone && it.node.is_some_and(may_leave));
-        let (member, _) = here.min_by_key(|(_, it)| (it.used, Reverse(it.node)))?;
+        let rank = |node| draft.seen.up(node).map(|seen| seen.leave_rank);
+        let turn = |it: &Member| (it.node.and_then(rank), it.used, Reverse(it.node));
+        let (member, _) = here.min_by_key(|(_, it)| turn(it))?;
         let rest = fleet.without(member);
         let is_enough = rest.members.len() >= draft.nodes_floor()
             && rest.zones_used() >= spread

@@ -53,6 +53,8 @@ pub struct Seen {
     pub capacity: Amounts,
     /// Whether it may be given back: one that was started by hand is left to whoever did.
     pub may_leave: bool,
+    /// Of those of a zone that may be given back, one of the least rank goes first, whatever it holds.
+    pub leave_rank: u32,
     /// It was added for this slot alone.
     pub reserved_for: Option<SlotId>,
 }

@@ -110,6 +110,7 @@ impl Supply {
             nodes: 1_024,
             ready_in: scenario.supply.cold_delay,
             names: Vec::new(),
+            there: Vec::new(),
         };
         let zones = 0..usize::from(scenario.zones);
         let pools = zones.clone().map(|zone| {

@@ -49,6 +49,10 @@ impl Health for Well {
         }
     }
 
+    fn waits(&self) -> bool {
+        self.is_spare && self.observer.id().is_none() && self.control.trouble().is_none()
+    }
+
     fn healthy(&self) -> Result<(), String> {
         let ticks = self.observer.ticks();
         let mut moved = self.moved.lock().unwrap_or_else(PoisonError::into_inner);

@@ -2,6 +2,7 @@
 
 mod etcd;
 mod kept;
+mod kubernetes;
 mod scaling;
 
 use std::process::ExitCode;
@@ -57,7 +58,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let kept = Kept::open(config)?;
     let (events, limits) = (kept.events.clone(), kept.limits.clone());
     let cache = CacheId::new(&common.name).expect("the name was checked");
-    let scaling = scaling::scaling(config, &cache, runtime.handle());
+    let scaling = scaling::scaling(config, &cache, runtime.handle())?;
     let of_scaler = Config {
         cache,
         replicas: config.replicas,

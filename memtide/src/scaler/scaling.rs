@@ -10,30 +10,47 @@ use memtide_scaler::{CommandProvisioner, CommandSettings, Provisioner, Scaling};
 use memtide_topology::CacheId;
 use tokio::runtime::Handle;
 
+use super::kubernetes;
 use crate::failure::Failure;
-use crate::settings::{Provision, ScalerConfig};
+use crate::settings::{Program, Provision, ScalerConfig};
 
-/// As configured; a program is asked from now on, on this runtime, what nodes can be had.
-pub fn scaling(config: &ScalerConfig, cache: &CacheId, runtime: &Handle) -> Option<Scaling> {
-    let scaling = config.scaling.as_ref()?;
-    let provisioner = scaling.provision.as_ref().map(|provision| {
-        let Provision { program, time_max } = provision.clone();
-        let settings = CommandSettings { program, time_max, cache: cache.clone() };
-        Arc::new(CommandProvisioner::spawn(runtime, settings)) as Arc<dyn Provisioner>
-    });
-    let spares_per_zone = scaling.spares_per_zone;
-    Some(Scaling { policy: scaling.policy.clone(), provisioner, spares_per_zone })
+/// As configured; who starts nodes is asked from now on, on this runtime, what nodes can be had.
+///
+/// # Errors
+/// Where it cannot be asked at all.
+pub fn scaling(
+    config: &ScalerConfig,
+    cache: &CacheId,
+    runtime: &Handle,
+) -> Result<Option<Scaling>, Failure> {
+    let Some(scaling) = &config.scaling else { return Ok(None) };
+    let (policy, spares_per_zone) = (scaling.policy.clone(), scaling.spares_per_zone);
+    let provisioner: Option<Arc<dyn Provisioner>> = match scaling.provision.clone() {
+        None => None,
+        Some(Provision::Program(Program { words: program, time_max })) => {
+            let settings = CommandSettings { program, time_max, cache: cache.clone() };
+            Some(Arc::new(CommandProvisioner::spawn(runtime, settings)))
+        }
+        Some(Provision::Kubernetes(sets)) => {
+            Some(kubernetes::provisioner(runtime, sets, policy.nodes_max)?)
+        }
+    };
+    Ok(Some(Scaling { policy, provisioner, spares_per_zone }))
 }
 
-/// Whether the program that starts nodes can be run.
+/// Whether who starts nodes is there.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn check(config: &ScalerConfig) -> Result<(), Failure> {
-    let provision = config.scaling.as_ref().and_then(|scaling| scaling.provision.as_ref());
-    let Some(name) = provision.and_then(|provision| provision.program.first()) else {
-        return Ok(());
-    };
+    match config.scaling.as_ref().and_then(|scaling| scaling.provision.as_ref()) {
+        Some(Provision::Program(Program { words, .. })) => check_program(&words[0]),
+        Some(Provision::Kubernetes(_)) => kubernetes::check(),
+        None => Ok(()),
+    }
+}
+
+fn check_program(name: &str) -> Result<(), Failure> {
     let path = env::var_os("PATH").unwrap_or_default();
     let found = match name.contains('/') {
         true => can_run(Path::new(name)),

@@ -26,7 +26,7 @@ pub use self::etcd::EtcdGiven;
 pub use self::fleet::{Backend, Join, Processes};
 pub use self::limits::{LimitsGiven, metered_bytes_min};
 pub use self::read::{Common, admin};
-pub use self::scaling::Provision;
+pub use self::scaling::{Program, Provision};
 use crate::cli::Flags;
 use crate::failure::Failure;
 

@@ -1,10 +1,11 @@
 //! How a fleet follows the load: the settings of those that have a scaler.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use memtide_planner::Policy;
 use memtide_service::config::{ConfigError, Given, duration, one_of, size};
-use memtide_topology::NODES_MAX;
+use memtide_topology::{NODES_MAX, Zone};
 
 use super::read::{ITEMS_IN_MEMORY_MIN, count};
 
@@ -12,6 +13,8 @@ use super::read::{ITEMS_IN_MEMORY_MIN, count};
 const SPARES_MAX: u64 = 1000;
 /// Words of a command.
 const WORDS_MAX: usize = 64;
+/// `StatefulSet`s of a scaler.
+const SETS_MAX: usize = 64;
 
 /// How a fleet follows the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +25,20 @@ pub struct Scaling {
     pub provision: Option<Provision>,
 }
 
+/// What starts and ends nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Provision {
+    /// An operator's program.
+    Program(Program),
+    /// Kubernetes: pods of these `StatefulSet`s, each of a zone.
+    Kubernetes(Vec<(Zone, String)>),
+}
+
 /// A program that starts and ends nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Provision {
+pub struct Program {
     /// Not empty, and neither is its first word.
-    pub program: Vec<String>,
+    pub words: Vec<String>,
     pub time_max: Duration,
 }
 
@@ -37,18 +49,33 @@ pub fn of_scaler(
     replicas: Option<u8>,
 ) -> Result<Option<Scaling>, ConfigError> {
     let nodes_max = count(given, "nodes-max", 0, NODES_MAX as u64)?;
-    let provision = provision(given)?;
+    let provision = match (program(given)?, kubernetes(given)?) {
+        (Some(_), Some(_)) => {
+            let problem = "nodes are started by one of the two; leave --provision out";
+            return Err(given.complain("kubernetes-statefulsets", problem));
+        }
+        (program, sets) => {
+            program.map(Provision::Program).or_else(|| sets.map(Provision::Kubernetes))
+        }
+    };
     let spares_per_zone = spares(given)?;
     let in_after = in_after(given)?;
     if nodes_max == 0 {
         let problem = "the scaler leaves the nodes as they are; give --nodes-max too";
-        if provision.is_some() {
-            return Err(given.complain("provision", problem));
+        match provision {
+            None => {}
+            Some(Provision::Program(_)) => return Err(given.complain("provision", problem)),
+            Some(Provision::Kubernetes(_)) => {
+                return Err(given.complain("kubernetes-statefulsets", problem));
+            }
         }
         return refuse_spares(given, problem).map(|()| None);
     }
     if provision.is_none() {
-        refuse_spares(given, "nobody would start them; give --provision too")?;
+        refuse_spares(
+            given,
+            "nobody would start them; give --provision or --kubernetes-statefulsets too",
+        )?;
     }
     let nodes_min = nodes_min.max(1 + usize::from(replicas.unwrap_or_default()));
     if nodes_max < nodes_min {
@@ -126,14 +153,42 @@ fn spares(given: &Given) -> Result<u32, ConfigError> {
     })
 }
 
-fn provision(given: &Given) -> Result<Option<Provision>, ConfigError> {
+/// `StatefulSet`s, a zone each, or several of one.
+fn kubernetes(given: &Given) -> Result<Option<Vec<(Zone, String)>>, ConfigError> {
+    let Some(_) = given.text("kubernetes-statefulsets") else { return Ok(None) };
+    if cfg!(not(feature = "kubernetes")) {
+        let problem = "this memtide was built without Kubernetes; take one with the cargo feature `kubernetes`, as the container image is";
+        return Err(given.complain("kubernetes-statefulsets", problem));
+    }
+    let set = |pair: &str| {
+        let (zone, name) = pair.trim().split_once('=')?;
+        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_name = |byte: u8| is_letter(byte) || byte == b'-' || byte == b'.';
+        let has_ends = name.bytes().next().is_some_and(is_letter) && !name.ends_with(['-', '.']);
+        (has_ends && name.bytes().all(is_name)).then_some(())?;
+        Some((Zone::new(zone)?, name.to_owned()))
+    };
+    let sets = given.read("kubernetes-statefulsets", |text| {
+        let sets: Option<Vec<_>> = text.split(',').map(set).collect();
+        let sets = sets.ok_or("give zones and names, such as eu-1a=memtide-node-eu-1a")?;
+        let names: BTreeSet<&String> = sets.iter().map(|(_, name)| name).collect();
+        match (names.len() == sets.len(), sets.len() <= SETS_MAX) {
+            (true, true) => Ok(sets),
+            (false, _) => Err("a name is there twice".to_owned()),
+            (_, false) => Err(format!("give at most {SETS_MAX}")),
+        }
+    })?;
+    Ok(Some(sets))
+}
+
+fn program(given: &Given) -> Result<Option<Program>, ConfigError> {
     let time_max = given.read("provision-timeout", |text| {
         let limit = duration(text)?;
         let bounds = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
         bounds.contains(&limit).then_some(limit).ok_or_else(|| "give 1s to 1h".to_owned())
     })?;
     let Some(_) = given.text("provision") else { return Ok(None) };
-    let program = given.read("provision", |text| {
+    let words = given.read("provision", |text| {
         let words: Vec<_> = text.split(',').map(|word| word.trim().to_owned()).collect();
         match &words[..] {
             [program, ..] if program.is_empty() => {
@@ -143,5 +198,5 @@ fn provision(given: &Given) -> Result<Option<Provision>, ConfigError> {
             _ => Ok(words),
         }
     })?;
-    Ok(Some(Provision { program, time_max }))
+    Ok(Some(Program { words, time_max }))
 }

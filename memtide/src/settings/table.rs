@@ -50,6 +50,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(SCALER, "nodes-max", "COUNT", Some("0"), "Most nodes that there are to be: their number and memory follow the load; 0 leaves them as others start and drain them"),
     setting!(SCALER, "provision", "PROGRAM", None, "Program that starts and ends nodes, and its first arguments, parted by commas; see docs/operations.md"),
     setting!(SCALER, "provision-timeout", "DURATION", Some("60s"), "Longest call of that program, which is then killed"),
+    setting!(SCALER, "kubernetes-statefulsets", "ZONE=NAME", None, "StatefulSets of Kubernetes whose pods are the nodes, and which this scaler scales, parted by commas; see docs/operations.md"),
     setting!(PLACERS, "spares", "COUNT", Some("0"), "Nodes that are kept ready in each zone beside those that serve"),
     setting!(PLACERS, "scale-in-after", "DURATION", Some("2m"), "Nodes and memory are given back once the rest could have carried the load of so long"),
     setting!(JOINERS, "join", "HOST:PORT", None, "The scaler to join; several parted by commas are tried in turn"),

@@ -147,6 +147,8 @@ impl Room {
             memory_min: self.node_memory_min,
             nodes: u32::try_from(self.left(zone, seats)).unwrap_or(u32::MAX),
             ready_in: READY_IN,
+            names: Vec::new(),
+            there: Vec::new(),
         }
     }
 }

@@ -128,6 +128,8 @@ mod tests {
             memory_min: 1,
             nodes,
             ready_in: SECOND,
+            names: Vec::new(),
+            there: Vec::new(),
         }
     }
 

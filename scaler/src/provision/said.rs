@@ -95,6 +95,8 @@ fn supply(said: &Said) -> Result<Supply, String> {
         memory_min,
         nodes: said.nodes,
         ready_in: ready_in.min(READY_IN_MAX),
+        names: Vec::new(),
+        there: Vec::new(),
     })
 }
 

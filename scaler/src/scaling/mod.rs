@@ -115,11 +115,11 @@ impl Driver {
 }
 
 fn supplied(supply: Supply) -> Supplied {
-    let Supply { kind, zone, capacity, memory_min, nodes, ready_in } = supply;
+    let Supply { kind, zone, capacity, memory_min, nodes, ready_in, names, there } = supply;
     let Capacity { memory, cpu, ecpu, network } = capacity;
     let capacity = Amounts { memory, ecpu, cpu, network };
-    let (source, names) = (Source::Provisioner, Vec::new());
-    Supplied { source, kind, zone, capacity, memory_min, nodes, ready_in, names }
+    let source = Source::Provisioner;
+    Supplied { source, kind, zone, capacity, memory_min, nodes, ready_in, names, there }
 }
 
 /// Why a process is turned away.

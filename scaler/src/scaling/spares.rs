@@ -57,6 +57,7 @@ impl Spares {
                 nodes: 0,
                 ready_in: READY_IN,
                 names: Vec::new(),
+                there: Vec::new(),
             };
             let supply = alike.entry((it.zone.clone(), size)).or_insert_with(new);
             supply.nodes += 1;

@@ -122,6 +122,21 @@ impl Node {
         })
     }
 
+    /// Whether it was a node and is none any more, or was turned away: its process would end, or begin anew.
+    pub fn is_over(&self) -> bool {
+        let state = self.state.lock().unwrap();
+        let known = state.ids.last().zip(state.topology.as_ref());
+        let is_out = |(me, topology): (&NodeId, &Arc<Topology>)| {
+            topology.epoch().number() >= me.number() && !topology.nodes().contains_key(me)
+        };
+        state.refused.is_some() || known.is_some_and(is_out)
+    }
+
+    /// Who it is, where it was ever welcome.
+    pub fn last_id(&self) -> Option<NodeId> {
+        self.state.lock().unwrap().ids.last().copied()
+    }
+
     /// Whether it goes on, with what it has.
     pub fn lives_on(&self) -> bool {
         self.state.lock().unwrap().refused.is_none()

@@ -87,6 +87,11 @@ pub struct World {
     due: Vec<(Duration, u64, Due)>,
     incarnation: u64,
     named: usize,
+    /// Where nodes are pods: how many each zone is to have, and when those come that are not there.
+    pub pods: BTreeMap<Zone, u32>,
+    pods_due: BTreeMap<String, Duration>,
+    /// Spares that were taken as nodes.
+    pub takes: usize,
     /// A node that the executor has not heard since it began, and until when.
     silent: Option<(NodeId, Duration)>,
     /// Nodes that have died and that nobody has taken out, and what they were called.
@@ -134,6 +139,9 @@ impl World {
             due: Vec::new(),
             incarnation: 0,
             named: 0,
+            pods: BTreeMap::new(),
+            pods_due: BTreeMap::new(),
+            takes: 0,
             silent: None,
             dead: BTreeMap::new(),
             unheard: BTreeSet::new(),
@@ -151,6 +159,9 @@ impl World {
 
     fn supply(&self, zone: &Zone) -> Supplied {
         let running = self.processes.values().filter(|it| it.zone == *zone).count();
+        if let Some(replicas) = self.pods.get(zone) {
+            return self.pods_supply(zone, *replicas);
+        }
         Supplied {
             source: Source::Provisioner,
             kind: String::new(),
@@ -160,6 +171,76 @@ impl World {
             nodes: u32::try_from(12_usize.saturating_sub(running)).unwrap(),
             ready_in: Duration::from_secs(1),
             names: Vec::new(),
+            there: Vec::new(),
+        }
+    }
+
+    fn pods_supply(&self, zone: &Zone, replicas: u32) -> Supplied {
+        let pod = |at: u32| format!("{zone}-{at}");
+        Supplied {
+            source: Source::Provisioner,
+            kind: String::new(),
+            zone: zone.clone(),
+            capacity: Amounts { memory: GIB, ..Amounts::default() },
+            memory_min: 64 * MIB,
+            nodes: 6,
+            ready_in: Duration::from_secs(3),
+            names: (0..6).map(pod).collect(),
+            there: (0..replicas).rev().map(pod).collect(),
+        }
+    }
+
+    /// A fleet whose nodes are pods, of which there is one in each zone to begin with.
+    pub fn of_pods(zones: usize, replicas: u8, nodes_min: usize, seed: u64) -> Self {
+        let mut world = Self::new(zones, replicas, 0, seed);
+        world.settings.policy.nodes_min = nodes_min;
+        world.pods = world.zones.iter().map(|zone| (zone.clone(), 1)).collect();
+        world.executor = Executor::new(world.settings.clone(), world.disk.clone());
+        world
+    }
+
+    /// As a `StatefulSet` does: who is to be there comes, all at once, and who is not goes, at once.
+    fn reconcile(&mut self) {
+        for (zone, replicas) in self.pods.clone() {
+            for name in (0..replicas).map(|at| format!("{zone}-{at}")) {
+                if self.processes.contains_key(&name) {
+                    continue;
+                }
+                let late = if self.rng.percent(self.faults.late) { 90 } else { 2 };
+                let due = self.now + Duration::from_secs(late);
+                if *self.pods_due.entry(name.clone()).or_insert(due) <= self.now {
+                    self.pods_due.remove(&name);
+                    self.start(&name, (&zone, 64 * MIB), true);
+                }
+            }
+        }
+        let pods = &self.pods;
+        let is_wanted = |name: &str| {
+            let (zone, at) = name.rsplit_once('-').unwrap();
+            at.parse::<u32>().unwrap() < pods[&self::zone(zone)]
+        };
+        self.pods_due.retain(|name, _| is_wanted(name));
+    }
+
+    /// As the provisioner of pods does it.
+    fn end_pod(&mut self, name: &str) {
+        let (zone, at) = name.rsplit_once('-').unwrap();
+        let at: u32 = at.parse().unwrap();
+        let is_ending = |above: u32| {
+            let above = format!("{zone}-{above}");
+            let ends = |call: &Call| matches!(call, Call::End { instance } if *instance == above);
+            self.due.iter().any(|(.., due)| matches!(due, Due::Call(_, call, _) if ends(call)))
+        };
+        let zone = self::zone(zone);
+        let replicas = self.pods[&zone];
+        // Those above it go with it where they are being ended, too.
+        if replicas <= at || !(at + 1..replicas).all(is_ending) {
+            return;
+        }
+        self.pods.insert(zone.clone(), at);
+        for name in (at..replicas).map(|at| format!("{zone}-{at}")) {
+            let node = self.processes.remove(&name).and_then(|it| it.node);
+            assert_eq!(node, None, "{name} was ended as a node");
         }
     }
 
@@ -205,6 +286,7 @@ impl World {
     pub fn run(&mut self, seconds: u64) {
         for _ in 0..seconds * 4 {
             self.now += TICK;
+            self.reconcile();
             self.join();
             self.answer();
             if self.now.subsec_millis() == 0 {
@@ -398,6 +480,9 @@ impl World {
                     self.due.push((soon, self.incarnation, Due::Store(version, record)));
                 }
                 Effect::Call(id, call) => {
+                    if !self.pods.is_empty() {
+                        self.log(|| format!("{call:?}"));
+                    }
                     self.check(&call);
                     let is_of_provisioner = !matches!(call, Call::Operate(_));
                     let (fails, hangs) = (self.faults.fails, self.faults.hangs);
@@ -478,6 +563,11 @@ impl World {
 
     fn carry_out(&mut self, call: &Call) -> Result<(), String> {
         match call.clone() {
+            Call::Start { instance, zone, .. } if self.pods.contains_key(&zone) => {
+                let at: u32 = instance.rsplit_once('-').unwrap().1.parse().unwrap();
+                self.pods.entry(zone).and_modify(|it| *it = (*it).max(at + 1));
+                Ok(())
+            }
             Call::Start { instance, zone, memory, is_spare, .. } => {
                 self.start(&instance, (&zone, memory), is_spare);
                 Ok(())
@@ -488,6 +578,7 @@ impl World {
                 let spare = self.processes.get_mut(&instance).filter(|it| it.node.is_none());
                 let spare = spare.ok_or("no such spare waits")?;
                 (spare.memory, spare.is_spare, spare.joins) = (memory, false, Some(joins));
+                self.takes += 1;
                 Ok(())
             }
             Call::Resize { .. } => Ok(()),
@@ -495,6 +586,10 @@ impl World {
                 let released = self.processes.remove(&instance);
                 assert_eq!(released.as_ref().and_then(|it| it.node), None, "{instance}");
                 released.iter().for_each(|it| self.add_spare(it.zone.name()));
+                Ok(())
+            }
+            Call::End { instance } if !self.pods.is_empty() => {
+                self.end_pod(&instance);
                 Ok(())
             }
             Call::End { instance } => {

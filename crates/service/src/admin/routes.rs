@@ -73,6 +73,12 @@ pub trait Health: Send + Sync {
     /// # Errors
     /// One lowercase fragment that an operator understands.
     fn healthy(&self) -> Result<(), String>;
+
+    /// Whether it does what it is to do by waiting: a spare that nobody has taken yet. `/readyz?spares` is
+    /// content with that.
+    fn waits(&self) -> bool {
+        false
+    }
 }
 
 /// What a role answers besides what every process does.
@@ -234,9 +240,12 @@ async fn healthz(State(answers): State<Common>) -> Response {
     verdict(answers.health.healthy())
 }
 
-/// With `?verbose` a line for each condition, and by the same ones.
+/// With `?verbose` a line for each condition, and by the same ones. With `?spares` a spare that waits is ready.
 async fn readyz(State(answers): State<Common>, RawQuery(query): RawQuery) -> Response {
     let draining = answers.drain.is_draining().then(|| "draining".to_owned());
+    if query.as_deref() == Some("spares") && draining.is_none() && answers.health.waits() {
+        return (StatusCode::OK, "a spare that waits to be taken\n").into_response();
+    }
     if query.as_deref() != Some("verbose") {
         return verdict(draining.map_or_else(|| answers.health.ready(), Err));
     }

@@ -115,14 +115,15 @@ fn a_scaler_that_changes_its_fleet() {
     let flags = [most, ("nodes-min", "4"), program, ("provision-timeout", "5s"), ("spares", "2")];
     let scaling = scaler(&flags).unwrap().scaling.unwrap();
     assert_eq!((scaling.policy.nodes_min, scaling.spares_per_zone), (4, 2));
-    let program = ["./nodes.sh", "--zone", "x"].map(ToOwned::to_owned).to_vec();
+    let words = ["./nodes.sh", "--zone", "x"].map(ToOwned::to_owned).to_vec();
     let time_max = Duration::from_secs(5);
-    assert_eq!(scaling.provision, Some(Provision { program, time_max }));
-    let file = "nodes_max = 3\nprovision = [\"./nodes.sh\", \"x y\"]";
+    let program = |words| Some(Provision::Program(Program { words, time_max }));
+    assert_eq!(scaling.provision, program(words));
+    let file = "nodes_max = 3\nprovision = [\"./nodes.sh\", \"x y\"]\nprovision_timeout = 5";
     let file = Some((Path::new("memtide.toml"), file));
     let given = Given::gather(Role::Scaler.schema(), &[], &|_| None, file).unwrap();
     let scaling = apart::resolve_scaler(&given).unwrap().scaling.unwrap();
-    assert_eq!(scaling.provision.unwrap().program, ["./nodes.sh", "x y"]);
+    assert_eq!(scaling.provision, program(vec!["./nodes.sh".to_owned(), "x y".to_owned()]));
     let shown = scaler(&[]).unwrap().common.shown;
     assert!(shown.contains("nodes_max = \"0\"  # others start and drain the nodes\n"), "{shown}");
     assert!(shown.contains("# provision\nprovision_timeout = \"60s\"\n"), "{shown}");
@@ -148,7 +149,9 @@ fn a_scaler_that_cannot_be_meant() {
     );
     check(
         &[most, ("spares", "1")],
-        expect![[r#"--spares: "1": nobody would start them; give --provision too"#]],
+        expect![[
+            r#"--spares: "1": nobody would start them; give --provision or --kubernetes-statefulsets too"#
+        ]],
     );
     check(
         &[most, ("replicas", "3")],
@@ -174,4 +177,30 @@ fn a_scaler_that_cannot_be_meant() {
         &[most, program, ("provision-timeout", "0")],
         expect![[r#"--provision-timeout: "0": give 1s to 1h"#]],
     );
+}
+
+#[test]
+fn pods_as_nodes() {
+    let (most, name) = (("nodes-max", "8"), "kubernetes-statefulsets");
+    let given = |sets| scaler(&[most, (name, sets), ("spares", "1")]);
+    if cfg!(not(feature = "kubernetes")) {
+        let problem = given("a=node-a").unwrap_err().to_string();
+        assert!(problem.contains("this memtide was built without Kubernetes"), "{problem}");
+        return;
+    }
+    let scaling = given("eu-1a=node-a, eu-1b=node-b,eu-1b=big.b").unwrap().scaling.unwrap();
+    let set = |zone, name: &str| (Zone::new(zone).unwrap(), name.to_owned());
+    let sets = vec![set("eu-1a", "node-a"), set("eu-1b", "node-b"), set("eu-1b", "big.b")];
+    assert_eq!(scaling.provision, Some(Provision::Kubernetes(sets)));
+    let wrong = |flags: Flags, expected: &str| {
+        let problem = scaler(flags).unwrap_err().to_string();
+        assert!(problem.ends_with(expected), "{problem}");
+    };
+    for sets in ["node-a", "a=", "=node-a", "a=Node", "a=-x", "a=x-", "a=x,,b=y", "a b=x"] {
+        wrong(&[most, (name, sets)], "give zones and names, such as eu-1a=memtide-node-eu-1a");
+    }
+    wrong(&[most, (name, "a=x,b=x")], "a name is there twice");
+    wrong(&[(name, "a=x")], "the scaler leaves the nodes as they are; give --nodes-max too");
+    let both = [most, (name, "a=x"), ("provision", "./x")];
+    wrong(&both, "nodes are started by one of the two; leave --provision out");
 }
