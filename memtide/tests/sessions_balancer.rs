@@ -120,6 +120,11 @@ fn the_networks_that_are_allowed_are_those_of_clients() {
         assert!(answer.contains("TLS"), "{answer}");
     }
     assert_eq!(refused(&memtide, "network"), Some(2.0));
+    // One without an address counts as one of the balancer's, which is not allowed.
+    let mut stream = connect_from_balancer(memtide.address());
+    stream.write_all(&header(0x21, 0, &[])).unwrap();
+    assert_eq!(rest(stream), b"");
+    wait_until("one without an address to be refused", PATIENCE, || is_refused(3.0));
 }
 
 fn header(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {

@@ -144,6 +144,8 @@ async fn announce(core: &Core, stream: &mut TcpStream, guest: &mut Guest) -> io:
     match announced::read(stream).await? {
         Announced::Nobody => return Ok(false),
         Announced::Balancer => return Ok(true),
+        // All that is known of it is where it comes from.
+        Announced::Unnamed => {}
         Announced::Client(peer) => guest.peer = peer,
     }
     let entered = core.shared.let_in_announced(guest);

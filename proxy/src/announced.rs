@@ -20,8 +20,10 @@ const BEGIN_BYTES: usize = 16;
 pub enum Announced {
     /// A client, with its address.
     Client(SocketAddr),
-    /// The balancer itself, as for a check of health; or somebody without an address.
+    /// The balancer itself, as for a check of health.
     Balancer,
+    /// A client whose address it does not know.
+    Unnamed,
     /// Nothing: it has closed again.
     Nobody,
 }
@@ -55,7 +57,8 @@ pub async fn read(stream: &mut TcpStream) -> io::Result<Announced> {
             let ip = of.source_address.to_canonical();
             Announced::Client((ip, of.source_port).into())
         }
-        _ => Announced::Balancer,
+        (v2::Command::Proxy, _) => Announced::Unnamed,
+        (v2::Command::Local, _) => Announced::Balancer,
     })
 }
 

@@ -38,13 +38,23 @@ impl Budget {
 
     /// From now on `max` may be raised up to here, and is no higher.
     pub(crate) fn set_ceiling(&self, ceiling: u64) {
-        self.ceiling.store(ceiling, Ordering::Relaxed);
-        self.max.fetch_min(ceiling, Ordering::Relaxed);
+        // In one order with what `keep_below` does: whoever raises has seen this, or is lowered by it.
+        self.ceiling.store(ceiling, Ordering::SeqCst);
+        self.max.fetch_min(ceiling, Ordering::SeqCst);
     }
 
     /// Raises `max` to this, up to the ceiling.
     pub(crate) fn raise_max(&self, max: u64) {
-        self.max.fetch_max(max.min(self.ceiling.load(Ordering::Relaxed)), Ordering::Relaxed);
+        self.max.fetch_max(max.min(self.ceiling.load(Ordering::SeqCst)), Ordering::SeqCst);
+        self.keep_below();
+    }
+
+    /// After `max` was raised: the ceiling may have been lowered meanwhile.
+    fn keep_below(&self) {
+        let ceiling = self.ceiling.load(Ordering::SeqCst);
+        if ceiling > 0 {
+            self.max.fetch_min(ceiling, Ordering::SeqCst);
+        }
     }
 
     /// Lowers `max` from the one to the other; `false` where it is another by now.
@@ -57,7 +67,11 @@ impl Budget {
         let ceiling = self.ceiling.load(Ordering::Relaxed);
         let step = |max: u64| (max / GROWTH_DIVISOR).max(GROWTH_BYTES_MIN);
         let grown = |max: u64| (max < ceiling).then(|| ceiling.min(max.saturating_add(step(max))));
-        self.max.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_ok()
+        let is_grown = self.max.fetch_update(Ordering::SeqCst, Ordering::Relaxed, grown).is_ok();
+        if is_grown {
+            self.keep_below();
+        }
+        is_grown
     }
 
     /// Bytes that items can have now.
