@@ -83,6 +83,7 @@ fn every_metric_that_is_asked_for_is_exported() {
         "memtide/src/usage/mod.rs",
         "memtide/src/stock.rs",
         "crates/service/src/admin/access.rs",
+        "crates/service/src/tls/fleet.rs",
         "crates/service/src/tls/mod.rs",
         "crates/service/src/metrics/mod.rs",
         "crates/service/src/metrics/process.rs",
