@@ -1,0 +1,54 @@
+//! What the planner does where memory fills, and some of it cannot be had.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![allow(clippy::cast_possible_truncation, reason = "small numbers of tests")]
+
+mod common;
+
+use core::time::Duration;
+
+use common::{GIB, NODE, World};
+use memtide_planner::{Action, Amounts, Failed, Plan, Step, plan};
+use memtide_topology::NodeId;
+
+/// A look by which the executor says that these steps have failed; a second passes.
+fn look_failed(world: &mut World, steps: &[Step]) -> Plan {
+    let mut seen = world.observe();
+    let failed = |step: &Step| Failed { id: step.id, action: step.action.clone(), at: seen.at };
+    seen.failed = steps.iter().map(failed).collect();
+    let (plan, past) = plan(&seen, &world.policy, world.past.clone());
+    world.past = past;
+    world.now += Duration::from_secs(1);
+    plan
+}
+
+/// Of two nodes that fill, the first cannot grow; what the other is granted then.
+fn grown(world: &mut World, failed: &[Step]) -> u64 {
+    (world.load.1, world.growth) = (GIB * 3 / 2, GIB * 2 / 5);
+    let nodes: Vec<NodeId> = world.nodes.keys().copied().collect();
+    let plan = look_failed(world, failed);
+    let grows = plan.steps.iter().filter_map(|step| match step.action {
+        Action::Grow { node, to, .. } => Some((node, to)),
+        _ => None,
+    });
+    let grows: Vec<_> = grows.collect();
+    assert!(matches!(grows[..], [(node, _)] if node == nodes[1]), "{plan:?}");
+    grows[0].1
+}
+
+/// Memory is what slots are placed by: with more than its own slots need it would get those of the first, too.
+#[test]
+fn a_node_that_fills_gets_what_its_slots_need_where_another_cannot_grow() {
+    let host = |memory| Amounts { memory, ..NODE };
+    let mut capped = World::new(1, 0, &[(host(GIB), GIB), (host(64 * GIB), GIB)]);
+    let mut fixed = World::new(1, 0, &[(host(64 * GIB), GIB); 2]);
+    let node = *fixed.nodes.keys().next().unwrap();
+    fixed.growth = 2 * GIB;
+    let first = fixed.look().steps.remove(0);
+    assert!(matches!(first.action, Action::Grow { node: it, .. } if it == node), "{first:?}");
+    for (world, failed) in [(&mut capped, vec![]), (&mut fixed, vec![first])] {
+        let to = grown(world, &failed);
+        // Half of what comes in four seconds on top of what there is, at 80%.
+        let expected = (GIB * 3 / 2 + GIB * 8 / 5) * 10 / 8 / 2;
+        assert!(to.abs_diff(expected) < GIB / 64, "{to}, and not {expected}");
+    }
+}
