@@ -52,3 +52,25 @@ fn a_node_that_fills_gets_what_its_slots_need_where_another_cannot_grow() {
         assert!(to.abs_diff(expected) < GIB / 64, "{to}, and not {expected}");
     }
 }
+
+/// They would be evicted from where they come to, and more is to be had in a moment.
+#[test]
+fn no_slot_moves_while_what_has_failed_is_to_be_asked_for_again() {
+    // Nodes that cannot be started, and memory that cannot be granted.
+    for (memory, nodes_max) in [(2 * GIB, 100), (8 * GIB, 5)] {
+        let host = Amounts { memory, ..NODE };
+        let mut world = World::new(1, 0, &[(host, 2 * GIB); 5]);
+        (world.policy.nodes_max, world.knows_slots) = (nodes_max, true);
+        world.load = (280_000, 40 * GIB);
+        let first = *world.nodes.keys().next().unwrap();
+        let slots = world.topology.slots().filter(|(_, it)| it.primary == Some(first));
+        let hot: Vec<_> = slots.map(|(slot, _)| (slot, 40)).take(6).collect();
+        world.hot.extend(hot);
+        let mut failed = Vec::new();
+        for second in 0..60 {
+            failed = look_failed(&mut world, &failed).steps;
+            let moves = |step: &Step| matches!(step.action, Action::Move { .. });
+            assert!(!failed.iter().any(moves), "after {second} s: {failed:?}");
+        }
+    }
+}
