@@ -74,3 +74,19 @@ fn no_slot_moves_while_what_has_failed_is_to_be_asked_for_again() {
         }
     }
 }
+
+/// The peak of the minutes before, which is known by then, is far below.
+#[test]
+fn what_is_granted_ahead_of_what_comes_is_not_given_back_while_it_comes() {
+    let mut world = World::alike(1, 0, 2, 64 << 20);
+    world.policy.nodes_min = 2;
+    world.load.1 = 60 << 20;
+    world.run(130);
+    assert_eq!(world.story(), "");
+    world.growth = 60 << 20;
+    world.run(10);
+    assert_eq!((world.story().as_str(), world.granted() >> 20), ("grow", 256));
+    world.growth = 0;
+    world.run(10);
+    assert_eq!(world.story(), "grow shrink");
+}
