@@ -319,8 +319,11 @@ impl Executor {
         let Step { id, action, .. } = step;
         match action {
             Action::GiveUp { step } => return self.give_up(step),
-            Action::Stay { node } => self.take_back(&Action::Drain { node }),
-            Action::Drain { node } => self.take_back(&Action::Stay { node }),
+            Action::Stay { node } => self.take_back(|it| *it == Action::Drain { node }),
+            Action::Drain { node } => self.take_back(|it| *it == Action::Stay { node }),
+            Action::Grow { node: grows, .. } => {
+                self.take_back(|it| matches!(*it, Action::Shrink { node, .. } if node == grows));
+            }
             _ => {}
         }
         let (source, instances) = match self.name_nodes(&action, sight) {

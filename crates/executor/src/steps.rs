@@ -73,7 +73,7 @@ impl Executor {
         let is_for_nobody = |kept: &&Kept| {
             let node = kept.node();
             node.is_some_and(|node| !sight.topology.nodes().contains_key(&node))
-                && !is_done(kept, sight)
+                && !self.is_done(kept, sight)
         };
         let vain: Vec<Kept> = self.record.steps.iter().filter(is_for_nobody).cloned().collect();
         for kept in vain {
@@ -81,7 +81,7 @@ impl Executor {
             self.step_fails(&kept, &format!("{node} has left"));
         }
         let done: Vec<Kept> =
-            self.record.steps.iter().filter(|kept| is_done(kept, sight)).cloned().collect();
+            self.record.steps.iter().filter(|kept| self.is_done(kept, sight)).cloned().collect();
         for kept in done {
             self.change().steps.retain(|it| it.id != kept.id);
             let fault = self.work.get(&kept.id).and_then(|work| work.fault.clone());
@@ -118,7 +118,7 @@ impl Executor {
 
     fn advance_step(&mut self, kept: &Kept, phase: Phase, sight: &Sight) {
         let is_next = matches!(phase, Phase::Waits | Phase::Resized);
-        if !is_next || is_done(kept, sight) || self.has_to_wait(kept) {
+        if !is_next || self.is_done(kept, sight) || self.has_to_wait(kept) {
             return;
         }
         let operation = match kept.action {
@@ -143,11 +143,24 @@ impl Executor {
         self.set_phase(kept.id, Phase::Operates);
     }
 
-    /// Nobody leaves before the rest has been granted what it needs then.
+    /// Nobody leaves before the rest has been granted what it needs then; and who is being granted less
+    /// is granted more after that, as nobody knows which of the two would be the last.
     fn has_to_wait(&self, kept: &Kept) -> bool {
         let mut before = self.record.steps.iter().take_while(|it| it.id != kept.id);
-        matches!(kept.action, Action::Drain { .. })
-            && before.any(|it| it.plan == kept.plan && it.is_grant())
+        match kept.action {
+            Action::Drain { .. } => before.any(|it| it.plan == kept.plan && it.is_grant()),
+            Action::Grow { node: grows, .. } => {
+                before.any(|it| matches!(it.action, Action::Shrink { node, .. } if node == grows))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether a step has led to what it was to.
+    fn is_done(&self, kept: &Kept, sight: &Sight) -> bool {
+        // What a node has that is about to shrink, it has not for long.
+        let is_for_now = matches!(kept.action, Action::Grow { .. }) && self.has_to_wait(kept);
+        is_shown(kept, sight) && !is_for_now
     }
 
     fn order_nodes(&mut self, kept: &Kept, sight: &Sight) {
@@ -212,10 +225,10 @@ impl Executor {
     }
 
     /// A step is not begun after all, where it was not: the reverse is wanted.
-    pub(crate) fn take_back(&mut self, action: &Action) {
+    pub(crate) fn take_back(&mut self, is_reverse: impl Fn(&Action) -> bool) {
         let waits = |id: &StepId| self.work.get(id).is_some_and(|it| it.phase == Phase::Waits);
         let steps = self.record.steps.iter();
-        let waiting = steps.filter(|kept| kept.action == *action && waits(&kept.id));
+        let waiting = steps.filter(|kept| is_reverse(&kept.action) && waits(&kept.id));
         let waiting: Vec<Kept> = waiting.cloned().collect();
         waiting.iter().for_each(|kept| self.drop_step(kept, "the reverse is wanted by now"));
     }
@@ -296,7 +309,7 @@ impl Executor {
 }
 
 /// Whether the topology shows what a step was to lead to.
-fn is_done(kept: &Kept, sight: &Sight) -> bool {
+fn is_shown(kept: &Kept, sight: &Sight) -> bool {
     let nodes = sight.topology.nodes();
     match &kept.action {
         // A later step may have gone further.

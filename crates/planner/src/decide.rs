@@ -19,7 +19,7 @@ pub fn plan(seen: &Observation, policy: &Policy, past: Past) -> (Plan, Past) {
     match shortage(&mut draft) {
         Shortage::Now(why) => {
             out::go_out(&mut draft, why);
-            if draft.is_empty() && is_memory_alone(&draft) {
+            if draft.is_empty() && is_memory_alone(&draft) && is_all_there_is(&draft) {
                 hot::spread(&mut draft, hot::Room::None);
             }
         }
@@ -51,6 +51,15 @@ enum Shortage {
 fn is_memory_alone(draft: &Draft) -> bool {
     let needs = Resource::ALL.into_iter().zip(draft.figures.needs.iter());
     needs.filter(|(_, need)| need.is_short()).all(|(it, _)| it == Resource::Memory)
+}
+
+/// Whether no more can be had than there is. What has failed lately is asked for again soon.
+fn is_all_there_is(draft: &Draft) -> bool {
+    let at = draft.seen.at;
+    let mut offers = draft.seen.offers.iter().filter(|it| it.nodes > 0);
+    let mut nodes = draft.fleet.members.iter().filter_map(|it| it.node);
+    (draft.nodes_left() == 0 || !offers.any(|it| draft.past.is_offer_off(at, it.id)))
+        && !nodes.any(|node| draft.past.is_growth_off(at, node))
 }
 
 /// Whether there is too little of something, and for long enough.

@@ -51,6 +51,11 @@ impl Held {
         }
         held
     }
+
+    /// A node's part of an amount, by the slots that it has.
+    pub(crate) fn part(&self, node: NodeId, amount: u64) -> u64 {
+        scaled(amount, self.slots.get(&node).copied().unwrap_or(0), self.all)
+    }
 }
 
 impl Fleet {
@@ -150,11 +155,6 @@ impl Fleet {
     /// How much memory those that are there can give with the slots where they are.
     pub(crate) fn memory_here(&self, topology: &Topology) -> Option<u64> {
         let held = Held::of(topology);
-        self.memory_with(&held)
-    }
-
-    /// The same, where that was counted.
-    pub(crate) fn memory_with(&self, held: &Held) -> Option<u64> {
         let count = |it: &Member| held.slots.get(&it.node?).copied().filter(|count| *count > 0);
         let members = self.members.iter().filter_map(|it| Some((it.grant, count(it)?)));
         members.map(|(grant, count)| scaled(grant, held.all, count)).min()

@@ -189,7 +189,10 @@ impl Need {
             |comes: u64, part: u64| at_permille(self.load.saturating_add(comes), part).min(most);
         let (urgent, ahead) = (of(comes, band.high), of(comes.saturating_mul(4), band.target));
         // A moment says little: more than twice as much is for another look.
-        Self { here, urgent, ahead: ahead.min(room.saturating_mul(2)), ..self }
+        let ahead = ahead.min(room.saturating_mul(2));
+        // What was just granted for it is not to be given back in the next look.
+        let kept = self.kept.map(|kept| kept.max(ahead));
+        Self { here, urgent, ahead, kept, ..self }
     }
 }
 

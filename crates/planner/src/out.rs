@@ -6,7 +6,7 @@ use memtide_topology::NodeId;
 
 use crate::amounts::part_permille;
 use crate::draft::Draft;
-use crate::fleet::{Fleet, Held};
+use crate::fleet::{Fleet, Held, Member};
 use crate::need::lacks;
 use crate::{Action, Note, Offer, Resource, Why};
 
@@ -158,7 +158,8 @@ impl Wanted {
         if is_worse { fitting } else { fleet }
     }
 
-    /// The fleet with so much memory in place that what comes while it fills has room where the slots are now.
+    /// The fleet with so much memory in place that what comes while it fills has room where the slots are now: each
+    /// node gets what its own need. More for others where one cannot grow would be of no use, and move slots.
     fn filled(&self, mut fleet: Fleet, draft: &Draft) -> Fleet {
         let need = draft.figures.of(Resource::Memory);
         if !need.is_filling() {
@@ -166,16 +167,14 @@ impl Wanted {
         }
         let held = Held::of(&draft.seen.topology);
         let is_fixed = |node| self.fixed.contains(&node) || draft.seen.up(node).is_none();
-        for _ in 0..6 {
-            let Some(here) = fleet.memory_with(&held) else { break };
-            let before = fleet.granted();
-            if !lacks(here, need.ahead) {
-                break;
-            }
-            let total = crate::amounts::scaled(before, need.ahead, here).max(before + 1);
-            fleet.grant(total, is_fixed, None);
-            if fleet.granted() <= before {
-                break;
+        let wanted = |it: &Member| {
+            let node = it.node.filter(|node| !is_fixed(*node))?;
+            Some(held.part(node, need.ahead).min(it.capacity.memory))
+        };
+        let is_short = |it: &Member| wanted(it).is_some_and(|wanted| lacks(it.grant, wanted));
+        if fleet.members.iter().any(is_short) {
+            for it in &mut fleet.members {
+                it.grant = it.grant.max(wanted(it).unwrap_or(0));
             }
         }
         fleet
@@ -224,7 +223,7 @@ impl Wanted {
 
 /// Whether all have as much memory for what they can do.
 fn is_alike(fleet: &Fleet) -> bool {
-    let part = |it: &crate::fleet::Member| part_permille(it.grant, it.capacity.ecpu);
+    let part = |it: &Member| part_permille(it.grant, it.capacity.ecpu);
     let parts = fleet.members.iter().map(part);
     let (least, most) = parts.fold((u64::MAX, 0), |(a, b), it| (a.min(it), b.max(it)));
     most - most / 16 <= least

@@ -11,6 +11,9 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// A slope is taken of so many loads.
 const SLOPE_SAMPLES: usize = 10;
 
+/// So many ECPUs a second are work: where there was none before, nobody knows what they take of CPU and network.
+const ECPU_MIN: u64 = 1_000;
+
 /// What the planner remembers between two plans.
 ///
 /// Nothing of it has to outlive the scaler: a new one, [`Past::default`], is only more patient. No node is given
@@ -110,8 +113,10 @@ impl Past {
         let Some(settled) = self.settled.filter(|_| is_moving) else { return load };
         // Of a fleet that nobody asks anything, all of it is the moves'.
         let (before, now) = (settled.ecpu.max(1), load.ecpu.max(1));
-        let of =
-            |resource| load[resource].min(crate::amounts::scaled(settled[resource], now, before));
+        let of = |resource| match settled[resource] {
+            0 if now > ECPU_MIN => load[resource],
+            settled => load[resource].min(crate::amounts::scaled(settled, now, before)),
+        };
         Amounts { cpu: of(Resource::Cpu), network: of(Resource::Network), ..load }
     }
 
@@ -214,6 +219,10 @@ mod tests {
         check((10_000, 100), (20_000, 150), 150);
         check((0, 8), (0, 1_010), 8);
         check((0, 8), (30_000, 400), 400);
+        check((0, 0), (0, 900), 0);
+        check((0, 0), (1_000, 900), 0);
+        check((0, 0), (30_000, 400), 400);
+        check((5, 0), (30_000, 400), 400);
     }
 
     #[test]

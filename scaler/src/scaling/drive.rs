@@ -1,7 +1,7 @@
 //! Who does what the executor wants.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtide_executor::{Call, CallId, Effect, Event};
 use memtide_manager::Operation;
@@ -24,13 +24,15 @@ impl Loop {
     pub fn scale(&mut self, now: Duration) {
         let is_idle = self.behind.is_some() || !self.ends.lead.is_certain();
         let Some(mut driver) = self.scaling.take_if(|_| !is_idle) else { return };
-        let pause = self.fill.look_interval(LOOK_INTERVAL);
-        if driver.looked.is_none_or(|looked| looked + pause <= now)
+        let interval = interval(self.fill.look_interval(LOOK_INTERVAL), driver.took);
+        let began = Instant::now();
+        if driver.looked.is_none_or(|looked| looked + interval <= now)
             && let Some(sight) = self.sight(now, &mut driver)
         {
             driver.looked = Some(now);
             driver.executor.look(Arc::new(sight));
             self.carry_out(now, &mut driver);
+            driver.took = began.elapsed();
         }
         self.scaling = Some(driver);
     }
@@ -123,6 +125,11 @@ impl Loop {
     }
 }
 
+/// From one look to the next: what it is to be, but four fifths of the time are for failover, leases and grants.
+fn interval(wanted: Duration, took: Duration) -> Duration {
+    wanted.max(took.saturating_mul(5))
+}
+
 /// Logs and records what an executor tells.
 pub fn tell(event: &Event, events: &Events) {
     let kind = match event {
@@ -177,4 +184,22 @@ fn begin(provisioner: &dyn crate::Provisioner, call: Call) -> Option<Provisioned
         Call::End { instance } => provisioner.end(instance),
         Call::Operate(_) | Call::Take { .. } | Call::Release { .. } => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_that_take_long_leave_time_for_the_rest() {
+        let check = |wanted, took, expected| {
+            let millis = Duration::from_millis;
+            assert_eq!(interval(millis(wanted), millis(took)), millis(expected), "{took} ms");
+        };
+        check(1_000, 0, 1_000);
+        check(100, 20, 100);
+        check(100, 120, 600);
+        check(1_000, 120, 1_000);
+        check(1_000, 400, 2_000);
+    }
 }

@@ -47,6 +47,8 @@ pub struct Driver {
     answers: mpsc::UnboundedSender<Answer>,
     rates: Rates,
     looked: Option<Duration>,
+    /// The last look.
+    took: Duration,
     explained: watch::Sender<Option<Arc<Explained>>>,
     tasks: JoinSet<()>,
 }
@@ -98,6 +100,7 @@ impl Driver {
             answers,
             rates: Rates::default(),
             looked: None,
+            took: Duration::ZERO,
             explained,
             tasks: JoinSet::new(),
         }

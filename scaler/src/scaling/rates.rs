@@ -10,6 +10,10 @@ use memtide_topology::{EcpuUnits, NodeId};
 /// Bytes of items below which nobody can say how much memory a byte takes.
 const DATA_MIN: u64 = 16 << 20;
 
+/// Of less time than this nobody can tell a rate: nodes say what they have counted five times a second, and one of
+/// these may be late and the next one not. Two looks of those that are a second apart see more.
+const APART_MIN: Duration = Duration::from_millis(750);
+
 /// What was counted last of each node, and what it did a second then.
 #[derive(Debug, Default)]
 pub struct Rates(BTreeMap<NodeId, (Duration, NodeUsage, Amounts)>);
@@ -20,7 +24,7 @@ impl Rates {
         let nothing = (at, *usage, Amounts::default());
         let (since, before, rates) = self.0.entry(node).or_insert(nothing);
         let passed = at.saturating_sub(*since);
-        if passed.is_zero() {
+        if passed < APART_MIN {
             return *rates;
         }
         let a_second = |now: u64, before: u64| {
@@ -105,6 +109,21 @@ mod tests {
         assert_eq!(then, expected);
         assert_eq!(rates.of(NODE, at(2_000), &usage(1024 * 201, 500_007, 1_007)), expected);
         assert_eq!(rates.of(NODE, at(3_000), &usage(0, 0, 0)), Amounts::default());
+    }
+
+    /// A report of 200 ms that was 180 ms late: in 20 ms nobody has done ten times as much.
+    #[test]
+    fn reports_that_come_close_together_say_no_rate() {
+        let mut rates = Rates::default();
+        let at = Duration::from_millis;
+        let usage = |millis: u64| NodeUsage { cpu_micros: millis * 500, ..NodeUsage::default() };
+        let mut cpu = |millis, worked| rates.of(NODE, at(millis), &usage(worked)).cpu;
+        assert_eq!(cpu(0, 0), 0);
+        assert_eq!(cpu(1_000, 1_000), 500);
+        assert_eq!(cpu(1_380, 1_200), 500, "it is late");
+        assert_eq!(cpu(1_400, 1_400), 500, "and this one is not");
+        // Nothing is lost of what was done in between.
+        assert_eq!(rates.of(NODE, at(2_000), &usage(2_400)).cpu, 700);
     }
 
     #[test]

@@ -74,6 +74,8 @@ pub struct World {
     pub zones: Vec<Zone>,
     /// Bytes of items, each once.
     pub data: u64,
+    /// Bytes a second by which nodes say that they fill.
+    pub growth: u64,
     pub limits: Limits,
     pub log: Vec<String>,
     /// Processes that the provisioner has started so far.
@@ -129,6 +131,7 @@ impl World {
             settings,
             zones: (0..zones).map(|it| zone(&format!("z{it}"))).collect(),
             data: 0,
+            growth: 0,
             limits: Limits::default(),
             log: Vec::new(),
             starts: 0,
@@ -284,24 +287,31 @@ impl World {
 
     /// For so many seconds.
     pub fn run(&mut self, seconds: u64) {
-        for _ in 0..seconds * 4 {
-            self.now += TICK;
-            self.reconcile();
-            self.join();
-            self.answer();
-            if self.now.subsec_millis() == 0 {
-                self.settle();
-                if self.rng.percent(self.faults.deaths) {
-                    self.kill();
-                }
-                let sight = Arc::new(self.sight());
-                self.executor.look(sight);
-                self.poll();
-                if self.rng.percent(self.faults.crashes) {
-                    self.crash();
-                }
+        (0..seconds * 4).for_each(|_| self.tick());
+    }
+
+    /// For a quarter of a second.
+    pub fn tick(&mut self) {
+        self.now += TICK;
+        self.reconcile();
+        self.join();
+        self.answer();
+        if self.now.subsec_millis() == 0 {
+            self.settle();
+            if self.rng.percent(self.faults.deaths) {
+                self.kill();
+            }
+            self.look();
+            if self.rng.percent(self.faults.crashes) {
+                self.crash();
             }
         }
+    }
+
+    pub fn look(&mut self) {
+        let sight = Arc::new(self.sight());
+        self.executor.look(sight);
+        self.poll();
     }
 
     /// The executor ends, and another one begins with what is on disk. What it has asked for is done or not.
@@ -460,7 +470,7 @@ impl World {
             limits: self.limits,
             supplies,
             ecpu_wanted: None,
-            memory_growth: 0,
+            memory_growth: self.growth,
             slots_remaining: 0,
         }
     }
