@@ -26,7 +26,8 @@ pub struct Reach {
     leader: Option<String>,
     /// The one that is tried, or has the stream.
     at: String,
-    /// The one that was lost last: others may say that it leads until its lease is over.
+    /// The one that was lost last: others may say that it leads until its lease is over, and the first of them is not
+    /// believed.
     lost: String,
     patience: Patience,
     /// The next pause, before its jitter.
@@ -114,7 +115,9 @@ impl Reach {
     /// that of the other one is looked at before anything is said there.
     pub fn follow(&mut self, why: &str, leader: String) {
         self.trouble.note(&self.at, why);
-        self.leader = Some(leader).filter(|leader| *leader != self.lost);
+        // Once: it may have lost nothing but the stream, and lead on.
+        let is_lost = std::mem::take(&mut self.lost) == leader;
+        self.leader = Some(leader).filter(|_| !is_lost);
     }
 
     /// The scaler of the stream is in doubt, or no more.
