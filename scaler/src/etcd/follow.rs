@@ -27,8 +27,8 @@ impl Shared {
                 Ok(snapshot) => {
                     let revision = snapshot.revision;
                     self.see_all(snapshot);
-                    self.watch_from(revision).await;
-                    tracing::info!("etcd has compacted what was to be followed; reading all anew");
+                    let why = self.watch_from(revision).await;
+                    tracing::info!("reading anew all that is in etcd: {why}");
                 }
                 Err(error) => {
                     self.is_away(error.to_string());
@@ -38,19 +38,19 @@ impl Shared {
         }
     }
 
-    /// Follows all that happens after a revision, until some of it is known no more.
-    pub(super) async fn watch_from(&self, mut revision: i64) {
+    /// Follows all that happens after a revision, until some of it is known no more, or cannot be had: what has
+    /// happened since may be more than fits into a message, and what there is now always fits. Says why.
+    pub(super) async fn watch_from(&self, mut revision: i64) -> String {
         let mut failures = 0;
         loop {
             let end = match self.0.client.watch(&self.0.keys.all, revision + 1).await {
                 Ok(watching) => self.heard(watching, (&mut revision, &mut failures)).await,
                 Err(end) => end,
             };
-            let WatchEnd::Broken(why) = end else { return };
+            time::sleep(ETCD_PAUSE).await;
             failures += 1;
-            if failures > ETCD_WATCH_FAILURES_MAX {
-                self.is_away(why);
-                time::sleep(ETCD_PAUSE).await;
+            if end == WatchEnd::Compacted || failures > ETCD_WATCH_FAILURES_MAX {
+                return end.to_string();
             }
         }
     }
@@ -65,8 +65,10 @@ impl Shared {
                 Ok(changes) => changes,
                 Err(end) => return end,
             };
-            *failures = 0;
-            self.is_back();
+            // That a watch has begun says nothing of whether anything can be heard by it.
+            if changes.revision > 0 {
+                *failures = 0;
+            }
             *revision = changes.revision.max(*revision);
             for change in changes.changes {
                 match change {

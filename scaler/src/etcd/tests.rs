@@ -199,6 +199,22 @@ async fn who_follows_hears_who_leads_and_what_was_compacted_while_its_member_was
     assert_eq!(seen.leader.unwrap().0, two.0.me);
 }
 
+/// So by a watch it could be asked for without end.
+#[tokio::test]
+async fn what_has_happened_may_be_more_than_fits_into_a_message() {
+    let etcd = Etcd::start(1);
+    let store = leading(&etcd, 1).await;
+    let since = store.0.client.read(&store.0.keys.all, PATIENCE).await.unwrap().revision;
+    let value = vec![7; memtide_etcd::limits::REQUEST_BYTES_MAX - 1_000];
+    let puts = memtide_etcd::limits::MESSAGE_BYTES_MAX / value.len() + 1;
+    let op = Op::Put(store.0.keys.document(Document::Scaling), value.into(), None);
+    for _ in 0..puts {
+        store.0.client.transact((&[], &[op.clone()]), &[], PATIENCE).await.unwrap();
+    }
+    let why = tokio::time::timeout(PATIENCE, store.watch_from(since)).await.unwrap();
+    assert!(why.contains("the watch of etcd ended"), "{why}");
+}
+
 /// The fence of one, by the members of the other.
 fn shared_with_fence(one: &Shared, two: &Shared) -> Shared {
     let shared = Shared::new(
