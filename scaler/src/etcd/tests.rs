@@ -128,6 +128,21 @@ async fn a_try_whose_answer_was_lost_is_done_once_and_known_by_what_is_there() {
 }
 
 #[tokio::test]
+async fn a_campaign_whose_answer_was_lost_is_won_by_the_try_after_it() {
+    let etcd = Etcd::start(1);
+    let mine = shared(&etcd.ports(), 1);
+    let lease = mine.0.client.grant(7, 60, PATIENCE).await.unwrap();
+    let by = (Duration::ZERO, &lease);
+    assert_eq!(mine.campaign_by(by, None).await, Ok(Campaign::Won));
+    let fence = mine.0.fence.created().unwrap();
+    mine.0.fence.leave();
+    assert_eq!(mine.campaign_by(by, None).await, Ok(Campaign::Won));
+    assert_eq!(mine.0.fence.created(), Some(fence));
+    mine.load().await.unwrap();
+    assert_eq!(mine.compare_and_set(None, first()).await.unwrap(), Stored::Done);
+}
+
+#[tokio::test]
 async fn whose_lease_was_over_leads_on_only_where_nobody_else_has_since() {
     let etcd = Etcd::start(1);
     let mine = leading(&etcd, 1).await;
