@@ -37,8 +37,8 @@ pub struct Changes {
 pub enum Change {
     /// It has this value now.
     Put(Kept),
-    /// It is no more.
-    Deleted(String),
+    /// It is no more, from this revision on.
+    Deleted(String, i64),
 }
 
 /// Why there is nothing more.
@@ -123,7 +123,7 @@ impl Watching {
         let changes = message.events.into_iter().filter_map(|event| {
             let is_put = event.r#type() == EventType::Put;
             let kept = Kept::from(event.kv?);
-            Some(if is_put { Change::Put(kept) } else { Change::Deleted(kept.key) })
+            Some(if is_put { Change::Put(kept) } else { Change::Deleted(kept.key, kept.changed) })
         });
         Ok(Changes { revision, changes: changes.collect() })
     }

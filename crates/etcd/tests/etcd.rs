@@ -103,7 +103,7 @@ async fn a_watch_goes_on_from_a_revision_and_says_what_was_compacted() {
     let delete = Op::Delete("/w/k".to_owned());
     client.transact((&[], &[delete]), &[], PATIENCE).await.unwrap();
     let last = watching.next().await.unwrap();
-    assert_eq!(last.changes, [Change::Deleted("/w/k".to_owned())]);
+    assert_eq!(last.changes, [Change::Deleted("/w/k".to_owned(), last.revision)]);
     let _ = etcd.ctl(&["compact", &last.revision.to_string()]);
     let mut watching = client.watch("/w/", first).await.unwrap();
     let end = loop {

@@ -2,7 +2,7 @@ use memtide_etcd::{Change, Kept, Snapshot, WatchEnd, Watching};
 use memtide_service::events::EventKind;
 use tokio::time;
 
-use super::{Leader, Shared};
+use super::{Leader, LimitsThere, Shared};
 use crate::documents::Document;
 use crate::limits::{ETCD_CALL_TIME_MAX, ETCD_PAUSE, ETCD_WATCH_FAILURES_MAX};
 
@@ -16,7 +16,7 @@ pub struct Seen {
     /// Who leads, and the revision since which.
     pub leader: Option<(Leader, i64)>,
     /// The limits that were set.
-    pub limits: Option<Vec<u8>>,
+    pub limits: LimitsThere,
 }
 
 impl Shared {
@@ -72,8 +72,8 @@ impl Shared {
             *revision = changes.revision.max(*revision);
             for change in changes.changes {
                 match change {
-                    Change::Put(kept) => self.see(&kept.key.clone(), Some(kept)),
-                    Change::Deleted(key) => self.see(&key, None),
+                    Change::Put(kept) => self.see(&kept.key.clone(), Ok(kept)),
+                    Change::Deleted(key, revision) => self.see(&key, Err(revision)),
                 }
             }
         }
@@ -81,10 +81,10 @@ impl Shared {
 
     fn see_all(&self, snapshot: Snapshot) {
         let keys = &self.0.keys;
-        let mut kept = snapshot.kept;
+        let Snapshot { revision, mut kept } = snapshot;
         let mut take = |key: &str| {
             let at = kept.iter().position(|kept| kept.key == key);
-            at.map(|at| kept.swap_remove(at))
+            at.map(|at| kept.swap_remove(at)).ok_or(revision)
         };
         for key in [keys.topology(), keys.document(Document::Limits), keys.leader()] {
             self.see(&key, take(&key));
@@ -93,11 +93,11 @@ impl Shared {
         self.0.seen.send_if_modified(|seen| !std::mem::replace(&mut seen.is_read, true));
     }
 
-    /// A key has this value now, or is no more.
-    fn see(&self, key: &str, kept: Option<Kept>) {
+    /// A key has this value now, or is not there at this revision.
+    fn see(&self, key: &str, kept: Result<Kept, i64>) {
         let keys = &self.0.keys;
         if key == keys.topology() {
-            return self.saw_topology(kept);
+            return self.saw_topology(kept.ok());
         }
         let is_leader = key == keys.leader();
         if !is_leader && key != keys.document(Document::Limits) {
@@ -106,8 +106,8 @@ impl Shared {
         self.0.seen.send_if_modified(|seen| {
             let before = seen.clone();
             match is_leader {
-                true => seen.leader = kept.and_then(leader),
-                false => seen.limits = kept.map(|kept| kept.value.to_vec()),
+                true => seen.leader = kept.ok().and_then(leader),
+                false => seen.limits = LimitsThere::of(kept),
             }
             *seen != before
         });

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use memtide_etcd::{Config, Endpoint, Op};
 use memtide_testkit::{Etcd, PATIENCE, Signal};
 use memtide_topology::{
@@ -128,6 +129,23 @@ async fn a_try_whose_answer_was_lost_is_done_once_and_known_by_what_is_there() {
 }
 
 #[tokio::test]
+async fn limits_that_are_set_take_the_place_of_those_that_were_known_and_of_no_others() {
+    let etcd = Etcd::start(1);
+    let leads = leading(&etcd, 1).await;
+    let set = async |text: &'static [u8], known| {
+        leads.set_limits(Bytes::from_static(text), known).await.unwrap()
+    };
+    let LimitsSet::Done(one) = set(b"one", 0).await else { panic!("nothing was there") };
+    let there = LimitsSet::Not(LimitsThere { text: Some(b"one".to_vec()), revision: one });
+    assert_eq!(set(b"two", 0).await, there);
+    assert_eq!(set(b"one", 0).await, LimitsSet::Done(one), "as if its answer was lost");
+    assert!(matches!(set(b"two", one).await, LimitsSet::Done(two) if two > one));
+    take_lead(&leads).await;
+    let refused = leads.set_limits(Bytes::from_static(b"late"), one).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Deposed), "{refused}");
+}
+
+#[tokio::test]
 async fn a_campaign_whose_answer_was_lost_is_won_by_the_try_after_it() {
     let etcd = Etcd::start(1);
     let mine = shared(&etcd.ports(), 1);
@@ -209,7 +227,7 @@ async fn who_follows_hears_who_leads_and_what_was_compacted_while_its_member_was
     // To be read anew, and not to be watched for ever.
     tokio::time::timeout(PATIENCE, two.watch_from(1)).await.unwrap();
     etcd.signal(0, Signal::CONT);
-    let is_there = |seen: &Seen| seen.limits.as_deref() == Some(&b"limits"[..]);
+    let is_there = |seen: &Seen| seen.limits.text.as_deref() == Some(&b"limits"[..]);
     let seen = until(&follower, |seen| is_there(seen) && seen.away.is_none()).await;
     assert_eq!(seen.leader.unwrap().0, two.0.me);
 }
