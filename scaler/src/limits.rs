@@ -76,5 +76,9 @@ pub const ETCD_WATCH_FAILURES_MAX: u32 = 3;
 
 /// A scaler that cannot begin to lead, because of what is stored, tries again after this.
 pub const LEAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Before it is tried again to write down which number of replicas was followed.
+pub const REPLICAS_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long session tickets are given out with one key; for as long again they are taken.
 pub const TICKET_SECRET_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
