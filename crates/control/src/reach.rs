@@ -10,7 +10,8 @@ use tokio::time;
 
 use crate::hearing::client;
 use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, LEADS_ASKED_INTERVAL, ONE_SCALER, Patience, SEVERAL_SCALERS,
+    BACKOFF_MAX, BACKOFF_MIN, LEADS_ASKED_INTERVAL, LEADS_ASKED_INTERVAL_MAX, ONE_SCALER, Patience,
+    SEVERAL_SCALERS,
 };
 use crate::schema::LeadsAsked;
 use crate::transport::{ALPN, ConnectError, Connection};
@@ -130,10 +131,11 @@ impl Reach {
         let others = self.endpoints.iter().filter(|endpoint| **endpoint != self.at);
         let others: Vec<String> = others.cloned().collect();
         let (tls, patience) = (Arc::clone(&self.tls), self.patience);
+        let (mut rng, mut interval) = (self.rng, LEADS_ASKED_INTERVAL);
         async move {
             loop {
                 for endpoint in &others {
-                    time::sleep(LEADS_ASKED_INTERVAL).await;
+                    time::sleep(part_of(interval, &mut rng)).await;
                     let asked = leads(endpoint, Arc::clone(&tls), patience);
                     if time::timeout(patience.connect, asked).await == Ok(Some(true)) {
                         return endpoint.clone();
@@ -142,6 +144,7 @@ impl Reach {
                 if others.is_empty() {
                     return std::future::pending().await;
                 }
+                interval = (interval * 2).min(LEADS_ASKED_INTERVAL_MAX);
             }
         }
     }
@@ -167,13 +170,17 @@ impl Reach {
         if std::mem::take(&mut self.is_first) {
             return;
         }
-        // Half of it to all of it.
-        self.rng = self.rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let jitter = u32::try_from(self.rng >> 48).unwrap_or(0);
-        let pause = self.backoff / 2 + self.backoff / 2 * jitter / (1 << 16);
+        let pause = part_of(self.backoff, &mut self.rng);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
         time::sleep(pause).await;
     }
+}
+
+/// Half of a pause to all of it.
+fn part_of(pause: Duration, rng: &mut u64) -> Duration {
+    *rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    let jitter = u32::try_from(*rng >> 48).unwrap_or(0);
+    pause / 2 + pause / 2 * jitter / (1 << 16)
 }
 
 /// Whether the scaler there leads; `None` where it does not say.
