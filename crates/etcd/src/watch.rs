@@ -21,6 +21,8 @@ pub struct Watching {
     _asks: mpsc::Sender<WatchRequest>,
     _channel: Channel,
     client: Client,
+    /// The turn of members in which it began.
+    turn: usize,
 }
 
 /// What happened at once.
@@ -58,15 +60,21 @@ impl Client {
     /// # Errors
     /// Where it cannot begin, or not there.
     pub async fn watch(&self, prefix: &str, revision: i64) -> Result<Watching, WatchEnd> {
-        let began = time::timeout(TRY_TIME_MAX, self.begin(prefix, revision)).await;
+        let turn = self.turn();
+        let began = time::timeout(TRY_TIME_MAX, self.begin(prefix, revision, turn)).await;
         match began {
             Ok(Ok(watching)) => Ok(watching),
-            Ok(Err(verdict)) => Err(self.ended(verdict).await),
-            Err(_) => Err(self.ended(Verdict::Next("no answer in time".to_owned())).await),
+            Ok(Err(verdict)) => Err(self.ended(verdict, turn).await),
+            Err(_) => Err(self.ended(Verdict::Next("no answer in time".to_owned()), turn).await),
         }
     }
 
-    async fn begin(&self, prefix: &str, start_revision: i64) -> Result<Watching, Verdict> {
+    async fn begin(
+        &self,
+        prefix: &str,
+        start_revision: i64,
+        turn: usize,
+    ) -> Result<Watching, Verdict> {
         let channel = self.channel().await?;
         let (key, range_end) = range(prefix);
         let create = WatchCreateRequest { key, range_end, start_revision };
@@ -77,17 +85,18 @@ impl Client {
         request.metadata_mut().insert("hasleader", AsciiMetadataValue::from_static("true"));
         let heard = channel.watches().watch(request).await.map_err(|status| judge(&status))?;
         let heard = heard.into_inner();
-        Ok(Watching { heard, _asks: asks, _channel: channel, client: self.clone() })
+        let client = self.clone();
+        Ok(Watching { heard, _asks: asks, _channel: channel, client, turn })
     }
 
-    async fn ended(&self, verdict: Verdict) -> WatchEnd {
+    async fn ended(&self, verdict: Verdict, turn: usize) -> WatchEnd {
         WatchEnd::Broken(match verdict {
             Verdict::Authenticate(why) => {
                 self.forget_token().await;
                 why
             }
             Verdict::Next(why) => {
-                self.next().await;
+                self.next(turn).await;
                 why
             }
             Verdict::Final(error) => error.to_string(),
@@ -104,7 +113,7 @@ impl Watching {
         let message = match self.heard.message().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(WatchEnd::Broken("the stream ended".to_owned())),
-            Err(status) => return Err(self.client.ended(judge(&status)).await),
+            Err(status) => return Err(self.client.ended(judge(&status), self.turn).await),
         };
         if message.compact_revision > 0 {
             return Err(WatchEnd::Compacted);
@@ -115,7 +124,7 @@ impl Watching {
                 true => Verdict::Authenticate(why),
                 false => Verdict::Next(why),
             };
-            return Err(self.client.ended(verdict).await);
+            return Err(self.client.ended(verdict, self.turn).await);
         }
         // The header has that of the store, and the events until there may come later.
         let revisions = message.events.iter().filter_map(|event| event.kv.as_ref());
