@@ -21,6 +21,8 @@ pub struct Watching {
     _asks: mpsc::Sender<WatchRequest>,
     _channel: Channel,
     client: Client,
+    /// A revision that the store has had.
+    known: i64,
     /// The turn of members in which it began.
     turn: usize,
 }
@@ -49,8 +51,8 @@ pub enum WatchEnd {
     /// It can go on from the last revision that was heard of.
     #[error("the watch of etcd ended: {0}")]
     Broken(String),
-    /// Some of what happened is not known any more: all is to be read anew.
-    #[error("etcd has compacted what was to be watched")]
+    /// Some of what happened is not known any more, or etcd was put back to a snapshot: all is to be read anew.
+    #[error("etcd has compacted what was to be watched, or was put back to a snapshot")]
     Compacted,
 }
 
@@ -85,8 +87,8 @@ impl Client {
         request.metadata_mut().insert("hasleader", AsciiMetadataValue::from_static("true"));
         let heard = channel.watches().watch(request).await.map_err(|status| judge(&status))?;
         let heard = heard.into_inner();
-        let client = self.clone();
-        Ok(Watching { heard, _asks: asks, _channel: channel, client, turn })
+        let (client, known) = (self.clone(), start_revision - 1);
+        Ok(Watching { heard, _asks: asks, _channel: channel, client, known, turn })
     }
 
     async fn ended(&self, verdict: Verdict, turn: usize) -> WatchEnd {
@@ -116,6 +118,10 @@ impl Watching {
             Err(status) => return Err(self.client.ended(judge(&status), self.turn).await),
         };
         if message.compact_revision > 0 {
+            return Err(WatchEnd::Compacted);
+        }
+        // The watch is of what comes after a revision that was heard of: the store was put back to one before it.
+        if message.header.as_ref().is_some_and(|header| header.revision < self.known) {
             return Err(WatchEnd::Compacted);
         }
         if message.canceled {

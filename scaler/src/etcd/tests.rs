@@ -232,6 +232,20 @@ async fn who_follows_hears_who_leads_and_what_was_compacted_while_its_member_was
     assert_eq!(seen.leader.unwrap().0, two.0.me);
 }
 
+/// As where etcd was put back to a snapshot, in which it was stored by an earlier revision.
+#[tokio::test]
+async fn what_is_loaded_is_what_is_there_also_where_that_is_older_than_what_was() {
+    let etcd = Etcd::start(1);
+    let store = leading(&etcd, 1).await;
+    let one = first();
+    store.compare_and_set(None, Arc::clone(&one)).await.unwrap();
+    let two = after(&one, 1);
+    store.stored(Arc::clone(&two), i64::MAX);
+    assert_eq!(store.load().await.unwrap(), Some(Arc::clone(&one)));
+    let done = store.compare_and_set(Some(one.epoch()), two).await.unwrap();
+    assert_eq!(done, Stored::Done);
+}
+
 /// So by a watch it could be asked for without end.
 #[tokio::test]
 async fn what_has_happened_may_be_more_than_fits_into_a_message() {
