@@ -256,7 +256,7 @@ async fn what_has_happened_may_be_more_than_fits_into_a_message() {
     let puts = memtide_etcd::limits::MESSAGE_BYTES_MAX / value.len() + 1;
     let op = Op::Put(store.0.keys.document(Document::Scaling), value.into(), None);
     for _ in 0..puts {
-        store.0.client.transact((&[], &[op.clone()]), &[], PATIENCE).await.unwrap();
+        store.0.client.transact((&[], std::slice::from_ref(&op)), &[], PATIENCE).await.unwrap();
     }
     let why = tokio::time::timeout(PATIENCE, store.watch_from(since)).await.unwrap();
     assert!(why.contains("the watch of etcd ended"), "{why}");
