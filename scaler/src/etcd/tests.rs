@@ -240,9 +240,9 @@ async fn what_is_loaded_is_what_is_there_also_where_that_is_older_than_what_was(
     let one = first();
     store.compare_and_set(None, Arc::clone(&one)).await.unwrap();
     let two = after(&one, 1);
-    store.stored(Arc::clone(&two), i64::MAX);
+    store.stored(two, i64::MAX);
     assert_eq!(store.load().await.unwrap(), Some(Arc::clone(&one)));
-    let done = store.compare_and_set(Some(one.epoch()), two).await.unwrap();
+    let done = store.compare_and_set(Some(one.epoch()), after(&one, 2)).await.unwrap();
     assert_eq!(done, Stored::Done);
 }
 
