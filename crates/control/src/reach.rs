@@ -218,3 +218,32 @@ impl Trouble {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+    use rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    /// By chance a stream to one that stands by may also break before it says anything.
+    #[test]
+    fn the_one_that_was_lost_is_not_gone_back_to_the_first_time_that_it_is_said_to_lead() {
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("there are some")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let endpoint = |name: &str| Some(format!("{name}:11213"));
+        let mut reach =
+            Reach::new(endpoint("standby").into_iter().collect(), &tls, 1, Arc::default());
+        reach.at = "leader:11213".to_owned();
+        reach.failed("it broke");
+        let told = [(); 3].map(|()| {
+            reach.at = "standby:11213".to_owned();
+            reach.follow("it stands by", "leader:11213".to_owned());
+            reach.turn()
+        });
+        assert_eq!(told, ["standby", "leader", "leader"].map(endpoint));
+    }
+}
