@@ -46,6 +46,28 @@ fn a_leader_that_is_killed_or_ended_is_followed_by_one_that_knows_what_operators
     load.finish().assert_unnoticed();
 }
 
+/// A proxy tells each of them all that it has counted since it began.
+#[test]
+fn what_was_used_while_one_led_is_not_counted_again_by_the_next_one() {
+    let mut fleet = Fleet::start(1, 2);
+    let load = fleet.load();
+    let first = fleet.wait_leader(|_| true);
+    let used = |fleet: &Fleet, number, least| {
+        wait_until("what is used is counted", PATIENCE, || {
+            Some(fleet.commands_used(number)).filter(|used| *used >= least)
+        })
+    };
+    let before = used(&fleet, first, 2_000);
+    fleet.end_scaler(first, Signal::KILL);
+    let second = fleet.wait_leader(|_| true);
+    let after = used(&fleet, second, 1);
+    let all = metric(&fleet.proxy, "memtide_commands_total").unwrap();
+    let kept = f64::from(u32::try_from(before + after).unwrap());
+    println!("{before} and {after} of {all} commands");
+    assert!(kept <= all, "{before} and {after} of {all} commands");
+    load.finish().assert_unnoticed();
+}
+
 #[test]
 fn copies_that_a_killed_leader_has_begun_are_carried_on_by_the_next_one() {
     let mut fleet = Fleet::start(1, 2);

@@ -28,6 +28,8 @@ struct State {
     refused: u64,
     /// What came while this scaler looked: of a process that it had not heard of, what came after that.
     total: Counted,
+    /// Since when this scaler leads, where it is one of several; in milliseconds since 1970.
+    leads_since_ms: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,24 @@ impl ProxyCounts {
     /// What there is to write down.
     #[must_use]
     pub fn all(&self) -> Vec<Counted> {
-        self.state().said.values().map(|said| said.counted).collect()
+        self.all_since().1
+    }
+
+    /// The same; and where several scalers lead in turn, since when this one does, in milliseconds since 1970. What
+    /// processes that began before that have counted until they are first heard of since may be written down by others.
+    #[must_use]
+    pub fn all_since(&self) -> (Option<u64>, Vec<Counted>) {
+        let state = self.state();
+        (state.leads_since_ms, state.said.values().map(|said| said.counted).collect())
+    }
+
+    /// This scaler leads from now on, in milliseconds since 1970, and another may have until now: what was heard before
+    /// is old.
+    pub(crate) fn lead(&self, now_ms: u64) {
+        let mut state = self.state();
+        state.leads_since_ms = Some(now_ms);
+        state.said.clear();
+        state.streams.clear();
     }
 
     /// So much was written down, to outlive the host. Commands that waited are nobody's to write.
@@ -199,6 +218,17 @@ mod tests {
         }
         assert_eq!(counts.all(), [counted(1, 9)]);
         assert_eq!(counts.total().commands, 2, "what came after it was first heard");
+    }
+
+    #[test]
+    fn what_was_heard_before_another_led_is_not_said_again() {
+        let counts = ProxyCounts::default();
+        counts.hear(AT, S, &[counted(1, 5), counted(2, 5)]);
+        counts.lead(77);
+        assert_eq!(counts.all_since(), (Some(77), Vec::new()));
+        counts.hear(AT, S, &[counted(1, 900)]);
+        assert_eq!(counts.all_since(), (Some(77), vec![counted(1, 900)]));
+        assert_eq!(counts.total().commands, 0, "somebody else heard it meanwhile");
     }
 
     #[test]

@@ -35,7 +35,7 @@ use self::documents::Documented;
 pub use self::election::Campaign;
 use self::fence::Fence;
 pub use self::follow::Seen;
-pub use self::limits::SharedLimits;
+pub use self::limits::{LimitsSet, LimitsThere, SharedLimits};
 use self::store::Known;
 use crate::documents::Document;
 

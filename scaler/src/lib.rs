@@ -42,7 +42,7 @@ mod turns;
 pub use clock::now;
 pub use counts::ProxyCounts;
 pub use documents::{Document, Documents};
-pub use etcd::{EtcdSettings, SharedLimits};
+pub use etcd::{EtcdSettings, LimitsSet, LimitsThere, SharedLimits};
 pub use handle::{OperateError, Operated, ScalerHandle};
 pub use metrics::of_scaling;
 pub use provision::command::{CommandProvisioner, CommandSettings};

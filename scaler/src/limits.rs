@@ -70,11 +70,15 @@ pub const ETCD_RESIGN_TIME_MAX: Duration = Duration::from_secs(1);
 /// Before etcd is asked again that did not answer.
 pub const ETCD_PAUSE: Duration = Duration::from_millis(200);
 
-/// Watches that end at once before etcd counts as away: a member may have been stopped, and another is without a leader
-/// for a moment.
+/// Watches that end before anything was heard by them, one after the other, before all is read anew: a member may have
+/// been stopped, and another is without a leader for a moment.
 pub const ETCD_WATCH_FAILURES_MAX: u32 = 3;
 
 /// A scaler that cannot begin to lead, because of what is stored, tries again after this.
 pub const LEAD_PAUSE: Duration = Duration::from_secs(1);
+
+/// Before it is tried again to write down which number of replicas was followed.
+pub const REPLICAS_PAUSE: Duration = Duration::from_secs(1);
+
 /// How long session tickets are given out with one key; for as long again they are taken.
 pub const TICKET_SECRET_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);

@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use memtide_topology::Topology;
 use tokio::sync::watch;
+use tokio::time;
 
 use crate::StoreError;
 use crate::documents::{Document, Documents};
+use crate::limits::REPLICAS_PAUSE;
 
 /// What is configured, where that is to be followed; what was written down is gone then, until it was.
 ///
@@ -30,7 +32,7 @@ pub async fn news(
     Ok(configured)
 }
 
-/// Writes the number down once the topology has it: the number, and a newline.
+/// Writes the number down once the topology has it: the number, and a newline. Tries until it is, or is dropped.
 pub async fn follow(
     documents: Arc<dyn Documents>,
     mut topologies: watch::Receiver<Arc<Topology>>,
@@ -42,7 +44,56 @@ pub async fn follow(
         return;
     }
     let text = format!("{replicas}\n").into_bytes();
-    if let Err(error) = documents.write(Document::Replicas, Some(text)).await {
-        tracing::warn!("the configured replicas will be set again at the next start: {error}");
+    let mut is_told = false;
+    while let Err(error) = documents.write(Document::Replicas, Some(text.clone())).await {
+        if !std::mem::replace(&mut is_told, true) {
+            tracing::warn!(
+                "the configured replicas would be set again by the next start, trying to write them down: {error}"
+            );
+        }
+        time::sleep(REPLICAS_PAUSE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use memtide_testkit::PATIENCE;
+    use memtide_topology::{CacheId, HashSeed};
+
+    use super::*;
+    use crate::StoreFuture;
+
+    /// Fails the first writes.
+    #[derive(Debug, Default)]
+    struct Failing(AtomicU32);
+
+    impl Documents for Failing {
+        fn read(&self, _: Document) -> StoreFuture<'_, Option<Vec<u8>>> {
+            Box::pin(async { Ok(None) })
+        }
+
+        fn write(&self, _: Document, text: Option<Vec<u8>>) -> StoreFuture<'_, ()> {
+            assert_eq!(text.as_deref(), Some(&b"1\n"[..]));
+            let tries = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+            Box::pin(async move { if tries == 3 { Ok(()) } else { Err(StoreError::Closed) } })
+        }
+
+        fn place(&self, _: Document) -> PathBuf {
+            PathBuf::new()
+        }
+    }
+
+    /// Else what an operator sets later would be undone by the next leader.
+    #[tokio::test]
+    async fn what_was_followed_is_written_down_however_often_that_fails() {
+        let documents = Arc::new(Failing::default());
+        let first = Topology::new(CacheId::default(), HashSeed::new(1, 2), 1).unwrap();
+        let (_topologies, followed) = watch::channel(Arc::new(first));
+        let following = follow(Arc::<Failing>::clone(&documents), followed, 1);
+        time::timeout(PATIENCE, following).await.unwrap();
+        assert_eq!(documents.0.load(Ordering::Relaxed), 3);
     }
 }

@@ -115,6 +115,9 @@ impl Tenure {
         if ends.lead.is_shared() && !self.topology.nodes().is_empty() {
             manager.hold_until(now + NODES_COME_OVER);
         }
+        if ends.lead.is_shared() {
+            ends.counts.lead(clock::unix_ms());
+        }
         let mut tasks = JoinSet::new();
         ends.topologies.send_replace(Arc::clone(&self.topology));
         ends.status.send_replace(Arc::new(nothing_yet(self.topology, now)));

@@ -93,8 +93,11 @@ pub const ONE_SCALER: Patience = Patience {
     keepalive_time_max: SCALER_KEEPALIVE_TIME_MAX,
 };
 
-/// Between two scalers that are asked whether they lead, by who hears that its own is in doubt.
+/// Before a scaler is asked whether it leads, by who hears that its own is in doubt; doubled each time that all were.
 pub const LEADS_ASKED_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Most that is waited before one is: all nodes and proxies ask, each by a connection of its own.
+pub const LEADS_ASKED_INTERVAL_MAX: Duration = Duration::from_secs(5);
 
 /// How long it is waited for a scaler.
 #[derive(Clone, Copy, Debug)]

@@ -10,7 +10,8 @@ use tokio::time;
 
 use crate::hearing::client;
 use crate::limits::{
-    BACKOFF_MAX, BACKOFF_MIN, LEADS_ASKED_INTERVAL, ONE_SCALER, Patience, SEVERAL_SCALERS,
+    BACKOFF_MAX, BACKOFF_MIN, LEADS_ASKED_INTERVAL, LEADS_ASKED_INTERVAL_MAX, ONE_SCALER, Patience,
+    SEVERAL_SCALERS,
 };
 use crate::schema::LeadsAsked;
 use crate::transport::{ALPN, ConnectError, Connection};
@@ -26,7 +27,8 @@ pub struct Reach {
     leader: Option<String>,
     /// The one that is tried, or has the stream.
     at: String,
-    /// The one that was lost last: others may say that it leads until its lease is over.
+    /// The one that was lost last: others may say that it leads until its lease is over, and the first of them is not
+    /// believed.
     lost: String,
     patience: Patience,
     /// The next pause, before its jitter.
@@ -114,7 +116,9 @@ impl Reach {
     /// that of the other one is looked at before anything is said there.
     pub fn follow(&mut self, why: &str, leader: String) {
         self.trouble.note(&self.at, why);
-        self.leader = Some(leader).filter(|leader| *leader != self.lost);
+        // Once: it may have lost nothing but the stream, and lead on.
+        let is_lost = std::mem::take(&mut self.lost) == leader;
+        self.leader = Some(leader).filter(|_| !is_lost);
     }
 
     /// The scaler of the stream is in doubt, or no more.
@@ -127,10 +131,11 @@ impl Reach {
         let others = self.endpoints.iter().filter(|endpoint| **endpoint != self.at);
         let others: Vec<String> = others.cloned().collect();
         let (tls, patience) = (Arc::clone(&self.tls), self.patience);
+        let (mut rng, mut interval) = (self.rng, LEADS_ASKED_INTERVAL);
         async move {
             loop {
                 for endpoint in &others {
-                    time::sleep(LEADS_ASKED_INTERVAL).await;
+                    time::sleep(part_of(interval, &mut rng)).await;
                     let asked = leads(endpoint, Arc::clone(&tls), patience);
                     if time::timeout(patience.connect, asked).await == Ok(Some(true)) {
                         return endpoint.clone();
@@ -139,6 +144,7 @@ impl Reach {
                 if others.is_empty() {
                     return std::future::pending().await;
                 }
+                interval = (interval * 2).min(LEADS_ASKED_INTERVAL_MAX);
             }
         }
     }
@@ -164,13 +170,17 @@ impl Reach {
         if std::mem::take(&mut self.is_first) {
             return;
         }
-        // Half of it to all of it.
-        self.rng = self.rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-        let jitter = u32::try_from(self.rng >> 48).unwrap_or(0);
-        let pause = self.backoff / 2 + self.backoff / 2 * jitter / (1 << 16);
+        let pause = part_of(self.backoff, &mut self.rng);
         self.backoff = (self.backoff * 2).min(BACKOFF_MAX);
         time::sleep(pause).await;
     }
+}
+
+/// Half of a pause to all of it.
+fn part_of(pause: Duration, rng: &mut u64) -> Duration {
+    *rng = rng.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+    let jitter = u32::try_from(*rng >> 48).unwrap_or(0);
+    pause / 2 + pause / 2 * jitter / (1 << 16)
 }
 
 /// Whether the scaler there leads; `None` where it does not say.
@@ -206,5 +216,34 @@ impl Trouble {
     /// Nothing is left half done under this lock.
     fn reasons(&self) -> MutexGuard<'_, Reasons> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::RootCertStore;
+    use rustls::crypto::aws_lc_rs;
+
+    use super::*;
+
+    /// By chance a stream to one that stands by may also break before it says anything.
+    #[test]
+    fn the_one_that_was_lost_is_not_gone_back_to_the_first_time_that_it_is_said_to_lead() {
+        let tls = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("there are some")
+            .with_root_certificates(RootCertStore::empty())
+            .with_no_client_auth();
+        let endpoint = |name: &str| Some(format!("{name}:11213"));
+        let mut reach =
+            Reach::new(endpoint("standby").into_iter().collect(), &tls, 1, Arc::default());
+        reach.at = "leader:11213".to_owned();
+        reach.failed("it broke");
+        let told = [(); 3].map(|()| {
+            reach.at = "standby:11213".to_owned();
+            reach.follow("it stands by", "leader:11213".to_owned());
+            reach.turn()
+        });
+        assert_eq!(told, ["standby", "leader", "leader"].map(endpoint));
     }
 }

@@ -367,6 +367,23 @@ async fn who_is_told_who_leads_goes_there_though_nobody_has_named_it() {
     in_time(topologies.wait_for(|it| it.epoch() == Epoch::new(1))).await.unwrap();
 }
 
+/// It may have lost nothing but its streams: nobody else leads, whoever is asked.
+#[tokio::test]
+async fn who_has_lost_the_one_that_leads_goes_back_where_that_is_said_to_lead_on() {
+    let fleet = Fleet::new();
+    let (standby, mut leader) = (fleet.scaler(), fleet.scaler());
+    standby.stand_by(&leader.endpoint());
+    let node = fleet.node(&standby);
+    let (session, _) = leader.came().await;
+    welcome(&session, &node, 7).await;
+    let mut leader = leader.restart(&fleet).await;
+    let (session, registration) = leader.came().await;
+    assert_eq!(registration.node, Some(NodeId::new(7)));
+    session.welcome(NodeId::new(7));
+    let mut leader = leader.restart(&fleet).await;
+    assert_eq!(leader.came().await.1.node, Some(NodeId::new(7)), "each time");
+}
+
 #[tokio::test]
 async fn whose_scaler_is_in_doubt_stays_until_another_says_that_it_leads() {
     let fleet = Fleet::new();

@@ -1,6 +1,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -61,13 +62,14 @@ pub struct Client(Arc<Inner>);
 struct Inner {
     config: Config,
     state: Mutex<State>,
+    /// How often a member was left: the one of the connection, or the next one to try, has this number, but for
+    /// multiples of how many there are.
+    turn: AtomicUsize,
 }
 
 #[derive(Debug, Default)]
 struct State {
     connection: Option<Arc<Connection>>,
-    /// The member of the connection, or the next one to try.
-    at: usize,
     token: Option<AsciiMetadataValue>,
 }
 
@@ -87,7 +89,7 @@ impl Client {
             tls.alpn_protocols = vec![ALPN.to_vec()];
             Arc::new(tls)
         });
-        Self(Arc::new(Inner { config, state: Mutex::default() }))
+        Self(Arc::new(Inner { config, state: Mutex::default(), turn: AtomicUsize::new(0) }))
     }
 
     /// Calls until a member has answered for good, for so long at most. What is called may come to be done twice.
@@ -99,6 +101,7 @@ impl Client {
         let deadline = Instant::now() + within;
         let (mut failures, mut pause) = (0, ROUND_PAUSE_MIN);
         loop {
+            let turn = self.turn();
             let ends = deadline.min(Instant::now() + TRY_TIME_MAX);
             let tried = time::timeout_at(ends, self.try_once(&call)).await;
             let late = || Err(Verdict::Next("no answer in time".to_owned()));
@@ -110,7 +113,7 @@ impl Client {
                     why
                 }
                 Err(Verdict::Next(why)) => {
-                    self.next().await;
+                    self.next(turn).await;
                     why
                 }
             };
@@ -141,7 +144,7 @@ impl Client {
         let connection = match open {
             Some(connection) => connection,
             None => {
-                let endpoint = &endpoints[state.at % endpoints.len()];
+                let endpoint = &endpoints[self.turn() % endpoints.len()];
                 let opened = Connection::open(endpoint, tls.as_ref()).await;
                 Arc::new(opened.map_err(Verdict::Next)?)
             }
@@ -155,11 +158,19 @@ impl Client {
         Ok(Channel { connection, token: state.token.clone() })
     }
 
-    /// The member that was asked is not well: the next one's turn.
-    pub(crate) async fn next(&self) {
+    /// To be looked at before a member is asked.
+    pub(crate) fn turn(&self) -> usize {
+        self.0.turn.load(Ordering::Acquire)
+    }
+
+    /// The member that was asked in this turn is not well: the next one's turn, unless others who asked it have found
+    /// so before.
+    pub(crate) async fn next(&self, turn: usize) {
         let mut state = self.0.state.lock().await;
-        state.connection = None;
-        state.at = (state.at + 1) % self.0.config.endpoints.len();
+        if self.turn() == turn {
+            state.connection = None;
+            self.0.turn.store(turn.wrapping_add(1), Ordering::Release);
+        }
     }
 
     /// It is not good any more.
@@ -229,5 +240,25 @@ impl fmt::Display for Endpoint {
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A member that is well would be left because of the one before it.
+    #[tokio::test]
+    async fn calls_that_fail_together_leave_one_member() {
+        let endpoint = |port| Endpoint { is_tls: false, host: "127.0.0.1".to_owned(), port };
+        let endpoints = vec![endpoint(1), endpoint(2), endpoint(3)];
+        let client = Client::new(Config { endpoints, tls: None, credentials: None });
+        let turn = client.turn();
+        for _ in 0..4 {
+            client.next(turn).await;
+        }
+        assert_eq!(client.turn(), turn + 1);
+        client.next(client.turn()).await;
+        assert_eq!(client.turn(), turn + 2);
     }
 }

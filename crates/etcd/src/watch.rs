@@ -21,6 +21,10 @@ pub struct Watching {
     _asks: mpsc::Sender<WatchRequest>,
     _channel: Channel,
     client: Client,
+    /// A revision that the store has had.
+    known: i64,
+    /// The turn of members in which it began.
+    turn: usize,
 }
 
 /// What happened at once.
@@ -37,8 +41,8 @@ pub struct Changes {
 pub enum Change {
     /// It has this value now.
     Put(Kept),
-    /// It is no more.
-    Deleted(String),
+    /// It is no more, from this revision on.
+    Deleted(String, i64),
 }
 
 /// Why there is nothing more.
@@ -47,8 +51,8 @@ pub enum WatchEnd {
     /// It can go on from the last revision that was heard of.
     #[error("the watch of etcd ended: {0}")]
     Broken(String),
-    /// Some of what happened is not known any more: all is to be read anew.
-    #[error("etcd has compacted what was to be watched")]
+    /// Some of what happened is not known any more, or etcd was put back to a snapshot: all is to be read anew.
+    #[error("etcd has compacted what was to be watched, or was put back to a snapshot")]
     Compacted,
 }
 
@@ -58,15 +62,21 @@ impl Client {
     /// # Errors
     /// Where it cannot begin, or not there.
     pub async fn watch(&self, prefix: &str, revision: i64) -> Result<Watching, WatchEnd> {
-        let began = time::timeout(TRY_TIME_MAX, self.begin(prefix, revision)).await;
+        let turn = self.turn();
+        let began = time::timeout(TRY_TIME_MAX, self.begin(prefix, revision, turn)).await;
         match began {
             Ok(Ok(watching)) => Ok(watching),
-            Ok(Err(verdict)) => Err(self.ended(verdict).await),
-            Err(_) => Err(self.ended(Verdict::Next("no answer in time".to_owned())).await),
+            Ok(Err(verdict)) => Err(self.ended(verdict, turn).await),
+            Err(_) => Err(self.ended(Verdict::Next("no answer in time".to_owned()), turn).await),
         }
     }
 
-    async fn begin(&self, prefix: &str, start_revision: i64) -> Result<Watching, Verdict> {
+    async fn begin(
+        &self,
+        prefix: &str,
+        start_revision: i64,
+        turn: usize,
+    ) -> Result<Watching, Verdict> {
         let channel = self.channel().await?;
         let (key, range_end) = range(prefix);
         let create = WatchCreateRequest { key, range_end, start_revision };
@@ -77,17 +87,18 @@ impl Client {
         request.metadata_mut().insert("hasleader", AsciiMetadataValue::from_static("true"));
         let heard = channel.watches().watch(request).await.map_err(|status| judge(&status))?;
         let heard = heard.into_inner();
-        Ok(Watching { heard, _asks: asks, _channel: channel, client: self.clone() })
+        let (client, known) = (self.clone(), start_revision - 1);
+        Ok(Watching { heard, _asks: asks, _channel: channel, client, known, turn })
     }
 
-    async fn ended(&self, verdict: Verdict) -> WatchEnd {
+    async fn ended(&self, verdict: Verdict, turn: usize) -> WatchEnd {
         WatchEnd::Broken(match verdict {
             Verdict::Authenticate(why) => {
                 self.forget_token().await;
                 why
             }
             Verdict::Next(why) => {
-                self.next().await;
+                self.next(turn).await;
                 why
             }
             Verdict::Final(error) => error.to_string(),
@@ -104,9 +115,13 @@ impl Watching {
         let message = match self.heard.message().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(WatchEnd::Broken("the stream ended".to_owned())),
-            Err(status) => return Err(self.client.ended(judge(&status)).await),
+            Err(status) => return Err(self.client.ended(judge(&status), self.turn).await),
         };
         if message.compact_revision > 0 {
+            return Err(WatchEnd::Compacted);
+        }
+        // The watch is of what comes after a revision that was heard of: the store was put back to one before it.
+        if message.header.as_ref().is_some_and(|header| header.revision < self.known) {
             return Err(WatchEnd::Compacted);
         }
         if message.canceled {
@@ -115,7 +130,7 @@ impl Watching {
                 true => Verdict::Authenticate(why),
                 false => Verdict::Next(why),
             };
-            return Err(self.client.ended(verdict).await);
+            return Err(self.client.ended(verdict, self.turn).await);
         }
         // The header has that of the store, and the events until there may come later.
         let revisions = message.events.iter().filter_map(|event| event.kv.as_ref());
@@ -123,7 +138,7 @@ impl Watching {
         let changes = message.events.into_iter().filter_map(|event| {
             let is_put = event.r#type() == EventType::Put;
             let kept = Kept::from(event.kv?);
-            Some(if is_put { Change::Put(kept) } else { Change::Deleted(kept.key) })
+            Some(if is_put { Change::Put(kept) } else { Change::Deleted(kept.key, kept.changed) })
         });
         Ok(Changes { revision, changes: changes.collect() })
     }

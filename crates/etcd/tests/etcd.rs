@@ -103,7 +103,7 @@ async fn a_watch_goes_on_from_a_revision_and_says_what_was_compacted() {
     let delete = Op::Delete("/w/k".to_owned());
     client.transact((&[], &[delete]), &[], PATIENCE).await.unwrap();
     let last = watching.next().await.unwrap();
-    assert_eq!(last.changes, [Change::Deleted("/w/k".to_owned())]);
+    assert_eq!(last.changes, [Change::Deleted("/w/k".to_owned(), last.revision)]);
     let _ = etcd.ctl(&["compact", &last.revision.to_string()]);
     let mut watching = client.watch("/w/", first).await.unwrap();
     let end = loop {
@@ -112,6 +112,19 @@ async fn a_watch_goes_on_from_a_revision_and_says_what_was_compacted() {
         }
     };
     assert_eq!(end, WatchEnd::Compacted);
+}
+
+/// As where it was put back to a snapshot.
+#[tokio::test]
+async fn a_watch_from_a_revision_that_etcd_never_had_ends_at_once() {
+    let etcd = Etcd::start(1);
+    let client = Client::new(config(&etcd));
+    let last = set(&client, "/w/k", "one").await;
+    let mut watching = client.watch("/w/", last + 2).await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, watching.next()).await.unwrap();
+    assert_eq!(end, Err(WatchEnd::Compacted));
+    let mut watching = client.watch("/w/", last + 1).await.unwrap();
+    assert!(watching.next().await.is_ok(), "what was heard of last is there");
 }
 
 #[tokio::test]

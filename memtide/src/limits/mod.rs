@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use memtide_limits::{Limits, LimitsError, LimitsPatch};
-use memtide_scaler::SharedLimits;
+use memtide_scaler::{LimitsSet, SharedLimits};
 use memtide_service::admin::RoleRoutes;
 use memtide_service::events::{EventKind, Events};
 use tokio::sync::watch;
 
 use self::file::{Kept, LimitsFile, Written};
-use self::shared::SharedKeep;
+use self::shared::{Known, SharedKeep};
 use crate::failure::Failure;
 use crate::settings::{LimitsGiven, metered_bytes_min};
 
@@ -37,8 +37,16 @@ struct Keeper {
     is_metered_min_said: AtomicBool,
     keep: Keep,
     events: Events,
-    /// Held by the one change that is under way. Whether what the file has may not outlive a loss of power.
-    changing: Mutex<bool>,
+    /// Held by the one change that is under way.
+    changing: Mutex<Changing>,
+}
+
+/// What a change has to know beside them.
+#[derive(Debug, Default)]
+struct Changing {
+    /// Whether what the file has may not outlive a loss of power.
+    is_doubtful: bool,
+    known: Known,
 }
 
 /// Where they last.
@@ -93,8 +101,16 @@ impl KeptLimits {
 
     /// The scaler runs that shares them.
     pub fn join(&self, limits: SharedLimits) {
+        self.join_by(move |text, known| limits.set(text, known));
+    }
+
+    /// They are set so.
+    fn join_by(
+        &self,
+        set: impl Fn(Vec<u8>, i64) -> Result<LimitsSet, String> + Send + Sync + 'static,
+    ) {
         if let Keep::Shared(shared) = &self.0.keep {
-            shared.join(limits);
+            shared.join(set);
         }
     }
 
@@ -118,7 +134,7 @@ impl KeptLimits {
             is_metered_min_said: AtomicBool::new(now.is_metered_min_said),
             keep,
             events: events.clone(),
-            changing: Mutex::new(false),
+            changing: Mutex::default(),
         }))
     }
 
@@ -143,42 +159,48 @@ impl KeptLimits {
     /// Where they cannot be changed to that, or not be written: then nothing is. Where they are, and may
     /// not last.
     pub fn change(&self, patch: &LimitsPatch) -> Result<Limits, ChangeError> {
-        let Keeper { given, keep, changing, is_metered_min_said, .. } = &*self.0;
-        let mut is_doubtful = changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.now();
-        let limits = before.changed_by(patch)?;
-        let was_said = is_metered_min_said.load(Ordering::Acquire);
-        let is_said = was_said || patch.data_storage.min.is_some();
-        let is_same = limits == before && is_said == was_said;
-        if is_same && !*is_doubtful {
-            return Ok(limits);
-        }
-        let kept = Kept {
-            limits,
-            configured: given.limits,
-            is_metered_min_said: is_said,
-            is_metered_min_configured: given.is_metered_min_said,
-        };
+        let Keeper { keep, changing, is_metered_min_said, .. } = &*self.0;
+        let mut changing = changing.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match keep {
             Keep::File(file) => file,
-            Keep::Shared(shared) => {
-                shared.store(&kept)?;
-                self.take(&LimitsGiven { limits, is_metered_min_said: is_said });
-                return Ok(limits);
-            }
+            Keep::Shared(shared) => return self.change_shared(shared, &mut changing, patch),
         };
+        let (limits, is_said) = self.changed_by(patch)?;
+        let is_same =
+            limits == self.now() && is_said == is_metered_min_said.load(Ordering::Acquire);
+        if is_same && !changing.is_doubtful {
+            return Ok(limits);
+        }
+        let kept = self.kept(limits, is_said);
         let written = file.store(&kept).map_err(|error| {
             tracing::error!(%error, path = file.path(), "failed to write the limits");
             ChangeError::Unwritten { path: file.path(), error }
         })?;
         self.take(&LimitsGiven { limits, is_metered_min_said: is_said });
-        *is_doubtful = matches!(written, Written::Doubtful(_));
+        changing.is_doubtful = matches!(written, Written::Doubtful(_));
         match written {
             Written::Lasting => Ok(limits),
             Written::Doubtful(error) => {
                 tracing::error!(%error, path = file.path(), "failed to sync the directory of the limits");
                 Err(ChangeError::Doubtful { path: file.path(), error })
             }
+        }
+    }
+
+    /// What is in force, changed so; and whether somebody has said the minimum of data then.
+    fn changed_by(&self, patch: &LimitsPatch) -> Result<(Limits, bool), ChangeError> {
+        let was_said = self.0.is_metered_min_said.load(Ordering::Acquire);
+        Ok((self.now().changed_by(patch)?, was_said || patch.data_storage.min.is_some()))
+    }
+
+    /// These, as they are to last.
+    fn kept(&self, limits: Limits, is_metered_min_said: bool) -> Kept {
+        let given = &self.0.given;
+        Kept {
+            limits,
+            configured: given.limits,
+            is_metered_min_said,
+            is_metered_min_configured: given.is_metered_min_said,
         }
     }
 

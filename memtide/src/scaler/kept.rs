@@ -1,5 +1,7 @@
 //! What a scaler keeps of its cache: limits, usage, events.
 
+use std::cell::Cell;
+
 use memtide_records::usage::{Counts, Sample, SourceId};
 use memtide_scaler::ScalerHandle;
 use memtide_service::events::Events;
@@ -47,8 +49,9 @@ impl Kept {
     pub fn keep_usage(&self, scaler: &ScalerHandle) -> std::io::Result<Keeping> {
         let (counting, written) = (scaler.proxy_counts(), scaler.proxy_counts());
         let (stored, limits) = (scaler.clone(), self.limits.clone());
+        let (usage, led_since) = (self.usage.clone(), Cell::new(None));
         self.usage.keep(Looks {
-            counts: Box::new(move || proxies::said(&counting)),
+            counts: Box::new(move || proxies::said_by_turns(&counting, &usage, &led_since)),
             sample: Box::new(move || sample(&stored, &limits)),
             kept: Box::new(move |kept: &[(SourceId, Counts)]| proxies::wrote(&written, kept)),
         })

@@ -60,6 +60,11 @@ impl Usage {
         Ok((usage, faults))
     }
 
+    /// Somebody else may have written down until then, in milliseconds since 1970, what sources have counted.
+    pub fn missed(&self, until_ms: u64) {
+        self.log().missed(until_ms);
+    }
+
     /// `/v1/cache/usage`.
     pub fn routes(&self) -> RoleRoutes {
         routes::routes(self.clone())

@@ -109,6 +109,13 @@ impl Fleet {
         (topology["epoch"].as_u64().unwrap(), replicas)
     }
 
+    /// How many commands were used, as this scaler has kept it.
+    pub fn commands_used(&self, number: usize) -> u64 {
+        let usage = json(self.scaler(number), "/v1/cache/usage").expect("each has its own");
+        let hours = usage["hours"].as_array().unwrap();
+        hours.iter().map(|hour| hour["commands"].as_u64().unwrap()).sum()
+    }
+
     /// `memtide cache` with these words, at the admin HTTP of a scaler.
     pub fn cache(&self, number: usize, words: &[&str]) -> Output {
         let admin = self.scaler(number).admin_address().to_string();

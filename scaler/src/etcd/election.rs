@@ -1,8 +1,9 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
+use std::time::Duration;
 
 use bytes::Bytes;
-use memtide_etcd::{Compare, EtcdError, Op, Transacted};
+use memtide_etcd::{Compare, EtcdError, Lease, Op, Transacted};
 use tokio::time::{self, MissedTickBehavior};
 
 use super::{Leader, Shared};
@@ -23,9 +24,18 @@ impl Shared {
     /// # Errors
     /// Where etcd does not answer. It may be known later who leads.
     pub async fn campaign(&self, after: Option<i64>) -> Result<Campaign, EtcdError> {
-        let (client, keys, within) = (&self.0.client, &self.0.keys, ETCD_CALL_TIME_MAX);
         let asked = crate::now();
-        let lease = client.grant(random_name(), LEASE_SECONDS, within).await?;
+        let lease = self.0.client.grant(random_name(), LEASE_SECONDS, ETCD_CALL_TIME_MAX).await?;
+        self.campaign_by((asked, &lease), after).await
+    }
+
+    /// The same by a lease that was asked for at this time.
+    pub(super) async fn campaign_by(
+        &self,
+        (asked, lease): (Duration, &Lease),
+        after: Option<i64>,
+    ) -> Result<Campaign, EtcdError> {
+        let (client, keys, within) = (&self.0.client, &self.0.keys, ETCD_CALL_TIME_MAX);
         let mut compares = vec![Compare::Created(keys.leader(), 0)];
         compares.extend(after.map(|fence| Compare::Changed(keys.term(), fence)));
         let me = Bytes::from(serde_json::to_vec(&self.0.me).expect("three texts can be encoded"));
@@ -36,13 +46,18 @@ impl Shared {
         let done = client.transact((&compares, &ops), &[&keys.leader()], within).await?;
         let kept = match done {
             Transacted::Done(revision) => {
-                self.0.fence.take(revision, asked, &lease);
+                self.0.fence.take(revision, asked, lease);
                 return Ok(Campaign::Won);
             }
-            Transacted::Not(kept) => kept.into_iter().next(),
+            Transacted::Not(kept) => kept.into_iter().next().filter(|kept| kept.value == me),
         };
-        // Where it was won before and the answer was lost, it is given up: nobody kept that lease alive.
-        let won_before = kept.filter(|kept| kept.value == me).map(|kept| kept.lease);
+        // By the try before this one, whose answer was lost.
+        if let Some(kept) = kept.as_ref().filter(|kept| kept.lease == lease.id) {
+            self.0.fence.take(kept.created, asked, lease);
+            return Ok(Campaign::Won);
+        }
+        // What was won by an earlier campaign is given up: nobody kept that lease alive.
+        let won_before = kept.map(|kept| kept.lease);
         for lease in won_before.into_iter().chain([lease.id]) {
             client.revoke(lease, within).await?;
         }

@@ -2,7 +2,7 @@ use memtide_etcd::{Change, Kept, Snapshot, WatchEnd, Watching};
 use memtide_service::events::EventKind;
 use tokio::time;
 
-use super::{Leader, Shared};
+use super::{Leader, LimitsThere, Shared};
 use crate::documents::Document;
 use crate::limits::{ETCD_CALL_TIME_MAX, ETCD_PAUSE, ETCD_WATCH_FAILURES_MAX};
 
@@ -16,7 +16,7 @@ pub struct Seen {
     /// Who leads, and the revision since which.
     pub leader: Option<(Leader, i64)>,
     /// The limits that were set.
-    pub limits: Option<Vec<u8>>,
+    pub limits: LimitsThere,
 }
 
 impl Shared {
@@ -27,8 +27,8 @@ impl Shared {
                 Ok(snapshot) => {
                     let revision = snapshot.revision;
                     self.see_all(snapshot);
-                    self.watch_from(revision).await;
-                    tracing::info!("etcd has compacted what was to be followed; reading all anew");
+                    let why = self.watch_from(revision).await;
+                    tracing::info!("reading anew all that is in etcd: {why}");
                 }
                 Err(error) => {
                     self.is_away(error.to_string());
@@ -38,19 +38,19 @@ impl Shared {
         }
     }
 
-    /// Follows all that happens after a revision, until some of it is known no more.
-    pub(super) async fn watch_from(&self, mut revision: i64) {
+    /// Follows all that happens after a revision, until some of it is known no more, or cannot be had: what has
+    /// happened since may be more than fits into a message, and what there is now always fits. Says why.
+    pub(super) async fn watch_from(&self, mut revision: i64) -> String {
         let mut failures = 0;
         loop {
             let end = match self.0.client.watch(&self.0.keys.all, revision + 1).await {
                 Ok(watching) => self.heard(watching, (&mut revision, &mut failures)).await,
                 Err(end) => end,
             };
-            let WatchEnd::Broken(why) = end else { return };
+            time::sleep(ETCD_PAUSE).await;
             failures += 1;
-            if failures > ETCD_WATCH_FAILURES_MAX {
-                self.is_away(why);
-                time::sleep(ETCD_PAUSE).await;
+            if end == WatchEnd::Compacted || failures > ETCD_WATCH_FAILURES_MAX {
+                return end.to_string();
             }
         }
     }
@@ -65,13 +65,15 @@ impl Shared {
                 Ok(changes) => changes,
                 Err(end) => return end,
             };
-            *failures = 0;
-            self.is_back();
+            // That a watch has begun says nothing of whether anything can be heard by it.
+            if changes.revision > 0 {
+                *failures = 0;
+            }
             *revision = changes.revision.max(*revision);
             for change in changes.changes {
                 match change {
-                    Change::Put(kept) => self.see(&kept.key.clone(), Some(kept)),
-                    Change::Deleted(key) => self.see(&key, None),
+                    Change::Put(kept) => self.see(&kept.key.clone(), Ok(kept)),
+                    Change::Deleted(key, revision) => self.see(&key, Err(revision)),
                 }
             }
         }
@@ -79,10 +81,10 @@ impl Shared {
 
     fn see_all(&self, snapshot: Snapshot) {
         let keys = &self.0.keys;
-        let mut kept = snapshot.kept;
+        let Snapshot { revision, mut kept } = snapshot;
         let mut take = |key: &str| {
             let at = kept.iter().position(|kept| kept.key == key);
-            at.map(|at| kept.swap_remove(at))
+            at.map(|at| kept.swap_remove(at)).ok_or(revision)
         };
         for key in [keys.topology(), keys.document(Document::Limits), keys.leader()] {
             self.see(&key, take(&key));
@@ -91,11 +93,11 @@ impl Shared {
         self.0.seen.send_if_modified(|seen| !std::mem::replace(&mut seen.is_read, true));
     }
 
-    /// A key has this value now, or is no more.
-    fn see(&self, key: &str, kept: Option<Kept>) {
+    /// A key has this value now, or is not there at this revision.
+    fn see(&self, key: &str, kept: Result<Kept, i64>) {
         let keys = &self.0.keys;
         if key == keys.topology() {
-            return self.saw_topology(kept);
+            return self.saw_topology(kept.ok());
         }
         let is_leader = key == keys.leader();
         if !is_leader && key != keys.document(Document::Limits) {
@@ -104,8 +106,8 @@ impl Shared {
         self.0.seen.send_if_modified(|seen| {
             let before = seen.clone();
             match is_leader {
-                true => seen.leader = kept.and_then(leader),
-                false => seen.limits = kept.map(|kept| kept.value.to_vec()),
+                true => seen.leader = kept.ok().and_then(leader),
+                false => seen.limits = LimitsThere::of(kept),
             }
             *seen != before
         });

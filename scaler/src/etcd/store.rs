@@ -26,8 +26,9 @@ impl TopologyStore for Shared {
             let key = self.0.keys.topology();
             let snapshot = self.0.client.read(&key, ETCD_CALL_TIME_MAX).await?;
             let kept = snapshot.kept.into_iter().find(|kept| kept.key == key);
-            // Whatever was tried before was tried under another fence.
-            self.known().uncertain = None;
+            // Whatever was tried before was tried under another fence; and what was known before may be newer than what
+            // is there, where etcd was put back to a snapshot.
+            *self.known() = Known::default();
             self.learn(kept)
         })
     }
@@ -127,7 +128,7 @@ impl Shared {
         Ok(Some(topology))
     }
 
-    fn stored(&self, topology: Arc<Topology>, changed: i64) {
+    pub(super) fn stored(&self, topology: Arc<Topology>, changed: i64) {
         let mut known = self.known();
         if known.changed > changed {
             return;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use memtide_etcd::{Config, Endpoint, Op};
 use memtide_testkit::{Etcd, PATIENCE, Signal};
 use memtide_topology::{
@@ -128,6 +129,38 @@ async fn a_try_whose_answer_was_lost_is_done_once_and_known_by_what_is_there() {
 }
 
 #[tokio::test]
+async fn limits_that_are_set_take_the_place_of_those_that_were_known_and_of_no_others() {
+    let etcd = Etcd::start(1);
+    let leads = leading(&etcd, 1).await;
+    let set = async |text: &'static [u8], known| {
+        leads.set_limits(Bytes::from_static(text), known).await.unwrap()
+    };
+    let LimitsSet::Done(one) = set(b"one", 0).await else { panic!("nothing was there") };
+    let there = LimitsSet::Not(LimitsThere { text: Some(b"one".to_vec()), revision: one });
+    assert_eq!(set(b"two", 0).await, there);
+    assert_eq!(set(b"one", 0).await, LimitsSet::Done(one), "as if its answer was lost");
+    assert!(matches!(set(b"two", one).await, LimitsSet::Done(two) if two > one));
+    take_lead(&leads).await;
+    let refused = leads.set_limits(Bytes::from_static(b"late"), one).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Deposed), "{refused}");
+}
+
+#[tokio::test]
+async fn a_campaign_whose_answer_was_lost_is_won_by_the_try_after_it() {
+    let etcd = Etcd::start(1);
+    let mine = shared(&etcd.ports(), 1);
+    let lease = mine.0.client.grant(7, 60, PATIENCE).await.unwrap();
+    let by = (Duration::ZERO, &lease);
+    assert_eq!(mine.campaign_by(by, None).await, Ok(Campaign::Won));
+    let fence = mine.0.fence.created().unwrap();
+    mine.0.fence.leave();
+    assert_eq!(mine.campaign_by(by, None).await, Ok(Campaign::Won));
+    assert_eq!(mine.0.fence.created(), Some(fence));
+    mine.load().await.unwrap();
+    assert_eq!(mine.compare_and_set(None, first()).await.unwrap(), Stored::Done);
+}
+
+#[tokio::test]
 async fn whose_lease_was_over_leads_on_only_where_nobody_else_has_since() {
     let etcd = Etcd::start(1);
     let mine = leading(&etcd, 1).await;
@@ -194,9 +227,39 @@ async fn who_follows_hears_who_leads_and_what_was_compacted_while_its_member_was
     // To be read anew, and not to be watched for ever.
     tokio::time::timeout(PATIENCE, two.watch_from(1)).await.unwrap();
     etcd.signal(0, Signal::CONT);
-    let is_there = |seen: &Seen| seen.limits.as_deref() == Some(&b"limits"[..]);
+    let is_there = |seen: &Seen| seen.limits.text.as_deref() == Some(&b"limits"[..]);
     let seen = until(&follower, |seen| is_there(seen) && seen.away.is_none()).await;
     assert_eq!(seen.leader.unwrap().0, two.0.me);
+}
+
+/// As where etcd was put back to a snapshot, in which it was stored by an earlier revision.
+#[tokio::test]
+async fn what_is_loaded_is_what_is_there_also_where_that_is_older_than_what_was() {
+    let etcd = Etcd::start(1);
+    let store = leading(&etcd, 1).await;
+    let one = first();
+    store.compare_and_set(None, Arc::clone(&one)).await.unwrap();
+    let two = after(&one, 1);
+    store.stored(two, i64::MAX);
+    assert_eq!(store.load().await.unwrap(), Some(Arc::clone(&one)));
+    let done = store.compare_and_set(Some(one.epoch()), after(&one, 2)).await.unwrap();
+    assert_eq!(done, Stored::Done);
+}
+
+/// So by a watch it could be asked for without end.
+#[tokio::test]
+async fn what_has_happened_may_be_more_than_fits_into_a_message() {
+    let etcd = Etcd::start(1);
+    let store = leading(&etcd, 1).await;
+    let since = store.0.client.read(&store.0.keys.all, PATIENCE).await.unwrap().revision;
+    let value = vec![7; memtide_etcd::limits::REQUEST_BYTES_MAX - 1_000];
+    let puts = memtide_etcd::limits::MESSAGE_BYTES_MAX / value.len() + 1;
+    let op = Op::Put(store.0.keys.document(Document::Scaling), value.into(), None);
+    for _ in 0..puts {
+        store.0.client.transact((&[], std::slice::from_ref(&op)), &[], PATIENCE).await.unwrap();
+    }
+    let why = tokio::time::timeout(PATIENCE, store.watch_from(since)).await.unwrap();
+    assert!(why.contains("the watch of etcd ended"), "{why}");
 }
 
 /// The fence of one, by the members of the other.

@@ -84,6 +84,11 @@ impl UsageLog {
         self.meter.heard(now_secs, source, counts);
     }
 
+    /// See [`Meter::missed`].
+    pub fn missed(&mut self, until_ms: u64) {
+        self.meter.missed(until_ms);
+    }
+
     /// See [`Meter::sampled`].
     pub fn sampled(&mut self, now_secs: u64, sample: Sample) {
         self.meter.sampled(now_secs, sample);

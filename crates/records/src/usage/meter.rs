@@ -93,12 +93,15 @@ impl Meter {
     }
 
     /// Flushes are missing before the next one, which was written then: it may have in its hours what is
-    /// not known here of its sources. So nothing is news of those that began before.
+    /// not known here of its sources. Or somebody else has written down until then what they said. So what those that
+    /// began before say next is no news.
     pub fn missed(&mut self, next_ms: u64) {
         let began = self.sources.keys().map(|source| source.began_ms);
         let latest_ms = began.fold(next_ms, u64::max);
         self.forgotten_ms = self.forgotten_ms.max(Some(latest_ms));
         self.sources.clear();
+        // Lines before the next one know them.
+        self.since_whole = usize::MAX;
     }
 
     /// Takes in a flush that was written, the oldest first.

@@ -28,6 +28,29 @@ fn what_is_said_again_or_late_is_not_counted_again() {
     assert_eq!(total(&meter), 13, "another process counts from nothing");
 }
 
+/// As where another scaler led until then, with a directory of its own.
+#[test]
+fn what_somebody_else_has_written_down_is_not_counted_again() {
+    let mut meter = Meter::new();
+    meter.heard(1, A, commands(5));
+    meter.heard(1, source(50), commands(5));
+    let before = meter.flush().unwrap();
+    meter.flushed(&before);
+    meter.missed(100);
+    for (source_began, said, expected) in
+        [(1, 900, 10), (100, 800, 10), (101, 7, 17), (1, 903, 20), (100, 801, 21)]
+    {
+        meter.heard(2, source(source_began), commands(said));
+        assert_eq!(total(&meter), expected, "{source_began} has said {said}");
+    }
+    let after = meter.flush().unwrap();
+    let mut again = Meter::new();
+    [before, after].iter().for_each(|flush| again.restore(flush));
+    again.heard(3, A, commands(904));
+    again.heard(3, source(50), commands(900));
+    assert_eq!(total(&again), 22);
+}
+
 #[test]
 fn counts_are_of_the_hour_in_which_they_are_heard_also_when_a_clock_is_set_back() {
     let mut meter = Meter::new();
