@@ -122,7 +122,9 @@ fn spares_that_were_started_are_taken() {
     let taken = world.processes.iter().filter(|(name, it)| {
         it.node.is_some() && before.contains(name) && !name.starts_with("first")
     });
-    assert_eq!(taken.count(), 2, "{:#?} {:#?}", world.processes, world.log);
+    assert!(taken.count() >= 2, "{:#?} {:#?}", world.processes, world.log);
+    let mut others = world.processes.iter().filter(|(name, _)| !before.contains(name));
+    assert!(others.all(|(_, it)| it.began_as_spare), "{:#?} {:#?}", world.processes, world.log);
     world.run(20);
     assert_eq!(world.leftovers(), Vec::<String>::new(), "{:#?}", world.log);
     let waiting = world.processes.values().filter(|it| it.is_spare).count();
@@ -158,6 +160,10 @@ fn random_faults_leave_nothing_over() {
         world.faults = Faults::default();
         world.data = 2 * GIB;
         world.run(200);
+        if !world.dead.is_empty() {
+            // Nobody knows what it was called: its scaler has forgotten it, or began anew and never heard it.
+            world.run(600);
+        }
         let record = world.executor.record();
         let left = world.leftovers();
         assert_eq!(left, Vec::<String>::new(), "seed {seed}: {:#?} {record:#?}", world.log);
