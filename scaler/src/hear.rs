@@ -100,7 +100,7 @@ impl Loop {
         let instance = &registration.instance;
         let nodes = self.manager.topology().nodes();
         let is_node = registration.node.is_some_and(|node| nodes.contains_key(&node));
-        if !is_node && self.scaling.as_ref().is_some_and(|it| it.is_unwanted(instance)) {
+        if !is_node && self.scaling.as_mut().is_some_and(|it| it.turns_away(instance)) {
             return session.turn_away(not_wanted(instance));
         }
         let id = session.id();

@@ -175,7 +175,18 @@ impl Executor {
         self.effects.pop_front()
     }
 
-    /// Whether a process of this name may not become a node, as it is being ended.
+    /// Whether a process of this name may not become a node, now that it wants to: it is being ended. One that was
+    /// ended and comes all the same, as its order was carried out late, is ended once more.
+    pub fn turns_away(&mut self, instance: &str) -> bool {
+        let is_late = self.record.gave(instance) && !self.record.instances.contains_key(instance);
+        if is_late {
+            self.change().instances.insert(instance.to_owned(), Instance::late());
+            self.unwant(instance);
+        }
+        self.is_unwanted(instance)
+    }
+
+    /// Whether an instance is being ended.
     #[must_use]
     pub fn is_unwanted(&self, instance: &str) -> bool {
         self.record.instances.get(instance).is_some_and(|it| it.is_unwanted)

@@ -109,6 +109,13 @@ impl Instance {
     }
 }
 
+impl Instance {
+    /// One of which no more is known than its name.
+    pub(crate) fn late() -> Self {
+        Self::running(String::new(), Zone::new("late").expect("it is a word"), 0)
+    }
+}
+
 impl Record {
     /// One without anything, whose instances will be named by a random number.
     #[must_use]
@@ -132,6 +139,12 @@ impl Record {
     /// What is wrong with it, as a fragment.
     pub fn decode(bytes: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    }
+
+    /// Whether that is a name that it has given: to no other one, ever.
+    pub(crate) fn gave(&self, name: &str) -> bool {
+        let number = name.strip_prefix(&self.prefix).and_then(|rest| rest.strip_prefix('-'));
+        number.and_then(|it| it.parse().ok()).is_some_and(|it: u64| (1..=self.named).contains(&it))
     }
 
     pub(crate) fn next_name(&mut self) -> String {

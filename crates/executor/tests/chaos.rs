@@ -4,9 +4,11 @@
 
 mod common;
 
+use std::time::Duration;
+
 use memtide_testkit::seed_from_environment;
 
-use self::common::{Faults, GIB, MIB, World};
+use self::common::{Faults, GIB, MIB, Process, World};
 
 /// From one node's worth to several, and back.
 fn ramp(world: &mut World) {
@@ -131,6 +133,29 @@ fn spares_that_were_started_are_taken() {
     assert_eq!(waiting, 4, "others wait in their place: {:#?}", world.processes);
 }
 
+/// The provisioner carries an order out long after it was given up, and what it may have led to ended.
+#[test]
+fn what_comes_after_it_was_ended_is_ended_once_more() {
+    let mut world = World::new(2, 1, 2, 4);
+    world.crash();
+    ramp(&mut world);
+    let late: Vec<_> = world.processes.iter().filter(|(name, _)| name.starts_with('m')).collect();
+    let (name, process) = late.first().map(|(name, it)| ((*name).clone(), (*it).clone())).unwrap();
+    back(&mut world);
+    assert!(!world.processes.contains_key(&name), "{:#?}", world.processes);
+    for is_crashed in [false, true] {
+        let joins = Some(world.now + Duration::from_secs(1));
+        let process = Process { node: None, joins, is_spare: false, ..process.clone() };
+        world.processes.insert(name.clone(), process);
+        if is_crashed {
+            world.crash();
+        }
+        world.run(20);
+        assert!(!world.processes.contains_key(&name), "{:#?}", world.log);
+        assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
+    }
+}
+
 #[test]
 fn random_faults_leave_nothing_over() {
     let first = seed_from_environment();
@@ -160,10 +185,6 @@ fn random_faults_leave_nothing_over() {
         world.faults = Faults::default();
         world.data = 2 * GIB;
         world.run(200);
-        if !world.dead.is_empty() {
-            // Nobody knows what it was called: its scaler has forgotten it, or began anew and never heard it.
-            world.run(600);
-        }
         let record = world.executor.record();
         let left = world.leftovers();
         assert_eq!(left, Vec::<String>::new(), "seed {seed}: {:#?} {record:#?}", world.log);

@@ -107,8 +107,8 @@ impl Driver {
     }
 
     /// Whether a process of this name may not become a node.
-    pub fn is_unwanted(&self, instance: &str) -> bool {
-        self.executor.is_unwanted(instance)
+    pub fn turns_away(&mut self, instance: &str) -> bool {
+        self.executor.turns_away(instance)
     }
 
     fn supplies(&self) -> Vec<Supplied> {

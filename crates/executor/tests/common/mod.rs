@@ -20,9 +20,6 @@ use memtide_topology::{
 
 pub const MIB: u64 = 1 << 20;
 pub const GIB: u64 = 1 << 30;
-/// As the manager's settings have it.
-const FORGET_AFTER: Duration = Duration::from_secs(600);
-
 const TICK: Duration = Duration::from_millis(250);
 const HANGS: Duration = Duration::from_secs(20);
 
@@ -101,8 +98,6 @@ pub struct World {
     silent: Option<(NodeId, Duration)>,
     /// Nodes that have died and that nobody has taken out, and what they were called.
     pub dead: BTreeMap<NodeId, String>,
-    /// When each of them did.
-    died: BTreeMap<NodeId, Duration>,
     /// Those of them that the executor has not heard since it began.
     unheard: BTreeSet<NodeId>,
 }
@@ -152,7 +147,6 @@ impl World {
             takes: 0,
             silent: None,
             dead: BTreeMap::new(),
-            died: BTreeMap::new(),
             unheard: BTreeSet::new(),
         };
         for at in 0..nodes {
@@ -304,7 +298,6 @@ impl World {
         self.answer();
         if self.now.subsec_millis() == 0 {
             self.settle();
-            self.forget_long_lost();
             if self.rng.percent(self.faults.deaths) {
                 self.kill();
             }
@@ -333,17 +326,6 @@ impl World {
         }
         self.unheard = self.dead.keys().copied().collect();
         self.executor = Executor::new(self.settings.clone(), self.disk.clone());
-    }
-
-    /// The manager takes those out itself that are silent for long and hold nothing, whoever knows of them.
-    fn forget_long_lost(&mut self) {
-        let over = self.died.iter().filter(|(_, died)| **died + FORGET_AFTER <= self.now);
-        for node in over.map(|(node, _)| *node).collect::<Vec<_>>() {
-            self.died.remove(&node);
-            if self.dead.remove(&node).is_some() {
-                assert!(self.apply(vec![Change::RemoveNode { node }]), "{node}");
-            }
-        }
     }
 
     fn log(&mut self, line: impl FnOnce() -> String) {
@@ -378,7 +360,6 @@ impl World {
         self.apply(vec![Change::DropCopy { slots, node }]);
         if self.rng.percent(self.faults.unseen) {
             self.dead.insert(node, name);
-            self.died.insert(node, self.now);
         } else {
             assert!(self.apply(vec![Change::RemoveNode { node }]), "{node}");
         }
@@ -389,7 +370,7 @@ impl World {
         let names: Vec<String> =
             self.processes.iter().filter(|(_, it)| due(it)).map(|(name, _)| name.clone()).collect();
         for name in names {
-            if self.executor.is_unwanted(&name) {
+            if self.executor.turns_away(&name) {
                 // It is refused, and tries again.
                 self.processes.get_mut(&name).unwrap().joins = Some(self.now + 4 * TICK);
                 continue;
