@@ -10,21 +10,20 @@ use scaled::{ANSWERED, Cloud, LOAD, Look, PROGRAM, Scaler, Seen};
 
 /// A node of those that were there before, from which slots move.
 fn gives(look: &Look, first: &[Seen]) -> Option<Seen> {
-    let takes = look.others(first).any(|node| node.slots > 0);
-    (look.is_moving() && takes).then(|| first[0].clone())
+    look.others(first).any(|node| node.slots > 0).then(|| first[0].clone())
 }
 
 /// One that gives up its slots, and has some left.
 fn leaves(look: &Look) -> Option<Seen> {
     let mut leaving = look.nodes.iter().filter(|node| node.is_draining);
-    leaving.find(|node| node.slots > 2_000 && node.slots < 8_000).cloned()
+    leaving.find(|node| node.slots > 0).cloned()
 }
 
-/// One that has come in the place of another, and has not all copies yet.
+/// One that has come in the place of another, and has the first copies. Whoever looks in time sees it long before it
+/// has all; it is not asked for, as who looks late would wait for what has been.
 fn replaces(look: &Look, before: &[Seen]) -> Option<Seen> {
     let mut new = look.others(before).filter(|node| node.state == "up");
-    let is_short = look.complete < 16_384 && look.is_moving();
-    new.find(|node| is_short && node.slots > 0).cloned()
+    new.find(|node| node.slots > 0).cloned()
 }
 
 fn kill(fleet: &Fleet, node: &Seen) {

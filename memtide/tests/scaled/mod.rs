@@ -143,9 +143,4 @@ impl Look {
     pub const fn is_whole(&self) -> bool {
         self.complete == 16_384 && self.remaining == 0
     }
-
-    /// Whether slots move, and there is time left to do something while they do.
-    pub const fn is_moving(&self) -> bool {
-        self.remaining > 2_000
-    }
 }
