@@ -2,15 +2,17 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses its part; it is test code")]
 
+mod calls;
+mod pods;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use memtide_executor::{
-    Call, CallId, Effect, Executor, Instance, NodeSight, Record, Settings, Sight, Source, Supplied,
+    Call, CallId, Executor, Instance, NodeSight, Record, Settings, Sight, Source, Supplied,
 };
 use memtide_limits::Limits;
-use memtide_manager::Operation;
 use memtide_planner::{Amounts, Policy};
 use memtide_testkit::Rng;
 use memtide_topology::{
@@ -175,75 +177,6 @@ impl World {
             ready_in: Duration::from_secs(1),
             names: Vec::new(),
             there: Vec::new(),
-        }
-    }
-
-    fn pods_supply(&self, zone: &Zone, replicas: u32) -> Supplied {
-        let pod = |at: u32| format!("{zone}-{at}");
-        Supplied {
-            source: Source::Provisioner,
-            kind: String::new(),
-            zone: zone.clone(),
-            capacity: Amounts { memory: GIB, ..Amounts::default() },
-            memory_min: 64 * MIB,
-            nodes: 6,
-            ready_in: Duration::from_secs(3),
-            names: (0..6).map(pod).collect(),
-            there: (0..replicas).rev().map(pod).collect(),
-        }
-    }
-
-    /// A fleet whose nodes are pods, of which there is one in each zone to begin with.
-    pub fn of_pods(zones: usize, replicas: u8, nodes_min: usize, seed: u64) -> Self {
-        let mut world = Self::new(zones, replicas, 0, seed);
-        world.settings.policy.nodes_min = nodes_min;
-        world.pods = world.zones.iter().map(|zone| (zone.clone(), 1)).collect();
-        world.executor = Executor::new(world.settings.clone(), world.disk.clone());
-        world
-    }
-
-    /// As a `StatefulSet` does: who is to be there comes, all at once, and who is not goes, at once.
-    fn reconcile(&mut self) {
-        for (zone, replicas) in self.pods.clone() {
-            for name in (0..replicas).map(|at| format!("{zone}-{at}")) {
-                if self.processes.contains_key(&name) {
-                    continue;
-                }
-                let late = if self.rng.percent(self.faults.late) { 90 } else { 2 };
-                let due = self.now + Duration::from_secs(late);
-                if *self.pods_due.entry(name.clone()).or_insert(due) <= self.now {
-                    self.pods_due.remove(&name);
-                    self.start(&name, (&zone, 64 * MIB), true);
-                }
-            }
-        }
-        let pods = &self.pods;
-        let is_wanted = |name: &str| {
-            let (zone, at) = name.rsplit_once('-').unwrap();
-            at.parse::<u32>().unwrap() < pods[&self::zone(zone)]
-        };
-        self.pods_due.retain(|name, _| is_wanted(name));
-    }
-
-    /// As the provisioner of pods does it.
-    fn end_pod(&mut self, name: &str) {
-        let (zone, at) = name.rsplit_once('-').unwrap();
-        let at: u32 = at.parse().unwrap();
-        let is_ending = |above: u32| {
-            let above = format!("{zone}-{above}");
-            let ends = |call: &Call| matches!(call, Call::End { instance } if *instance == above);
-            self.due.iter().any(|(.., due)| matches!(due, Due::Call(_, call, _) if ends(call)))
-        };
-        let zone = self::zone(zone);
-        let replicas = self.pods[&zone];
-        // Those above it go with it where they are being ended, too.
-        if replicas <= at || !(at + 1..replicas).all(is_ending) {
-            return;
-        }
-        self.pods.insert(zone.clone(), at);
-        for name in (at..replicas).map(|at| format!("{zone}-{at}")) {
-            let node = self.processes.remove(&name).and_then(|it| it.node);
-            assert_eq!(node, None, "{name} was ended as a node");
         }
     }
 
@@ -472,159 +405,6 @@ impl World {
             ecpu_wanted: None,
             memory_growth: self.growth,
             slots_remaining: 0,
-        }
-    }
-
-    /// Takes what the executor wants; it is done and answered later.
-    fn poll(&mut self) {
-        while let Some(effect) = self.executor.poll() {
-            if self.crash_at == Some(self.effects) {
-                self.effects += 1;
-                return self.crash();
-            }
-            self.effects += 1;
-            let soon = self.now + TICK * u32::try_from(self.rng.below(3)).unwrap();
-            match effect {
-                Effect::Event(event) => self.log(|| event.to_string()),
-                Effect::Store { version, record } => {
-                    self.due.push((soon, self.incarnation, Due::Store(version, record)));
-                }
-                Effect::Call(id, call) => {
-                    if !self.pods.is_empty() {
-                        self.log(|| format!("{call:?}"));
-                    }
-                    self.check(&call);
-                    let is_of_provisioner = !matches!(call, Call::Operate(_));
-                    let (fails, hangs) = (self.faults.fails, self.faults.hangs);
-                    let (at, result) = match () {
-                        () if self.rng.percent(fails) => (soon, Err("no luck".to_owned())),
-                        () if is_of_provisioner && self.rng.percent(hangs) => {
-                            (self.now + HANGS, Err("it took too long".to_owned()))
-                        }
-                        () => (soon, Ok(())),
-                    };
-                    self.due.push((at, self.incarnation, Due::Call(id, call, result)));
-                }
-            }
-        }
-    }
-
-    /// What is asked for has been on disk before.
-    fn check(&self, call: &Call) {
-        let has = |instance: &String| self.disk.instances.contains_key(instance);
-        match call {
-            Call::Start { instance, .. } | Call::Take { instance, .. } => {
-                assert!(has(instance), "{call:?} is not on disk");
-            }
-            Call::End { instance } | Call::Release { instance } => {
-                let is_node = self.processes.get(instance).is_some_and(|it| it.node.is_some());
-                assert!(!is_node, "{instance} is a node and is to be ended: {:#?}", self.log);
-            }
-            Call::Operate(Operation::Forget(node)) => {
-                let is_held = self.topology.slots().any(|(_, slot)| slot.is_held_by(*node));
-                assert!(!is_held, "{node} holds slots and is to be forgotten: {:#?}", self.log);
-            }
-            Call::Operate(operation) => {
-                let fits = |kept: &&memtide_executor::Kept| {
-                    let name = kept.action.name();
-                    match operation {
-                        Operation::SetMemory { .. } => ["grow", "shrink"].contains(&name),
-                        Operation::Drain(_) => name == "drain",
-                        Operation::Undrain(_) => name == "stay",
-                        _ => name == "move",
-                    }
-                };
-                assert!(self.disk.steps.iter().any(|kept| fits(&kept)), "{call:?}");
-            }
-            Call::Resize { .. } => {}
-        }
-    }
-
-    fn answer(&mut self) {
-        let now = self.now;
-        let due: Vec<_> = self.due.extract_if(.., |(at, ..)| *at <= now).collect();
-        for (_, incarnation, due) in due {
-            let is_mine = incarnation == self.incarnation;
-            match due {
-                Due::Store(version, record) => {
-                    let fails = self.rng.percent(self.faults.disk);
-                    // A process that has ended writes nothing more, or had written it before.
-                    if !fails && is_mine {
-                        self.disk = (*record).clone();
-                    }
-                    if is_mine {
-                        let result = if fails { Err("no room".to_owned()) } else { Ok(()) };
-                        self.executor.stored(now, version, result);
-                    }
-                }
-                Due::Call(id, call, mut result) => {
-                    // What has failed may have been done for all that.
-                    if result.is_ok() || self.rng.percent(30) {
-                        result = self.carry_out(&call).and(result);
-                    }
-                    if is_mine {
-                        self.executor.answered(now, id, result);
-                    }
-                }
-            }
-            self.poll();
-        }
-    }
-
-    fn carry_out(&mut self, call: &Call) -> Result<(), String> {
-        match call.clone() {
-            Call::Start { instance, zone, .. } if self.pods.contains_key(&zone) => {
-                let at: u32 = instance.rsplit_once('-').unwrap().1.parse().unwrap();
-                self.pods.entry(zone).and_modify(|it| *it = (*it).max(at + 1));
-                Ok(())
-            }
-            Call::Start { instance, zone, memory, is_spare, .. } => {
-                self.start(&instance, (&zone, memory), is_spare);
-                Ok(())
-            }
-            Call::Take { instance, memory } => {
-                let (at, rng) = (self.now, &mut self.rng);
-                let joins = at + TICK * u32::try_from(rng.below(4)).unwrap();
-                let spare = self.processes.get_mut(&instance).filter(|it| it.node.is_none());
-                let spare = spare.ok_or("no such spare waits")?;
-                (spare.memory, spare.is_spare, spare.joins) = (memory, false, Some(joins));
-                self.takes += 1;
-                Ok(())
-            }
-            Call::Resize { .. } => Ok(()),
-            Call::Release { instance } => {
-                let released = self.processes.remove(&instance);
-                assert_eq!(released.as_ref().and_then(|it| it.node), None, "{instance}");
-                released.iter().for_each(|it| self.add_spare(it.zone.name()));
-                Ok(())
-            }
-            Call::End { instance } if !self.pods.is_empty() => {
-                self.end_pod(&instance);
-                Ok(())
-            }
-            Call::End { instance } => {
-                let node = self.processes.remove(&instance).and_then(|it| it.node);
-                assert_eq!(node, None, "{instance} was ended as a node");
-                Ok(())
-            }
-            Call::Operate(Operation::Forget(node)) => {
-                self.dead.remove(&node).ok_or_else(|| format!("{node} is up"))?;
-                let is_out = self.apply(vec![Change::RemoveNode { node }]);
-                is_out.then_some(()).ok_or_else(|| "it does not fit".to_owned())
-            }
-            Call::Operate(operation) => {
-                let changes = match operation {
-                    Operation::SetMemory { node, memory_max } => {
-                        vec![Change::SetMemory { node, memory_max }]
-                    }
-                    Operation::Drain(node) => vec![Change::SetDraining { node, is_draining: true }],
-                    Operation::Undrain(node) => {
-                        vec![Change::SetDraining { node, is_draining: false }]
-                    }
-                    other => return Err(format!("{other:?} is not for here")),
-                };
-                self.apply(changes).then_some(()).ok_or_else(|| "it does not fit".to_owned())
-            }
         }
     }
 
