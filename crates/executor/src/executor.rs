@@ -23,7 +23,7 @@ pub struct Settings {
 }
 
 /// See the crate.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Executor {
     pub(crate) settings: Settings,
     past: Past,

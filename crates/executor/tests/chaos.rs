@@ -11,15 +11,15 @@ use memtide_testkit::seed_from_environment;
 use self::common::{Faults, GIB, MIB, Process, World};
 
 /// From one node's worth to several, and back.
+const RAMP: [(u64, u64); 2] = [(10, 20 * MIB), (40, 2 * GIB)];
+const BACK: [(u64, u64); 1] = [(160, 20 * MIB)];
+
 fn ramp(world: &mut World) {
-    world.run(10);
-    world.data = 2 * GIB;
-    world.run(40);
+    world.follow(&RAMP);
 }
 
 fn back(world: &mut World) {
-    world.data = 20 * MIB;
-    world.run(160);
+    world.follow(&BACK);
 }
 
 #[test]
@@ -38,33 +38,17 @@ fn a_fleet_follows_its_load_both_ways() {
 /// Before each of all effects in turn, the executor crashes.
 #[test]
 fn a_crash_at_every_step_changes_nothing_in_the_end() {
-    let effects = {
-        let mut world = World::new(2, 1, 2, 2);
-        ramp(&mut world);
-        world.effects
-    };
-    for crash_at in 0..effects {
-        let mut world = World::new(2, 1, 2, 2);
-        world.crash_at = Some(crash_at);
-        ramp(&mut world);
-        assert_eq!(world.leftovers(), Vec::<String>::new(), "at {crash_at}: {:#?}", world.log);
-        assert!(world.memory() > 5 * GIB, "at {crash_at}: {:#?}", world.log);
-        assert!(world.starts <= 12, "at {crash_at}: {:#?}", world.log);
-    }
-    // The same on the way back, of which the first part is known.
     let mut world = World::new(2, 1, 2, 2);
-    ramp(&mut world);
-    let begin = world.effects;
-    back(&mut world);
-    assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
-    for crash_at in begin..world.effects {
-        let mut world = World::new(2, 1, 2, 2);
-        world.crash_at = Some(crash_at);
-        ramp(&mut world);
-        back(&mut world);
+    world.crash_on_the_way(&RAMP, 1, |at, world| {
+        assert_eq!(world.leftovers(), Vec::<String>::new(), "at {at}: {:#?}", world.log);
+        assert!(world.memory() > 5 * GIB, "at {at}: {:#?}", world.log);
+        assert!(world.starts <= 12, "at {at}: {:#?}", world.log);
+    });
+    world.crash_on_the_way(&BACK, 1, |at, world| {
         let state = (world.nodes(), world.leftovers());
-        assert_eq!(state, (2, Vec::new()), "at {crash_at}: {:#?}", world.log);
-    }
+        assert_eq!(state, (2, Vec::new()), "at {at}: {:#?}", world.log);
+    });
+    assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
 }
 
 /// Those that the provisioner has started as spares, and those of others.

@@ -10,15 +10,15 @@ use memtide_topology::Change;
 
 use self::common::{Faults, GIB, MIB, World, zone};
 
+const RAMP: [(u64, u64); 2] = [(20, 0), (60, 2 * GIB)];
+const BACK: [(u64, u64); 1] = [(300, 20 * MIB)];
+
 fn ramp(world: &mut World) {
-    world.run(20);
-    world.data = 2 * GIB;
-    world.run(60);
+    world.follow(&RAMP);
 }
 
 fn back(world: &mut World) {
-    world.data = 20 * MIB;
-    world.run(300);
+    world.follow(&BACK);
 }
 
 /// How many pods each zone has.
@@ -61,23 +61,13 @@ fn pods_follow_the_load_both_ways() {
 #[test]
 fn a_crash_at_any_step_changes_nothing_in_the_end() {
     let mut world = World::of_pods(2, 1, 2, 2);
-    ramp(&mut world);
-    let (there, mut world) = (world.effects, world);
-    back(&mut world);
-    assert_small(&world, "no crash");
+    world.crash_on_the_way(&RAMP, 1, |at, world| {
+        let state = (world.leftovers(), world.memory() > 5 * GIB);
+        assert_eq!(state, (Vec::new(), true), "at {at}: {:#?}", world.log);
+    });
     // Of the way back, which takes long, a part.
-    for crash_at in (0..there).chain((there..world.effects).step_by(9)) {
-        let mut world = World::of_pods(2, 1, 2, 2);
-        world.crash_at = Some(crash_at);
-        ramp(&mut world);
-        if crash_at < there {
-            let state = (world.leftovers(), world.memory() > 5 * GIB);
-            assert_eq!(state, (Vec::new(), true), "at {crash_at}: {:#?}", world.log);
-            continue;
-        }
-        back(&mut world);
-        assert_small(&world, &format!("crash at {crash_at}"));
-    }
+    world.crash_on_the_way(&BACK, 9, |at, world| assert_small(world, &format!("crash at {at}")));
+    assert_small(&world, "no crash");
 }
 
 #[test]

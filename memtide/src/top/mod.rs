@@ -4,6 +4,7 @@
 //! again and again. All but the first and the last are pure.
 
 mod ask;
+mod kept;
 mod keys;
 mod latency;
 mod metrics;

@@ -1,7 +1,6 @@
 //! The replies of one connection, in the order of its commands.
 
 use std::collections::VecDeque;
-use std::ops::Range;
 use std::task::Waker;
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use memtide_protocol::encode;
 use memtide_routing::Refused;
 use memtide_topology::EcpuUnits;
 
-use super::buffers::Buffers;
+pub use super::part::{Asked, Bill, Said, Surroundings};
+use super::part::{Current, Part, Reply, line_of};
 use super::stash::Stash;
 use super::tally::{Tally, count_error};
 use crate::counters::CoreCounters;
@@ -60,79 +60,6 @@ pub struct Lane {
     answered: (Duration, Executed),
     /// Its connection waits in line for less to be under way.
     pub is_in_line: bool,
-}
-
-/// A reply's place in the queue.
-#[derive(Debug)]
-struct Part {
-    reply: Reply,
-    said: Said,
-    asked_bytes: usize,
-    started: Duration,
-    bill: Option<Bill>,
-    is_mutation: bool,
-    bars: bool,
-}
-
-#[derive(Debug)]
-enum Reply {
-    Awaited,
-    /// At this place of the stash.
-    Here(Range<usize>),
-    Refused(Refused),
-}
-
-/// How a reply is told to the client, and counted.
-#[derive(Clone, Copy, Debug)]
-pub struct Said {
-    pub tally: Tally,
-    /// The client wants no reply, an error neither.
-    pub is_silent: bool,
-    /// What is said instead, once the node has done its part.
-    pub instead: Option<ErrorLine>,
-}
-
-/// What the last part of a command knows of all of it.
-#[derive(Clone, Copy, Debug)]
-pub struct Bill {
-    /// Keys; 0 for what costs nothing.
-    pub items: u64,
-    /// Of the request.
-    pub bytes: u64,
-    /// There is more to come of its data block, which is dropped.
-    pub is_open: bool,
-}
-
-/// Something that a node is asked.
-#[derive(Debug)]
-pub struct Asked {
-    pub said: Said,
-    /// Of the command.
-    pub bytes: usize,
-    /// When it was read.
-    pub started: Duration,
-    /// `None` where more parts of the same command follow.
-    pub bill: Option<Bill>,
-    /// It may change something.
-    pub is_mutation: bool,
-    /// Nothing behind it is asked before it is answered.
-    pub bars: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Current {
-    reply_bytes: u64,
-    /// Units of it that are billed.
-    billed: u64,
-    /// An error line ended the reply; what the parts behind bring is dropped.
-    is_failed: bool,
-}
-
-/// What an answer needs beside the lane.
-pub struct Surroundings<'a> {
-    pub counters: &'a CoreCounters,
-    pub buffers: &'a mut Buffers,
-    pub now: Duration,
 }
 
 impl Lane {
@@ -456,16 +383,5 @@ impl Lane {
     fn meter(&mut self, cost: EcpuUnits, counters: &CoreCounters) {
         counters.meter(cost);
         self.billed += cost.units().saturating_sub(std::mem::take(&mut self.current.billed));
-    }
-}
-
-/// What a client is told of a request without an outcome.
-const fn line_of(refused: Refused) -> ErrorLine {
-    match refused {
-        Refused::Overloaded => ErrorLine::Overloaded,
-        Refused::NoCopy => ErrorLine::NoLiveCopy,
-        Refused::Deadline => ErrorLine::NoAnswer,
-        Refused::UnknownOutcome => ErrorLine::OutcomeUnknown,
-        Refused::Unavailable => ErrorLine::NodeUnavailable,
     }
 }

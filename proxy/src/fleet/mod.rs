@@ -15,6 +15,8 @@ mod gather;
 mod lane;
 mod lanes;
 mod links;
+mod lobby;
+mod part;
 mod session;
 mod stash;
 mod switch;

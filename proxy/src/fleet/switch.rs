@@ -7,21 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_link::Outbox;
-use memtide_routing::{Effect, Kind, Refused, Router, Settings, Submission};
-use memtide_topology::{
-    Answer, Epoch, HashSeed, KeyHash, NodeId, Request, RequestId, SlotId, Topology,
-};
-use memtide_wire::{Ask as AskFrame, Frame, Reach, WireError, decode_reply, encode_ask};
+use memtide_routing::{Effect, Refused, Router, Settings};
+use memtide_topology::{Answer, Epoch, HashSeed, NodeId, Request, RequestId, Topology};
+use memtide_wire::{Ask as AskFrame, Frame, WireError, decode_reply, encode_ask};
 
 use super::ask::Ask;
 use super::buffers::Buffers;
 use super::gather::Gathers;
-use super::lane::{Asked, Lane, Surroundings};
 use super::lanes::{LaneId, Lanes};
+use super::lobby::Planned;
 use crate::counters::CoreCounters;
-use crate::limits::{
-    ASKED_MAX, CORE_BYTES_HIGH, CORE_BYTES_MAX, REPLY_BYTES_SMALL, frame_bytes_max,
-};
+use crate::limits::{CORE_BYTES_MAX, frame_bytes_max};
 use crate::shared::Shared;
 
 /// Brings the commands of a core's connections to the nodes and the replies back. No socket, clock
@@ -33,43 +29,26 @@ pub struct Switch {
     pub(super) topology: Arc<Topology>,
     links: BTreeMap<NodeId, LinkUp>,
     links_made: u64,
-    lanes: Lanes,
+    pub(super) lanes: Lanes,
     pub(super) gathers: Gathers,
     pub(super) buffers: Buffers,
     pub(super) shared: Arc<Shared>,
     pub(super) counters: Arc<CoreCounters>,
     pub(super) flush_command: Rc<[u8]>,
     /// What the lanes hold, in bytes.
-    held_bytes: usize,
+    pub(super) held_bytes: usize,
     /// [`CORE_BYTES_MAX`].
     pub(super) held_bytes_max: usize,
     /// Requests under way from which on no connection takes in another command.
-    outstanding_high: usize,
+    pub(super) outstanding_high: usize,
     /// Connections that wait until there is less under way.
-    crowd: VecDeque<LaneId>,
+    pub(super) crowd: VecDeque<LaneId>,
     /// The time of the last call.
     pub(super) now: Duration,
     /// From then on commands are refused where no topology is known yet; until then they wait.
     founded_by: Duration,
     frame_bytes_max: usize,
-    planned: Planned,
-}
-
-/// What a session wants to ask with its next [`Switch::send`].
-#[derive(Debug, Default)]
-struct Planned {
-    /// The commands, one behind the other.
-    bytes: Vec<u8>,
-    asks: Vec<PlannedAsk>,
-}
-
-#[derive(Debug)]
-struct PlannedAsk {
-    ticket: u64,
-    range: Range<usize>,
-    hash: KeyHash,
-    kind: Kind,
-    reach: Reach,
+    pub(super) planned: Planned,
 }
 
 /// A node that is linked.
@@ -223,7 +202,7 @@ impl Switch {
     }
 
     /// No topology is known, and nobody waits for one any more.
-    fn is_unfounded_for_good(&self) -> bool {
+    pub(super) fn is_unfounded_for_good(&self) -> bool {
         self.seed().is_none() && self.now >= self.founded_by
     }
 
@@ -291,148 +270,5 @@ impl Switch {
             Err(Refused::Unavailable) => &fleet.unavailable,
         };
         counter.add(1);
-    }
-}
-
-/// For sessions.
-impl Switch {
-    /// Opens a lane.
-    pub fn open_lane(&mut self) -> LaneId {
-        self.lanes.open()
-    }
-
-    /// Forgets a lane; answers that were for it are dropped. `paused` are the keys and the bytes of
-    /// a retrieval that was not asked to its end. Returns the units that were not billed.
-    pub fn close_lane(&mut self, id: LaneId, paused: Option<(u64, u64)>) -> u64 {
-        let Some(lane) = self.lanes.close(id) else { return 0 };
-        self.held_bytes -= lane.held_bytes();
-        let billed = lane.abandon(paused, &self.counters);
-        self.let_in();
-        billed
-    }
-
-    /// Looks at a lane.
-    pub fn lane(&self, id: LaneId) -> &Lane {
-        self.lanes.get(id).expect("its connection has not closed it")
-    }
-
-    /// Does something with a lane.
-    pub fn with_lane<T>(
-        &mut self,
-        id: LaneId,
-        work: impl FnOnce(&mut Lane, &mut Surroundings<'_>) -> T,
-    ) -> T {
-        let lane = self.lanes.get_mut(id).expect("its connection has not closed it");
-        let before = lane.held_bytes();
-        let mut surroundings =
-            Surroundings { counters: &self.counters, buffers: &mut self.buffers, now: self.now };
-        let done = work(lane, &mut surroundings);
-        self.held_bytes = self.held_bytes + lane.held_bytes() - before;
-        // Nothing else may happen on this core before those who wait for room look again.
-        self.let_in();
-        done
-    }
-
-    /// Whether the lane's connection may take in another command; otherwise it is woken when that
-    /// may be so.
-    pub fn has_room(&mut self, id: LaneId) -> bool {
-        if !self.lane(id).has_room() {
-            return false;
-        }
-        if self.seed().is_none() {
-            return self.is_unfounded_for_good();
-        }
-        if self.is_crowded() {
-            let is_in_line =
-                self.with_lane(id, |lane, _| std::mem::replace(&mut lane.is_in_line, true));
-            if !is_in_line {
-                self.counters.fleet.waits.add(1);
-                self.crowd.push_back(id);
-            }
-            return false;
-        }
-        true
-    }
-
-    /// Plans to ask what `write` appends; sent by [`Switch::send`].
-    pub fn ask(
-        &mut self,
-        id: LaneId,
-        mut asked: Asked,
-        (hash, kind, reach): (KeyHash, Kind, Reach),
-        write: impl FnOnce(&mut Vec<u8>),
-    ) {
-        let start = self.planned.bytes.len();
-        write(&mut self.planned.bytes);
-        let range = start..self.planned.bytes.len();
-        asked.bytes = range.len();
-        let ticket = self.take_place(id, asked);
-        self.planned.asks.push(PlannedAsk { ticket, range, hash, kind, reach });
-    }
-
-    /// Takes a place in a lane; the ticket of its answer.
-    pub fn take_place(&mut self, id: LaneId, asked: Asked) -> u64 {
-        let number = self.with_lane(id, |lane, _| {
-            let number = lane.next_number();
-            lane.ask(asked);
-            number
-        });
-        id.ticket(number)
-    }
-
-    /// Asks what was planned, in that order.
-    pub fn send(&mut self, now: Duration) {
-        if self.planned.asks.is_empty() {
-            return;
-        }
-        let batch: Rc<[u8]> = self.planned.bytes.as_slice().into();
-        self.counters.fleet.asked.add(self.planned.asks.len() as u64);
-        let router = &mut self.router;
-        for PlannedAsk { ticket, range, hash, kind, reach } in self.planned.asks.drain(..) {
-            let command = Ask { batch: Rc::clone(&batch), range, hash, reach };
-            router.submit(now, Submission { ticket, slot: SlotId::of(hash), kind, command });
-        }
-        self.planned.bytes.clear();
-        self.planned.bytes.shrink_to(crate::limits::SCRATCH_BYTES_KEPT);
-        self.pump(now, &[]);
-    }
-
-    /// Brings the answer to a part of a lane.
-    pub(super) fn answer(&mut self, ticket: u64, reply: Result<&[u8], Refused>) {
-        let (id, number) = LaneId::of_ticket(ticket);
-        if let Some(lane) = self.lanes.get(id) {
-            let is_too_much = self.held_bytes >= self.held_bytes_max
-                && lane.holds_replies()
-                && reply.is_ok_and(|bytes| bytes.len() > REPLY_BYTES_SMALL);
-            let reply = if is_too_much {
-                self.counters.fleet.overloaded.add(1);
-                Err(Refused::Overloaded)
-            } else {
-                reply
-            };
-            self.with_lane(id, |lane, surroundings| lane.answer(number, reply, surroundings));
-        }
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.router.outstanding() >= self.outstanding_high || self.held_bytes >= CORE_BYTES_HIGH
-    }
-
-    /// Wakes connections that wait for less to be under way, as many as there is room for.
-    fn let_in(&mut self) {
-        if self.crowd.is_empty() || self.is_crowded() {
-            return;
-        }
-        let room = self.outstanding_high - self.router.outstanding();
-        for id in self.crowd.drain(..self.crowd.len().min(1 + room / ASKED_MAX)) {
-            if let Some(lane) = self.lanes.get_mut(id) {
-                lane.is_in_line = false;
-                lane.wake();
-            }
-        }
-    }
-
-    fn wake_all(&mut self) {
-        self.lanes.all().for_each(Lane::wake);
     }
 }

@@ -4,20 +4,19 @@
 
 mod calls;
 mod pods;
+mod sight;
 
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use memtide_executor::{
-    Call, CallId, Executor, Instance, NodeSight, Record, Settings, Sight, Source, Supplied,
-};
+use memtide_executor::{Call, CallId, Executor, Instance, Record, Settings};
 use memtide_limits::Limits;
-use memtide_planner::{Amounts, Policy};
+use memtide_planner::Policy;
 use memtide_testkit::Rng;
 use memtide_topology::{
-    CacheId, CaughtUp, Change, Epoch, HashSeed, NodeId, NodeInfo, Pace, SLOTS, Target, Topology,
-    Update, Zone,
+    CacheId, CaughtUp, Change, Epoch, HashSeed, NodeId, NodeInfo, Pace, Target, Topology, Update,
+    Zone,
 };
 
 pub const MIB: u64 = 1 << 20;
@@ -58,11 +57,13 @@ pub struct Process {
     pub began_as_spare: bool,
 }
 
+#[derive(Clone)]
 enum Due {
     Store(u64, Arc<Record>),
     Call(CallId, Call, Result<(), String>),
 }
 
+#[derive(Clone)]
 pub struct World {
     pub now: Duration,
     pub rng: Rng,
@@ -162,24 +163,6 @@ impl World {
         world
     }
 
-    fn supply(&self, zone: &Zone) -> Supplied {
-        let running = self.processes.values().filter(|it| it.zone == *zone).count();
-        if let Some(replicas) = self.pods.get(zone) {
-            return self.pods_supply(zone, *replicas);
-        }
-        Supplied {
-            source: Source::Provisioner,
-            kind: String::new(),
-            zone: zone.clone(),
-            capacity: Amounts { memory: GIB, ..Amounts::default() },
-            memory_min: 64 * MIB,
-            nodes: u32::try_from(12_usize.saturating_sub(running)).unwrap(),
-            ready_in: Duration::from_secs(1),
-            names: Vec::new(),
-            there: Vec::new(),
-        }
-    }
-
     /// A spare that somebody else has started.
     pub fn add_spare(&mut self, zone: &str) {
         self.named += 1;
@@ -221,6 +204,41 @@ impl World {
     /// For so many seconds.
     pub fn run(&mut self, seconds: u64) {
         (0..seconds * 4).for_each(|_| self.tick());
+    }
+
+    /// For so many seconds with so many bytes of items, and on with the next.
+    pub fn follow(&mut self, load: &[(u64, u64)]) {
+        for (seconds, data) in load {
+            self.data = *data;
+            self.run(*seconds);
+        }
+    }
+
+    /// As [`Self::follow`]; and at every `every`th effect on the way another one that was the same up to there crashes
+    /// before it and goes on to the end, where it is looked at.
+    pub fn crash_on_the_way(
+        &mut self,
+        load: &[(u64, u64)],
+        every: usize,
+        mut look: impl FnMut(usize, &Self),
+    ) {
+        let ticks = load.iter().flat_map(|(seconds, data)| (0..seconds * 4).map(|_| *data));
+        let ticks: Vec<u64> = ticks.collect();
+        let mut next = self.effects;
+        for (at, data) in ticks.iter().enumerate() {
+            self.data = *data;
+            let before = self.clone();
+            self.tick();
+            while next < self.effects {
+                let mut other = Self { crash_at: Some(next), ..before.clone() };
+                for data in &ticks[at..] {
+                    other.data = *data;
+                    other.tick();
+                }
+                look(next, &other);
+                next += every;
+            }
+        }
     }
 
     /// For a quarter of a second.
@@ -362,50 +380,6 @@ impl World {
             config.complete().for_each(|node| *self.held.entry(node).or_default() += 1);
         }
         self.settled = Some(self.topology.epoch());
-    }
-
-    fn sight(&self) -> Sight {
-        let names: BTreeMap<NodeId, &String> =
-            self.processes.iter().filter_map(|(name, it)| Some((it.node?, name))).collect();
-        let nodes = self.topology.nodes().iter().map(|(node, info)| {
-            let held = self.held.get(node).copied().unwrap_or(0);
-            let memory = (held * (self.data / u64::from(SLOTS))).min(info.memory_max);
-            let load = Amounts { memory, ..Amounts::default() };
-            let capacity = Amounts { memory: GIB, ..Amounts::default() };
-            let is_silent = self.silent.is_some_and(|(it, until)| it == *node && until > self.now);
-            let has_said = !is_silent && !self.unheard.contains(node);
-            let instance = names.get(node).copied().or_else(|| self.dead.get(node));
-            let instance = instance.filter(|_| has_said).cloned().unwrap_or_default();
-            let (is_up, memory_held) = (!is_silent && !self.dead.contains_key(node), memory);
-            (*node, NodeSight { is_up, has_said, load, memory_held, capacity, instance })
-        });
-        let provisioned = self.zones.iter().map(|zone| self.supply(zone));
-        let pools = self.zones.iter().map(|zone| {
-            let waits = |it: &&Process| it.is_spare && it.node.is_none() && it.zone == *zone;
-            let names = self.processes.iter().filter(|(_, it)| waits(it));
-            let names: Vec<String> = names.map(|(name, _)| name.clone()).collect();
-            Supplied {
-                source: Source::Spares,
-                nodes: u32::try_from(names.len()).unwrap(),
-                names,
-                ready_in: Duration::from_millis(100),
-                ..self.supply(zone)
-            }
-        });
-        let supplies = provisioned.chain(pools.filter(|it| it.nodes > 0)).collect();
-        Sight {
-            at: self.now,
-            topology: Arc::clone(&self.topology),
-            nodes: nodes.collect(),
-            // They join at once.
-            coming: BTreeSet::new(),
-            slots: Vec::new(),
-            limits: self.limits,
-            supplies,
-            ecpu_wanted: None,
-            memory_growth: self.growth,
-            slots_remaining: 0,
-        }
     }
 
     /// Instances and processes that should not be there any more.

@@ -5,7 +5,9 @@
 //! the place where the user wrote the value.
 
 mod given;
+mod schema;
 mod values;
 
-pub use given::{ConfigError, Environment, Given, Origin, Schema, Setting};
+pub use given::{ConfigError, Environment, Given, Origin};
+pub use schema::{Schema, Setting};
 pub use values::{addresses, duration, host, memory, one_of, show_size, size};

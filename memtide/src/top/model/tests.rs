@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::ask::Told;
 use super::*;
 
 /// A look at a process of which only this is told.
