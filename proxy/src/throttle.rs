@@ -274,15 +274,25 @@ impl Standing {
 
     /// The commands of a batch, or replies to them, were metered for so many units.
     pub fn bill(&mut self, units: u64, now: Instant) {
+        if units == 0 {
+            return self.pay(now);
+        }
         if self.is_limited() {
             let paid = units.min(self.prepaid);
             self.prepaid -= paid;
             let rest = EcpuUnits::from_units(units - paid);
-            let (limit, gate) = (self.throttle.limit(), &mut *self.throttle.gate.borrow_mut());
-            gate.charge(&mut self.turn, rest);
-            gate.pay(&limit.pool, limit.ns(now));
+            self.throttle.gate.borrow_mut().charge(&mut self.turn, rest);
         } else {
-            Gate::lifted(&mut self.turn);
+            Gate::lifted(&mut self.turn, EcpuUnits::from_units(units));
+        }
+        self.pay(now);
+    }
+
+    /// A batch is over; of what has gone on more may be billed later.
+    pub fn pay(&self, now: Instant) {
+        if self.is_limited() {
+            let limit = self.throttle.limit();
+            self.throttle.gate.borrow_mut().pay(&limit.pool, limit.ns(now));
         }
         // Also those who were held back a moment before the limit was lifted have to be let go.
         if !self.throttle.held.borrow().by_id.is_empty() {

@@ -40,6 +40,8 @@ pub struct Gate {
     lease: Lease,
     queue: Queue,
     active: Active,
+    /// Until then nobody else goes on whose cost nothing is known of: one of them is under way.
+    trying_until: u64,
 }
 
 /// How many connections want something: have asked in this round or the last.
@@ -64,8 +66,8 @@ pub struct Turn {
     is_lent: bool,
     /// The round in which it asked last.
     round: u32,
-    /// What the last one has cost beyond what was known before, in units.
-    rest: u64,
+    /// What the last one has cost beyond what was known before, in units; `None` before the first.
+    rest: Option<u64>,
     /// What is charged in advance of the one that was held back last.
     ahead: Ahead,
 }
@@ -74,7 +76,8 @@ pub struct Turn {
 /// would let as many go on at once as can pay for what they cost at the least.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ahead {
-    units: u64,
+    /// `None` where nothing is known.
+    units: Option<u64>,
     /// It was released.
     is_charged: bool,
 }
@@ -95,7 +98,7 @@ impl Gate {
     #[must_use]
     pub fn new(core: usize) -> Self {
         let active = Active { round: 1, until: 0, now: 0, before: 0 };
-        Self { lease: Lease::new(core), queue: Queue::default(), active }
+        Self { lease: Lease::new(core), queue: Queue::default(), active, trying_until: 0 }
     }
 
     /// Whether a command goes on that costs at least `cost` and was read at `read_at`. Where it does,
@@ -121,10 +124,8 @@ impl Gate {
     /// What a command has cost beyond what [`Self::ask`] was told.
     #[inline]
     pub fn charge(&mut self, turn: &mut Turn, cost: EcpuUnits) {
-        let was_ahead = self.give_back(turn);
-        if was_ahead || cost.units() > 0 {
-            turn.rest = cost.units();
-        }
+        self.give_back(turn);
+        turn.rest = Some(cost.units());
         if turn.is_lent {
             self.lease.charge_lent(cost);
         } else {
@@ -137,17 +138,21 @@ impl Gate {
 
     /// The next one that goes on, if there is one; call [`Self::released`] with its turn. Its least
     /// cost is charged, and as much besides as its connection's last one has cost: until it is known.
+    /// Of those whose connections have had none one goes on at a time.
     pub fn release(&mut self, pool: &Pool, now: u64) -> Option<HeldId> {
         if self.queue.is_empty() {
             return None;
         }
         self.renew(pool, now);
-        if !self.lease.has_units(now) {
+        if !self.lease.has_units(now) || self.has_to_wait_for_a_cost(now) {
             return None;
         }
         let Held { id, cost, rest } = self.queue.pop()?;
         self.lease.charge(cost);
-        self.lease.charge(rest);
+        match rest {
+            Some(rest) => self.lease.charge(rest),
+            None => self.trying_until = now.saturating_add(HELD_NS_MAX),
+        }
         Some(id)
     }
 
@@ -162,6 +167,7 @@ impl Gate {
     pub fn wake_at(&self, now: u64) -> Option<u64> {
         match self.queue.is_empty() {
             true => None,
+            false if self.has_to_wait_for_a_cost(now) => Some(self.trying_until),
             false if self.lease.has_units(now) => Some(now),
             false => Some(self.lease.dry_until().max(now)),
         }
@@ -188,19 +194,29 @@ impl Gate {
         cost.is_some()
     }
 
-    /// Takes back what was charged in advance; whether it was.
-    const fn give_back(&mut self, turn: &mut Turn) -> bool {
-        let was_charged = turn.ahead.is_charged;
-        if was_charged {
-            self.lease.give_back(turn.ahead.units);
-            turn.ahead.is_charged = false;
-        }
-        was_charged
+    /// Nothing is known of what the first of those who are held back will cost, and neither of one under
+    /// way.
+    fn has_to_wait_for_a_cost(&self, now: u64) -> bool {
+        now < self.trying_until && self.queue.first().is_some_and(|held| held.rest.is_none())
     }
 
-    /// The limit was lifted: what was charged in advance is of no account.
-    pub const fn lifted(turn: &mut Turn) {
+    /// Takes back what was charged in advance.
+    const fn give_back(&mut self, turn: &mut Turn) {
+        if turn.ahead.is_charged {
+            match turn.ahead.units {
+                Some(units) => self.lease.give_back(units),
+                None => self.trying_until = 0,
+            }
+            turn.ahead.is_charged = false;
+        }
+    }
+
+    /// There is no limit: what was charged in advance is of no account. What commands cost now is what
+    /// they are taken to cost once there is one: else as many would go on at once, when it is set, as can
+    /// pay for what they cost at the least.
+    pub const fn lifted(turn: &mut Turn, cost: EcpuUnits) {
         turn.ahead.is_charged = false;
+        turn.rest = Some(cost.units().saturating_sub(EcpuUnits::ONE.units()));
     }
 
     /// The connection goes on with another core; it must not be held back.
@@ -277,7 +293,7 @@ impl Gate {
         } else if now < deadline {
             self.give_back(turn);
             turn.ahead.units = turn.rest;
-            let rest = EcpuUnits::from_units(turn.rest);
+            let rest = turn.rest.map(EcpuUnits::from_units);
             turn.place = Some(self.queue.push(start, Held { id, cost, rest }));
         } else {
             self.lease.refuse(cost);
@@ -301,100 +317,4 @@ impl Active {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ECPU: EcpuUnits = EcpuUnits::ONE;
-
-    /// It is not known before what a reply costs, but what the connection's last one did.
-    #[test]
-    fn no_more_go_on_at_once_than_can_pay_for_what_their_last_ones_cost() {
-        let pool = Pool::new(Some(5_000 * 1_024), 1, 0);
-        let mut gate = Gate::new(0);
-        let mut turns = [Turn::default(); 8];
-        let large = EcpuUnits::from_units(97 * 1_024);
-        for turn in &mut turns {
-            turn.used = 1;
-            gate.charge(turn, large);
-        }
-        gate.pay(&pool, 0);
-        for (id, turn) in (0..).zip(&mut turns) {
-            let decision = gate.ask(&pool, (HeldId(id), turn), (ECPU, 1), 1);
-            assert_eq!(decision, Decision::DelayUntil(1 + HELD_NS_MAX));
-        }
-        // The debt is paid, and little more.
-        let now = 110_000_000;
-        assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
-        assert_eq!(gate.release(&pool, now), None, "the first may cost as much again");
-        Gate::released(&mut turns[0]);
-        gate.charge(&mut turns[0], EcpuUnits::from_units(0));
-        gate.close(&pool, now);
-        let now = gate.wake_at(now).unwrap().min(now + 1_000_000);
-        assert!(gate.release(&pool, now).is_some(), "it did not");
-        assert!(gate.release(&pool, now).is_none());
-        gate.cancel(&mut turns[1]);
-        gate.close(&pool, now);
-        assert_eq!(pool.demand(now).used_units, (8 * 97 + 2) * 1_024);
-    }
-
-    /// A gate of a pool with nothing to spend or lend, which gets an ECPU each millisecond.
-    fn dry() -> (Pool, Gate) {
-        let pool = Pool::new(Some(1_000 * 1_024), 1, 0);
-        let mut gate = Gate::new(0);
-        let mut debtor = Turn::default();
-        assert_eq!(gate.ask(&pool, (HeldId(0), &mut debtor), (ECPU, 0), 0), Decision::Admit);
-        gate.charge(&mut debtor, EcpuUnits::from_units(100 * 1_024));
-        gate.close(&pool, 0);
-        (pool, gate)
-    }
-
-    fn hold(gate: &mut Gate, pool: &Pool, id: u64) -> Turn {
-        // It had its part, so that nothing is lent to it.
-        let mut turn = Turn { used: 1, ..Turn::default() };
-        let decision = gate.ask(pool, (HeldId(id), &mut turn), (ECPU, 0), 1);
-        assert_eq!(decision, Decision::DelayUntil(HELD_NS_MAX));
-        turn
-    }
-
-    #[test]
-    fn a_connection_that_ends_while_it_is_held_back_is_forgotten() {
-        let (pool, mut gate) = dry();
-        let mut first = hold(&mut gate, &pool, 1);
-        let mut second = hold(&mut gate, &pool, 2);
-        gate.cancel(&mut first);
-        gate.cancel(&mut first);
-        assert_eq!((gate.held(), first.used), (1, 1), "and pays nothing");
-        assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(2)));
-        Gate::released(&mut second);
-        assert_eq!((gate.release(&pool, 150_000_000), gate.wake_at(150_000_000)), (None, None));
-    }
-
-    #[test]
-    fn who_is_held_back_waits_until_its_time_and_is_refused_then() {
-        let (pool, mut gate) = dry();
-        let mut turn = hold(&mut gate, &pool, 1);
-        let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
-        // The debt is not paid by then.
-        pool.set_rate(2, Some(1));
-        assert_eq!(ask(HELD_NS_MAX - 1), Decision::DelayUntil(HELD_NS_MAX));
-        assert_eq!(ask(HELD_NS_MAX), Decision::Refuse);
-        assert_eq!(ask(HELD_NS_MAX + 1), Decision::Refuse, "the rest of its pipeline too");
-        assert_eq!(gate.held(), 0);
-        gate.close(&pool, HELD_NS_MAX + 1);
-        assert_eq!(pool.demand(HELD_NS_MAX + 1).refused_units, 2 * 1_024);
-    }
-
-    #[test]
-    fn a_connection_takes_its_standing_along_to_another_core() {
-        let (pool, mut gate) = dry();
-        let mut turn = hold(&mut gate, &pool, 1);
-        assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(1)));
-        Gate::released(&mut turn);
-        let ahead = turn.used - gate.queue.virtual_time();
-        assert_eq!(ahead, 1_024, "one command ahead of those that wait");
-        gate.depart(&mut turn);
-        let other = Gate::new(1);
-        other.arrive(&mut turn);
-        assert_eq!(turn.used, ahead);
-    }
-}
+mod tests;

@@ -28,8 +28,8 @@ pub struct Held {
     pub id: HeldId,
     /// What it costs at the least.
     pub cost: EcpuUnits,
-    /// What it will cost besides, as its connection's last one did.
-    pub rest: EcpuUnits,
+    /// What it will cost besides, as its connection's last one did; `None` where that has had none.
+    pub rest: Option<EcpuUnits>,
 }
 
 /// A place in the queue.
@@ -67,6 +67,11 @@ impl Queue {
         self.next += 1;
         self.held.insert(place, held);
         place
+    }
+
+    /// Who comes first.
+    pub fn first(&self) -> Option<&Held> {
+        self.held.first_key_value().map(|(_, held)| held)
     }
 
     /// The first one; the virtual time moves to its start.

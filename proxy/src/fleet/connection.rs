@@ -272,7 +272,8 @@ impl Connection {
             let mut desk = Desk { switch, lane, limits, is_read_optimized, toll, now, read_at };
             session.advance(input, &mut desk)
         });
-        standing.bill(0, started);
+        // What it has cost is known when the replies are here.
+        standing.pay(started);
         let needed = match progress {
             Progress::NeedsMore { needed } => needed,
             Progress::NoRoom | Progress::Held => 0,

@@ -245,6 +245,10 @@ impl World {
         let read_at = *connection.read_at.get_or_insert(now);
         let (proxy, core) = (connection.proxy, connection.core);
         let Proxy { pool, gates, .. } = &mut self.proxies[proxy];
+        if pool.rate().is_none() {
+            // Nobody is asked.
+            return self.admitted(index);
+        }
         let least = EcpuUnits::from_units(connection.client.least);
         let turn = (HeldId(index as u64), &mut connection.turn);
         match gates[core].ask(pool, turn, (least, read_at), now) {
@@ -268,7 +272,9 @@ impl World {
         let proxy = &mut self.proxies[connection.proxy];
         let gate = &mut proxy.gates[connection.core];
         let (least, rest) = (connection.client.least, connection.client.rest);
-        if rest > 0 {
+        if proxy.pool.rate().is_none() {
+            Gate::lifted(&mut connection.turn, EcpuUnits::from_units(least + rest));
+        } else {
             gate.charge(&mut connection.turn, EcpuUnits::from_units(rest));
         }
         connection.used += least + rest;
@@ -311,14 +317,19 @@ impl World {
     }
 
     fn release(&mut self, proxy: usize, core: usize) {
-        // All that may go on are woken, and run then.
-        let it = &mut self.proxies[proxy];
-        let next = || it.gates[core].release(&it.pool, self.now);
-        let released: Vec<_> = std::iter::from_fn(next).collect();
-        for id in released {
-            let index = usize::try_from(id.0).unwrap();
-            Gate::released(&mut self.connections[index].turn);
-            self.admitted(index);
+        // All that may go on are woken, and run then; what they have cost may let others go on.
+        loop {
+            let it = &mut self.proxies[proxy];
+            let next = || it.gates[core].release(&it.pool, self.now);
+            let released: Vec<_> = std::iter::from_fn(next).collect();
+            if released.is_empty() {
+                break;
+            }
+            for id in released {
+                let index = usize::try_from(id.0).unwrap();
+                Gate::released(&mut self.connections[index].turn);
+                self.admitted(index);
+            }
         }
         let it = &mut self.proxies[proxy];
         let Some(at) = it.gates[core].wake_at(self.now) else { return };

@@ -1,0 +1,135 @@
+#![allow(clippy::unwrap_used, reason = "it is test code")]
+
+use super::*;
+
+const ECPU: EcpuUnits = EcpuUnits::ONE;
+
+/// It is not known before what a reply costs, but what the connection's last one did.
+#[test]
+fn no_more_go_on_at_once_than_can_pay_for_what_their_last_ones_cost() {
+    let pool = Pool::new(Some(5_000 * 1_024), 1, 0);
+    let mut gate = Gate::new(0);
+    let mut turns = [Turn::default(); 8];
+    let large = EcpuUnits::from_units(97 * 1_024);
+    for turn in &mut turns {
+        turn.used = 1;
+        gate.charge(turn, large);
+    }
+    gate.pay(&pool, 0);
+    for (id, turn) in (0..).zip(&mut turns) {
+        let decision = gate.ask(&pool, (HeldId(id), turn), (ECPU, 1), 1);
+        assert_eq!(decision, Decision::DelayUntil(1 + HELD_NS_MAX));
+    }
+    // The debt is paid, and little more.
+    let now = 110_000_000;
+    assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
+    assert_eq!(gate.release(&pool, now), None, "the first may cost as much again");
+    Gate::released(&mut turns[0]);
+    gate.charge(&mut turns[0], EcpuUnits::from_units(0));
+    gate.close(&pool, now);
+    let now = gate.wake_at(now).unwrap().min(now + 1_000_000);
+    assert!(gate.release(&pool, now).is_some(), "it did not");
+    assert!(gate.release(&pool, now).is_none());
+    gate.cancel(&mut turns[1]);
+    gate.close(&pool, now);
+    assert_eq!(pool.demand(now).used_units, (8 * 97 + 2) * 1_024);
+}
+
+/// Else as many would go on as can pay for what they cost at the least, which is a hundredth.
+#[test]
+fn of_those_whose_cost_nothing_is_known_of_one_goes_on_at_a_time() {
+    let (pool, mut gate) = dry();
+    let large = EcpuUnits::from_units(97 * 1_024);
+    let mut turns: Vec<Turn> = (0..4).map(|id| hold(&mut gate, &pool, id)).collect();
+    // The debt is paid, and there is enough for five that cost the least.
+    let now = 105_000_000;
+    assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
+    assert_eq!((gate.release(&pool, now), gate.held()), (None, 3), "not before its cost is known");
+    assert_eq!(gate.wake_at(now), Some(now + HELD_NS_MAX), "or it is taken for lost");
+    Gate::released(&mut turns[0]);
+    gate.charge(&mut turns[0], EcpuUnits::from_units(0));
+    assert_eq!(gate.release(&pool, now), Some(HeldId(1)), "there was enough for more");
+    gate.cancel(&mut turns[1]);
+    assert_eq!(gate.release(&pool, now), Some(HeldId(2)), "that one has ended");
+    Gate::released(&mut turns[2]);
+    gate.charge(&mut turns[2], large);
+    assert_eq!(gate.release(&pool, now), None, "it has cost all that there was");
+    assert_eq!(gate.wake_at(now), Some(gate.lease.dry_until()));
+}
+
+/// What commands cost while there was no limit is known when there is one.
+#[test]
+fn what_was_used_without_a_limit_says_what_the_next_one_costs() {
+    let (pool, mut gate) = dry();
+    let mut turns = [Turn { used: 1, ..Turn::default() }; 2];
+    for (id, turn) in (0..).zip(&mut turns) {
+        Gate::lifted(turn, EcpuUnits::from_units(98 * 1_024));
+        gate.ask(&pool, (HeldId(id), turn), (ECPU, 1), 1);
+    }
+    let now = 105_000_000;
+    assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
+    assert_eq!(gate.release(&pool, now), None, "it is charged in advance");
+    gate.close(&pool, now);
+    assert_eq!(pool.demand(now).used_units, (100 + 1 + 98) * 1_024);
+}
+
+/// A gate of a pool with nothing to spend or lend, which gets an ECPU each millisecond.
+fn dry() -> (Pool, Gate) {
+    let pool = Pool::new(Some(1_000 * 1_024), 1, 0);
+    let mut gate = Gate::new(0);
+    let mut debtor = Turn::default();
+    assert_eq!(gate.ask(&pool, (HeldId(0), &mut debtor), (ECPU, 0), 0), Decision::Admit);
+    gate.charge(&mut debtor, EcpuUnits::from_units(100 * 1_024));
+    gate.close(&pool, 0);
+    (pool, gate)
+}
+
+fn hold(gate: &mut Gate, pool: &Pool, id: u64) -> Turn {
+    // It had its part, so that nothing is lent to it.
+    let mut turn = Turn { used: 1, ..Turn::default() };
+    let decision = gate.ask(pool, (HeldId(id), &mut turn), (ECPU, 0), 1);
+    assert_eq!(decision, Decision::DelayUntil(HELD_NS_MAX));
+    turn
+}
+
+#[test]
+fn a_connection_that_ends_while_it_is_held_back_is_forgotten() {
+    let (pool, mut gate) = dry();
+    let mut first = hold(&mut gate, &pool, 1);
+    let mut second = hold(&mut gate, &pool, 2);
+    gate.cancel(&mut first);
+    gate.cancel(&mut first);
+    assert_eq!((gate.held(), first.used), (1, 1), "and pays nothing");
+    assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(2)));
+    Gate::released(&mut second);
+    assert_eq!((gate.release(&pool, 150_000_000), gate.wake_at(150_000_000)), (None, None));
+}
+
+#[test]
+fn who_is_held_back_waits_until_its_time_and_is_refused_then() {
+    let (pool, mut gate) = dry();
+    let mut turn = hold(&mut gate, &pool, 1);
+    let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+    // The debt is not paid by then.
+    pool.set_rate(2, Some(1));
+    assert_eq!(ask(HELD_NS_MAX - 1), Decision::DelayUntil(HELD_NS_MAX));
+    assert_eq!(ask(HELD_NS_MAX), Decision::Refuse);
+    assert_eq!(ask(HELD_NS_MAX + 1), Decision::Refuse, "the rest of its pipeline too");
+    assert_eq!(gate.held(), 0);
+    gate.close(&pool, HELD_NS_MAX + 1);
+    assert_eq!(pool.demand(HELD_NS_MAX + 1).refused_units, 2 * 1_024);
+}
+
+#[test]
+fn a_connection_takes_its_standing_along_to_another_core() {
+    let (pool, mut gate) = dry();
+    let mut turn = hold(&mut gate, &pool, 1);
+    assert_eq!(gate.release(&pool, 150_000_000), Some(HeldId(1)));
+    Gate::released(&mut turn);
+    let ahead = turn.used - gate.queue.virtual_time();
+    assert_eq!(ahead, 1_024, "one command ahead of those that wait");
+    gate.depart(&mut turn);
+    let other = Gate::new(1);
+    other.arrive(&mut turn);
+    assert_eq!(turn.used, ahead);
+}
