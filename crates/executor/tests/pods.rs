@@ -66,7 +66,7 @@ fn a_crash_at_any_step_changes_nothing_in_the_end() {
         assert_eq!(state, (Vec::new(), true), "at {at}: {:#?}", world.log);
     });
     // Of the way back, which takes long, a part.
-    world.crash_on_the_way(&BACK, 9, |at, world| assert_small(world, &format!("crash at {at}")));
+    world.crash_on_the_way(&BACK, 20, |at, world| assert_small(world, &format!("crash at {at}")));
     assert_small(&world, "no crash");
 }
 

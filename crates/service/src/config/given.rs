@@ -86,7 +86,7 @@ pub struct Given {
 
 impl Given {
     /// Collects the values of a role's settings. An empty variable of the environment gives none,
-    /// but for [`Setting::is_guard`].
+    /// but for [`super::Setting::is_guard`].
     ///
     /// # Errors
     /// Where the file is no TOML, or has a key that is no setting of the role or a value of no use.
