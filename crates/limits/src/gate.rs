@@ -233,7 +233,7 @@ impl Gate {
     /// core's next command comes.
     #[inline]
     pub fn pay(&mut self, pool: &Pool, now: u64) {
-        if self.lease.is_in_debt() {
+        if self.lease.is_due(now) {
             let wants = self.wants(now);
             self.lease.close(pool, now, wants);
         }

@@ -99,9 +99,10 @@ impl Lease {
         }
     }
 
-    /// Whether more was spent than there was.
-    pub const fn is_in_debt(&self) -> bool {
-        self.left < 0
+    /// Whether the pool is to know: more was spent than there was, or something is left that was charged in
+    /// advance while the pool has nothing, which is to pay for what that owes.
+    pub const fn is_due(&self, now: u64) -> bool {
+        self.left < 0 || self.left > 0 && now < self.dry_until
     }
 
     /// Pays what is owed and gives back what is left.

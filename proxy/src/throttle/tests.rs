@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use memtide_execute::Executed;
+use memtide_protocol::{Command, Step};
 
 use super::*;
 use crate::execute::Executor;
@@ -223,4 +224,47 @@ fn who_goes_away_while_he_waits_leaves_nothing() {
     let Held { by_id, deadlines } = &*site.throttle.held.borrow();
     assert!(by_id.is_empty() && deadlines.is_empty());
     assert_eq!(site.throttle.gate.borrow().held(), 0);
+}
+
+/// A node has been asked, and its reply is large: until it is here its command has cost what the last one did.
+#[test]
+fn what_a_node_has_not_answered_stays_charged() {
+    let mut site = Site::new(2000);
+    let (large, small) = (98 * 1024, 1024);
+    let step = Step::Command { consumed: 8, command: Command::Version };
+    for (cost, goes_on) in [(large, false), (large - 1024, false), (small, true)] {
+        let mut all = [site.throttle.standing(), site.throttle.standing()];
+        site.now += Duration::from_secs(10);
+        let mut now = site.now;
+        // Each has had a large reply, and both together more than there is; then one of what is lent.
+        for standing in &mut all {
+            standing.bill(large, now);
+        }
+        for standing in &mut all {
+            while standing.toll(now).0.unwrap().admit(&step, false) == Admission::Go {
+                standing.bill(large, now);
+            }
+        }
+        // What they owe is paid, and little more.
+        let until = now + Duration::from_nanos(HELD_NS_MAX);
+        while all.iter_mut().all(|it| !is_released(it)) {
+            now += Duration::from_millis(1);
+            assert!(now < until, "it is not refused");
+            site.throttle.look(now);
+        }
+        let is_second = is_released(&mut all[1]);
+        all.rotate_left(usize::from(is_second));
+        let [first, second] = &mut all;
+        assert_eq!(first.toll(now).0.unwrap().admit(&step, false), Admission::Go);
+        first.pay(now);
+        now += Duration::from_millis(2);
+        site.throttle.look(now);
+        assert!(!is_released(second), "what is under way is taken to be large");
+        first.bill(cost, now);
+        assert_eq!(is_released(second), goes_on, "{cost}");
+    }
+}
+
+fn is_released(standing: &mut Standing) -> bool {
+    !standing.is_held(&Context::from_waker(Waker::noop()))
 }
