@@ -90,6 +90,10 @@ impl Metered {
         interval.tick().await;
         loop {
             interval.tick().await;
+            // It is metered where it is led, and once.
+            if scaler.standby().is_some() {
+                continue;
+            }
             let bytes = Stored::of(&scaler).data_bytes.max(limits.metered_bytes_min());
             self.0.fetch_add(bytes, Ordering::Relaxed);
         }
@@ -106,19 +110,23 @@ impl Source for StockMetrics {
     #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
     fn collect(&self) -> Vec<MetricFamily> {
         let stored = Stored::of(&self.scaler);
-        vec![
-            counter(
-                "memtide_metered_byte_seconds_total",
-                "Data stored over time, the configured minimum included; 3600 * 2^30 are a GB-hour.",
-                self.metered.byte_seconds(),
-            ),
+        let mut families = vec![counter(
+            "memtide_metered_byte_seconds_total",
+            "Data stored over time, the configured minimum included; 3600 * 2^30 are a GB-hour.",
+            self.metered.byte_seconds(),
+        )];
+        if self.scaler.standby().is_some() {
+            return families;
+        }
+        families.extend([
             gauge("memtide_items", "Items stored (CloudWatch: CurrItems).", stored.items as f64),
             gauge(
                 "memtide_cache_used_bytes",
                 "Bytes of the items stored (CloudWatch: BytesUsedForCache).",
                 stored.data_bytes as f64,
             ),
-        ]
+        ]);
+        families
     }
 }
 

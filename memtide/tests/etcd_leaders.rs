@@ -24,6 +24,13 @@ fn a_leader_that_is_killed_or_ended_is_followed_by_one_that_knows_what_operators
     let verbose = fleet.scaler(standby).get("/readyz?verbose");
     assert_eq!(verbose.status, 200, "{}", verbose.body);
     assert!(verbose.body.contains(&told), "{}", verbose.body);
+    // The fleet is told of once, and metered once.
+    assert_eq!(metric(fleet.scaler(first), "memtide_slots{state=\"unowned\"}"), Some(0.0));
+    for name in ["memtide_slots{state=\"unowned\"}", "memtide_items"] {
+        assert_eq!(metric(fleet.scaler(standby), name), None, "{name}");
+    }
+    let metered = "memtide_metered_byte_seconds_total";
+    assert_eq!(metric(fleet.scaler(standby), metered), Some(0.0));
 
     let port = fleet.end_scaler(first, Signal::KILL);
     let second = fleet.wait_leader(|_| true);

@@ -168,7 +168,12 @@ async fn open(core: &Core, stream: TcpStream, peer: SocketAddr) -> io::Result<Op
         let scratch = &mut *core.scratch.borrow_mut();
         transport.poll_greeting(cx, &mut scratch.wire)
     });
-    match greeting.await? {
+    let greeting = match greeting.await {
+        // So balancers end a check of health.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
+        greeting => greeting?,
+    };
+    match greeting {
         Greeting::Tls => {}
         Greeting::Nothing => return Ok(None),
         Greeting::Plaintext(first) => {

@@ -34,9 +34,13 @@ pub enum Announced {
 /// Where there is none, or a bad one, or the socket fails.
 pub async fn read(stream: &mut TcpStream) -> io::Result<Announced> {
     let mut header = [0; ANNOUNCEMENT_BYTES_MAX];
-    if stream.read(&mut header[..1]).await? == 0 {
-        return Ok(Announced::Nobody);
-    }
+    match stream.read(&mut header[..1]).await {
+        Ok(0) => return Ok(Announced::Nobody),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+            return Ok(Announced::Nobody);
+        }
+        begin => begin?,
+    };
     stream.read_exact(&mut header[1..BEGIN_BYTES]).await?;
     // Whatever else comes is not waited for: the length would be anything.
     if !header.starts_with(v2::PROTOCOL_PREFIX) {

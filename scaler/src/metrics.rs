@@ -49,12 +49,16 @@ impl FleetSource {
 impl Source for FleetSource {
     fn collect(&self) -> Vec<MetricFamily> {
         let status = self.0.status();
-        let mut families = of_topology(&status, self.0.lead.doubt().is_some());
+        let mut families = of_store(&status, self.0.lead.doubt().is_some());
         families.extend(of_counters(&status));
-        families.extend(of_nodes(&status));
-        families.extend(of_usage(&status));
         families.extend(of_lead(&self.0));
-        families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
+        // What a scaler that stands by has heard of the fleet is from before, or nothing.
+        if self.0.standby().is_none() {
+            families.extend(of_topology(&status));
+            families.extend(of_nodes(&status));
+            families.extend(of_usage(&status));
+            families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
+        }
         families.push(counter(
             "memtide_fleet_counts_refused_total",
             "Times that what a process of a proxy has counted was not taken into the cache's usage.",
@@ -84,11 +88,22 @@ fn of_lead(handle: &ScalerHandle) -> Vec<MetricFamily> {
     ]
 }
 
-fn of_topology(status: &Status, is_in_doubt: bool) -> Vec<MetricFamily> {
+fn of_store(status: &Status, is_in_doubt: bool) -> Vec<MetricFamily> {
+    let is_failing = f64::from(u8::from(is_in_doubt || status.store_trouble().is_some()));
+    vec![
+        gauge(
+            "memtide_topology_store_behind",
+            "1 where the stored topology is not the newest of the fleet, and nothing is changed.",
+            f64::from(u8::from(status.behind.is_some())),
+        ),
+        gauge("memtide_topology_store_failing", "1 while storing fails or takes long.", is_failing),
+    ]
+}
+
+fn of_topology(status: &Status) -> Vec<MetricFamily> {
     let SlotCounts { complete, short, unowned } = slot_counts(&status.topology);
     let slots = [("complete", complete), ("short", short), ("unowned", unowned)];
     let running = status.migrations.len() as u64;
-    let is_failing = f64::from(u8::from(is_in_doubt || status.store_trouble().is_some()));
     vec![
         gauge(
             "memtide_topology_epoch",
@@ -122,12 +137,6 @@ fn of_topology(status: &Status, is_in_doubt: bool) -> Vec<MetricFamily> {
             "Proxies that follow the topology.",
             double(status.proxies.len() as u64),
         ),
-        gauge(
-            "memtide_topology_store_behind",
-            "1 where the stored topology is not the newest of the fleet, and nothing is changed.",
-            f64::from(u8::from(status.behind.is_some())),
-        ),
-        gauge("memtide_topology_store_failing", "1 while storing fails or takes long.", is_failing),
     ]
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::{Fleet, Node};
 use memtide_control::Capacity;
-use memtide_etcd::{Config, Endpoint};
+use memtide_etcd::{Access, Config, Endpoint};
 use memtide_limits::{Limits, Range};
 use memtide_manager::Operation;
 use memtide_planner::Policy;
@@ -73,7 +73,7 @@ fn start(etcd: &Etcd, desk: &Desk, mut config: ScalerConfig) -> Scaler {
     let endpoint = |port| Endpoint { is_tls: false, host: "127.0.0.1".to_owned(), port };
     let endpoints = etcd.ports().into_iter().map(endpoint).collect();
     let settings = EtcdSettings {
-        etcd: Config { endpoints, tls: None, credentials: None },
+        etcd: Config { endpoints, access: Access::default() },
         prefix: "/memtide".to_owned(),
         host: "127.0.0.1".to_owned(),
         admin: "127.0.0.1:1".to_owned(),

@@ -58,6 +58,7 @@ pub const ROWS: &[Row] = &[
     Row { title: "Limits", panels: LIMITS },
     Row { title: "Connections", panels: CONNECTIONS },
     Row { title: "Fleet", panels: FLEET },
+    Row { title: "Control", panels: CONTROL },
     Row { title: "Process", panels: PROCESS },
 ];
 
@@ -225,6 +226,76 @@ const FLEET: &[Panel] = &[
     },
 ];
 
+const CONTROL: &[Panel] = &[
+    Panel {
+        title: "Nodes",
+        says: "By zone and state: `silent`, `gone` and `dead` ones are lost, and a zone that is lost has no others.",
+        unit: Unit::Count,
+        queries: &[(r#"sum by (zone, state) (memtide_nodes{job=~"$job"})"#, "{{zone}} {{state}}")],
+    },
+    Panel {
+        title: "Slots that changed hands",
+        says: "Handed over as planned; failed over, because a node was lost; lost with all that had them.",
+        unit: Unit::Rate,
+        queries: &[
+            (
+                r#"sum(rate(memtide_slots_handed_over_total{job=~"$job"}[$__rate_interval]))"#,
+                "handed over",
+            ),
+            (
+                r#"sum(rate(memtide_slots_failed_over_total{job=~"$job"}[$__rate_interval]))"#,
+                "failed over",
+            ),
+            (r#"sum(rate(memtide_slots_lost_total{job=~"$job"}[$__rate_interval]))"#, "lost"),
+        ],
+    },
+    Panel {
+        title: "Scalers",
+        says: "One leads, and the others are at 0. While etcd is away, or the topology cannot be stored, nothing fails over.",
+        unit: Unit::Count,
+        queries: &[
+            (
+                r#"sum(memtide_scaler_leads{job=~"$job"}) or count(memtide_topology_store_failing{job=~"$job"})"#,
+                "lead",
+            ),
+            (r#"sum(memtide_etcd_away{job=~"$job"}) or vector(0)"#, "without etcd"),
+            (r#"sum(memtide_topology_store_failing{job=~"$job"})"#, "cannot store"),
+            (r#"sum(memtide_topology_store_behind{job=~"$job"})"#, "stand still"),
+        ],
+    },
+    Panel {
+        title: "Proxies",
+        says: "Those that the scaler hears of, and those that do not reach the primary of every slot.",
+        unit: Unit::Count,
+        queries: &[
+            (r#"sum(memtide_fleet_proxies{job=~"$job"})"#, "heard"),
+            (r#"count(memtide_fleet_reached{job=~"$job"} == 0) or vector(0)"#, "without a primary"),
+        ],
+    },
+    Panel {
+        title: "Evicted by nodes",
+        says: "Items dropped for room: the limit of data is reached, or the memory of these nodes.",
+        unit: Unit::Rate,
+        queries: &[(
+            r#"sum by (node) (rate(memtide_node_evictions_total{job=~"$job"}[$__rate_interval]))"#,
+            "{{node}}",
+        )],
+    },
+    Panel {
+        title: "Scaling by itself",
+        says: "What is under way, and spares that wait; the resource that is used the most, of what there is of it. At 1 for long, there are no more nodes to be had.",
+        unit: Unit::Count,
+        queries: &[
+            (r#"sum(memtide_scaling_steps{job=~"$job"}) or vector(0)"#, "under way"),
+            (r#"sum(memtide_spares{job=~"$job"}) or vector(0)"#, "spares"),
+            (
+                r#"max(memtide_scaling_load{job=~"$job"} / (memtide_scaling_capacity{job=~"$job"} > 0)) or vector(0)"#,
+                "used of what there is",
+            ),
+        ],
+    },
+];
+
 const PROCESS: &[Panel] = &[
     Panel {
         title: "CPU",
@@ -243,11 +314,14 @@ const PROCESS: &[Panel] = &[
     },
     Panel {
         title: "Certificate",
-        says: "Time until the end of the one in force.",
+        says: "Time until the end of the one in force, for clients and within the fleet.",
         unit: Unit::Seconds,
-        queries: &[(
-            r#"memtide_tls_certificate_not_after_seconds{job=~"$job"} - time()"#,
-            "{{instance}}",
-        )],
+        queries: &[
+            (r#"memtide_tls_certificate_not_after_seconds{job=~"$job"} - time()"#, "{{instance}}"),
+            (
+                r#"memtide_fleet_certificate_not_after_seconds{job=~"$job"} - time()"#,
+                "{{instance}} {{role}}",
+            ),
+        ],
     },
 ];

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustls::ClientConfig;
 use tokio::sync::Mutex;
 use tokio::time::{self, Instant};
 use tonic::metadata::AsciiMetadataValue;
 use tonic::{Request, Status};
 
 use crate::EtcdError;
+use crate::access::{Access, Credentials};
 use crate::connection::{Connection, Requests};
 use crate::error::{Verdict, judge};
 use crate::limits::{MESSAGE_BYTES_MAX, ROUND_PAUSE_MAX, ROUND_PAUSE_MIN, TRY_TIME_MAX};
@@ -20,18 +20,13 @@ use crate::schema::kv_client::KvClient;
 use crate::schema::lease_client::LeaseClient;
 use crate::schema::watch_client::WatchClient;
 
-/// What gRPC is called in the TLS handshake.
-const ALPN: &[u8] = b"h2";
-
 /// Where etcd is, and how it knows who asks.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Its members, to be tried in turn; not empty.
     pub endpoints: Vec<Endpoint>,
-    /// For those of them that speak TLS: whom to trust, and what to show.
-    pub tls: Option<Arc<ClientConfig>>,
-    /// Where etcd asks for a user.
-    pub credentials: Option<Credentials>,
+    /// What is shown to them.
+    pub access: Access,
 }
 
 /// A member of etcd.
@@ -43,15 +38,6 @@ pub struct Endpoint {
     pub host: String,
     /// Of clients: 2379 mostly.
     pub port: u16,
-}
-
-/// A user of etcd.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    /// The user's name.
-    pub user: String,
-    /// And password.
-    pub password: String,
 }
 
 /// Asks etcd; clones are the same. To be used from within one tokio runtime.
@@ -83,12 +69,7 @@ pub struct Channel {
 impl Client {
     /// Nothing is asked before the first call.
     #[must_use]
-    pub fn new(mut config: Config) -> Self {
-        config.tls = config.tls.map(|tls| {
-            let mut tls = ClientConfig::clone(&tls);
-            tls.alpn_protocols = vec![ALPN.to_vec()];
-            Arc::new(tls)
-        });
+    pub fn new(config: Config) -> Self {
         Self(Arc::new(Inner { config, state: Mutex::default(), turn: AtomicUsize::new(0) }))
     }
 
@@ -139,18 +120,19 @@ impl Client {
     /// An open connection, and a token where one is needed.
     pub(crate) async fn channel(&self) -> Result<Channel, Verdict> {
         let mut state = self.0.state.lock().await;
-        let Config { endpoints, tls, credentials } = &self.0.config;
+        let Config { endpoints, access } = &self.0.config;
+        let shown = access.now();
         let open = state.connection.take().filter(|connection| !connection.is_closed());
         let connection = match open {
             Some(connection) => connection,
             None => {
                 let endpoint = &endpoints[self.turn() % endpoints.len()];
-                let opened = Connection::open(endpoint, tls.as_ref()).await;
+                let opened = Connection::open(endpoint, shown.tls.as_ref()).await;
                 Arc::new(opened.map_err(Verdict::Next)?)
             }
         };
         state.connection = Some(Arc::clone(&connection));
-        if let Some(credentials) = credentials
+        if let Some(credentials) = &shown.credentials
             && state.token.is_none()
         {
             state.token = Some(authenticate(&connection, credentials).await?);
@@ -237,12 +219,6 @@ impl fmt::Display for Endpoint {
     }
 }
 
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("user", &self.user).finish_non_exhaustive()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -252,7 +228,7 @@ mod tests {
     async fn calls_that_fail_together_leave_one_member() {
         let endpoint = |port| Endpoint { is_tls: false, host: "127.0.0.1".to_owned(), port };
         let endpoints = vec![endpoint(1), endpoint(2), endpoint(3)];
-        let client = Client::new(Config { endpoints, tls: None, credentials: None });
+        let client = Client::new(Config { endpoints, access: Access::default() });
         let turn = client.turn();
         for _ in 0..4 {
             client.next(turn).await;

@@ -9,6 +9,7 @@
 
 pub mod limits;
 
+mod access;
 mod client;
 mod connection;
 mod error;
@@ -16,7 +17,8 @@ mod keys;
 mod leases;
 mod watch;
 
-pub use client::{Client, Config, Credentials, Endpoint};
+pub use access::{Access, Credentials, Shown};
+pub use client::{Client, Config, Endpoint};
 pub use error::EtcdError;
 pub use keys::{Compare, Kept, Op, Snapshot, Transacted};
 pub use leases::Lease;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use memtide_etcd::{
-    Change, Client, Compare, Config, Credentials, Endpoint, EtcdError, Op, Transacted, WatchEnd,
+    Access, Change, Client, Compare, Config, Credentials, Endpoint, EtcdError, Op, Shown,
+    Transacted, WatchEnd,
 };
 use memtide_testkit::{Authority, Etcd, PATIENCE, Signal};
 use rustls::pki_types::pem::PemObject as _;
@@ -15,10 +16,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 fn config(etcd: &Etcd) -> Config {
     let endpoint = |port| Endpoint { is_tls: false, host: "127.0.0.1".to_owned(), port };
     let endpoints = etcd.ports().into_iter().map(endpoint).collect();
-    Config { endpoints, tls: None, credentials: None }
+    Config { endpoints, access: Access::default() }
 }
 
-fn tls_config(etcd: &Etcd) -> Config {
+fn shown(etcd: &Etcd) -> Shown {
     let [ca, cert, key] = etcd.tls_files();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
@@ -32,10 +33,7 @@ fn tls_config(etcd: &Etcd) -> Config {
             PrivateKeyDer::from_pem_file(key).unwrap(),
         )
         .unwrap();
-    let mut config = config(etcd);
-    config.tls = Some(Arc::new(tls));
-    config.endpoints.iter_mut().for_each(|endpoint| endpoint.is_tls = true);
-    config
+    Shown { tls: Some(Arc::new(tls)), credentials: None }
 }
 
 fn put(key: &str, value: &'static str) -> Op {
@@ -165,13 +163,15 @@ async fn a_watch_of_a_member_that_is_stopped_ends_by_itself() {
 #[tokio::test]
 async fn tls_and_users_are_asked_for_and_shown() {
     let etcd = Etcd::start_tls(1, Authority::new("etcd's CA"));
-    let mut plain = config(&etcd);
+    let plain = Client::new(config(&etcd));
     let within = Duration::from_millis(500);
-    let away = Client::new(plain.clone()).read("/m/", within).await.unwrap_err();
+    let away = plain.read("/m/", within).await.unwrap_err();
     assert!(matches!(away, EtcdError::Away(_)), "{away}");
-    plain.tls = tls_config(&etcd).tls;
-    let mut config = tls_config(&etcd);
-    set(&Client::new(config.clone()), "/m/k", "one").await;
+    let Config { mut endpoints, .. } = config(&etcd);
+    endpoints.iter_mut().for_each(|endpoint| endpoint.is_tls = true);
+    let access = Access::new(shown(&etcd));
+    let client = Client::new(Config { endpoints, access: access.clone() });
+    set(&client, "/m/k", "one").await;
     for words in [
         &["user", "add", "root:secret"][..],
         &["user", "grant-role", "root", "root"],
@@ -183,13 +183,14 @@ async fn tls_and_users_are_asked_for_and_shown() {
     ] {
         let _ = etcd.ctl(words);
     }
-    let credentials =
-        |password: &str| Some(Credentials { user: "m".to_owned(), password: password.to_owned() });
-    config.credentials = credentials("wrong");
-    let refused = Client::new(config.clone()).read("/m/", PATIENCE).await.unwrap_err();
+    let with = |password: &str| {
+        let (user, password) = ("m".to_owned(), password.to_owned());
+        Shown { credentials: Some(Credentials { user, password }), ..shown(&etcd) }
+    };
+    access.renew(with("wrong"));
+    let refused = client.read("/m/", PATIENCE).await.unwrap_err();
     assert!(matches!(refused, EtcdError::Refused(_)), "{refused}");
-    config.credentials = credentials("word");
-    let client = Client::new(config);
+    access.renew(with("word"));
     assert_eq!(client.read("/m/", PATIENCE).await.unwrap().kept.len(), 1);
     let refused = client.read("/other", PATIENCE).await.unwrap_err();
     assert_eq!(refused, EtcdError::Refused("etcdserver: permission denied".to_owned()));

@@ -134,6 +134,17 @@ impl Etcd {
         member.process = Some(Reaped(child));
     }
 
+    /// Members show certificates of this CA from now on, and ask for one of it: they are started again. So are
+    /// [`Self::tls_files`].
+    pub fn renew(&mut self, authority: Authority) {
+        self.authority = Some(authority);
+        self.write_certificates();
+        for at in 0..self.members.len() {
+            self.kill(at);
+            self.restart(at);
+        }
+    }
+
     /// Waits until the majority answers.
     ///
     /// # Panics

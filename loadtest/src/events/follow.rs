@@ -2,7 +2,7 @@ use serde::Deserialize;
 
 use crate::report::{Mark, MarkSource};
 
-/// The answer to `GET /v1/events?after=SEQUENCE`; docs/operations.md has what the fields mean.
+/// The answer to `GET /v1/events?after=SEQUENCE`; docs/operations/admin.md has what the fields mean.
 #[derive(Debug, Deserialize)]
 pub struct Page {
     since_ms: u64,

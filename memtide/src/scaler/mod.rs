@@ -1,6 +1,7 @@
 //! `memtide scaler`: says who holds what in a fleet, and keeps what its cache may use and did use.
 
 mod etcd;
+mod etcd_files;
 mod kept;
 mod kubernetes;
 mod scaling;
@@ -18,9 +19,11 @@ use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
 use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::systemd::Notifier;
 use memtide_service::tls::fleet::{FleetTls, Role};
+use memtide_service::tls::{self, Reloader};
 use memtide_service::{host, logging};
 use memtide_topology::CacheId;
 
+use self::etcd_files::EtcdFiles;
 use self::kept::Kept;
 use crate::failure::Failure;
 use crate::settings::ScalerConfig;
@@ -71,7 +74,8 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
         scaling,
         events: events.clone(),
     };
-    let scaler = start(of_scaler, etcd::settings(config, admin_address)?)?;
+    let files = etcd::files(config)?;
+    let scaler = start(of_scaler, etcd::settings(config, files.as_ref(), admin_address))?;
     if let Some(shared) = scaler.shared_limits() {
         limits.join(shared.clone());
         runtime.spawn(limits.clone().follow_shared(shared));
@@ -86,7 +90,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     runtime.spawn(watch::watch(kept.look(&scaler.handle()), events.clone()));
     let drain = Drain::new();
     let admin = answers(&scaler, (&kept, metered), &access, &drain);
-    admin.metrics.register(Arc::new(tls.clone()));
+    let renewing = Renewing::begin((tls, access, files), &admin)?;
     let health = Arc::clone(&admin.health);
     let admin = admin::serve_role(admin_listener, admin).map_err(crate::cannot_start)?;
     let port = scaler.address().port();
@@ -94,13 +98,12 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     events.record(EventKind::Listening, format!("on port {port}"));
     let health = move || health.healthy();
     let notifier = Notifier::started(runtime.handle(), drain.watch(), health);
-    let kept_up = (crate::watch_fleet_tls(&tls, &events)?, notifier);
 
-    let signal = runtime.block_on(until_stopped(signals, &tls, &access));
+    let signal = runtime.block_on(until_stopped(signals, &renewing));
     tracing::info!(signal = signal.name(), "stopping");
     drop(keeping);
     drop(scaler);
-    drop((admin, kept_up));
+    drop((admin, renewing, notifier));
     events.settle();
     Ok(ExitCode::SUCCESS)
 }
@@ -117,14 +120,43 @@ fn manager(config: &ScalerConfig) -> Settings {
     Settings { nodes_min: config.nodes_min, founding_wait: FOUNDING_WAIT, ..Settings::default() }
 }
 
-async fn until_stopped(mut signals: Signals, tls: &FleetTls, access: &Access) -> StopSignal {
+/// What is put in force again when its files change, and on SIGHUP, for as long as this is kept.
+struct Renewing {
+    tls: FleetTls,
+    access: Access,
+    etcd: Option<Reloader>,
+    _tls: Reloader,
+}
+
+impl Renewing {
+    /// Shows in the metrics what of it is in force.
+    fn begin(
+        (tls, access, files): (FleetTls, Access, Option<EtcdFiles>),
+        RoleAnswers { metrics, events, .. }: &RoleAnswers,
+    ) -> Result<Self, Failure> {
+        metrics.register(Arc::new(tls.clone()));
+        let etcd = files.map(|files| {
+            metrics.register(Arc::new(files.clone()));
+            tls::watch(Arc::new(files), events.clone()).map_err(crate::cannot_start)
+        });
+        let watching = crate::watch_fleet_tls(&tls, events)?;
+        Ok(Self { tls, access, etcd: etcd.transpose()?, _tls: watching })
+    }
+
+    fn renew(&self) {
+        crate::reload_fleet_tls(&self.tls);
+        crate::reload_admin(&self.access);
+        if let Some(etcd) = &self.etcd {
+            etcd.reload();
+        }
+    }
+}
+
+async fn until_stopped(mut signals: Signals, renewing: &Renewing) -> StopSignal {
     loop {
         match signals.next().await {
             Request::Stop(signal) => return signal,
-            Request::Reload => {
-                crate::reload_fleet_tls(tls);
-                crate::reload_admin(access);
-            }
+            Request::Reload => renewing.renew(),
         }
     }
 }

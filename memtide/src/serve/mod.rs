@@ -25,7 +25,7 @@ use memtide_service::events::{EventKind, Events};
 use memtide_service::listen::listen;
 use memtide_service::systemd::Notifier;
 use memtide_service::tls::{
-    self, Made, Reloads as _, Tls,
+    self, Made, Tls,
     fleet::{FleetTls, Role},
 };
 use memtide_service::{host, logging};
@@ -193,7 +193,7 @@ fn log_start(config: &EndpointConfig, tls: &Tls, made: Made) {
         memory_max_bytes = config.memory_max,
         connections_max = config.connections_max,
         threads = config.threads,
-        certificate_not_after = %tls.not_after(),
+        certificate_not_after = %tls.expires(),
         "starting"
     );
     for warning in &config.common.warnings {

@@ -53,8 +53,8 @@ impl Reloads for ParentTls {
         self.proxy.count(is_success);
     }
 
-    fn not_after(&self) -> UtcMinute {
-        self.scaler.not_after().min(self.proxy.not_after())
+    fn not_after(&self) -> Option<UtcMinute> {
+        Some(self.scaler.expires().min(self.proxy.expires()))
     }
 
     fn directories(&self) -> Vec<PathBuf> {

@@ -9,6 +9,7 @@ mod blackbox;
 mod blackbox_pipelines;
 mod blackbox_random;
 mod dashboards;
+mod docs_operations;
 mod helm_chart;
 mod memory_growth;
 mod program_mistakes;

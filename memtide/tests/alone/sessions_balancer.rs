@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use memtide_testkit::{Client, Memtide, MemtideBuilder, PATIENCE, Server as _, wait_until};
 use socket2::{Domain, Socket, Type};
@@ -163,10 +164,22 @@ fn what_is_no_header_is_refused_and_only_balancers_may_send_one() {
     let mut check = connect_from_balancer(memtide.address());
     check.write_all(&header(0x20, 0, &[])).unwrap();
     drop(check);
+    // And as HAProxy makes it: reset.
+    for begin in [Vec::new(), header(0x20, 0, &[])] {
+        let mut check = connect_from_balancer(memtide.address());
+        check.write_all(&begin).unwrap();
+        socket2::SockRef::from(&check).set_linger(Some(Duration::ZERO)).unwrap();
+    }
     // A client that names another one is not heard.
     let mut stream = TcpStream::connect(memtide.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(&header(0x21, 0x11, &tcp4)).unwrap();
     assert!(rest(stream).starts_with(b"CLIENT_ERROR this port speaks TLS only"));
-    assert_eq!(memtide.connect().ask(b"get a\r\n").unwrap(), "END\r\n");
+    let mut client = memtide.connect();
+    assert_eq!(client.ask(b"get a\r\n").unwrap(), "END\r\n");
+    wait_until("the others to be gone", PATIENCE, || {
+        (memtide.metrics().get("memtide_connections") == Some(1.0)).then_some(())
+    });
+    let failed = memtide.metrics().get("memtide_tls_handshakes_total{outcome=\"failed\"}");
+    assert_eq!(failed, Some(7.0), "{}", memtide.logs().text());
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use memtide_etcd::{Config, Endpoint, Op};
+use memtide_etcd::{Access, Config, Endpoint, Op};
 use memtide_testkit::{Etcd, PATIENCE, Signal};
 use memtide_topology::{
     Change, CopyConfig, HashSeed, NodeId, NodeInfo, SLOTS, SlotConfig, Update, Zone,
@@ -22,7 +22,7 @@ fn shared(ports: &[u16], number: u16) -> Shared {
     let endpoint =
         |port: &u16| Endpoint { is_tls: false, host: "127.0.0.1".to_owned(), port: *port };
     let endpoints = ports.iter().map(endpoint).collect();
-    let client = Client::new(Config { endpoints, tls: None, credentials: None });
+    let client = Client::new(Config { endpoints, access: Access::default() });
     let me = Leader {
         address: format!("scaler-{number}:11213"),
         admin: format!("scaler-{number}:9151"),

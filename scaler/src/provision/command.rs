@@ -1,4 +1,4 @@
-//! Nodes that an operator's program starts and ends: the command hook. docs/operations.md is its contract.
+//! Nodes that an operator's program starts and ends: the command hook. docs/operations/scaling.md is its contract.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -34,6 +34,12 @@ pub enum TlsError {
         /// Which.
         file: TlsFile,
     },
+    /// Nothing that could be a password.
+    #[error("{file}: holds no text; write the password into it")]
+    NoText {
+        /// Which.
+        file: TlsFile,
+    },
     /// No certificate in it, or broken PEM.
     #[error("{file}: holds no certificate ({reason}); give PEM: -----BEGIN CERTIFICATE-----")]
     NoCertificate {

@@ -191,6 +191,12 @@ impl FleetTls {
         Arc::clone(&self.server)
     }
 
+    /// When the certificate in force expires.
+    #[must_use]
+    pub fn expires(&self) -> UtcMinute {
+        self.own.0.load().not_after
+    }
+
     /// The certificate of this process, for another port of it.
     #[must_use]
     pub fn certificate(&self) -> Arc<dyn ResolvesServerCert> {
@@ -238,7 +244,7 @@ impl Reloads for FleetTls {
         let not_after = read.not_after;
         self.trust.set(read.trusted()?);
         self.own.0.store(Arc::new(read));
-        Ok(Reloaded::Replaced(not_after))
+        Ok(Reloaded::Replaced(Some(not_after)))
     }
 
     fn count(&self, is_success: bool) {
@@ -246,8 +252,8 @@ impl Reloads for FleetTls {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn not_after(&self) -> UtcMinute {
-        self.own.0.load().not_after
+    fn not_after(&self) -> Option<UtcMinute> {
+        Some(self.expires())
     }
 
     fn directories(&self) -> Vec<PathBuf> {
@@ -259,7 +265,7 @@ impl Source for FleetTls {
     fn collect(&self) -> Vec<MetricFamily> {
         let role = self.me.name();
         #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
-        let not_after = self.not_after().unix() as f64;
+        let not_after = self.expires().unix() as f64;
         let counts = [("success", &self.reloads.done), ("failure", &self.reloads.failed)];
         vec![
             gauges(
@@ -338,15 +344,8 @@ struct Ca {
 impl Ca {
     fn of(file: TlsFile, pem: &[u8]) -> Result<Self, TlsError> {
         let chain = material::chain(&file, pem)?;
-        let mut roots = RootCertStore::empty();
-        for (i, cert) in chain.certs.iter().enumerate() {
-            roots.add(cert.clone()).map_err(|error| TlsError::BadCertificate {
-                file: file.clone(),
-                position: i + 1,
-                reason: error.to_string(),
-            })?;
-        }
-        Ok(Self { file, chain, roots: Arc::new(roots) })
+        let roots = Arc::new(material::roots(&file, pem)?);
+        Ok(Self { file, chain, roots })
     }
 
     /// Whether peers would take `chain` for `role` at the time `at`, whichever side connects.

@@ -79,6 +79,20 @@ fn read_bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok((bytes.len() as u64 <= PEM_BYTES_MAX).then_some(bytes))
 }
 
+impl TlsFile {
+    /// The text in it, without the ends of lines behind it.
+    ///
+    /// # Errors
+    /// When it cannot be read, is empty, or is no text.
+    pub fn text(&self) -> Result<String, TlsError> {
+        let text = String::from_utf8(read(self)?).unwrap_or_default();
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Err(TlsError::NoText { file: self.clone() }),
+            text => Ok(text.to_owned()),
+        }
+    }
+}
+
 /// The certificates of a PEM file in its order; other PEM sections (a key) are passed over.
 pub(super) fn certificates(
     file: &TlsFile,
@@ -196,6 +210,12 @@ fn verifier_by(
     pem: &[u8],
     provider: &Arc<CryptoProvider>,
 ) -> Result<ClientCertVerifierBuilder, TlsError> {
+    let roots = roots(file, pem)?;
+    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)))
+}
+
+/// Trusts the certificates of `pem`, each of which must be one that can vouch for others.
+pub(super) fn roots(file: &TlsFile, pem: &[u8]) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for (i, cert) in certificates(file, pem)?.into_iter().enumerate() {
         roots.add(cert).map_err(|error| TlsError::BadCertificate {
@@ -204,7 +224,7 @@ fn verifier_by(
             reason: error.to_string(),
         })?;
     }
-    Ok(WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)))
+    Ok(roots)
 }
 
 fn pem_reason(error: &pem::Error) -> String {

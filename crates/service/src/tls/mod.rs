@@ -16,6 +16,7 @@
 //! A new file that is broken, expired or not of a pair leaves the material in force as it is.
 
 mod admin;
+mod client;
 mod error;
 pub mod fleet;
 mod issue;
@@ -26,7 +27,7 @@ mod server;
 mod tickets;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -46,10 +47,11 @@ use rustls::{
 use self::tickets::Tickets;
 pub use self::{
     admin::AdminTls,
+    client::{ClientFiles, ClientTls},
     error::{TlsError, TlsFile},
     made::{MADE_NAMES, Made},
     material::UtcMinute,
-    reload::{Reloader, Reloads, watch},
+    reload::{Reloader, Reloads, directories_of, watch},
     tickets::TICKET_SECRET_BYTES,
 };
 use crate::metrics::{Source, counters, gauge};
@@ -113,8 +115,8 @@ struct Inputs {
 pub enum Reloaded {
     /// The files are those in force.
     Unchanged,
-    /// New material is in force; its certificate expires then.
-    Replaced(UtcMinute),
+    /// New material is in force; its certificate, where it has one, expires then.
+    Replaced(Option<UtcMinute>),
 }
 
 impl Tls {
@@ -185,6 +187,12 @@ impl Tls {
         }
     }
 
+    /// When the certificate in force expires.
+    #[must_use]
+    pub fn expires(&self) -> UtcMinute {
+        self.in_force.load().not_after
+    }
+
     /// Reads the files again (and renews those we made, when near their end), and puts them in
     /// force when they differ and are good. Counted in the metrics unless nothing changed.
     ///
@@ -230,23 +238,15 @@ impl Reloads for Tls {
         let new = InForce::load(&self.settings, inputs, &self.provider, tickets)?;
         let not_after = new.not_after;
         self.in_force.store(Arc::new(new));
-        Ok(Reloaded::Replaced(not_after))
+        Ok(Reloaded::Replaced(Some(not_after)))
     }
 
-    fn not_after(&self) -> UtcMinute {
-        self.in_force.load().not_after
+    fn not_after(&self) -> Option<UtcMinute> {
+        Some(self.expires())
     }
 
     fn directories(&self) -> Vec<PathBuf> {
-        let parent = |path: &Path| match path.parent() {
-            Some(dir) if dir != Path::new("") => dir.to_owned(),
-            _ => PathBuf::from("."),
-        };
-        let mut directories: Vec<_> =
-            self.settings.files().iter().map(|file| parent(&file.path)).collect();
-        directories.sort();
-        directories.dedup();
-        directories
+        directories_of(&self.settings.files())
     }
 }
 
@@ -328,7 +328,7 @@ impl Source for Tls {
             self.reloads_failed.load(Ordering::Relaxed),
         );
         #[expect(clippy::cast_precision_loss, reason = "Prometheus counts in doubles")]
-        let not_after = self.not_after().unix() as f64;
+        let not_after = self.expires().unix() as f64;
         vec![
             gauge(
                 "memtide_tls_certificate_not_after_seconds",

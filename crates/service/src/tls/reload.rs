@@ -1,6 +1,6 @@
 use std::{
     io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -11,7 +11,7 @@ use std::{
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 
-use super::{Reloaded, TlsError, UtcMinute};
+use super::{Reloaded, TlsError, TlsFile, UtcMinute};
 use crate::events::{EventKind, Events};
 use crate::limits::{
     TLS_POLL_INTERVAL, TLS_RELOAD_DELAY_MAX, TLS_RELOAD_QUIET, TLS_REMINDER_BEFORE,
@@ -32,11 +32,24 @@ pub trait Reloads: Send + Sync + 'static {
     /// Counts one that was put in force, or refused.
     fn count(&self, is_success: bool);
 
-    /// When what is in force expires.
-    fn not_after(&self) -> UtcMinute;
+    /// When what is in force expires; `None` where nothing of it does.
+    fn not_after(&self) -> Option<UtcMinute>;
 
     /// The directories whose changes may change it.
     fn directories(&self) -> Vec<PathBuf>;
+}
+
+/// The directories of these files, each once.
+#[must_use]
+pub fn directories_of(files: &[TlsFile]) -> Vec<PathBuf> {
+    let directory = |file: &TlsFile| match file.path.parent() {
+        Some(directory) if directory != Path::new("") => directory.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let mut directories: Vec<_> = files.iter().map(directory).collect();
+    directories.sort();
+    directories.dedup();
+    directories
 }
 
 enum Wake {
@@ -158,7 +171,7 @@ impl Loop {
     fn remind(&mut self, now: Instant) {
         let wall = UtcMinute::from(SystemTime::now());
         let is_due = |last: Instant| now.duration_since(last) >= TLS_REMINDER_INTERVAL;
-        let not_after = self.tls.not_after();
+        let Some(not_after) = self.tls.not_after() else { return };
         if is_near(not_after, wall) && self.last_reminder.is_none_or(is_due) {
             self.last_reminder = Some(now);
             let name = self.tls.name();
@@ -179,8 +192,9 @@ impl Loop {
             Ok(Reloaded::Unchanged) => {}
             Ok(Reloaded::Replaced(not_after)) => {
                 self.tls.count(true);
-                tracing::info!(%not_after, "new {name} in force; connections stay open");
-                let text = format!("new {name} in force, valid until {not_after}");
+                let until = not_after.map(|at| format!(", valid until {at}")).unwrap_or_default();
+                tracing::info!("new {name} in force{until}; connections stay open");
+                let text = format!("new {name} in force{until}");
                 self.events.record(EventKind::TlsReloaded, text);
             }
             Err(error) if is_news => {

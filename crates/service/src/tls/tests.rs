@@ -240,7 +240,7 @@ fn a_reload_keeps_connections_and_sessions() {
     assert!(matches!(tls.reload(), Err(TlsError::KeyMismatch { .. })));
     files.write("key.pem", &key);
     assert!(matches!(tls.reload(), Ok(Reloaded::Replaced(_))));
-    assert!(tls.not_after().to_string().starts_with("3000-01-01"));
+    assert!(tls.expires().to_string().starts_with("3000-01-01"));
 
     open.echo();
     assert!(Session::new(&tls, &trusting).unwrap().is_resumed());
@@ -350,13 +350,13 @@ fn files_are_watched_and_symlinks_swapped() {
     let reloader = watch(Arc::clone(&tls), events.clone()).unwrap();
 
     publish("..v2", &ca.issue(2000, 3500));
-    eventually("a swapped symlink", || tls.not_after().to_string().starts_with("3500"));
+    eventually("a swapped symlink", || tls.expires().to_string().starts_with("3500"));
     publish("..v3", &("garbage".to_owned(), "garbage".to_owned()));
     eventually("a broken file", || tls.reloads_failed.load(Ordering::Relaxed) == 1);
-    assert!(tls.not_after().to_string().starts_with("3500"));
+    assert!(tls.expires().to_string().starts_with("3500"));
     publish("..v4", &ca.issue(2000, 3600));
     reloader.reload();
-    eventually("a good file after it", || tls.not_after().to_string().starts_with("3600"));
+    eventually("a good file after it", || tls.expires().to_string().starts_with("3600"));
     eventually("its count", || tls.reloads_done.load(Ordering::Relaxed) == 2);
     eventually("its event", || events.after(0).next == 3);
     let kinds: Vec<_> = events.after(0).events.into_iter().map(|event| event.kind).collect();
