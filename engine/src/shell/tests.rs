@@ -8,6 +8,7 @@ use memtide_engine_core::replication::{Message, ReplicationSettings, SlotMessage
 use memtide_service::drain::Drain;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{CacheId, CopyConfig, Epoch, HashSeed, NodeInfo, SlotConfig, SlotId, Zone};
+use memtide_wire::Versions;
 
 use super::*;
 use crate::config::NodeConfig;
@@ -28,6 +29,7 @@ fn shell(slot: SlotId) -> Shell {
         memory_capacity: 64 << 20,
         item_size_max: 1 << 20,
         replication: ReplicationSettings::default(),
+        versions: Versions::KNOWN,
         tls: FleetTls::load(directory.path(), Role::Node).unwrap(),
     };
     let host = HostConfig {

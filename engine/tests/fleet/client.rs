@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use memtide_link::{Bounds, Outbox};
+use memtide_link::{Bounds, Introduction, Outbox};
 use memtide_testkit::PATIENCE;
 use memtide_topology::{Answer, CacheId, Epoch, HashSeed, KeyHash};
-use memtide_wire::{Ask, Frame, Peer, Preface, Reach, decode_reply, encode_ask};
+use memtide_wire::{
+    Ask, Frame, Greeting, Peer, Preface, Reach, Versions, decode_reply, encode_ask,
+};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::tls::{Tls, node_name};
@@ -107,7 +109,8 @@ async fn run(
     heard: Sender<Reply>,
 ) {
     let Ok(stream) = tokio::net::TcpStream::connect(address).await else { return };
-    let me = Preface::new(Peer::Proxy(client), CacheId::default());
+    let preface = Preface::new(Peer::Proxy(client), CacheId::default(), Versions::KNOWN);
+    let me = Introduction { preface, greeting: Greeting { fleet: 0 } };
     let link = memtide_link::connect(stream, tls.proxy, node_name(), &me).await;
     let Ok(link) = link else { return };
     let outbox = Outbox::new(usize::MAX);

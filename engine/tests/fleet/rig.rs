@@ -13,6 +13,7 @@ use memtide_topology::{
     Answer, CacheId, CaughtUp, Change, HashSeed, KeyHash, NodeId, NodeInfo, Previous, SlotId,
     Topology, Update, Zone,
 };
+use memtide_wire::Versions;
 
 use crate::client::{Client, ask};
 use crate::tls::Tls;
@@ -96,6 +97,7 @@ impl Fleet {
             memory_capacity: self.memory_capacity.unwrap_or(self.memory_max),
             item_size_max: 1 << 20,
             replication: self.replication.clone(),
+            versions: Versions::KNOWN,
             tls: self.tls.node.clone(),
         };
         let node = Node::start(config, listener, feed, drain.watch()).unwrap();

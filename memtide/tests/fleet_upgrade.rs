@@ -1,0 +1,279 @@
+//! A fleet that is upgraded process by process, as docs/operations.md tells, and goes back: clients notice nothing.
+//!
+//! The older program is this one, held to version 1 of the node protocol: see docs/design/0021.
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use memtide_testkit::{
+    Client, Ending, Etcd, Metrics, PATIENCE, RoleProcess, Signal, TlsClient, Verifying,
+    reply_within, wait_until,
+};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
+
+const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "500"];
+
+/// Commands that are answered beside each step, at least.
+const ANSWERED: u32 = 100;
+
+const ZONES: [&str; 3] = ["a", "b", "c"];
+
+/// The newest version of the node protocol that a process speaks.
+#[derive(Clone, Copy)]
+enum Speaks {
+    One,
+    Newest,
+}
+
+impl Speaks {
+    /// How it is told so.
+    const fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::One => &["--wire-version-max", "1"],
+            Self::Newest => &[],
+        }
+    }
+}
+
+/// A member of etcd, two scalers, a node in each zone, two proxies.
+struct Site {
+    etcd: Etcd,
+    scalers: Vec<RoleProcess>,
+    nodes: Vec<RoleProcess>,
+    proxies: Vec<RoleProcess>,
+    scratch: tempfile::TempDir,
+}
+
+impl Site {
+    /// All of whose processes speak version 1.
+    fn start() -> Self {
+        let scratch = tempfile::tempdir().unwrap();
+        let tls = scratch.path().join("tls");
+        let made = Command::new(PROGRAM).args(["tls", "init", "--dir"]).arg(&tls).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        let (scalers, nodes, proxies) = (Vec::new(), Vec::new(), Vec::new());
+        let mut site = Self { etcd: Etcd::start(1), scalers, nodes, proxies, scratch };
+        for number in 0..2 {
+            site.scalers.push(site.scaler(number, 0));
+        }
+        for number in 0..ZONES.len() {
+            site.nodes.push(site.node(number, 0, Speaks::One));
+        }
+        for number in 0..2 {
+            site.proxies.push(site.proxy(number, 0, Speaks::One));
+        }
+        site.wait_settled();
+        site
+    }
+
+    fn scaler(&self, number: usize, port: u16) -> RoleProcess {
+        let urls = self.etcd.urls();
+        let words = ["--etcd", &urls, "--replicas", "1", "--nodes-min", "3"];
+        self.run("scaler", number, port, &words)
+    }
+
+    fn node(&self, number: usize, port: u16, speaks: Speaks) -> RoleProcess {
+        let (join, zone) = (self.join(), ZONES[number]);
+        let words = ["--join", &join, "--zone", zone, "--memory", "64m"];
+        self.run("engine", number, port, &[&words[..], speaks.words()].concat())
+    }
+
+    fn proxy(&self, number: usize, port: u16, speaks: Speaks) -> RoleProcess {
+        let join = self.join();
+        let words = ["--join", &join, "--read-port", "0"];
+        self.run("proxy", number, port, &[&words[..], speaks.words()].concat())
+    }
+
+    fn run(&self, role: &str, number: usize, port: u16, words: &[&str]) -> RoleProcess {
+        let tls = self.path("tls");
+        let (data, port) = (self.path(&format!("{role}-{number}")), port.to_string());
+        let dirs = ["--fleet-tls", tls.to_str().unwrap(), "--data-dir", data.to_str().unwrap()];
+        RoleProcess::start(PROGRAM, role, [&dirs[..], &["--port", &port], words].concat())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.scratch.path().join(name)
+    }
+
+    fn join(&self) -> String {
+        let addresses = self.scalers.iter().map(|scaler| scaler.address().to_string());
+        addresses.collect::<Vec<_>>().join(",")
+    }
+
+    /// Another process is in the place of this scaler: the other one leads meanwhile.
+    fn replace_scaler(&mut self, number: usize) {
+        let port = drain(&mut self.scalers[number]);
+        self.scalers[number] = self.scaler(number, port);
+        self.wait_settled();
+    }
+
+    /// The others have its slots meanwhile.
+    fn replace_node(&mut self, number: usize, speaks: Speaks) {
+        let port = drain(&mut self.nodes[number]);
+        self.nodes[number] = self.node(number, port, speaks);
+        self.wait_settled();
+    }
+
+    /// Its clients are told to go, and nothing that they have asked is lost.
+    fn replace_proxy(&mut self, number: usize, speaks: Speaks) {
+        let mut client = self.connect(number);
+        assert_eq!(client.ask(b"set upgrade 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
+        let port = drain(&mut self.proxies[number]);
+        let (bytes, ending) = client.read_to_end().unwrap();
+        assert_eq!((bytes.len(), ending), (0, Ending::CloseNotify));
+        self.proxies[number] = self.proxy(number, port, speaks);
+        self.wait_settled();
+        assert_eq!(self.connect(number).ask(b"delete upgrade\r\n").unwrap(), "DELETED\r\n");
+    }
+
+    fn connect(&self, number: usize) -> Client {
+        Client::tls(self.proxies[number].address(), &TlsClient::new(&self.ca(number)))
+    }
+
+    fn ca(&self, number: usize) -> PathBuf {
+        self.path(&format!("proxy-{number}/tls/ca.pem"))
+    }
+
+    /// Waits until clients are served by both proxies, and each slot has a replica where it belongs.
+    fn wait_settled(&self) {
+        wait_until("all slots have their replicas", PATIENCE * 4, || {
+            let ready = |proxy: &RoleProcess| proxy.get("/readyz").status == 200;
+            let leader = self.leader()?;
+            let nodes = json(leader, "/v1/nodes")?;
+            let up = nodes["nodes"].as_array()?.iter().filter(|node| node["state"] == "up");
+            let left = json(leader, "/v1/migrations")?["remaining_slots"].as_u64();
+            let is_settled = up.count() == ZONES.len()
+                && nodes["slots"]["complete"] == 16_384
+                && nodes["proxies"].as_array()?.len() == self.proxies.len()
+                && left == Some(0);
+            (is_settled && self.proxies.iter().all(ready)).then_some(())
+        });
+    }
+
+    fn leader(&self) -> Option<&RoleProcess> {
+        self.scalers.iter().find(|scaler| metric(scaler, "memtide_scaler_leads") == Some(1.0))
+    }
+
+    /// How many processes of a role speak a version and no newer one, as the scaler tells.
+    fn speaking(&self) -> BTreeMap<(&'static str, u64), usize> {
+        let leader = self.leader().unwrap();
+        let nodes = json(leader, "/v1/nodes").unwrap();
+        let mut speaking = BTreeMap::new();
+        for (list, role) in [("nodes", "engine"), ("proxies", "proxy")] {
+            for process in nodes[list].as_array().unwrap() {
+                assert_eq!(process["program"], env!("CARGO_PKG_VERSION"), "{process}");
+                let version = process["wire_version_max"].as_u64().unwrap();
+                *speaking.entry((role, version)).or_default() += 1;
+            }
+        }
+        for ((role, version), count) in &speaking {
+            let program = env!("CARGO_PKG_VERSION");
+            let labels =
+                format!("role=\"{role}\",version=\"{program}\",wire_version_max=\"{version}\"");
+            let name = format!("memtide_fleet_programs{{{labels}}}");
+            let told = metric(leader, &name).unwrap_or_default();
+            assert!(
+                (told - f64::from(u32::try_from(*count).unwrap())).abs() < 0.1,
+                "{name}: {told}"
+            );
+        }
+        speaking
+    }
+
+    /// Loads a proxy.
+    fn load(&self, number: usize) -> Verifying {
+        let words = LOAD.map(str::to_owned).into_iter().chain(reply_within());
+        let load = Verifying::start_on(PROGRAM, &self.proxies[number], &self.ca(number), words);
+        load.wait_answered(ANSWERED);
+        load
+    }
+}
+
+/// It gives up what it has, and ends.
+fn drain(process: &mut RoleProcess) -> u16 {
+    process.signal(Signal::TERM);
+    let ended = process.wait_exit(PATIENCE);
+    assert!(ended.success(), "{ended}: {}", process.logs().text());
+    process.address().port()
+}
+
+fn json(process: &RoleProcess, path: &str) -> Option<Value> {
+    let reply = process.get(path);
+    (reply.status == 200).then(|| serde_json::from_str(&reply.body).unwrap())
+}
+
+fn metric(process: &RoleProcess, name: &str) -> Option<f64> {
+    Metrics::parse(&process.get("/metrics").body).get(name)
+}
+
+/// In which versions a process has spoken with nodes, as its log tells.
+fn spoken(process: &RoleProcess) -> Vec<u64> {
+    let logs = process.logs().text();
+    let lines = logs.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let begun = lines.filter(|line| line["message"] == "link to a node begins");
+    let mut versions: Vec<_> = begun.map(|line| line["version"].as_u64().unwrap()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+#[test]
+fn all_roles_are_upgraded_one_process_after_the_other_and_go_back() {
+    let mut site = Site::start();
+    assert_eq!(site.speaking(), [(("engine", 1), 3), (("proxy", 1), 2)].into());
+    let load = site.load(0);
+    for number in 0..2 {
+        site.replace_scaler(number);
+        load.wait_answered(ANSWERED);
+    }
+    for number in 0..ZONES.len() {
+        site.replace_node(number, Speaks::Newest);
+        load.wait_answered(ANSWERED);
+        assert_eq!(site.speaking()[&("engine", 2)], number + 1);
+    }
+    site.replace_proxy(1, Speaks::Newest);
+    load.wait_answered(ANSWERED);
+    assert_eq!(spoken(&site.proxies[0]), [1]);
+    load.finish().assert_unnoticed();
+    let load = site.load(1);
+    site.replace_proxy(0, Speaks::Newest);
+    load.wait_answered(ANSWERED);
+    assert_eq!(site.speaking(), [(("engine", 2), 3), (("proxy", 2), 2)].into());
+    // The first has met those before the upgrade, and after it; the last only those after it.
+    assert_eq!(spoken(&site.nodes[0]), [1, 2]);
+    assert_eq!([&site.nodes[2], &site.proxies[0], &site.proxies[1]].map(spoken), [[2]; 3]);
+
+    site.replace_proxy(0, Speaks::One);
+    site.replace_node(0, Speaks::One);
+    site.replace_scaler(0);
+    load.wait_answered(ANSWERED);
+    let mixed = [(("engine", 1), 1), (("engine", 2), 2), (("proxy", 1), 1), (("proxy", 2), 1)];
+    assert_eq!(site.speaking(), mixed.into());
+    assert_eq!(spoken(&site.proxies[0]), [1]);
+    assert_eq!(spoken(&site.proxies[1]), [1, 2]);
+    load.finish().assert_unnoticed();
+}
+
+#[test]
+fn a_version_that_the_program_does_not_know_is_refused() {
+    let check = |path: &Path, words: &[&str], expected: &str| {
+        let mut command = Command::new(PROGRAM);
+        let output = command.args(words).current_dir(path).env_clear().output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), told.as_str()), (Some(64), expected));
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let known = "give a version that this program knows, 1 to 2\n";
+    for version in ["0", "3", "newest", ""] {
+        let words = ["engine", "--join", "s:1", "--wire-version-max", version];
+        let expected = format!("memtide: --wire-version-max: {version:?}: {known}");
+        check(scratch.path(), &words, &expected);
+    }
+    std::fs::write(scratch.path().join("scaler.toml"), "wire_version_max = 1\n").unwrap();
+    let refused = "memtide: scaler.toml:1: \"wire_version_max\" is for engine, proxy and serve, not for scaler; remove the line\n";
+    check(scratch.path(), &["scaler", "--config", "scaler.toml"], refused);
+}
