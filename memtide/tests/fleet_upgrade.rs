@@ -122,9 +122,11 @@ impl Site {
     fn replace_proxy(&mut self, number: usize, speaks: Speaks) {
         let mut client = self.connect(number);
         assert_eq!(client.ask(b"set upgrade 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
-        let port = drain(&mut self.proxies[number]);
+        self.proxies[number].signal(Signal::TERM);
         let (bytes, ending) = client.read_to_end().unwrap();
         assert_eq!((bytes.len(), ending), (0, Ending::CloseNotify));
+        drop(client);
+        let port = ended(&mut self.proxies[number]);
         self.proxies[number] = self.proxy(number, port, speaks);
         self.wait_settled();
         assert_eq!(self.connect(number).ask(b"delete upgrade\r\n").unwrap(), "DELETED\r\n");
@@ -138,17 +140,20 @@ impl Site {
         self.path(&format!("proxy-{number}/tls/ca.pem"))
     }
 
-    /// Waits until clients are served by both proxies, and each slot has a replica where it belongs.
+    /// Waits until clients are served by both proxies, and all nodes hold their part, each slot with a replica.
     fn wait_settled(&self) {
         wait_until("all slots have their replicas", PATIENCE * 4, || {
             let ready = |proxy: &RoleProcess| proxy.get("/readyz").status == 200;
             let leader = self.leader()?;
-            let nodes = json(leader, "/v1/nodes")?;
-            let up = nodes["nodes"].as_array()?.iter().filter(|node| node["state"] == "up");
+            let told = json(leader, "/v1/nodes")?;
+            let (nodes, proxies) = (told["nodes"].as_array()?, told["proxies"].as_array()?);
+            let has_part =
+                |node: &Value| node["state"] == "up" && node["primary_slots"].as_u64() > Some(0);
             let left = json(leader, "/v1/migrations")?["remaining_slots"].as_u64();
-            let is_settled = up.count() == ZONES.len()
-                && nodes["slots"]["complete"] == 16_384
-                && nodes["proxies"].as_array()?.len() == self.proxies.len()
+            let is_settled = nodes.len() == ZONES.len()
+                && nodes.iter().all(has_part)
+                && told["slots"]["complete"] == 16_384
+                && proxies.len() == self.proxies.len()
                 && left == Some(0);
             (is_settled && self.proxies.iter().all(ready)).then_some(())
         });
@@ -158,30 +163,14 @@ impl Site {
         self.scalers.iter().find(|scaler| metric(scaler, "memtide_scaler_leads") == Some(1.0))
     }
 
-    /// How many processes of a role speak a version and no newer one, as the scaler tells.
-    fn speaking(&self) -> BTreeMap<(&'static str, u64), usize> {
-        let leader = self.leader().unwrap();
-        let nodes = json(leader, "/v1/nodes").unwrap();
-        let mut speaking = BTreeMap::new();
-        for (list, role) in [("nodes", "engine"), ("proxies", "proxy")] {
-            for process in nodes[list].as_array().unwrap() {
-                assert_eq!(process["program"], env!("CARGO_PKG_VERSION"), "{process}");
-                let version = process["wire_version_max"].as_u64().unwrap();
-                *speaking.entry((role, version)).or_default() += 1;
-            }
-        }
-        for ((role, version), count) in &speaking {
-            let program = env!("CARGO_PKG_VERSION");
-            let labels =
-                format!("role=\"{role}\",version=\"{program}\",wire_version_max=\"{version}\"");
-            let name = format!("memtide_fleet_programs{{{labels}}}");
-            let told = metric(leader, &name).unwrap_or_default();
-            assert!(
-                (told - f64::from(u32::try_from(*count).unwrap())).abs() < 0.1,
-                "{name}: {told}"
-            );
-        }
-        speaking
+    /// Waits until so many processes of each role speak a version and no newer one, as the scaler tells in both ways.
+    fn wait_speaking(&self, expected: &[((&'static str, u64), usize)]) {
+        let expected = expected.iter().copied().collect();
+        wait_until("as many speak each version", PATIENCE, || {
+            let leader = self.leader()?;
+            let (speaking, counted) = (speaking(leader)?, counted(leader));
+            (speaking == expected && counted == expected).then_some(())
+        });
     }
 
     /// Loads a proxy.
@@ -196,8 +185,13 @@ impl Site {
 /// It gives up what it has, and ends.
 fn drain(process: &mut RoleProcess) -> u16 {
     process.signal(Signal::TERM);
-    let ended = process.wait_exit(PATIENCE);
-    assert!(ended.success(), "{ended}: {}", process.logs().text());
+    ended(process)
+}
+
+/// It has, as it was told; its port is free.
+fn ended(process: &mut RoleProcess) -> u16 {
+    let status = process.wait_exit(PATIENCE);
+    assert!(status.success(), "{status}: {}", process.logs().text());
     process.address().port()
 }
 
@@ -208,6 +202,36 @@ fn json(process: &RoleProcess, path: &str) -> Option<Value> {
 
 fn metric(process: &RoleProcess, name: &str) -> Option<f64> {
     Metrics::parse(&process.get("/metrics").body).get(name)
+}
+
+/// Processes by role and by the newest version of the node protocol that they speak; `None` while one is not known.
+type Speaking = BTreeMap<(&'static str, u64), usize>;
+
+fn speaking(leader: &RoleProcess) -> Option<Speaking> {
+    let told = json(leader, "/v1/nodes")?;
+    let mut speaking = BTreeMap::new();
+    for (list, role) in [("nodes", "engine"), ("proxies", "proxy")] {
+        for process in told[list].as_array()? {
+            let version = process["wire_version_max"].as_u64()?;
+            assert_eq!(process["program"], env!("CARGO_PKG_VERSION"), "{process}");
+            *speaking.entry((role, version)).or_default() += 1;
+        }
+    }
+    Some(speaking)
+}
+
+/// The same by the metrics.
+fn counted(leader: &RoleProcess) -> Speaking {
+    let metrics = Metrics::parse(&leader.get("/metrics").body);
+    let all = [("engine", 1), ("engine", 2), ("proxy", 1), ("proxy", 2)];
+    let count = |(role, version): (&'static str, u64)| {
+        let program = env!("CARGO_PKG_VERSION");
+        let labels =
+            format!("role=\"{role}\",version=\"{program}\",wire_version_max=\"{version}\"");
+        let count = metrics.get(&format!("memtide_fleet_programs{{{labels}}}"))?;
+        (1_u8..9).find(|it| f64::from(*it) >= count).map(|it| ((role, version), it.into()))
+    };
+    all.into_iter().filter_map(count).collect()
 }
 
 /// In which versions a process has spoken with nodes, as its log tells.
@@ -224,7 +248,7 @@ fn spoken(process: &RoleProcess) -> Vec<u64> {
 #[test]
 fn all_roles_are_upgraded_one_process_after_the_other_and_go_back() {
     let mut site = Site::start();
-    assert_eq!(site.speaking(), [(("engine", 1), 3), (("proxy", 1), 2)].into());
+    site.wait_speaking(&[(("engine", 1), 3), (("proxy", 1), 2)]);
     let load = site.load(0);
     for number in 0..2 {
         site.replace_scaler(number);
@@ -233,7 +257,9 @@ fn all_roles_are_upgraded_one_process_after_the_other_and_go_back() {
     for number in 0..ZONES.len() {
         site.replace_node(number, Speaks::Newest);
         load.wait_answered(ANSWERED);
-        assert_eq!(site.speaking()[&("engine", 2)], number + 1);
+        let (newer, older) = ((("engine", 2), number + 1), (("engine", 1), 2 - number));
+        let nodes = [newer, older].into_iter().filter(|(_, count)| *count > 0);
+        site.wait_speaking(&nodes.chain([(("proxy", 1), 2)]).collect::<Vec<_>>());
     }
     site.replace_proxy(1, Speaks::Newest);
     load.wait_answered(ANSWERED);
@@ -242,19 +268,22 @@ fn all_roles_are_upgraded_one_process_after_the_other_and_go_back() {
     let load = site.load(1);
     site.replace_proxy(0, Speaks::Newest);
     load.wait_answered(ANSWERED);
-    assert_eq!(site.speaking(), [(("engine", 2), 3), (("proxy", 2), 2)].into());
+    site.wait_speaking(&[(("engine", 2), 3), (("proxy", 2), 2)]);
     // The first has met those before the upgrade, and after it; the last only those after it.
     assert_eq!(spoken(&site.nodes[0]), [1, 2]);
     assert_eq!([&site.nodes[2], &site.proxies[0], &site.proxies[1]].map(spoken), [[2]; 3]);
 
     site.replace_proxy(0, Speaks::One);
-    site.replace_node(0, Speaks::One);
     site.replace_scaler(0);
+    let port = drain(&mut site.nodes[0]);
+    site.nodes[0] = site.node(0, port, Speaks::One);
+    let proxies = [(("proxy", 1), 1), (("proxy", 2), 1)];
+    site.wait_speaking(&[(("engine", 1), 1), (("engine", 2), 2), proxies[0], proxies[1]]);
+    wait_until("all are linked to it", PATIENCE, || {
+        (spoken(&site.proxies[1]) == [1, 2] && spoken(&site.nodes[0]) == [1]).then_some(())
+    });
     load.wait_answered(ANSWERED);
-    let mixed = [(("engine", 1), 1), (("engine", 2), 2), (("proxy", 1), 1), (("proxy", 2), 1)];
-    assert_eq!(site.speaking(), mixed.into());
     assert_eq!(spoken(&site.proxies[0]), [1]);
-    assert_eq!(spoken(&site.proxies[1]), [1, 2]);
     load.finish().assert_unnoticed();
 }
 
