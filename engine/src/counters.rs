@@ -36,7 +36,7 @@ pub struct NodeCounters {
     pub node_links: Counter,
     /// Links that were ended for what the peer did.
     pub broken_links: Counter,
-    /// Links that did not come about.
+    /// Links that were refused.
     pub refused_links: Counter,
 }
 

@@ -97,7 +97,7 @@ fn traffic(observer: &Observer, counts: &NodeCounters) -> Vec<MetricFamily> {
         gauge("memtide_node_epoch", "The topology that this node has adopted.", as_double(epoch)),
         counters(
             "memtide_node_links_total",
-            "Links that began, by peer, those that were broken off for what came over them, and those that did not come about.",
+            "Links that began, by peer, those that were broken off for what came over them, and those that were refused.",
             &["kind"],
             links,
         ),

@@ -5,7 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memtide_link::{Bounds, Introduction, Link, LinkEnd, Listener, Origin, Outbox, Stream};
+use memtide_link::{
+    Bounds, Introduction, Link, LinkEnd, LinkError, Listener, Origin, Outbox, Stream,
+};
 use memtide_service::logging::Admit;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{Epoch, NodeId};
@@ -66,11 +68,13 @@ async fn welcome(shell: Rc<Shell>, (stream, from): (Stream, Origin), _place: Own
     let tls = shell.shared.config.tls.server();
     match memtide_link::accept(stream, tls, &introduction(&shell)).await {
         Ok(link) => serve(&shell, link, from).await,
+        // It went by itself: a node that ends, or who looks whether the port is open.
+        Err(LinkError::Io(error)) => tracing::debug!(%from, error, "a link has not come about"),
         Err(error) => refused(&shell, from, &error),
     }
 }
 
-/// A link has not come about. Who dials tries again, so that only some are told of.
+/// A link is not to be. Who dials tries again, so that only some are told of.
 fn refused(shell: &Shell, from: Origin, why: &dyn Display) {
     shell.shared.counters.refused_links.add(1);
     if let Admit::Log { suppressed } = shell.refusals.borrow_mut().admit(Instant::now()) {

@@ -284,6 +284,12 @@ fn all_roles_are_upgraded_one_process_after_the_other_and_go_back() {
     });
     load.wait_answered(ANSWERED);
     assert_eq!(spoken(&site.proxies[0]), [1]);
+    for node in &site.nodes {
+        let links =
+            |kind| metric(node, &format!("memtide_node_links_total{{kind=\"{kind}\"}}")).unwrap();
+        assert!(links("refused") + links("broken") < 1.0, "{}", node.logs().text());
+        assert!(links("node") + links("proxy") > 1.0);
+    }
     load.finish().assert_unnoticed();
 }
 
