@@ -1,6 +1,7 @@
 use memtide_engine_core::replication::ReplicationSettings;
 use memtide_service::tls::fleet::FleetTls;
 use memtide_topology::CacheId;
+use memtide_wire::Versions;
 
 /// How a node is started.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct NodeConfig {
     pub item_size_max: u32,
     /// The replication's durations and bounds.
     pub replication: ReplicationSettings,
+    /// What it speaks on links.
+    pub versions: Versions,
     /// How links are secured, as a node.
     pub tls: FleetTls,
 }

@@ -36,6 +36,8 @@ pub struct NodeCounters {
     pub node_links: Counter,
     /// Links that were ended for what the peer did.
     pub broken_links: Counter,
+    /// Links that were refused.
+    pub refused_links: Counter,
 }
 
 impl NodeCounters {

@@ -1,7 +1,7 @@
 //! Links that this node begins: to every node with a higher id that it has a slot in common with.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use memtide_link::{LinkEnd, LinkError};
 use memtide_service::tls::fleet::Role;
@@ -56,7 +56,10 @@ async fn dial(shell: Rc<Shell>, peer: NodeId) {
 async fn keep_linked(shell: &Rc<Shell>, peer: NodeId) {
     let mut pause = REDIAL_MIN;
     loop {
+        let since = Instant::now();
         match link(shell, peer).await {
+            // One that ends as soon as it has begun will do so again.
+            Ok(_) if since.elapsed() < REDIAL_MAX => pause = REDIAL_MAX.min(2 * pause),
             Ok(_) => pause = REDIAL_MIN,
             Err(error) => {
                 match pause == REDIAL_MIN {
@@ -78,7 +81,8 @@ async fn link(shell: &Rc<Shell>, peer: NodeId) -> Result<LinkEnd, DialError> {
     let stream = connecting.await.map_err(|_| DialError::Slow)??;
     let tls = &shell.shared.config.tls;
     let (client, name) = (tls.client(), Role::Node.server_name());
-    let link = memtide_link::connect(stream, client, name, &links::preface(shell)).await?;
+    let me = links::introduction(shell);
+    let link = memtide_link::connect(stream, client, name, &me).await?;
     // Its address may be another's by now.
     if link.peer().peer != Peer::Node(peer) || link.peer().cache != shell.shared.config.cache {
         return Err(DialError::Other(link.peer().peer));

@@ -91,12 +91,13 @@ fn traffic(observer: &Observer, counts: &NodeCounters) -> Vec<MetricFamily> {
         (["proxy"], counts.proxy_links.load()),
         (["node"], counts.node_links.load()),
         (["broken"], counts.broken_links.load()),
+        (["refused"], counts.refused_links.load()),
     ];
     vec![
         gauge("memtide_node_epoch", "The topology that this node has adopted.", as_double(epoch)),
         counters(
             "memtide_node_links_total",
-            "Links that began, by peer, and those that were broken off for what came over them.",
+            "Links that began, by peer, those that were broken off for what came over them, and those that were refused.",
             &["kind"],
             links,
         ),

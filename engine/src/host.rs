@@ -29,11 +29,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use memtide_engine_core::replication::{
-    ProxyLink, Replication, ReplicationSettings, Report, Ticket,
+    Message, ProxyLink, Replication, ReplicationSettings, Report, Ticket,
 };
 use memtide_engine_core::{Now, Store, StoreConfig};
 use memtide_protocol::Limits;
-use memtide_topology::{NodeId, Topology};
+use memtide_topology::{Epoch, NodeId, Topology};
 use memtide_wire::{Frame, NodeWords, Reply, WireError};
 
 use crate::counters::NodeCounters;
@@ -211,7 +211,8 @@ impl Host {
             NodeWords::Pressure { bytes } => self.relieve(at, peer, bytes),
             NodeWords::Message(message) => {
                 apply::check(&message)?;
-                if let memtide_engine_core::replication::Message::Topology(topology) = &message {
+                if let Message::Topology(topology) = &message {
+                    self.check_fleet(topology)?;
                     self.note_topology(topology);
                 }
                 self.replication.receive(at.now, peer, message);
@@ -258,6 +259,14 @@ impl Host {
         self.data_part = bytes;
         let memory_max = self.topology.nodes().get(&self.me).map(|node| node.memory_max);
         self.store.set_memory_max(memory_max.map_or(bytes, |memory_max| memory_max.min(bytes)));
+    }
+
+    /// Another fleet's epochs are no newer than this one's, however high they are. A peer of version 1 does not
+    /// say which fleet it is of before it tells of its topology.
+    fn check_fleet(&self, topology: &Topology) -> Result<(), WireError> {
+        let ours = &self.topology;
+        let is_ours = (topology.cache(), topology.seed()) == (ours.cache(), ours.seed());
+        if is_ours || ours.epoch() == Epoch::ZERO { Ok(()) } else { Err(WireError::Fleet) }
     }
 
     fn note_topology(&mut self, topology: &Arc<Topology>) {

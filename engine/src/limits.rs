@@ -72,6 +72,11 @@ pub const REDIAL_MIN: Duration = Duration::from_millis(20);
 /// See [`REDIAL_MIN`].
 pub const REDIAL_MAX: Duration = Duration::from_secs(1);
 
+/// Lines about links that were refused, in a [`MINUTE`].
+pub const REFUSALS_LOGGED_MAX: u32 = 20;
+/// See [`REFUSALS_LOGGED_MAX`].
+pub const MINUTE: Duration = Duration::from_secs(60);
+
 /// How long a link to a node is kept with which no slot is shared any more: the next change of the
 /// topology may need it.
 pub const LINGER: Duration = Duration::from_secs(30);

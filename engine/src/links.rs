@@ -1,13 +1,17 @@
 //! Links: those that are accepted, and what comes over all.
 
+use std::fmt::Display;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use memtide_link::{Bounds, Link, LinkEnd, Listener, Origin, Outbox, Stream};
+use memtide_link::{
+    Bounds, Introduction, Link, LinkEnd, LinkError, Listener, Origin, Outbox, Stream,
+};
+use memtide_service::logging::Admit;
 use memtide_service::tls::fleet::{FleetTls, Role};
-use memtide_topology::NodeId;
-use memtide_wire::{Peer, Preface};
+use memtide_topology::{Epoch, NodeId};
+use memtide_wire::{Greeting, Peer, Preface};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::limits;
@@ -43,22 +47,38 @@ pub async fn serve_node(shell: &Rc<Shell>, link: Link, peer: NodeId) -> LinkEnd 
     let _line = NodeLine { shell: Rc::clone(shell), peer, serial };
     let frame_bytes_max = limits::node_frame_bytes_max(shell.shared.config.item_size_max);
     let bounds = Bounds { frame_bytes_max, unsent_bytes_max: usize::MAX };
-    tracing::info!(%peer, "link to a node begins");
+    tracing::info!(%peer, version = link.version(), "link to a node begins");
     let end = link.run(bounds, &outbox, |bytes| shell.take_words(peer, bytes)).await;
     note_end(shell, &end, &peer);
     end
 }
 
-/// Who a node is, at the begin of a link.
-pub fn preface(shell: &Shell) -> Preface {
-    Preface::new(Peer::Node(shell.me), shell.shared.config.cache.clone())
+/// Who this node is, at the begin of a link.
+pub fn introduction(shell: &Shell) -> Introduction {
+    let config = &shell.shared.config;
+    let topology = shell.topology();
+    let fleet = if topology.epoch() == Epoch::ZERO { 0 } else { topology.fleet() };
+    Introduction {
+        preface: Preface::new(Peer::Node(shell.me), config.cache.clone(), config.versions),
+        greeting: Greeting { fleet },
+    }
 }
 
 async fn welcome(shell: Rc<Shell>, (stream, from): (Stream, Origin), _place: OwnedSemaphorePermit) {
     let tls = shell.shared.config.tls.server();
-    match memtide_link::accept(stream, tls, &preface(&shell)).await {
+    match memtide_link::accept(stream, tls, &introduction(&shell)).await {
         Ok(link) => serve(&shell, link, from).await,
-        Err(error) => tracing::warn!(%from, %error, "a link is refused"),
+        // It went by itself: a node that ends, or who looks whether the port is open.
+        Err(LinkError::Io(error)) => tracing::debug!(%from, error, "a link has not come about"),
+        Err(error) => refused(&shell, from, &error),
+    }
+}
+
+/// A link is not to be. Who dials tries again, so that only some are told of.
+fn refused(shell: &Shell, from: Origin, why: &dyn Display) {
+    shell.shared.counters.refused_links.add(1);
+    if let Admit::Log { suppressed } = shell.refusals.borrow_mut().admit(Instant::now()) {
+        tracing::warn!(%from, suppressed, "a link is refused: {why}");
     }
 }
 
@@ -66,8 +86,7 @@ async fn serve(shell: &Rc<Shell>, link: Link, from: Origin) {
     let config = &shell.shared.config;
     if link.peer().cache != config.cache {
         let (theirs, ours) = (&link.peer().cache, &config.cache);
-        tracing::warn!(%from, %theirs, %ours, "a link is refused: it is for another cache");
-        return;
+        return refused(shell, from, &format_args!("it is for the cache {theirs}, not {ours}"));
     }
     let role = FleetTls::role_of(link.peer_certificates());
     match (link.peer().peer, role) {
@@ -76,12 +95,13 @@ async fn serve(shell: &Rc<Shell>, link: Link, from: Origin) {
             serve_node(shell, link, peer).await;
         }
         (peer, role) => {
-            tracing::warn!(%from, ?peer, ?role, "a link is refused: its certificate is another's");
+            refused(shell, from, &format_args!("it is {peer:?} by the certificate of {role:?}"));
         }
     }
 }
 
 async fn serve_proxy(shell: &Rc<Shell>, link: Link, client: u64) {
+    tracing::debug!(client, version = link.version(), "link of a proxy begins");
     let outbox = Outbox::new(limits::PROXY_QUEUED_BYTES_MAX);
     let id = shell.proxy_up(client, &outbox);
     let _line = ProxyLine { shell: Rc::clone(shell), client, id };
@@ -92,7 +112,7 @@ async fn serve_proxy(shell: &Rc<Shell>, link: Link, client: u64) {
     note_end(shell, &end, &format_args!("proxy core {client:016x}"));
 }
 
-fn note_end(shell: &Shell, end: &LinkEnd, peer: &dyn std::fmt::Display) {
+fn note_end(shell: &Shell, end: &LinkEnd, peer: &dyn Display) {
     match end {
         LinkEnd::Closed | LinkEnd::Ours => tracing::debug!(%peer, %end, "a link has ended"),
         LinkEnd::Io(_) => tracing::info!(%peer, %end, "a link has ended"),

@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError};
 use memtide_engine_core::replication::{Message, ProxyLink, Report};
 use memtide_execute::Counter;
 use memtide_link::Outbox;
+use memtide_service::logging::Limiter;
 use memtide_topology::{NodeId, Topology};
 use memtide_wire::{Frame, NodeWords, Reply, WireError, encode_reply, encode_words};
 use tokio::sync::{Notify, mpsc, watch};
@@ -41,6 +42,8 @@ pub struct Shell {
     pub wanted: RefCell<BTreeSet<NodeId>>,
     /// Nodes that are being dialed, or linked so.
     pub dialing: RefCell<BTreeSet<NodeId>>,
+    /// Holds the lines about links that were refused to so many.
+    pub refusals: RefCell<Limiter>,
     epoch: Cell<u64>,
     is_broken: Cell<bool>,
 }
@@ -74,6 +77,7 @@ impl Shell {
             changes: watch::Sender::new(0),
             wanted: RefCell::default(),
             dialing: RefCell::default(),
+            refusals: RefCell::new(Limiter::new(limits::REFUSALS_LOGGED_MAX, limits::MINUTE)),
             epoch: Cell::new(0),
             is_broken: Cell::new(false),
         }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use memtide_topology::{HashSeed, Topology};
+use memtide_wire::Versions;
 use tokio::sync::watch;
 
 /// What [`crate::Proxy::start`] needs to know; resolved and checked by the program.
@@ -59,6 +60,8 @@ pub struct EmbeddedBackend {
 pub struct FleetBackend {
     /// Proves to nodes that this is a proxy, and accepts nodes alone.
     pub tls: Arc<rustls::ClientConfig>,
+    /// What is spoken on links.
+    pub versions: Versions,
     /// The newest topology; that of nobody ([`Topology::empty`]) until the first is known. Who sends
     /// here may go: the proxy then keeps what it has.
     pub topologies: watch::Receiver<Arc<Topology>>,

@@ -47,6 +47,7 @@ impl Loop {
                 self.spares.left(session);
                 self.manager.gone(now, session.0);
             }
+            Incoming::ProxyCame { session, program } => self.sessions.proxy_came(session, program),
             Incoming::ProxyBeat { session, peer, adopted, counted, written } => {
                 self.check_beat(adopted, || format!("a proxy at {}", peer.ip()));
                 self.sessions.proxy(session, peer, adopted);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use memtide_control::NodeUsage;
+use memtide_control::{NodeUsage, Program};
 use memtide_manager::NodeState;
 use memtide_service::metrics::{Source, counter, counters, counters_f64, gauge, gauges};
 use prometheus::proto::MetricFamily;
@@ -56,6 +56,7 @@ impl Source for FleetSource {
         if self.0.standby().is_none() {
             families.extend(of_topology(&status));
             families.extend(of_nodes(&status));
+            families.push(of_programs(&status));
             families.extend(of_usage(&status));
             families.extend(self.0.scaling().iter().flat_map(|it| of_scaling(it)));
         }
@@ -198,6 +199,26 @@ fn of_nodes(status: &Status) -> Vec<MetricFamily> {
         gauges("memtide_nodes", "Nodes by state and zone.", &["state", "zone"], nodes),
         gauges("memtide_node_slots", "Slots that a node holds.", &["node", "part"], slots),
     ]
+}
+
+/// How far an upgrade is. What somebody has not said is empty, and 0.
+fn of_programs(status: &Status) -> MetricFamily {
+    let nodes = status.nodes.iter().map(|node| ("engine", &node.program));
+    let proxies = status.proxies.iter().map(|proxy| ("proxy", &proxy.program));
+    let mut counts: BTreeMap<(&str, &Program), u64> = BTreeMap::new();
+    nodes.chain(proxies).for_each(|of| *counts.entry(of).or_default() += 1);
+    let counts = counts.into_iter().map(|((role, program), count)| {
+        (role, program.version.as_str(), program.wire_max.to_string(), double(count))
+    });
+    let counts: Vec<_> = counts.collect();
+    let labels = counts.iter().map(|(role, version, wire, _)| [*role, *version, wire.as_str()]);
+    let samples = labels.zip(counts.iter().map(|(.., count)| *count));
+    gauges(
+        "memtide_fleet_programs",
+        "Nodes and proxies, by their program's version and the newest version of the node protocol that they speak.",
+        &["role", "version", "wire_version_max"],
+        samples,
+    )
 }
 
 fn of_usage(status: &Status) -> Vec<MetricFamily> {

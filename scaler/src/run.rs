@@ -338,6 +338,7 @@ impl Loop {
                 parent_token: said.and_then(Said::parent_token),
                 instance: said.map(|said| said.instance().to_owned()).unwrap_or_default(),
                 capacity: said.map(Said::capacity).unwrap_or_default(),
+                program: said.map(|said| said.program.clone()).unwrap_or_default(),
                 slots: said.map(|said| said.slots.clone()).unwrap_or_default(),
                 view,
             }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use memtide_control::{Capacity, NodeUsage, Registration, Session, SessionId, SlotUse};
+use memtide_control::{Capacity, NodeUsage, Program, Registration, Session, SessionId, SlotUse};
 use memtide_limits::DataPart;
 use memtide_topology::{Epoch, NodeId, Topology};
 
@@ -17,6 +17,8 @@ pub struct Sessions {
     open: BTreeMap<SessionId, Open>,
     nodes: BTreeMap<NodeId, Said>,
     proxies: BTreeMap<SessionId, ProxyStatus>,
+    /// What each proxy runs.
+    programs: BTreeMap<SessionId, Program>,
     /// Children that have ended and were no nodes yet, the oldest first.
     ended: VecDeque<u64>,
 }
@@ -27,6 +29,7 @@ struct Open {
     session: Session,
     node: Option<NodeId>,
     process: Process,
+    program: Program,
 }
 
 /// How one process is told from all others.
@@ -45,6 +48,8 @@ struct Process {
 pub struct Said {
     session: SessionId,
     process: Process,
+    /// What it runs.
+    pub program: Program,
     /// What it said last that it uses.
     pub usage: Option<NodeUsage>,
     /// And when.
@@ -84,7 +89,8 @@ impl Sessions {
             let known = self.nodes.iter().find(|(_, said)| said.process == process);
             registration.node = known.map(|(node, _)| *node);
         }
-        self.open.insert(session.id(), Open { session, node: None, process });
+        let program = registration.program.clone();
+        self.open.insert(session.id(), Open { session, node: None, process, program });
     }
 
     /// Who else has an open stream with the address that a process names: one address is one process's.
@@ -114,6 +120,7 @@ impl Sessions {
     pub fn left(&mut self, session: SessionId) {
         self.open.remove(&session);
         self.proxies.remove(&session);
+        self.programs.remove(&session);
     }
 
     /// A stream is that of a node, which is told so; an earlier one of the same node ends. Says whether the
@@ -122,10 +129,10 @@ impl Sessions {
         let Some(open) = self.open.get_mut(&session) else { return false };
         open.node = Some(node);
         open.session.welcome(node);
-        let process = open.process.clone();
+        let (process, program) = (open.process.clone(), open.program.clone());
         let parent_token = process.parent_token;
-        let said =
-            Said { session, process, usage: None, used_at: Duration::ZERO, slots: Vec::new() };
+        let (usage, used_at, slots) = (None, Duration::ZERO, Vec::new());
+        let said = Said { session, process, program, usage, used_at, slots };
         if let Some(before) = self.nodes.insert(node, said)
             && before.session != session
         {
@@ -186,14 +193,20 @@ impl Sessions {
         self.nodes.get(&node)
     }
 
+    /// A proxy's stream begins.
+    pub fn proxy_came(&mut self, session: SessionId, program: Program) {
+        self.programs.insert(session, program);
+    }
+
     /// A proxy says what it routes by.
     pub fn proxy(&mut self, session: SessionId, peer: SocketAddr, adopted: Epoch) {
-        self.proxies.insert(session, ProxyStatus { peer, adopted });
+        let program = self.programs.get(&session).cloned().unwrap_or_default();
+        self.proxies.insert(session, ProxyStatus { peer, adopted, program });
     }
 
     /// All proxies that follow.
     pub fn proxies(&self) -> Vec<ProxyStatus> {
-        self.proxies.values().copied().collect()
+        self.proxies.values().cloned().collect()
     }
 
     /// The process of a child has ended: the nodes that it was. It may yet become known as one.

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_control::{Capacity, NodeUsage, SlotUse};
+use memtide_control::{Capacity, NodeUsage, Program, SlotUse};
 use memtide_manager::{Migration, NodeView};
 use memtide_topology::{NodeId, Topology};
 
@@ -50,17 +50,21 @@ pub struct NodeStatus {
     pub instance: String,
     /// What its host lets it do at most.
     pub capacity: Capacity,
+    /// What it runs, as far as it has said so since the scaler was started.
+    pub program: Program,
     /// What those of its slots take that take the most.
     pub slots: Vec<SlotUse>,
 }
 
 /// A proxy that follows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxyStatus {
     /// From where it comes.
     pub peer: std::net::SocketAddr,
     /// The topology that it routes by.
     pub adopted: memtide_topology::Epoch,
+    /// What it runs.
+    pub program: Program,
 }
 
 /// What has happened since the scaler was started.

@@ -101,7 +101,7 @@ pub enum StoreError {
         fault: Damage,
     },
     /// What the scaler intends is not as it was written.
-    #[error("{} is damaged: {why}; move it away: nodes that it has started are then left to whoever finds them", path.display())]
+    #[error("{} is damaged, or of a later version: {why}; upgrade this scaler, or move it away: nodes that it has started are then left to whoever finds them", path.display())]
     Scaling {
         /// Which.
         path: PathBuf,

@@ -3,9 +3,9 @@
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_topology::{ADDRESS_BYTES_MAX, CacheId, Epoch, NodeId, SlotId, Zone};
 
-use crate::limits::INSTANCE_BYTES_MAX;
+use crate::limits::{INSTANCE_BYTES_MAX, PROGRAM_VERSION_BYTES_MAX};
 use crate::schema::{self, report};
-use crate::{Adopted, Capacity, Counted, NodeUsage, Registration, SlotUse};
+use crate::{Adopted, Capacity, Counted, NodeUsage, Program, Registration, SlotUse};
 
 /// What in a message is not what it must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +55,7 @@ impl From<&Registration> for schema::NodeRegistration {
             instance: registration.instance.clone(),
             is_spare: registration.is_spare,
             capacity: Some(schema::Capacity::from(&registration.capacity)),
+            program: Some(schema::Program::from(&registration.program)),
         }
     }
 }
@@ -79,6 +80,7 @@ impl TryFrom<schema::NodeRegistration> for Registration {
             instance: instance(it.instance)?,
             is_spare: it.is_spare,
             capacity: it.capacity.map(Capacity::from).unwrap_or_default(),
+            program: it.program.map(Program::from).unwrap_or_default(),
         })
     }
 }
@@ -98,6 +100,25 @@ impl From<&Capacity> for schema::Capacity {
 impl From<schema::Capacity> for Capacity {
     fn from(it: schema::Capacity) -> Self {
         Self { memory: it.memory, cpu: it.cpu, ecpu: it.ecpu, network: it.network }
+    }
+}
+
+impl From<&Program> for schema::Program {
+    fn from(it: &Program) -> Self {
+        let (wire_min, wire_max) = (u32::from(it.wire_min), u32::from(it.wire_max));
+        Self { version: it.version.clone(), wire_min, wire_max }
+    }
+}
+
+/// What people cannot read is left out: nobody is turned away for it.
+impl From<schema::Program> for Program {
+    fn from(it: schema::Program) -> Self {
+        let number = |number: u32| u16::try_from(number).unwrap_or_default();
+        let version = it.version;
+        let is_word = version.len() <= PROGRAM_VERSION_BYTES_MAX
+            && version.bytes().all(|byte| byte.is_ascii_graphic());
+        let version = if is_word { version } else { String::new() };
+        Self { version, wire_min: number(it.wire_min), wire_max: number(it.wire_max) }
     }
 }
 
@@ -273,6 +294,7 @@ mod tests {
             instance: "n-1".to_owned(),
             is_spare: true,
             capacity: Capacity { memory: 1, cpu: 2, ecpu: 3, network: 4 },
+            program: Program { version: "0.2.0".to_owned(), wire_min: 1, wire_max: 2 },
         }
     }
 

@@ -12,12 +12,15 @@
 pub mod limits;
 
 mod codec;
+#[cfg(test)]
+mod golden;
 mod grants;
 mod hearing;
 mod mailbox;
 mod messages;
 mod node;
 mod proxy;
+mod pushes;
 mod reach;
 mod server;
 mod session;
@@ -27,8 +30,8 @@ mod topologies;
 mod transport;
 
 pub use messages::{
-    Adopted, Capacity, Counted, FromScaler, NodeUsage, ProxyRegistration, Registration, Role,
-    SessionId, SlotUse, ToScaler, fleet_of,
+    Adopted, Capacity, Counted, FromScaler, NodeUsage, Program, ProxyRegistration, Registration,
+    Role, SessionId, SlotUse, ToScaler, fleet_of,
 };
 pub use node::NodeControl;
 pub use proxy::ProxyControl;

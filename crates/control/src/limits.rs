@@ -16,6 +16,9 @@ pub const REPORTS_PER_MESSAGE_MAX: usize = 1_024;
 /// Bytes of the name of an instance: of a pod, say.
 pub const INSTANCE_BYTES_MAX: usize = 253;
 
+/// Bytes of the version of a program.
+pub const PROGRAM_VERSION_BYTES_MAX: usize = 64;
+
 /// Slots of which a node says at one time what they take.
 pub const SLOT_USES_MAX: usize = 64;
 
@@ -24,7 +27,12 @@ pub const SLOT_USES_MAX: usize = 64;
 pub const REPORT_MESSAGE_BYTES_MAX: usize = REPORTS_PER_MESSAGE_MAX * 48 + 64;
 
 const _: () = assert!(
-    ADDRESS_BYTES_MAX + CACHE_NAME_BYTES_MAX + Zone::LEN_MAX + INSTANCE_BYTES_MAX + 160
+    ADDRESS_BYTES_MAX
+        + CACHE_NAME_BYTES_MAX
+        + Zone::LEN_MAX
+        + INSTANCE_BYTES_MAX
+        + PROGRAM_VERSION_BYTES_MAX
+        + 180
         < REPORT_MESSAGE_BYTES_MAX,
     "a registration is one message"
 );

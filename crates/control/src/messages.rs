@@ -40,11 +40,10 @@ impl Adopted {
     }
 }
 
-/// The fleet that a topology is of: a name made of the cache's secret seed, which never changes, and
-/// from which that cannot be found out.
+/// See [`Topology::fleet`].
 #[must_use]
 pub fn fleet_of(topology: &Topology) -> u64 {
-    topology.seed().hash(b"memtide fleet").bits().max(1)
+    topology.fleet()
 }
 
 /// How a process asks to follow as a proxy of a cache.
@@ -56,6 +55,19 @@ pub struct ProxyRegistration {
     pub item_size_max: u32,
     /// Random, and another one for each process.
     pub process: u64,
+    /// What it runs.
+    pub program: Program,
+}
+
+/// What a process runs, for people: so that they see how far an upgrade is. Nothing is decided by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Program {
+    /// The program's version; empty where the process does not say.
+    pub version: String,
+    /// The oldest version of the node protocol that it speaks; 0 where it does not say.
+    pub wire_min: u16,
+    /// The newest one.
+    pub wire_max: u16,
 }
 
 /// What a process of a proxy has counted since its start.
@@ -108,6 +120,8 @@ pub struct Registration {
     pub is_spare: bool,
     /// What its host lets it do at most. [`Self::memory_max`] is what it begins with of the memory.
     pub capacity: Capacity,
+    /// What it runs.
+    pub program: Program,
 }
 
 /// What the host of a node lets it do at most; 0 is not known.

@@ -315,6 +315,7 @@ async fn open(
         fleet: adopted.fleet,
         adopted: adopted.epoch.number(),
         item_size_max: told.registration.item_size_max,
+        program: Some(schema::Program::from(&told.registration.program)),
     };
     let first = message_of(proxy_says::Says::Registration(first));
     say.try_send(first).expect("the channel has room for one");

@@ -5,7 +5,7 @@ use memtide_limits::{DataPart, Grant, ProxyId, Report as Demand};
 use memtide_topology::{Epoch, NodeId};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{Adopted, Counted, NodeUsage, Registration, SessionId, SlotUse};
+use crate::{Adopted, Counted, NodeUsage, Program, Registration, SessionId, SlotUse};
 
 /// What comes to the scaler's loop from all streams, each stream's in its order.
 #[derive(Debug)]
@@ -49,6 +49,13 @@ pub enum Incoming {
     NodeLeft {
         /// Whose.
         session: SessionId,
+    },
+    /// A proxy's stream begins; the first of its beats follows.
+    ProxyCame {
+        /// Whose.
+        session: SessionId,
+        /// What it runs.
+        program: Program,
     },
     /// A proxy lives and routes by this topology; the first comes with the stream.
     ProxyBeat {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memtide_limits::{DataPart, Grant, ProxyId};
+use memtide_limits::{Grant, ProxyId};
 use memtide_topology::{CacheId, Epoch, Topology};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time;
@@ -14,15 +14,15 @@ use crate::codec::{self, Malformed};
 use crate::grants::{of_demand, to_grant};
 use crate::hearing::LEADER_METADATA;
 use crate::limits::{
-    COUNTED_PER_BEAT_MAX, REASON_BYTES_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX,
-    SLOT_USES_MAX,
+    COUNTED_PER_BEAT_MAX, REGISTRATION_TIME_MAX, REPORTS_PER_MESSAGE_MAX, SLOT_USES_MAX,
 };
+use crate::pushes::Pushes;
 use crate::schema::{self, NodeSays, ProxySays, ScalerSays, node_says, proxy_says, scaler_says};
 use crate::session::Order;
 use crate::topologies::Encodings;
 use crate::{
-    Adopted, Closed, Counted, Incoming, NodeUsage, Registration, Session, SessionId, SlotUse,
-    TicketSecret, fleet_of,
+    Adopted, Closed, Counted, Incoming, NodeUsage, Program, Registration, Session, SessionId,
+    SlotUse, TicketSecret, fleet_of,
 };
 
 /// What all streams share.
@@ -79,19 +79,14 @@ pub async fn with_proxy(
     mut heard: Streaming<ProxySays>,
     say: Say,
 ) {
-    let registered = first(heard.message()).await.and_then(|message| match message.says {
-        Some(proxy_says::Says::Registration(it)) => proxy_comes(&it, peer),
-        _ => Err(malformed(Malformed::NoRegistration)),
-    });
-    let checked = match registered {
-        Ok(comes) => talk.check(comes).await,
-        Err(status) => Err(status),
+    let program = match proxy_registered(talk, peer, &mut heard).await {
+        Ok(program) => program,
+        Err(status) => return talk.refuse(&say, peer, status).await,
     };
-    if let Err(status) = checked {
-        return talk.refuse(&say, peer, status).await;
+    if talk.incoming.send(Incoming::ProxyCame { session: id, program }).await.is_err() {
+        return;
     }
-    let mut pushes = Pushes::new(talk);
-    pushes.is_welcome = true;
+    let mut pushes = Pushes::of_proxy(talk);
     let (mut closed, mut in_doubt) = (talk.closed.clone(), talk.in_doubt.clone());
     let mut tickets = talk.tickets.clone();
     tickets.mark_changed();
@@ -128,6 +123,20 @@ pub async fn with_proxy(
         }
     }
     let _ = talk.incoming.send(Incoming::ProxyLeft { session: id }).await;
+}
+
+/// What a proxy runs that registers, and may.
+async fn proxy_registered(
+    talk: &Talk,
+    peer: SocketAddr,
+    heard: &mut Streaming<ProxySays>,
+) -> Result<Program, Status> {
+    let Some(proxy_says::Says::Registration(mut it)) = first(heard.message()).await?.says else {
+        return Err(malformed(Malformed::NoRegistration));
+    };
+    let program = it.program.take().map(Program::from).unwrap_or_default();
+    talk.check(proxy_comes(&it, peer)?).await?;
+    Ok(program)
 }
 
 /// Where the loop's answers to what a proxy said come from.
@@ -268,141 +277,6 @@ fn node_said(
         // A newer node's, or none of the loop's.
         Some(node_says::Says::SendWhole(_)) | None => return Ok(None),
     }))
-}
-
-/// What is to go out on a stream: the welcome, then topologies, and last of all the refusal; so a node
-/// that has left the topology sees it.
-struct Pushes {
-    welcome: Option<ScalerSays>,
-    /// Of a proxy; only the newest counts.
-    grant: Option<ScalerSays>,
-    /// Of a node, once it is welcome; only the newest counts.
-    data_part: Option<ScalerSays>,
-    /// Of a proxy; only the newest counts.
-    written: Option<ScalerSays>,
-    /// Only the newest counts.
-    in_doubt: Option<ScalerSays>,
-    /// Of a proxy; only the newest count.
-    tickets: Option<ScalerSays>,
-    refusal: Option<ScalerSays>,
-    /// Whether the refusal was sent.
-    is_over: bool,
-    topologies: watch::Receiver<Arc<Topology>>,
-    /// What the peer has been sent last; `None` where it is to get all.
-    from: Option<Arc<Topology>>,
-    /// Whether the peer gets topologies.
-    is_welcome: bool,
-}
-
-impl Pushes {
-    fn new(talk: &Talk) -> Self {
-        let topologies = talk.topologies.clone();
-        let mut pushes = Self {
-            welcome: None,
-            grant: None,
-            data_part: None,
-            written: None,
-            in_doubt: None,
-            tickets: None,
-            refusal: None,
-            is_over: false,
-            topologies,
-            from: None,
-            is_welcome: false,
-        };
-        if *talk.in_doubt.borrow() {
-            pushes.in_doubt(true);
-        }
-        pushes
-    }
-
-    /// Another scaler may lead, or none can.
-    fn in_doubt(&mut self, is_so: bool) {
-        let in_doubt = scaler_says::Says::InDoubt(schema::InDoubt { is_so });
-        self.in_doubt = Some(ScalerSays { says: Some(in_doubt) });
-    }
-
-    /// Takes an order in; whether it is the last.
-    fn order(&mut self, order: Order) -> bool {
-        let says = |says| Some(ScalerSays { says: Some(says) });
-        match order {
-            Order::Welcome(node) => {
-                let node = node.number();
-                self.is_welcome = true;
-                self.welcome = says(scaler_says::Says::Welcome(schema::Welcome { node }));
-                false
-            }
-            Order::DataPart(DataPart { bytes, keeps_held }) => {
-                let part = schema::DataPart { bytes, keeps_held };
-                self.data_part = says(scaler_says::Says::DataPart(part));
-                false
-            }
-            Order::Refuse(mut why) | Order::TurnAway(mut why) => {
-                why.truncate(why.floor_char_boundary(REASON_BYTES_MAX));
-                let topology = self.topologies.borrow();
-                let (fleet, epoch) = (fleet_of(&topology), topology.epoch().number());
-                let refused = schema::Refused { why, fleet, epoch };
-                drop(topology);
-                self.refusal = says(scaler_says::Says::Refused(refused));
-                true
-            }
-        }
-    }
-
-    /// Sends one message; waits until there is one and the stream has room for it. `false` where the
-    /// stream, or what it is fed from, has ended. Nothing is lost where the future is dropped.
-    async fn next(&mut self, talk: &Talk, say: &Say) -> bool {
-        while !self.has_message() && !self.has_topology() {
-            tokio::select! {
-                () = say.closed() => return false,
-                changed = self.topologies.changed(), if self.is_welcome => {
-                    if changed.is_err() {
-                        return false;
-                    }
-                }
-            }
-        }
-        let Ok(room) = say.reserve().await else { return false };
-        if let Some(first) = self.next_message() {
-            room.send(Ok(first));
-            return true;
-        }
-        if !self.has_topology()
-            && let Some(refusal) = self.refusal.take()
-        {
-            room.send(Ok(refusal));
-            self.is_over = true;
-            return true;
-        }
-        let topology = Arc::clone(&self.topologies.borrow_and_update());
-        let says = match &self.from {
-            None => scaler_says::Says::Whole(talk.encodings.whole(&topology)),
-            Some(from) => scaler_says::Says::Difference(talk.encodings.difference(from, &topology)),
-        };
-        self.from = Some(topology);
-        room.send(Ok(ScalerSays { says: Some(says) }));
-        true
-    }
-
-    const fn has_message(&self) -> bool {
-        let is_told = self.welcome.is_some() || self.grant.is_some() || self.data_part.is_some();
-        let is_told = is_told || self.in_doubt.is_some();
-        let is_shared = self.written.is_some() || self.tickets.is_some();
-        is_told || is_shared || self.refusal.is_some()
-    }
-
-    fn next_message(&mut self) -> Option<ScalerSays> {
-        let first = self.welcome.take().or_else(|| self.grant.take());
-        let first = first.or_else(|| self.data_part.take()).or_else(|| self.written.take());
-        let first = first.or_else(|| self.in_doubt.take());
-        first.or_else(|| self.tickets.take())
-    }
-
-    /// Whether there is a topology that the peer has not been sent.
-    fn has_topology(&self) -> bool {
-        let newest = self.topologies.borrow().epoch();
-        self.is_welcome && self.from.as_ref().is_none_or(|from| from.epoch() < newest)
-    }
 }
 
 /// What is looked at before a peer is taken.

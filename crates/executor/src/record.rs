@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 /// Bounded by the nodes that there may be: a step has an entry for as long as it is under way, an instance for
 /// as long as something may be left of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Record {
     /// Of how it is written; another one is not read.
     format: Format,
@@ -25,7 +24,8 @@ pub struct Record {
     pub instances: BTreeMap<String, Instance>,
 }
 
-/// The only one so far.
+/// The only one so far. A field that may not be passed over by who does not know it, and what else would have
+/// such a one do something wrong, gets another.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Format {
     #[default]
@@ -35,7 +35,6 @@ enum Format {
 
 /// A step that is under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Kept {
     /// Which.
     #[serde(with = "crate::action::id")]
@@ -65,7 +64,6 @@ pub enum Source {
 
 /// A node that was ordered, or taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Instance {
     /// Whether it is the provisioner that ends it. Spares that others have started end by themselves.
     pub is_provisioned: bool,
@@ -133,7 +131,8 @@ impl Record {
         serde_json::to_vec(self).expect("it has text for keys, and only actions that are kept")
     }
 
-    /// Reads what was written.
+    /// Reads what was written, also by another version. Fields that this one does not know are passed over;
+    /// steps and formats are not, for who does not know what is under way cannot carry it on.
     ///
     /// # Errors
     /// What is wrong with it, as a fragment.
@@ -150,5 +149,72 @@ impl Record {
     pub(crate) fn next_name(&mut self) -> String {
         self.named += 1;
         format!("{}-{}", self.prefix, self.named)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use memtide_planner::Action;
+    use memtide_topology::{Epoch, NodeId};
+
+    use super::*;
+
+    fn record() -> Record {
+        let kept = Kept {
+            id: StepId { parent: Epoch::new(9), number: 1 },
+            plan: 3,
+            action: Action::Drain { node: NodeId::new(4) },
+            source: Some(Source::Spares),
+            instances: vec!["m0-1".to_owned()],
+            is_given_up: false,
+        };
+        let zone = Zone::new("a").unwrap();
+        let instance = Instance::running("large".to_owned(), zone, 5);
+        let mut record = Record::new(1 << 40);
+        record.steps.push(kept);
+        record.instances.insert("m0-1".to_owned(), instance);
+        record
+    }
+
+    /// Scalers of two versions lead in turn in an upgrade: what the newer one adds and the older one can do
+    /// without must not stop it.
+    #[test]
+    fn what_a_later_version_has_added_is_passed_over() {
+        let text = String::from_utf8(record().encode()).unwrap();
+        let added = [
+            (r#""named":"#, r#""later":{"a":[1]},"named":"#),
+            (r#""is_given_up":"#, r#""later":1,"is_given_up":"#),
+            (r#""is_leaving":"#, r#""later":null,"is_leaving":"#),
+        ];
+        let later = added.into_iter().fold(text, |text, (from, to)| text.replacen(from, to, 1));
+        assert_eq!(later.matches("later").count(), 3, "{later}");
+        assert_eq!(Record::decode(later.as_bytes()), Ok(record()));
+    }
+
+    #[test]
+    fn a_step_or_a_format_of_a_later_version_is_refused() {
+        let text = String::from_utf8(record().encode()).unwrap();
+        let check = |from: &str, to: &str, expected: &str| {
+            assert!(text.contains(from), "{text}");
+            let refused = Record::decode(text.replacen(from, to, 1).as_bytes()).unwrap_err();
+            assert!(refused.starts_with(expected), "{refused}");
+        };
+        check("memtide scaling 1", "memtide scaling 2", "unknown variant `memtide scaling 2`");
+        check(r#""do":"drain""#, r#""do":"repaint""#, "unknown variant `repaint`");
+        check(r#""do":"drain""#, r#""do":"drain","slowly":true"#, "unknown field `slowly`");
+    }
+
+    /// As those before have written it, and those that will go back to this one have to.
+    #[test]
+    fn what_is_written_stays_as_it_is() {
+        let text = String::from_utf8(record().encode()).unwrap();
+        let expected = concat!(
+            r#"{"format":"memtide scaling 1","prefix":"m00000100","named":0,"plans":0,"#,
+            r#""steps":[{"id":[9,1],"plan":3,"action":{"do":"drain","node":4},"source":"spares","#,
+            r#""instances":["m0-1"],"is_given_up":false}],"instances":{"m0-1":{"is_provisioned":true,"#,
+            r#""kind":"large","zone":"a","memory":5,"slot":null,"is_started":true,"is_spare":false,"#,
+            r#""node":null,"is_leaving":false,"is_unwanted":false}}}"#,
+        );
+        assert_eq!(text, expected);
     }
 }

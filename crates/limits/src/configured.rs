@@ -6,9 +6,9 @@ use crate::limits::{
 use crate::patch::{LimitsPatch, RangePatch};
 use crate::units::{show_count, show_size};
 
-/// What a cache may use, and what it is promised and metered for at the least.
+/// What a cache may use, and what it is promised and metered for at the least. As it is written down: what a later
+/// version has added is passed over. What people ask for is a [`LimitsPatch`], which is stricter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Limits {
     /// Bytes of items with their metadata.
     pub data_storage: Range,
@@ -18,7 +18,6 @@ pub struct Limits {
 
 /// A minimum that is provisioned ahead and metered, and a maximum; 0 is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Range {
     /// At least this is metered.
     pub min: u64,

@@ -15,6 +15,17 @@ pub enum LinkError {
     /// The peer is none to speak with.
     #[error(transparent)]
     Preface(#[from] PrefaceError),
+    /// The peer did not greet as its version has it.
+    #[error("the peer sent {0}")]
+    Wire(#[from] WireError),
+    /// The peer has another topology, whose epochs mean something else, though its cache is called the same.
+    #[error("the peer is of the fleet {theirs:016x}, this process of {ours:016x}")]
+    Fleet {
+        /// Whose the peer is.
+        theirs: u64,
+        /// Whose this side is.
+        ours: u64,
+    },
     /// The peer did not finish in time.
     #[error("the peer did not finish its handshake and preface within {} s", crate::HANDSHAKE_MAX.as_secs())]
     Slow,
@@ -61,6 +72,7 @@ impl From<LinkEnd> for LinkError {
         match end {
             LinkEnd::Tls(error) => Self::Tls(error),
             LinkEnd::Io(error) => Self::Io(error),
+            LinkEnd::Wire(error) => Self::Wire(error),
             other => Self::Io(other.to_string()),
         }
     }

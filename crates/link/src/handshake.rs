@@ -1,11 +1,12 @@
-//! From a socket to a link: TLS, then a preface in each direction, then within a host the end of TLS.
+//! From a socket to a link: TLS, then a preface in each direction, and where both speak a version that has one a
+//! greeting, then within a host the end of TLS.
 
 use std::future::{Future, poll_fn};
 use std::io;
 use std::sync::Arc;
 use std::task::Poll;
 
-use memtide_wire::{Preface, PrefaceError, agree};
+use memtide_wire::{Frame, Greeting, Preface, PrefaceError};
 use rustix::net::sockopt;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
@@ -26,6 +27,15 @@ enum Side {
     Acceptor,
 }
 
+/// How this side introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Introduction {
+    /// What it says to everybody.
+    pub preface: Preface,
+    /// What it says besides to those who speak a version that has it.
+    pub greeting: Greeting,
+}
+
 /// A connection whose ends know each other, before [`Link::run`].
 #[derive(Debug)]
 pub struct Link {
@@ -40,13 +50,13 @@ pub struct Link {
 /// has this name, introduces this side and hears who the peer is.
 ///
 /// # Errors
-/// Where the peer is not who it should be, speaks no version that this side does, or takes longer
-/// than [`HANDSHAKE_MAX`].
+/// Where the peer is not who it should be, speaks no version that this side does, is of another fleet,
+/// or takes longer than [`HANDSHAKE_MAX`].
 pub async fn connect(
     stream: impl Into<Stream>,
     tls: Arc<ClientConfig>,
     expected: ServerName<'static>,
-    me: &Preface,
+    me: &Introduction,
 ) -> Result<Link, LinkError> {
     let tls = ClientConnection::new(tls, expected).map_err(LinkError::Tls)?;
     in_time(begin(Transport::new(stream.into(), tls.into()), me, Side::Dialer)).await
@@ -60,7 +70,7 @@ pub async fn connect(
 pub async fn accept(
     stream: impl Into<Stream>,
     tls: Arc<ServerConfig>,
-    me: &Preface,
+    me: &Introduction,
 ) -> Result<Link, LinkError> {
     let tls = ServerConnection::new(tls).map_err(LinkError::Tls)?;
     in_time(begin(Transport::new(stream.into(), tls.into()), me, Side::Acceptor)).await
@@ -90,7 +100,11 @@ async fn in_time<T>(begin: impl Future<Output = Result<T, LinkError>>) -> Result
     tokio::time::timeout(HANDSHAKE_MAX, begin).await.unwrap_or(Err(LinkError::Slow))
 }
 
-async fn begin(mut transport: Transport, me: &Preface, side: Side) -> Result<Link, LinkError> {
+async fn begin(
+    mut transport: Transport,
+    Introduction { preface: me, greeting }: &Introduction,
+    side: Side,
+) -> Result<Link, LinkError> {
     transport.set_options().map_err(LinkEnd::from)?;
     let mut plain = Vec::new();
     transport.shake_hands(&mut plain).await?;
@@ -106,14 +120,44 @@ async fn begin(mut transport: Transport, me: &Preface, side: Side) -> Result<Lin
         }
         transport.receive(&mut plain).await?;
     };
-    let version = match agree(&peer) {
+    let version = match me.versions.agree(peer.versions) {
         Ok(version) => version,
-        Err(error) => return Err(transport.refuse(error).await),
+        Err(error) => return Err(transport.refuse(error.into()).await),
     };
+    if version >= Greeting::SINCE {
+        greet(&mut transport, &mut plain, *greeting).await?;
+    }
     if leaves_tls && peer.leaves_tls {
         leave_tls(&mut transport, &mut plain, side).await?;
     }
     Ok(Link { transport, plain, peer, version })
+}
+
+/// Says which fleet this side is of, and hears that the peer is of no other.
+async fn greet(
+    transport: &mut Transport,
+    plain: &mut Vec<u8>,
+    mine: Greeting,
+) -> Result<(), LinkError> {
+    let mut frame = Vec::new();
+    mine.encode(&mut frame);
+    transport.queue(&mut frame).map_err(LinkEnd::from)?;
+    transport.flush().await?;
+    let theirs = loop {
+        if let Some((frame, rest)) = Frame::split(plain, Greeting::BYTES_MAX)? {
+            let (theirs, rest) = (Greeting::decode(&frame)?, rest.len());
+            plain.drain(..plain.len() - rest);
+            break theirs;
+        }
+        transport.receive(plain).await?;
+    };
+    match mine.fits(theirs) {
+        true => Ok(()),
+        false => {
+            let (theirs, ours) = (theirs.fleet, mine.fleet);
+            Err(transport.refuse(LinkError::Fleet { theirs, ours }).await)
+        }
+    }
 }
 
 /// Goes on without TLS on a socket that nobody but the kernel can come between.
@@ -197,9 +241,10 @@ impl Transport {
         }
     }
 
-    /// Closes in an orderly way, so that the peer reads this side's preface and says why by itself.
-    async fn refuse(&mut self, error: PrefaceError) -> LinkError {
+    /// Closes in an orderly way, so that the peer reads how this side has introduced itself and says why by
+    /// itself.
+    async fn refuse(&mut self, error: LinkError) -> LinkError {
         poll_fn(|cx| self.poll_close(cx)).await;
-        LinkError::Preface(error)
+        error
     }
 }

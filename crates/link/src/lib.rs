@@ -1,9 +1,9 @@
 //! One connection of the node protocol: between a core of a proxy and a node, or between nodes.
 //!
 //! ```text
-//!  connect --+                                   +-- take(bytes) -> whole frames consumed
-//!            +--> TLS --> prefaces --> Link --> run
-//!  accept ---+                                   +-- Outbox: what anybody has pushed goes out
+//!  connect --+                                              +-- take(bytes) -> whole frames consumed
+//!            +--> TLS --> prefaces, greetings --> Link --> run
+//!  accept ---+                                              +-- Outbox: what anybody has pushed goes out
 //! ```
 //!
 //! Within a host a link leaves TLS behind the prefaces: see [`dial`].
@@ -27,7 +27,7 @@ mod stream;
 mod transport;
 
 pub use error::{LinkEnd, LinkError};
-pub use handshake::{Link, accept, connect};
+pub use handshake::{Introduction, Link, accept, connect};
 pub use limits::{HANDSHAKE_MAX, READ_BYTES_MAX};
 pub use local::{Listener, Origin, dial};
 pub use outbox::Outbox;

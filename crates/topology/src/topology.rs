@@ -96,6 +96,13 @@ impl Topology {
         self.parts.seed
     }
 
+    /// The fleet that it is of: a name made of the cache's secret seed, which never changes, and from which
+    /// that cannot be found out. Never 0.
+    #[must_use]
+    pub fn fleet(&self) -> u64 {
+        self.parts.seed.hash(b"memtide fleet").bits().max(1)
+    }
+
     /// In-sync copies that each slot is to have beside its primary.
     #[must_use]
     pub const fn replicas_wanted(&self) -> u8 {

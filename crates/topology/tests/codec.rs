@@ -4,9 +4,10 @@
 mod common;
 
 use common::{Random, info, new, node, random};
+use expect_test::{Expect, expect};
 use memtide_topology::{
-    CopyConfig, DecodeError, Diff, ENCODED_BYTES_MAX, Epoch, NODES_MAX, NodeInfo, SlotConfig,
-    SlotId, Topology, TopologyParts, Zone,
+    CacheId, CopyConfig, DecodeError, Diff, ENCODED_BYTES_MAX, Epoch, HashSeed, NODES_MAX, NodeId,
+    NodeInfo, SlotConfig, SlotId, Topology, TopologyParts, Zone,
 };
 use proptest::prelude::*;
 use std::sync::Arc;
@@ -155,4 +156,56 @@ fn the_sizes_are_as_documented() {
     assert!(bytes.len() <= ENCODED_BYTES_MAX, "{} bytes", bytes.len());
     assert_eq!(Topology::decode(&bytes), Ok(widest));
     println!("{thousand} {ten} {}", bytes.len());
+}
+
+/// It is on disks and in etcd, and processes of several versions tell each other: another form is another format.
+#[test]
+fn what_is_written_stays_as_it_is() {
+    let check = |bytes: &[u8], expected: Expect| {
+        expected.assert_eq(&bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    };
+    let info = |number: u64| NodeInfo {
+        address: format!("host-{number}:11214"),
+        zone: Zone::new(if number == 2 { "b" } else { "a" }).unwrap(),
+        memory_max: 300 * number,
+        is_draining: number == 4,
+    };
+    let nodes = |numbers: &[u64]| numbers.iter().map(|it| (NodeId::new(*it), info(*it))).collect();
+    let config = |epoch, born, primary, copies: &[(u64, u64, bool)]| {
+        let copy = |&(node, since, is_in_sync): &(u64, u64, bool)| CopyConfig {
+            node: NodeId::new(node),
+            since: Epoch::new(since),
+            is_in_sync,
+        };
+        let (epoch, born, primary) = (Epoch::new(epoch), Epoch::new(born), NodeId::new(primary));
+        let copies = copies.iter().map(copy).collect();
+        Arc::new(SlotConfig { epoch, born, primary: Some(primary), copies })
+    };
+    let made = |epoch, numbers: &[u64], turn: usize, configs: [Arc<SlotConfig>; 2]| {
+        let mut parts =
+            Topology::new(CacheId::default(), HashSeed::new(1, 2), 1).unwrap().into_parts();
+        parts.epoch = Epoch::new(epoch);
+        parts.nodes = nodes(numbers);
+        for (slot, place) in parts.slots.iter_mut().enumerate() {
+            *place = Arc::clone(&configs[usize::from(slot >= turn)]);
+        }
+        Topology::from_parts(parts).unwrap()
+    };
+    let first = config(5, 5, 2, &[(4, 5, true)]);
+    let second = config(6, 5, 4, &[(2, 6, false)]);
+    let before = made(6, &[2, 4], 100, [Arc::clone(&first), Arc::clone(&second)]);
+    let after = made(300, &[2, 4, 299], 99, [first, config(300, 5, 2, &[(299, 300, false)])]);
+    check(
+        &before.encode(),
+        expect![
+            "0100060764656661756c74010000000000000002000000000000000100020161016202020c686f73742d323a313132313401d80400010c686f73742d343a313132313400b0090102020102006300010001010301009b7f01000102010000"
+        ],
+    );
+    check(
+        &Topology::diff(&before, &after).encode(),
+        expect![
+            "4106ac020764656661756c7401000000000000000200000000000000010001016101ab020e686f73742d3239393a313132313400e4bc05000202a80201639c7f0000a70201010200"
+        ],
+    );
+    assert_eq!(Topology::decode(&before.encode()), Ok(before));
 }

@@ -1,6 +1,8 @@
 use memtide_topology::DecodeError;
 use thiserror::Error;
 
+use crate::versions::Versions;
+
 /// Why a frame is refused; the connection is to be closed, as nothing after it can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum WireError {
@@ -32,6 +34,9 @@ pub enum WireError {
         /// Which.
         number: u64,
     },
+    /// It brings a topology, and not of this fleet.
+    #[error("a topology of another fleet")]
+    Fleet,
     /// The topology in it cannot be read.
     #[error("a frame with a topology that cannot be read: {0}")]
     Topology(#[from] DecodeError),
@@ -43,17 +48,15 @@ pub enum PrefaceError {
     /// It speaks something else.
     #[error("the peer does not speak memtide's node protocol")]
     Foreign,
-    /// No version that both know.
+    /// No version that both speak.
     #[error(
-        "the peer speaks the node protocol in versions {theirs_min} to {theirs_max}, this program in {} to {}: upgrade the older one",
-        crate::VERSION_MIN,
-        crate::VERSION_MAX
+        "the peer speaks the node protocol in {theirs}, this process in {ours}: upgrade the older one, and then have none held to an old version (--wire-version-max)"
     )]
-    Version {
-        /// The oldest that the peer knows.
-        theirs_min: u16,
-        /// The newest that the peer knows.
-        theirs_max: u16,
+    Versions {
+        /// What the peer speaks.
+        theirs: Versions,
+        /// What this side does.
+        ours: Versions,
     },
     /// It is neither a proxy nor a node.
     #[error("the peer has the unknown role {0}")]

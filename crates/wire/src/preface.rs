@@ -2,11 +2,7 @@ use memtide_topology::{CacheId, NodeId};
 
 use crate::error::{PrefaceError, WireError};
 use crate::reader::Reader;
-
-/// The oldest version of the node protocol that this program speaks.
-pub const VERSION_MIN: u16 = 1;
-/// The newest one.
-pub const VERSION_MAX: u16 = 1;
+use crate::versions::Versions;
 
 /// No preface is longer.
 pub const PREFACE_BYTES_MAX: usize = FIXED_LEN + u8::MAX as usize;
@@ -20,7 +16,7 @@ const ROLE_NODE: u8 = 2;
 ///
 /// ```text
 /// 8 bytes  "memtide\n"
-/// u16      the oldest version that the sender knows
+/// u16      the oldest version that the sender speaks
 /// u16      the newest
 /// u8       1 proxy, 2 node
 /// u64      the proxy core's client number, or the node's id
@@ -29,10 +25,8 @@ const ROLE_NODE: u8 = 2;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preface {
-    /// The oldest version that the sender knows.
-    pub version_min: u16,
-    /// The newest version that the sender knows.
-    pub version_max: u16,
+    /// What the sender speaks.
+    pub versions: Versions,
     /// Who it is.
     pub peer: Peer,
     /// Of which cache.
@@ -51,11 +45,10 @@ pub enum Peer {
 }
 
 impl Preface {
-    /// Of this program.
+    /// Of one whose socket needs TLS.
     #[must_use]
-    pub const fn new(peer: Peer, cache: CacheId) -> Self {
-        let (version_min, version_max) = (VERSION_MIN, VERSION_MAX);
-        Self { version_min, version_max, peer, cache, leaves_tls: false }
+    pub const fn new(peer: Peer, cache: CacheId, versions: Versions) -> Self {
+        Self { versions, peer, cache, leaves_tls: false }
     }
 
     /// Appends it.
@@ -65,8 +58,8 @@ impl Preface {
             Peer::Node(node) => (ROLE_NODE, node.number()),
         };
         out.extend_from_slice(MAGIC);
-        out.extend_from_slice(&self.version_min.to_le_bytes());
-        out.extend_from_slice(&self.version_max.to_le_bytes());
+        out.extend_from_slice(&self.versions.min.to_le_bytes());
+        out.extend_from_slice(&self.versions.max.to_le_bytes());
         out.push(role);
         out.extend_from_slice(&id.to_le_bytes());
         out.push(u8::from(self.leaves_tls));
@@ -78,7 +71,7 @@ impl Preface {
     /// Takes the preface at the start of `bytes`, once it is there whole; and its length.
     ///
     /// # Errors
-    /// As soon as what is there cannot become one. The versions are for [`agree`] to judge.
+    /// As soon as what is there cannot become one. The versions are for [`Versions::agree`] to judge.
     pub fn decode(bytes: &[u8]) -> Result<Option<(Self, usize)>, PrefaceError> {
         let magic = &bytes[..bytes.len().min(MAGIC.len())];
         if !MAGIC.starts_with(magic) {
@@ -93,36 +86,22 @@ impl Preface {
     }
 }
 
-/// The version that both speak: the newest.
-///
-/// # Errors
-/// Where there is none.
-pub fn agree(theirs: &Preface) -> Result<u16, PrefaceError> {
-    let (theirs_min, theirs_max) = (theirs.version_min, theirs.version_max);
-    let newest = VERSION_MAX.min(theirs_max);
-    if newest < VERSION_MIN.max(theirs_min) {
-        return Err(PrefaceError::Version { theirs_min, theirs_max });
-    }
-    Ok(newest)
-}
-
 /// A preface without its cache's name, and how long that is.
 fn fixed_part(bytes: &[u8]) -> Result<(Preface, usize), PrefaceError> {
-    let read = || -> Result<(u16, u16, u8, u64, bool, u8), WireError> {
+    let read = || -> Result<(Versions, u8, u64, bool, u8), WireError> {
         let mut reader = Reader::new(bytes);
-        let versions = (reader.u16("versions")?, reader.u16("versions")?);
+        let versions = Versions { min: reader.u16("versions")?, max: reader.u16("versions")? };
         let (role, id) = (reader.u8("the role")?, reader.u64("the id")?);
         let leaves_tls = reader.u8("whether TLS is left")? != 0;
-        Ok((versions.0, versions.1, role, id, leaves_tls, reader.u8("the cache's name")?))
+        Ok((versions, role, id, leaves_tls, reader.u8("the cache's name")?))
     };
-    let (version_min, version_max, role, id, leaves_tls, name_len) =
-        read().expect("the caller has split it");
+    let (versions, role, id, leaves_tls, name_len) = read().expect("the caller has split it");
     let peer = match role {
         ROLE_PROXY => Peer::Proxy(id),
         ROLE_NODE => Peer::Node(NodeId::new(id)),
         other => return Err(PrefaceError::Role(other)),
     };
     let cache = CacheId::default();
-    let preface = Preface { version_min, version_max, peer, cache, leaves_tls };
+    let preface = Preface { versions, peer, cache, leaves_tls };
     Ok((preface, usize::from(name_len)))
 }

@@ -8,6 +8,7 @@ use memtide_engine_core::replication::{Message, ReplicationSettings, SlotMessage
 use memtide_service::drain::Drain;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_topology::{CacheId, CopyConfig, Epoch, HashSeed, NodeInfo, SlotConfig, SlotId, Zone};
+use memtide_wire::Versions;
 
 use super::*;
 use crate::config::NodeConfig;
@@ -28,6 +29,7 @@ fn shell(slot: SlotId) -> Shell {
         memory_capacity: 64 << 20,
         item_size_max: 1 << 20,
         replication: ReplicationSettings::default(),
+        versions: Versions::KNOWN,
         tls: FleetTls::load(directory.path(), Role::Node).unwrap(),
     };
     let host = HostConfig {
@@ -91,6 +93,22 @@ fn of_a_topology_that_is_known_only_the_epoch_is_read() {
     assert!(shell.take_words(LEARNER, &bytes).is_err(), "what is new is read to its end");
     say(&shell, Message::Topology(next));
     assert_eq!(shell.topology().epoch(), EPOCH.next());
+}
+
+/// Its epochs mean something else, however high they are: with it, what this node holds would be gone.
+#[test]
+fn a_topology_of_another_fleet_is_not_adopted_from_who_has_an_old_address() {
+    let slot = SlotId::new(7).unwrap();
+    let shell = shell(slot);
+    shell.node_up(LEARNER, &Outbox::new(usize::MAX));
+    let mut parts = topology(slot).into_parts();
+    (parts.epoch, parts.seed) = (EPOCH.next(), HashSeed::new(3, 4));
+    let strange = Message::Topology(Arc::new(Topology::from_parts(parts).unwrap()));
+    let mut bytes = Vec::new();
+    encode_words(&mut bytes, &NodeWords::Message(strange));
+    assert_eq!(shell.take_words(LEARNER, &bytes), Err(WireError::Fleet));
+    assert_eq!(*shell.topology(), topology(slot));
+    assert!(shell.holds_slots());
 }
 
 /// Whether the task that reads chunks has been woken.

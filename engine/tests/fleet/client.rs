@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
-use memtide_link::{Bounds, Outbox};
+use memtide_link::{Bounds, Introduction, Outbox};
 use memtide_testkit::PATIENCE;
 use memtide_topology::{Answer, CacheId, Epoch, HashSeed, KeyHash};
-use memtide_wire::{Ask, Frame, Peer, Preface, Reach, decode_reply, encode_ask};
+use memtide_wire::{
+    Ask, Frame, Greeting, Peer, Preface, Reach, Versions, decode_reply, encode_ask,
+};
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::tls::{Tls, node_name};
@@ -33,16 +35,27 @@ pub fn ask(number: u64, hash: KeyHash, epoch: Epoch, command: &[u8]) -> Ask<'_> 
     Ask { number, reach, hash, epoch, round, seen, answered, is_retry: false, command }
 }
 
+/// Of the proxy core with this number, which is of this fleet; 0 where it does not say.
+pub fn introduction(client: u64, versions: Versions, fleet: u64) -> Introduction {
+    let preface = Preface::new(Peer::Proxy(client), CacheId::default(), versions);
+    Introduction { preface, greeting: Greeting { fleet } }
+}
+
 impl Client {
     /// Links to a node as the proxy core with this number.
     pub fn connect(tls: &Tls, address: SocketAddr, client: u64) -> Self {
+        Self::connect_as(tls, address, introduction(client, Versions::KNOWN, 0))
+    }
+
+    /// The same, as this one.
+    pub fn connect_as(tls: &Tls, address: SocketAddr, me: Introduction) -> Self {
         let (frames, to_send) = tokio::sync::mpsc::unbounded_channel();
         let (heard, replies) = mpsc::channel();
         let tls = tls.clone();
         std::thread::spawn(move || {
             let mut runtime = Builder::new_current_thread();
             let runtime = runtime.enable_all().build_local(LocalOptions::default()).unwrap();
-            runtime.block_on(run(tls, address, client, to_send, heard));
+            runtime.block_on(run(tls, address, me, to_send, heard));
         });
         Self { frames, replies, early: BTreeMap::new(), last: 0 }
     }
@@ -102,12 +115,11 @@ impl Client {
 async fn run(
     tls: Tls,
     address: SocketAddr,
-    client: u64,
+    me: Introduction,
     mut to_send: tokio::sync::mpsc::UnboundedReceiver<Vec<u8>>,
     heard: Sender<Reply>,
 ) {
     let Ok(stream) = tokio::net::TcpStream::connect(address).await else { return };
-    let me = Preface::new(Peer::Proxy(client), CacheId::default());
     let link = memtide_link::connect(stream, tls.proxy, node_name(), &me).await;
     let Ok(link) = link else { return };
     let outbox = Outbox::new(usize::MAX);

@@ -6,4 +6,5 @@ mod client;
 mod replication;
 mod rig;
 mod tls;
+mod versions;
 mod work;

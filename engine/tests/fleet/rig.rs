@@ -13,6 +13,7 @@ use memtide_topology::{
     Answer, CacheId, CaughtUp, Change, HashSeed, KeyHash, NodeId, NodeInfo, Previous, SlotId,
     Topology, Update, Zone,
 };
+use memtide_wire::Versions;
 
 use crate::client::{Client, ask};
 use crate::tls::Tls;
@@ -30,6 +31,8 @@ pub struct Fleet {
     pub memory_max: u64,
     /// What they may be given; `None` for no more.
     pub memory_capacity: Option<u64>,
+    /// What they speak on links.
+    pub versions: Versions,
     next_client: u64,
 }
 
@@ -53,6 +56,7 @@ impl Fleet {
             replication: ReplicationSettings::default(),
             memory_max: MEMORY_MAX,
             memory_capacity: None,
+            versions: Versions::KNOWN,
             next_client: 1,
         }
     }
@@ -96,6 +100,7 @@ impl Fleet {
             memory_capacity: self.memory_capacity.unwrap_or(self.memory_max),
             item_size_max: 1 << 20,
             replication: self.replication.clone(),
+            versions: self.versions,
             tls: self.tls.node.clone(),
         };
         let node = Node::start(config, listener, feed, drain.watch()).unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{What, limits};
 
 /// The columns of a node.
-const NODE: [&str; 12] = [
+const NODE: [&str; 14] = [
     "id",
     "zone",
     "state",
@@ -21,6 +21,8 @@ const NODE: [&str; 12] = [
     "memory_used_bytes",
     "memory_max_bytes",
     "heard_ms_ago",
+    "program",
+    "wire_version_max",
 ];
 
 /// The answer to `what` as it is shown.

@@ -24,7 +24,7 @@ use memtide_topology::{CacheId, Zone};
 
 use self::control::{Held, Talk, next_stop};
 use crate::failure::{self, Failure};
-use crate::settings::EngineConfig;
+use crate::settings::{self, EngineConfig};
 
 /// Links to and from other nodes and the cores of proxies, and what a process has open beside.
 const DESCRIPTORS: u64 = 16 * 1024;
@@ -121,6 +121,7 @@ fn node_config(config: &EngineConfig, tls: &FleetTls) -> NodeConfig {
         memory_capacity: config.capacity.memory,
         item_size_max: config.item_size_max,
         replication: ReplicationSettings::default(),
+        versions: config.versions,
         tls: tls.clone(),
     }
 }
@@ -147,6 +148,7 @@ fn registration(config: &EngineConfig, port: u16) -> Registration {
         instance,
         is_spare: config.is_spare,
         capacity: config.capacity,
+        program: settings::program(config.versions),
     }
 }
 

@@ -30,9 +30,9 @@ pub enum Written {
     Doubtful(io::Error),
 }
 
-/// What it has.
+/// What it has. What a later version has added is passed over: scalers of two versions lead in turn in an upgrade,
+/// and none may lose the limits that it does know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Kept {
     /// What was in force.
     pub limits: Limits,

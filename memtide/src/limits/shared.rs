@@ -183,6 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn limits_that_a_later_version_has_set_are_in_force_as_far_as_they_are_known() {
+        let there = There::default();
+        limits(&there).change(&ecpu_max(20_000)).unwrap();
+        let mut later = there.lock().unwrap().clone();
+        let text = String::from_utf8(later.text.unwrap()).unwrap();
+        let text = text.replacen('{', r#"{"later": {"a": 1}, "#, 1);
+        let text = text.replacen(r#""limits": {"#, r#""limits": {"connections": {"max": 5}, "#, 1);
+        assert_eq!(text.matches("later").count() + text.matches("connections").count(), 2);
+        (later.text, later.revision) = (Some(text.into_bytes()), later.revision + 1);
+        let older = limits(&There::default());
+        older.heard(&later);
+        assert_eq!(older.now().ecpu_per_second.max, 20_000);
+    }
+
+    #[test]
     fn what_is_heard_late_of_an_older_change_undoes_no_newer_one() {
         let there = There::default();
         let limits = limits(&there);

@@ -25,7 +25,7 @@ use super::parent_tls::ParentTls;
 use super::scaler_port;
 use crate::failure::Failure;
 use crate::limits::KeptLimits;
-use crate::settings::{Backend, EndpointConfig, Join};
+use crate::settings::{self, Backend, EndpointConfig, Join};
 use crate::stock::{Metered, Stored};
 use crate::supervisor::Supervisor;
 
@@ -112,6 +112,7 @@ impl Prepared {
                     cache: cache(config),
                     item_size_max: config.item_size_max,
                     process: crate::random(),
+                    program: settings::program(config.versions),
                 };
                 let control =
                     ProxyControl::spawn(runtime, join.scalers, &tls.client(), registration);
@@ -160,6 +161,7 @@ impl Behind {
         };
         memtide_proxy::Backend::Fleet(FleetBackend {
             tls: tls.client(),
+            versions: config.versions,
             topologies: self.topologies().expect("a fleet has a topology"),
             settings: memtide_routing::Settings { zone, ..memtide_routing::Settings::default() },
         })

@@ -98,6 +98,7 @@ fn node_arguments(
         ("--bind", Ipv4Addr::LOCALHOST.to_string()),
         ("--port", "0".to_owned()),
         ("--admin", format!("{}:0", Ipv4Addr::LOCALHOST)),
+        ("--wire-version-max", config.versions.max.to_string()),
         ("--item-size-max", config.item_size_max.to_string()),
         ("--drain-timeout", drain_timeout),
         ("--log-format", format.to_owned()),
@@ -162,7 +163,7 @@ mod tests {
         assert_eq!(engine.join.scalers, ["127.0.0.1:7"]);
         assert_eq!(engine.join.zone.unwrap().name(), "a");
         assert_eq!(engine.common.fleet_tls, config.common.fleet_tls);
-        assert_eq!(engine.parent.unwrap().token, 2);
+        assert_eq!((engine.parent.unwrap().token, engine.versions), (2, config.versions));
     }
 
     #[test]

@@ -6,13 +6,14 @@ use memtide_control::Capacity;
 use memtide_limits::units::show_count;
 use memtide_service::config::{ConfigError, Given, addresses, host, show_size};
 use memtide_topology::NODES_MAX;
+use memtide_wire::Versions;
 
 use super::etcd::{self, EtcdGiven};
 use super::fleet::{self, Join};
 use super::limits::{self, LimitsGiven};
 use super::read::{Common, common, count, item_size_max, port};
 use super::scaling::{self, Scaling};
-use super::{Host, capacity, show};
+use super::{Host, capacity, show, wire};
 
 /// A node.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct EngineConfig {
     pub instance: Option<String>,
     /// It waits to be taken as a node.
     pub is_spare: bool,
+    /// What is spoken with nodes and proxies.
+    pub versions: Versions,
     pub item_size_max: u32,
     pub parent: Option<Parent>,
 }
@@ -84,6 +87,7 @@ pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigEr
         capacity,
         instance: capacity::instance(given)?,
         is_spare: capacity::is_spare(given)?,
+        versions: wire::versions(given)?,
         item_size_max: item_size_max(given, Some(memory_max))?,
         parent: given.text("parent").map(|_| given.read("parent", parent)).transpose()?,
         common,

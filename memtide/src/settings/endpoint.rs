@@ -9,6 +9,7 @@ use memtide_planner::Policy;
 use memtide_proxy::DoorSettings;
 use memtide_service::config::{ConfigError, Given, addresses, duration, host, one_of};
 use memtide_service::tls::{Identity, TlsSettings};
+use memtide_wire::Versions;
 
 use super::door;
 use super::fleet::{self, Backend};
@@ -16,7 +17,7 @@ use super::limits::{self, LimitsGiven};
 use super::read::{
     Common, admin, at_least_100_ms, common, count, guard_file, item_size_max, memory_range, port,
 };
-use super::{Host, Role, scaling, show};
+use super::{Host, Role, scaling, show, wire};
 
 /// A configuration that can be meant.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct EndpointConfig {
     pub memory_max: u64,
     /// How the memory of the node in this process follows the data, up to [`Self::memory_max`]; `None` where it is as it is.
     pub growth: Option<Policy>,
+    /// What is spoken with nodes.
+    pub versions: Versions,
     pub item_size_max: u32,
     /// None of a proxy, which hears of them from its scaler.
     pub limits: LimitsGiven,
@@ -74,6 +77,7 @@ pub fn resolve(given: &Given, on: &Host) -> Result<EndpointConfig, ConfigError> 
         advertise,
         memory_max,
         growth,
+        versions: wire::versions(given)?,
         item_size_max: item_size_max(given, backend.node_memory_max(memory_max))?,
         limits: if is_serve { limits::limits(given)? } else { LimitsGiven::default() },
         connections_max: count(given, "connections-max", 1, 1 << 24)?,

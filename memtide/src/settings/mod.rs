@@ -11,6 +11,7 @@ mod read;
 mod scaling;
 mod show;
 mod table;
+mod wire;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -27,6 +28,7 @@ pub use self::fleet::{Backend, Join, Processes};
 pub use self::limits::{LimitsGiven, metered_bytes_min};
 pub use self::read::{Common, admin};
 pub use self::scaling::{Program, Provision};
+pub use self::wire::program;
 use crate::cli::Flags;
 use crate::failure::Failure;
 

@@ -38,6 +38,9 @@ pub fn of_common(name: &str, given: &Given, common: &Common) -> Option<String> {
         "data-storage-min" if given.text(name).is_none() => {
             Some("1 GiB is metered at least; 0 for what there is".to_owned())
         }
+        "wire-version-max" if given.text(name).is_none() => {
+            Some(format!("{}, the newest that it knows", memtide_wire::VERSION_MAX))
+        }
         "fleet-tls" if given.text(name).is_none() => Some(common.fleet_tls.display().to_string()),
         _ => None,
     }

@@ -35,6 +35,8 @@ const CLIENTS: &[&str] = &[Role::Serve.name(), Role::Proxy.name()];
 const JOINERS: &[&str] = &[Role::Proxy.name(), Role::Engine.name()];
 /// Those that say how many copies there are, and keep the cache's limits.
 const PLACERS: &[&str] = &[Role::Serve.name(), Role::Scaler.name()];
+/// Those that are linked to nodes.
+const LINKED: &[&str] = &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name()];
 const ALL: &[&str] =
     &[Role::Serve.name(), Role::Proxy.name(), Role::Engine.name(), Role::Scaler.name()];
 
@@ -97,6 +99,7 @@ pub const SETTINGS: &[Setting] = &[
     setting!(ENGINE, "network-max", "SIZE", Some("0"), "Bytes a second that this node can take in and send, such as 100m; 0 is unknown"),
     setting!(ENGINE, "instance", "NAME", None, "What whoever starts this node calls it: no two have the same at one time"),
     setting!(ENGINE, "spare", "true|false", Some("false"), "Wait until the scaler takes this process as a node, and wait again once it was drained"),
+    setting!(LINKED, "wire-version-max", "VERSION", None, "Newest version of the node protocol that this process speaks with nodes and proxies, for an upgrade from one that knows no newer; the newest that it knows where none is given"),
     setting!(ALL, "item-size-max", "SIZE", Some("1m"), "Largest item as memcached counts it; the same for all roles of a fleet"),
     setting!(PLACERS, "data-storage-max", "SIZE", None, "Most data of the cache, beyond which items are evicted, such as 10GB; 0 is no limit, and so is none. A limit that memtide cache limits changed stays changed until another one is given"),
     setting!(PLACERS, "data-storage-min", "SIZE", None, "Data is metered as at least this much; 1GB where none is given"),

@@ -224,6 +224,7 @@ fn what_is_shown_is_a_file_that_gives_the_same() {
         # tls_key  # made in a "b"\c/tls
         # tls_client_ca  # clients need no certificate
         memory = "1g"  # 1 GiB of 10 GiB (host); memtide.toml:1: memory
+        # wire_version_max  # 2, the newest that it knows
         item_size_max = "1m"
         # data_storage_max  # no limit
         # data_storage_min  # 1 GiB is metered at least; 0 for what there is

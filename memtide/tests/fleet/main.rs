@@ -22,4 +22,5 @@ mod roles;
 mod scaling;
 mod spares;
 mod top;
+mod upgrade;
 mod usage;

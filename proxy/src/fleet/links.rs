@@ -6,9 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use memtide_link::{Bounds, Link, LinkEnd, LinkError, Outbox};
+use memtide_link::{Bounds, Introduction, Link, LinkEnd, LinkError, Outbox};
 use memtide_topology::{CacheId, NodeId, Topology};
-use memtide_wire::{Peer, Preface};
+use memtide_wire::{Greeting, Peer, Preface, Versions};
 use rustls::pki_types::ServerName;
 use thiserror::Error;
 use tokio::task::{AbortHandle, JoinSet};
@@ -64,6 +64,8 @@ pub async fn follow(core: Rc<Core>, fleet: Rc<Fleet>, backend: FleetBackend) {
                     fleet: Rc::clone(&fleet),
                     tls: Arc::clone(&backend.tls),
                     cache: topology.cache().clone(),
+                    greeting: Greeting { fleet: topology.fleet() },
+                    versions: backend.versions,
                     node,
                     address: info.address.clone(),
                 };
@@ -92,6 +94,8 @@ struct Dialler {
     fleet: Rc<Fleet>,
     tls: Arc<rustls::ClientConfig>,
     cache: CacheId,
+    greeting: Greeting,
+    versions: Versions,
     node: NodeId,
     address: String,
 }
@@ -131,13 +135,16 @@ impl Dialler {
         let stream =
             tokio::time::timeout(DIAL_MAX, connecting).await.map_err(|_| DialError::Slow)??;
         let client = self.fleet.with(Instant::now(), |switch, _| switch.client());
-        let me = Preface::new(Peer::Proxy(client), self.cache.clone());
+        let preface = Preface::new(Peer::Proxy(client), self.cache.clone(), self.versions);
+        let me = Introduction { preface, greeting: self.greeting };
         let name = ServerName::try_from(NODE_NAME).expect("it is a name");
         let link = memtide_link::connect(stream, Arc::clone(&self.tls), name, &me).await?;
         let peer = link.peer();
         if peer.peer != Peer::Node(self.node) || peer.cache != self.cache {
             return Err(DialError::Other(format!("{:?} of {}", peer.peer, peer.cache.name())));
         }
+        let (node, version) = (self.node, link.version());
+        tracing::info!(%node, version, "link to a node begins");
         Ok((link, client))
     }
 

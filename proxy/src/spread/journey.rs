@@ -15,6 +15,7 @@ use memtide_service::tls::{Identity, Tls, TlsSettings};
 use memtide_topology::{
     CacheId, Change, HashSeed, NodeId, NodeInfo, Previous, SlotId, Topology, Update, Zone,
 };
+use memtide_wire::Versions;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -176,6 +177,7 @@ fn lone_node(dir: &Path) -> (Backend, LoneNode) {
         memory_capacity: 64 << 20,
         item_size_max: 1 << 20,
         replication: ReplicationSettings::default(),
+        versions: Versions::KNOWN,
         tls: node_tls,
     };
     let (source, feed) = feed();
@@ -185,7 +187,8 @@ fn lone_node(dir: &Path) -> (Backend, LoneNode) {
     source.news.blocking_send(News::Topology(Arc::clone(&topology))).unwrap();
     let (sender, topologies) = watch::channel(topology);
     let settings = memtide_routing::Settings::default();
-    let backend = FleetBackend { tls: proxy_tls.client(), topologies, settings };
+    let (tls, versions) = (proxy_tls.client(), Versions::KNOWN);
+    let backend = FleetBackend { tls, versions, topologies, settings };
     (Backend::Fleet(backend), LoneNode { node, drain, _source: source, _topologies: sender })
 }
 

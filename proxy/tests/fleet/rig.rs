@@ -18,6 +18,7 @@ use memtide_testkit::{Client, PATIENCE, Server, Side, TlsClient, wait_until};
 use memtide_topology::{
     CacheId, CaughtUp, Change, HashSeed, NodeId, NodeInfo, Previous, SlotId, Topology, Update, Zone,
 };
+use memtide_wire::Versions;
 use tokio::sync::watch;
 
 const SEED: HashSeed = HashSeed::new(11, 22);
@@ -164,6 +165,7 @@ impl Fleet {
             memory_capacity: MEMORY_MAX,
             item_size_max: 1 << 20,
             replication: ReplicationSettings::default(),
+            versions: Versions::KNOWN,
             tls,
         };
         let node = Node::start(config, listener, feed, drain.watch()).unwrap();
@@ -243,6 +245,7 @@ impl Fleet {
     pub fn backend(&self, patience: Duration) -> Backend {
         Backend::Fleet(FleetBackend {
             tls: self.tls(Role::Proxy).client(),
+            versions: Versions::KNOWN,
             topologies: self.topologies.subscribe(),
             settings: Settings { patience, ..Settings::default() },
         })

@@ -71,9 +71,19 @@ struct Node {
     in_sync_slots: u32,
     learner_slots: u32,
     parent_token: Option<u64>,
+    #[serde(flatten)]
+    program: Program,
     /// Nothing where it has not said since the scaler was started.
     #[serde(flatten)]
     usage: Option<Usage>,
+}
+
+/// What a process runs; `null` where it does not say, or has not since the scaler was started.
+#[derive(Debug, Serialize)]
+struct Program {
+    program: Option<String>,
+    wire_version_min: Option<u16>,
+    wire_version_max: Option<u16>,
 }
 
 #[derive(Debug, Serialize)]
@@ -99,6 +109,8 @@ struct Usage {
 struct Proxy {
     address: String,
     adopted_epoch: u64,
+    #[serde(flatten)]
+    program: Program,
 }
 
 #[derive(Debug, Serialize)]
@@ -186,6 +198,7 @@ impl Nodes {
         let proxy = |proxy: &crate::ProxyStatus| Proxy {
             address: proxy.peer.to_string(),
             adopted_epoch: proxy.adopted.number(),
+            program: Program::from(&proxy.program),
         };
         Self {
             epoch: status.topology.epoch().number(),
@@ -213,7 +226,19 @@ impl Node {
             in_sync_slots: held.in_sync,
             learner_slots: held.learner,
             parent_token: node.parent_token,
+            program: Program::from(&node.program),
             usage: node.usage.map(Usage::from),
+        }
+    }
+}
+
+impl From<&memtide_control::Program> for Program {
+    fn from(it: &memtide_control::Program) -> Self {
+        let said = |version: u16| (version != 0).then_some(version);
+        Self {
+            program: Some(it.version.clone()).filter(|version| !version.is_empty()),
+            wire_version_min: said(it.wire_min),
+            wire_version_max: said(it.wire_max),
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::hash::Hasher as _;
 use std::path::Path;
 
-use memtide_topology::Topology;
+use memtide_topology::{DecodeError, Topology};
 use siphasher::sip::SipHasher13;
 
 use super::{Damage, StoreError};
@@ -64,7 +64,14 @@ pub fn decode(path: &Path, file: &[u8]) -> Result<Topology, StoreError> {
     if u64::from_le_bytes(*last) != sum(&file[..file.len() - SUM_BYTES]) {
         return Err(damaged(Damage::Checksum));
     }
-    Topology::decode(encoded).map_err(|error| damaged(Damage::Topology(error)))
+    Topology::decode(encoded).map_err(|error| match error {
+        // Its checksum is right: a later version has written it.
+        DecodeError::UnknownFormat { found, known } => {
+            let (found, known) = (found.into(), known.into());
+            StoreError::Version { path: path.to_owned(), found, known }
+        }
+        error => damaged(Damage::Topology(error)),
+    })
 }
 
 fn numbers(head: &[u8; HEAD_BYTES]) -> (u32, u64) {
@@ -126,6 +133,17 @@ mod tests {
             };
             assert!(error.starts_with(expected), "{at}: {error}");
         }
+    }
+
+    #[test]
+    fn a_file_of_a_later_version_is_not_damaged() {
+        let mut file = encode(&topology());
+        file[HEAD_BYTES] += 1;
+        let sums_at = file.len() - SUM_BYTES;
+        let sum = sum(&file[..sums_at]);
+        file[sums_at..].copy_from_slice(&sum.to_le_bytes());
+        let error = error(&file);
+        assert!(error.starts_with("t is of format 2"), "{error}");
     }
 
     #[test]

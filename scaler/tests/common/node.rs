@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use memtide_control::{
-    Adopted, Capacity, FromScaler, NodeControl, NodeUsage, Registration, ToScaler,
+    Adopted, Capacity, FromScaler, NodeControl, NodeUsage, Program, Registration, ToScaler,
 };
 use memtide_engine_core::replication::{CopyName, Report};
 use memtide_service::tls::fleet::Role;
@@ -172,6 +172,7 @@ fn registration(zone: &str) -> Registration {
         instance: String::new(),
         is_spare: false,
         capacity: Capacity::default(),
+        program: Program { version: "0.2.0".to_owned(), wire_min: 1, wire_max: 2 },
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memtide_control::{
     Adopted, Capacity, Closed, ControlServer, ControlServerConfig, Counted, FromScaler, Incoming,
-    NodeControl, ProxyRegistration, Registration, Role as PeerRole, Session, TicketSecret,
+    NodeControl, Program, ProxyRegistration, Registration, Role as PeerRole, Session, TicketSecret,
 };
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_testkit::PATIENCE;
@@ -98,6 +98,7 @@ impl Fleet {
             instance: "node-1".to_owned(),
             is_spare: true,
             capacity: Capacity { memory: 4 << 30, cpu: 1_000, ecpu: 3, network: 4 },
+            program: program(),
         }
     }
 
@@ -221,9 +222,15 @@ pub async fn welcome(session: &Session, node: &NodeControl, id: u64) {
     assert_eq!(in_time(node.heard()).await, FromScaler::Welcome(id));
 }
 
+/// What all processes of these tests run.
+pub fn program() -> Program {
+    Program { version: "0.2.0".to_owned(), wire_min: 1, wire_max: 2 }
+}
+
 /// How a proxy asks to follow.
 pub fn proxy(process: u64) -> ProxyRegistration {
-    ProxyRegistration { cache: CacheId::default(), item_size_max: ITEM_SIZE_MAX, process }
+    let (cache, item_size_max, program) = (CacheId::default(), ITEM_SIZE_MAX, program());
+    ProxyRegistration { cache, item_size_max, process, program }
 }
 
 fn role_of(certificates: &[CertificateDer<'_>]) -> Option<PeerRole> {

@@ -3,6 +3,7 @@
 
 mod local;
 mod rig;
+mod versions;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -33,8 +34,8 @@ fn noting(
 #[tokio::test]
 async fn frames_go_both_ways() {
     for (near, far) in Rig::new().linked_either_way().await {
-        assert_eq!((near.peer().peer, far.peer().peer), (node(7).peer, proxy(3).peer));
-        assert_eq!((near.version(), far.version()), (1, 1));
+        let (node, proxy) = (node(7).preface.peer, proxy(3).preface.peer);
+        assert_eq!((near.peer().peer, far.peer().peer), (node, proxy));
         assert_eq!((near.peer_certificates().len(), far.peer_certificates().len()), (1, 1));
         ask_and_answer(near, far).await;
     }
@@ -97,16 +98,6 @@ async fn what_is_pushed_to_an_idle_link_goes_out() {
 }
 
 #[tokio::test]
-async fn a_peer_of_another_version_is_refused_by_both() {
-    let newer = memtide_wire::Preface { version_min: 2, version_max: 3, ..proxy(3) };
-    let (near, far) = Rig::new().handshake(&newer, &node(7)).await;
-    let refused = PrefaceError::Version { theirs_min: 2, theirs_max: 3 };
-    assert_eq!(far.unwrap_err(), LinkError::Preface(refused));
-    // This program knows what the other one's preface means; its own judges likewise.
-    assert_eq!(near.unwrap().peer(), &node(7));
-}
-
-#[tokio::test]
 async fn a_foreign_peer_is_refused() {
     let rig = Rig::new();
     let (socket, accepted) = rig.sockets().await;
@@ -140,7 +131,7 @@ async fn a_peer_that_never_finishes_its_preface_is_given_up() {
     let (socket, accepted) = rig.sockets().await;
     let (_silent, silently_accepted) = rig.sockets().await;
     let mut preface = Vec::new();
-    proxy(3).encode(&mut preface);
+    proxy(3).preface.encode(&mut preface);
     preface.pop();
     let slow = rig.say(socket, preface);
     let me = node(7);

@@ -4,9 +4,9 @@ use std::io::{Read as _, Write as _};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use memtide_link::{Bounds, Link, LinkError, Stream, accept, connect};
+use memtide_link::{Bounds, Introduction, Link, LinkError, Stream, accept, connect};
 use memtide_topology::{CacheId, NodeId};
-use memtide_wire::{Peer, Preface};
+use memtide_wire::{Greeting, Peer, Preface, Versions};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -15,12 +15,23 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 pub const BOUNDS: Bounds = Bounds { frame_bytes_max: 1 << 20, unsent_bytes_max: usize::MAX };
 
-pub fn node(id: u64) -> Preface {
-    Preface::new(Peer::Node(NodeId::new(id)), CacheId::default())
+pub fn node(id: u64) -> Introduction {
+    introduction(Peer::Node(NodeId::new(id)))
 }
 
-pub fn proxy(client: u64) -> Preface {
-    Preface::new(Peer::Proxy(client), CacheId::default())
+pub fn proxy(client: u64) -> Introduction {
+    introduction(Peer::Proxy(client))
+}
+
+fn introduction(peer: Peer) -> Introduction {
+    let preface = Preface::new(peer, CacheId::default(), Versions::KNOWN);
+    Introduction { preface, greeting: Greeting { fleet: 5 } }
+}
+
+/// The same, that speaks these versions.
+pub fn speaking(min: u16, max: u16, mut it: Introduction) -> Introduction {
+    it.preface.versions = Versions { min, max };
+    it
 }
 
 /// Appends a frame with this body, its kind included.
@@ -96,14 +107,18 @@ impl Rig {
         })
     }
 
-    pub async fn accept(&self, socket: impl Into<Stream>, me: &Preface) -> Result<Link, LinkError> {
+    pub async fn accept(
+        &self,
+        socket: impl Into<Stream>,
+        me: &Introduction,
+    ) -> Result<Link, LinkError> {
         accept(socket, Arc::clone(&self.server), me).await
     }
 
     pub async fn handshake(
         &self,
-        near: &Preface,
-        far: &Preface,
+        near: &Introduction,
+        far: &Introduction,
     ) -> (Result<Link, LinkError>, Result<Link, LinkError>) {
         let (connected, accepted) = self.sockets().await;
         self.handshake_over((connected.into(), accepted.into()), near, far).await
@@ -112,8 +127,8 @@ impl Rig {
     pub async fn handshake_over(
         &self,
         (connected, accepted): (Stream, Stream),
-        near: &Preface,
-        far: &Preface,
+        near: &Introduction,
+        far: &Introduction,
     ) -> (Result<Link, LinkError>, Result<Link, LinkError>) {
         let name = "node.memtide".try_into().unwrap();
         let connecting = connect(connected, Arc::clone(&self.client), name, near);
@@ -123,8 +138,8 @@ impl Rig {
     /// The same within a host.
     pub async fn handshake_locally(
         &self,
-        near: &Preface,
-        far: &Preface,
+        near: &Introduction,
+        far: &Introduction,
     ) -> (Result<Link, LinkError>, Result<Link, LinkError>) {
         let (connected, accepted) = UnixStream::pair().unwrap();
         self.handshake_over((connected.into(), accepted.into()), near, far).await

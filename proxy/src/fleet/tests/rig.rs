@@ -16,7 +16,7 @@ use memtide_topology::{
     Answer, CacheId, Epoch, HashSeed, NodeId, NodeInfo, SLOTS, SlotConfig, SlotId, Topology,
     TopologyParts, Zone,
 };
-use memtide_wire::{Frame, Reach, Reply, decode_ask, encode_reply};
+use memtide_wire::{Frame, Reach, Reply, Versions, decode_ask, encode_reply};
 
 use crate::config::{Backend, FleetBackend, ProxyConfig};
 use crate::fleet::lanes::LaneId;
@@ -129,7 +129,8 @@ impl Rig {
         let roots = rustls::RootCertStore::empty();
         let tls =
             rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        let fleet = FleetBackend { tls: Arc::new(tls), topologies, settings: settings.clone() };
+        let (tls, versions, settings) = (Arc::new(tls), Versions::KNOWN, settings.clone());
+        let fleet = FleetBackend { tls, versions, topologies, settings: settings.clone() };
         let config = ProxyConfig {
             advertise: "cache.test".into(),
             threads: 1,
