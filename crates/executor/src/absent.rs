@@ -14,10 +14,16 @@ impl Executor {
     /// afterwards is as one that was never there, and had nothing of use. Who holds something is for an operator to
     /// give up.
     pub(crate) fn forget_absent(&mut self, sight: &Sight) {
+        let is_in = |node: &u64| sight.topology.nodes().contains_key(&NodeId::new(*node));
+        if !self.record.former.keys().all(is_in) {
+            self.change().former.retain(|node, _| is_in(node));
+        }
         let down = sight.nodes.iter().filter(|(_, it)| !it.is_up).map(|(node, _)| node.number());
         let down: BTreeSet<u64> = down.collect();
         let instances = self.record.instances.iter();
         let mine = instances.filter_map(|(name, it)| Some((it.node?, name.clone())));
+        let former = self.record.former.iter().map(|(node, name)| (*node, name.clone()));
+        let mine = former.chain(mine);
         let absent: BTreeMap<u64, String> = mine.filter(|(node, _)| down.contains(node)).collect();
         self.absent.retain(|node, _| absent.contains_key(node));
         for (number, instance) in absent {

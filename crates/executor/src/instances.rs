@@ -72,7 +72,10 @@ impl Executor {
         for name in names {
             let named = nodes.get(name.as_str()).copied();
             match named.or_else(|| self.nameless(&name, sight)) {
-                Some((node, is_draining)) => self.is_there(&name, node, is_draining),
+                Some((node, is_draining)) => {
+                    self.was_another(&name, node, sight);
+                    self.is_there(&name, node, is_draining);
+                }
                 None => self.is_not_there(&name, sight),
             }
         }
@@ -85,6 +88,16 @@ impl Executor {
         let info = sight.topology.nodes().get(&node)?;
         let has_said = sight.nodes.get(&node).is_some_and(|it| it.has_said);
         (!has_said).then_some((node.number(), info.is_draining))
+    }
+
+    /// Keeps in mind which node an instance was, where it is another one now.
+    fn was_another(&mut self, name: &str, node: u64, sight: &Sight) {
+        let former = self.record.instances[name].node.filter(|former| *former != node);
+        if let Some(former) = former
+            && sight.topology.nodes().contains_key(&NodeId::new(former))
+        {
+            self.change().former.insert(former, name.to_owned());
+        }
     }
 
     fn is_there(&mut self, name: &str, node: u64, is_leaving: bool) {

@@ -22,6 +22,10 @@ pub struct Record {
     pub steps: Vec<Kept>,
     /// Nodes that were ordered, by their names.
     pub instances: BTreeMap<String, Instance>,
+    /// Nodes that its instances have been before they came as another, as those do that were killed and started anew
+    /// under their names; as long as the topology has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub former: BTreeMap<u64, String>,
 }
 
 /// The only one so far. A field that may not be passed over by who does not know it, and what else would have

@@ -15,7 +15,9 @@ const RAMP: [(u64, u64); 2] = [(10, 20 * MIB), (40, 2 * GIB)];
 const BACK: [(u64, u64); 1] = [(160, 20 * MIB)];
 
 fn ramp(world: &mut World) {
-    world.follow(&RAMP);
+    // It begins with what there is.
+    let [(before, _), full] = RAMP;
+    world.follow(&[(before, world.data), full]);
 }
 
 fn back(world: &mut World) {
@@ -91,6 +93,35 @@ fn a_node_that_stays_down_is_replaced_and_given_back() {
         back(&mut world);
         assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
     }
+}
+
+/// A killed process is started anew under its name, by whoever did it, and the scaler forgets what it had heard: the
+/// node that it was holds up nothing, and leaves the topology.
+#[test]
+fn a_node_whose_process_came_back_as_another_leaves_the_topology() {
+    let mut world = World::new(2, 1, 2, 4);
+    world.crash();
+    ramp(&mut world);
+    world.faults.unseen = 100;
+    world.kill();
+    let name = world.dead.values().next().unwrap().clone();
+    let process = Process {
+        zone: world.executor.record().instances[&name].zone.clone(),
+        memory: GIB,
+        joins: Some(world.now + Duration::from_secs(1)),
+        node: None,
+        is_spare: false,
+        began_as_spare: false,
+    };
+    world.processes.insert(name.clone(), process);
+    world.run(3);
+    assert!(world.processes[&name].node.is_some() && world.dead.len() == 1, "{:#?}", world.log);
+    world.crash();
+    world.run(70);
+    assert!(world.dead.is_empty(), "{:#?}", world.log);
+    back(&mut world);
+    assert_eq!((world.nodes(), world.leftovers()), (2, Vec::new()), "{:#?}", world.log);
+    assert!(world.executor.record().former.is_empty());
 }
 
 /// Those that the provisioner has started are there at once when they are needed.
