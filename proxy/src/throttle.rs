@@ -288,6 +288,13 @@ impl Standing {
         self.pay(now);
     }
 
+    /// As [`Self::bill`], where there is no limit: what commands cost is known by when there is one.
+    pub fn unlimited(&mut self, units: u64) {
+        if units > 0 {
+            Gate::lifted(&mut self.turn, EcpuUnits::from_units(units));
+        }
+    }
+
     /// A batch is over; of what has gone on more may be billed later.
     pub fn pay(&self, now: Instant) {
         if self.is_limited() {
@@ -311,6 +318,10 @@ impl Drop for Standing {
         self.throttle.gate.borrow_mut().cancel(&mut self.turn);
         if self.wait != Wait::None {
             self.stop_waiting();
+        }
+        // Others may have waited for what its command would cost.
+        if !self.throttle.held.borrow().by_id.is_empty() {
+            self.throttle.look(Instant::now());
         }
     }
 }

@@ -1,7 +1,7 @@
 use memtide_topology::EcpuUnits;
 
 use crate::lease::{Lease, Wants};
-use crate::limits::{ACTIVE_NS, HELD_NS_MAX};
+use crate::limits::{ACTIVE_NS, HELD_NS_MAX, TRIAL_NS_MAX};
 use crate::pool::Pool;
 use crate::queue::{Held, HeldId, Place, Queue};
 
@@ -76,10 +76,12 @@ pub struct Turn {
 /// would let as many go on at once as can pay for what they cost at the least.
 #[derive(Clone, Copy, Debug, Default)]
 struct Ahead {
-    /// `None` where nothing is known.
-    units: Option<u64>,
-    /// It was released.
-    is_charged: bool,
+    /// Units for those that were released and whose cost nobody has said yet.
+    charged: u64,
+    /// One of them is the one that [`Gate::trying_until`] is about.
+    is_trial: bool,
+    /// Units for the one that is held back, when it is released; `None` where nothing is known.
+    next: Option<u64>,
 }
 
 /// What becomes of a command.
@@ -144,14 +146,14 @@ impl Gate {
             return None;
         }
         self.renew(pool, now);
-        if !self.lease.has_units(now) || self.has_to_wait_for_a_cost(now) {
+        if !self.lease.has_units(now) {
             return None;
         }
-        let Held { id, cost, rest } = self.queue.pop()?;
+        let Held { id, cost, rest } = self.queue.pop(self.is_trying(now))?;
         self.lease.charge(cost);
         match rest {
             Some(rest) => self.lease.charge(rest),
-            None => self.trying_until = now.saturating_add(HELD_NS_MAX),
+            None => self.trying_until = now.saturating_add(TRIAL_NS_MAX),
         }
         Some(id)
     }
@@ -159,7 +161,10 @@ impl Gate {
     /// This one was named by [`Self::release`].
     pub const fn released(turn: &mut Turn) {
         turn.place = None;
-        turn.ahead.is_charged = true;
+        match turn.ahead.next.take() {
+            Some(units) => turn.ahead.charged = turn.ahead.charged.saturating_add(units),
+            None => turn.ahead.is_trial = true,
+        }
     }
 
     /// When to call [`Self::release`] again, where anybody is held back.
@@ -167,7 +172,7 @@ impl Gate {
     pub fn wake_at(&self, now: u64) -> Option<u64> {
         match self.queue.is_empty() {
             true => None,
-            false if self.has_to_wait_for_a_cost(now) => Some(self.trying_until),
+            false if self.is_trying(now) && self.queue.is_all_unknown() => Some(self.trying_until),
             false if self.lease.has_units(now) => Some(now),
             false => Some(self.lease.dry_until().max(now)),
         }
@@ -183,7 +188,9 @@ impl Gate {
     pub fn cancel(&mut self, turn: &mut Turn) {
         let was_held = turn.place.is_some();
         // One that is not in the queue any more was released, and does not know it yet.
-        turn.ahead.is_charged |= !self.leave_queue(turn) && was_held;
+        if !self.leave_queue(turn) && was_held {
+            Self::released(turn);
+        }
         self.give_back(turn);
     }
 
@@ -194,28 +201,25 @@ impl Gate {
         cost.is_some()
     }
 
-    /// Nothing is known of what the first of those who are held back will cost, and neither of one under
-    /// way.
-    fn has_to_wait_for_a_cost(&self, now: u64) -> bool {
-        now < self.trying_until && self.queue.first().is_some_and(|held| held.rest.is_none())
+    /// One is under way of whose cost nothing is known: others of that kind wait.
+    const fn is_trying(&self, now: u64) -> bool {
+        now < self.trying_until && self.lease.is_limited()
     }
 
     /// Takes back what was charged in advance.
     const fn give_back(&mut self, turn: &mut Turn) {
-        if turn.ahead.is_charged {
-            match turn.ahead.units {
-                Some(units) => self.lease.give_back(units),
-                None => self.trying_until = 0,
-            }
-            turn.ahead.is_charged = false;
+        if turn.ahead.is_trial {
+            self.trying_until = 0;
         }
+        self.lease.give_back(turn.ahead.charged);
+        (turn.ahead.charged, turn.ahead.is_trial) = (0, false);
     }
 
     /// There is no limit: what was charged in advance is of no account. What commands cost now is what
     /// they are taken to cost once there is one: else as many would go on at once, when it is set, as can
     /// pay for what they cost at the least.
     pub const fn lifted(turn: &mut Turn, cost: EcpuUnits) {
-        turn.ahead.is_charged = false;
+        turn.ahead = Ahead { charged: 0, is_trial: false, next: None };
         turn.rest = Some(cost.units().saturating_sub(EcpuUnits::ONE.units()));
     }
 
@@ -281,6 +285,12 @@ impl Gate {
         if self.admits_at_once(turn, cost, now) {
             return Decision::Admit;
         }
+        if !self.lease.is_limited() {
+            // There is no limit any more, and others are yet to be let go.
+            self.leave_queue(turn);
+            (turn.is_contended, turn.is_lent) = (false, false);
+            return Decision::Admit;
+        }
         let deadline = read_at.saturating_add(HELD_NS_MAX);
         if turn.place.is_some() && now < deadline {
             return Decision::DelayUntil(deadline);
@@ -291,8 +301,7 @@ impl Gate {
         if turn.is_lent {
             self.lease.charge_lent(cost);
         } else if now < deadline {
-            self.give_back(turn);
-            turn.ahead.units = turn.rest;
+            turn.ahead.next = turn.rest;
             let rest = turn.rest.map(EcpuUnits::from_units);
             turn.place = Some(self.queue.push(start, Held { id, cost, rest }));
         } else {

@@ -82,6 +82,11 @@ impl Lease {
         self.refused = self.refused.saturating_add(cost.units());
     }
 
+    /// Whether there was a limit when the core looked at the pool last.
+    pub const fn is_limited(&self) -> bool {
+        self.is_limited
+    }
+
     /// Until when the pool had nothing to give.
     pub const fn dry_until(&self) -> u64 {
         self.dry_until

@@ -72,6 +72,8 @@ struct State {
     buckets: Option<Buckets>,
     seats: Box<[Seat]>,
     demand: Demand,
+    /// Of what [`Demand::used_units`] has said before, what was given back since.
+    given_back: u64,
     dry: Option<Dry>,
 }
 
@@ -107,6 +109,7 @@ impl Pool {
             buckets: rate.map(|rate| Buckets::new(rate, now)),
             seats: vec![Seat::default(); cores.max(1)].into(),
             demand: Demand::default(),
+            given_back: 0,
             dry: None,
         }))
     }
@@ -172,7 +175,11 @@ impl Buckets {
 
 impl State {
     fn settle(&mut self, now: u64, ask: &Ask) {
-        self.demand.used_units = self.demand.used_units.saturating_add_signed(ask.used);
+        let used = self.demand.used_units.saturating_add_signed(ask.used.max(0));
+        let back = self.given_back.saturating_add(ask.used.min(0).unsigned_abs());
+        // What is given back after it was told is not told of what comes next.
+        let paid = back.min(used);
+        (self.demand.used_units, self.given_back) = (used - paid, back - paid);
         self.demand.refused_units = self.demand.refused_units.saturating_add(ask.refused);
         self.take_seat(now, ask);
         self.count_dry(now);

@@ -15,7 +15,10 @@ pub struct HeldId(pub u64);
 /// time was two leases ago, as a client that waits for each reply needs that long to come back.
 #[derive(Debug, Default)]
 pub struct Queue {
-    held: BTreeMap<Place, Held>,
+    /// Those of whose cost something is known.
+    known: BTreeMap<Place, Held>,
+    /// The others.
+    unknown: BTreeMap<Place, Held>,
     virtual_time: u64,
     /// The virtual time at the last lease, and at the one before.
     marks: [u64; 2],
@@ -41,11 +44,11 @@ pub struct Place {
 
 impl Queue {
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.known.len() + self.unknown.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.known.is_empty() && self.unknown.is_empty()
     }
 
     pub const fn virtual_time(&self) -> u64 {
@@ -65,24 +68,35 @@ impl Queue {
     pub fn push(&mut self, start: u64, held: Held) -> Place {
         let place = Place { start, order: self.next };
         self.next += 1;
-        self.held.insert(place, held);
+        match held.rest {
+            Some(_) => self.known.insert(place, held),
+            None => self.unknown.insert(place, held),
+        };
         place
     }
 
-    /// Who comes first.
-    pub fn first(&self) -> Option<&Held> {
-        self.held.first_key_value().map(|(_, held)| held)
-    }
-
-    /// The first one; the virtual time moves to its start.
-    pub fn pop(&mut self) -> Option<Held> {
-        let (place, first) = self.held.pop_first()?;
+    /// The first one, or the first of whose cost something is known; the virtual time moves to its start.
+    pub fn pop(&mut self, is_known: bool) -> Option<Held> {
+        let place = |held: &BTreeMap<Place, Held>| held.first_key_value().map(|(place, _)| *place);
+        let unknown = place(&self.unknown).filter(|_| !is_known);
+        let is_unknown_first = match (unknown, place(&self.known)) {
+            (Some(unknown), Some(known)) => unknown < known,
+            (unknown, _) => unknown.is_some(),
+        };
+        let held = if is_unknown_first { &mut self.unknown } else { &mut self.known };
+        let (place, first) = held.pop_first()?;
         self.virtual_time = self.virtual_time.max(place.start);
         Some(first)
     }
 
+    /// Whether there is none of whose cost something is known.
+    pub fn is_all_unknown(&self) -> bool {
+        self.known.is_empty()
+    }
+
     /// Takes it out; what it had booked.
     pub fn remove(&mut self, place: Place) -> Option<EcpuUnits> {
-        self.held.remove(&place).map(|held| held.cost)
+        let held = self.known.remove(&place).or_else(|| self.unknown.remove(&place));
+        held.map(|held| held.cost)
     }
 }

@@ -236,6 +236,8 @@ impl Connection {
         let billed = switch.with_lane(*lane, |lane, _| lane.take_billed());
         if standing.is_limited() {
             standing.bill(billed, Instant::now());
+        } else {
+            standing.unlimited(billed);
         }
         let bytes = switch.lane(*lane).out_bytes();
         if bytes == 0 {

@@ -45,7 +45,7 @@ fn of_those_whose_cost_nothing_is_known_of_one_goes_on_at_a_time() {
     let now = 105_000_000;
     assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
     assert_eq!((gate.release(&pool, now), gate.held()), (None, 3), "not before its cost is known");
-    assert_eq!(gate.wake_at(now), Some(now + HELD_NS_MAX), "or it is taken for lost");
+    assert_eq!(gate.wake_at(now), Some(now + TRIAL_NS_MAX), "or it is taken for lost");
     Gate::released(&mut turns[0]);
     gate.charge(&mut turns[0], EcpuUnits::from_units(0));
     assert_eq!(gate.release(&pool, now), Some(HeldId(1)), "there was enough for more");
@@ -132,4 +132,56 @@ fn a_connection_takes_its_standing_along_to_another_core() {
     let other = Gate::new(1);
     other.arrive(&mut turn);
     assert_eq!(turn.used, ahead);
+}
+
+/// A command of whose cost nothing is known is asked of a node that has stopped.
+#[test]
+fn those_whose_cost_is_known_do_not_wait_for_those_of_whom_nothing_is() {
+    let (pool, mut gate) = dry();
+    let _unknown: Vec<Turn> = (0..2).map(|id| hold(&mut gate, &pool, id)).collect();
+    let mut known = Turn { used: 2, rest: Some(0), ..Turn::default() };
+    gate.ask(&pool, (HeldId(7), &mut known), (ECPU, 0), 1);
+    let now = 105_000_000;
+    assert_eq!(gate.release(&pool, now), Some(HeldId(0)), "by their use");
+    assert_eq!(gate.release(&pool, now), Some(HeldId(7)));
+    assert_eq!(gate.release(&pool, now), None);
+    let now = gate.wake_at(now).unwrap();
+    assert_eq!(gate.release(&pool, now), Some(HeldId(1)), "the first one is taken for lost");
+}
+
+/// A pipeline of large replies: the next command is held back while the first is under way.
+#[test]
+fn what_is_charged_in_advance_stays_so_while_the_next_of_its_pipeline_asks() {
+    let (pool, mut gate) = dry();
+    let rest = Some(97 * 1_024);
+    let mut turns = [1, 2].map(|used| Turn { used, rest, ..Turn::default() });
+    for (id, turn) in (0..).zip(&mut turns) {
+        gate.ask(&pool, (HeldId(id), turn), (ECPU, 1), 1);
+    }
+    let now = 105_000_000;
+    assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
+    Gate::released(&mut turns[0]);
+    gate.ask(&pool, (HeldId(0), &mut turns[0]), (ECPU, 1), now);
+    gate.pay(&pool, now);
+    assert_eq!(gate.release(&pool, now), None, "as much as the first one costs is owed");
+    assert_eq!(pool.demand(now).used_units, (100 + 1 + 98) * 1_024);
+    gate.cancel(&mut turns[0]);
+    gate.close(&pool, now);
+    let now = now + 1_000_000;
+    assert!(gate.release(&pool, now).is_some(), "it is not, its connection has ended");
+    gate.close(&pool, now);
+    assert_eq!(pool.demand(now).used_units, 1_024, "what was told too much is not told again");
+}
+
+#[test]
+fn nobody_is_held_back_or_refused_once_there_is_no_limit() {
+    let (pool, mut gate) = dry();
+    let mut turns: Vec<Turn> = (0..3).map(|id| hold(&mut gate, &pool, id)).collect();
+    let now = 105_000_000;
+    assert_eq!(gate.release(&pool, now), Some(HeldId(0)));
+    pool.set_rate(now, None);
+    let later = HELD_NS_MAX;
+    let decision = gate.ask(&pool, (HeldId(1), &mut turns[1]), (ECPU, 0), later);
+    assert_eq!(decision, Decision::Admit, "it has waited for as long as one does");
+    assert_eq!(gate.release(&pool, later), Some(HeldId(2)));
 }
