@@ -47,12 +47,6 @@ impl Versions {
     }
 }
 
-impl Default for Versions {
-    fn default() -> Self {
-        Self::KNOWN
-    }
-}
-
 impl fmt::Display for Versions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
