@@ -36,8 +36,8 @@ impl Access {
         Self(Arc::new(ArcSwap::from_pointee(shown.for_grpc())))
     }
 
-    /// Puts this in force: for the next connection, and the next token. What is open goes on, and a token goes on
-    /// until etcd takes it no more; so a password may be put in force before etcd has it.
+    /// Puts this in force: for the next connection, and the next token. What is open goes on until etcd refuses what is
+    /// asked over it, and a token until etcd takes it no more; so both may be put in force before etcd has them.
     pub fn renew(&self, shown: Shown) {
         self.0.store(Arc::new(shown.for_grpc()));
     }

@@ -88,6 +88,7 @@ impl Client {
             let late = || Err(Verdict::Next("no answer in time".to_owned()));
             let why = match tried.unwrap_or_else(|_| late()) {
                 Ok(done) => return Ok(done),
+                Err(Verdict::Final(EtcdError::Refused(why))) if self.forget_former().await => why,
                 Err(Verdict::Final(error)) => return Err(error),
                 Err(Verdict::Authenticate(why)) => {
                     self.forget_token().await;
@@ -153,6 +154,15 @@ impl Client {
             state.connection = None;
             self.0.turn.store(turn.wrapping_add(1), Ordering::Release);
         }
+    }
+
+    /// Forgets a connection that has shown another certificate than it would by now, which may be of somebody who may do
+    /// less; whether it was one.
+    async fn forget_former(&self) -> bool {
+        let mut state = self.0.state.lock().await;
+        let shown = self.0.config.access.now();
+        let is_former = |it: &mut Arc<Connection>| !it.has_shown(shown.tls.as_ref());
+        state.connection.take_if(is_former).is_some()
     }
 
     /// It is not good any more.

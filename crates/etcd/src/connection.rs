@@ -28,6 +28,8 @@ pub struct Connection {
     sender: http2::SendRequest<Body>,
     driver: JoinHandle<()>,
     origin: http::Uri,
+    /// What the member was shown, and how it was known; `None` where that was not asked for.
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// What a generated client sends its requests through.
@@ -44,7 +46,10 @@ impl Connection {
         tls: Option<&Arc<ClientConfig>>,
     ) -> Result<Self, String> {
         let opened = time::timeout(CONNECT_TIME_MAX, Self::try_open(endpoint, tls)).await;
-        opened.map_err(|_| "no connection in time".to_owned())?
+        let opened = opened.map_err(|_| "no connection in time".to_owned())?;
+        let mut opened = opened?;
+        opened.tls = tls.cloned();
+        Ok(opened)
     }
 
     async fn try_open(
@@ -85,12 +90,20 @@ impl Connection {
         });
         let origin = endpoint.to_string().parse();
         let origin = origin.map_err(|error: http::uri::InvalidUri| error.to_string())?;
-        Ok(Self { sender, driver, origin })
+        Ok(Self { sender, driver, origin, tls: None })
     }
 
     /// Whether it has ended.
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
+    }
+
+    /// Whether it has shown this.
+    pub fn has_shown(&self, tls: Option<&Arc<ClientConfig>>) -> bool {
+        match (&self.tls, tls) {
+            (Some(shown), Some(tls)) => Arc::ptr_eq(shown, tls),
+            (shown, tls) => shown.is_none() && tls.is_none(),
+        }
     }
 
     /// For a client, and the origin that it names.

@@ -14,8 +14,13 @@ pub const ROUND_PAUSE_MIN: Duration = Duration::from_millis(20);
 /// Most that is waited between two rounds.
 pub const ROUND_PAUSE_MAX: Duration = Duration::from_millis(500);
 
-/// A member from which nothing came for this long is asked for a sign of life.
-pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
+/// A member whose watch has said nothing for this long is asked how far it is; one that does not answer for as long
+/// is dead.
+pub const WATCH_SILENCE_MAX: Duration = Duration::from_secs(1);
+
+/// A member from which nothing came for this long is asked for a sign of life by a ping of HTTP/2. Where it is asked
+/// more often than each 5 s (`--grpc-keepalive-min-time`), it closes the connection.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(6);
 
 /// One that gives none for this long is dead.
 pub const KEEPALIVE_TIME_MAX: Duration = Duration::from_secs(1);

@@ -7,10 +7,10 @@ use tonic::metadata::AsciiMetadataValue;
 use crate::client::Channel;
 use crate::error::{Verdict, judge};
 use crate::keys::range;
-use crate::limits::TRY_TIME_MAX;
+use crate::limits::{TRY_TIME_MAX, WATCH_SILENCE_MAX};
 use crate::schema::event::EventType;
 use crate::schema::watch_request::RequestUnion;
-use crate::schema::{WatchCreateRequest, WatchRequest, WatchResponse};
+use crate::schema::{WatchCreateRequest, WatchProgressRequest, WatchRequest, WatchResponse};
 use crate::{Client, Kept};
 
 /// What happens to keys, in order.
@@ -18,7 +18,7 @@ use crate::{Client, Kept};
 pub struct Watching {
     heard: Streaming<WatchResponse>,
     /// The stream ends when this is dropped.
-    _asks: mpsc::Sender<WatchRequest>,
+    asks: mpsc::Sender<WatchRequest>,
     _channel: Channel,
     client: Client,
     /// A revision that the store has had.
@@ -88,7 +88,7 @@ impl Client {
         let heard = channel.watches().watch(request).await.map_err(|status| judge(&status))?;
         let heard = heard.into_inner();
         let (client, known) = (self.clone(), start_revision - 1);
-        Ok(Watching { heard, _asks: asks, _channel: channel, client, known, turn })
+        Ok(Watching { heard, asks, _channel: channel, client, known, turn })
     }
 
     async fn ended(&self, verdict: Verdict, turn: usize) -> WatchEnd {
@@ -112,10 +112,10 @@ impl Watching {
     /// # Errors
     /// The end of this watch.
     pub async fn next(&mut self) -> Result<Changes, WatchEnd> {
-        let message = match self.heard.message().await {
+        let message = match self.message().await {
             Ok(Some(message)) => message,
             Ok(None) => return Err(WatchEnd::Broken("the stream ended".to_owned())),
-            Err(status) => return Err(self.client.ended(judge(&status), self.turn).await),
+            Err(verdict) => return Err(self.client.ended(verdict, self.turn).await),
         };
         if message.compact_revision > 0 {
             return Err(WatchEnd::Compacted);
@@ -141,5 +141,22 @@ impl Watching {
             Some(if is_put { Change::Put(kept) } else { Change::Deleted(kept.key, kept.changed) })
         });
         Ok(Changes { revision, changes: changes.collect() })
+    }
+
+    /// The next one, of a member that lives.
+    async fn message(&mut self) -> Result<Option<WatchResponse>, Verdict> {
+        let mut is_asked = false;
+        loop {
+            if let Ok(heard) = time::timeout(WATCH_SILENCE_MAX, self.heard.message()).await {
+                return heard.map_err(|status| judge(&status));
+            }
+            if is_asked {
+                return Err(Verdict::Next("it says nothing any more".to_owned()));
+            }
+            // The answer is as one without changes.
+            let ask = RequestUnion::ProgressRequest(WatchProgressRequest {});
+            let _ = self.asks.try_send(WatchRequest { request_union: Some(ask) });
+            is_asked = true;
+        }
     }
 }

@@ -20,7 +20,13 @@ fn config(etcd: &Etcd) -> Config {
 }
 
 fn shown(etcd: &Etcd) -> Shown {
-    let [ca, cert, key] = etcd.tls_files();
+    let [_, cert, key] = etcd.tls_files();
+    let cert = CertificateDer::from_pem_file(cert).unwrap();
+    shown_with(etcd, cert, PrivateKeyDer::from_pem_file(key).unwrap())
+}
+
+fn shown_with(etcd: &Etcd, cert: CertificateDer<'static>, key: PrivateKeyDer<'static>) -> Shown {
+    let [ca, ..] = etcd.tls_files();
     let mut roots = rustls::RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
@@ -28,10 +34,7 @@ fn shown(etcd: &Etcd) -> Shown {
         .with_safe_default_protocol_versions()
         .unwrap()
         .with_root_certificates(roots)
-        .with_client_auth_cert(
-            vec![CertificateDer::from_pem_file(cert).unwrap()],
-            PrivateKeyDer::from_pem_file(key).unwrap(),
-        )
+        .with_client_auth_cert(vec![cert], key)
         .unwrap();
     Shown { tls: Some(Arc::new(tls)), credentials: None }
 }
@@ -110,6 +113,22 @@ async fn a_watch_goes_on_from_a_revision_and_says_what_was_compacted() {
         }
     };
     assert_eq!(end, WatchEnd::Compacted);
+}
+
+/// Who asks a member too often whether it lives is sent away.
+#[tokio::test]
+async fn a_watch_of_what_does_not_change_goes_on() {
+    let etcd = Etcd::start(1);
+    let client = Client::new(config(&etcd));
+    let first = set(&client, "/w/k", "one").await;
+    let mut watching = client.watch("/w/", first + 1).await.unwrap();
+    let nothing = tokio::time::timeout(Duration::from_secs(12), async {
+        while watching.next().await.unwrap().changes.is_empty() {}
+    });
+    nothing.await.unwrap_err();
+    set(&client, "/w/k", "two").await;
+    let heard = tokio::time::timeout(PATIENCE, watching.next()).await.unwrap().unwrap();
+    assert!(matches!(&heard.changes[..], [Change::Put(kept)] if kept.value == "two"), "{heard:?}");
 }
 
 /// As where it was put back to a snapshot.
@@ -198,4 +217,34 @@ async fn tls_and_users_are_asked_for_and_shown() {
     while watching.next().await.unwrap().changes.is_empty() {}
     client.grant(5, 60, PATIENCE).await.unwrap();
     client.keep_alive(5, PATIENCE).await.unwrap();
+}
+
+/// Where etcd knows its users by the names in their certificates.
+#[tokio::test]
+async fn a_user_who_may_do_less_gives_way_to_the_one_whose_certificate_is_in_force() {
+    let authority = Authority::new("etcd's CA");
+    let users = ["m", "n"].map(|user| authority.issue(user));
+    let etcd = Etcd::start_tls(1, authority);
+    let [m, n] = users.map(|it| {
+        let cert = CertificateDer::from_pem_slice(it.certificate_pem.as_bytes()).unwrap();
+        shown_with(&etcd, cert, PrivateKeyDer::from_pem_slice(it.key_pem.as_bytes()).unwrap())
+    });
+    let Config { mut endpoints, .. } = config(&etcd);
+    endpoints.iter_mut().for_each(|endpoint| endpoint.is_tls = true);
+    let access = Access::new(m);
+    let client = Client::new(Config { endpoints, access: access.clone() });
+    set(&client, "/m/k", "one").await;
+    let prepare = "user add root:secret;user grant-role root root;role add m;\
+                   role grant-permission m --prefix=true readwrite /m/;user add m:word;\
+                   user grant-role m m;user add n:word;user grant-role n m;auth enable";
+    for line in prepare.split(';') {
+        let _ = etcd.ctl(&line.split(' ').collect::<Vec<_>>());
+    }
+    assert_eq!(client.read("/m/", PATIENCE).await.unwrap().kept.len(), 1);
+    access.renew(n);
+    assert_eq!(client.read("/m/", PATIENCE).await.unwrap().kept.len(), 1);
+    let _ = etcd.ctl(&["--user", "root:secret", "user", "revoke-role", "m", "m"]);
+    assert_eq!(client.read("/m/", PATIENCE).await.unwrap().kept.len(), 1);
+    let refused = client.read("/other", PATIENCE).await.unwrap_err();
+    assert_eq!(refused, EtcdError::Refused("etcdserver: permission denied".to_owned()));
 }
