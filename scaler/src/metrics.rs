@@ -206,7 +206,8 @@ fn of_programs(status: &Status) -> MetricFamily {
     let nodes = status.nodes.iter().map(|node| ("engine", &node.program));
     let proxies = status.proxies.iter().map(|proxy| ("proxy", &proxy.program));
     let mut counts: BTreeMap<(&str, &Program), u64> = BTreeMap::new();
-    nodes.chain(proxies).for_each(|of| *counts.entry(of).or_default() += 1);
+    let spares = status.spare_programs.iter().map(|program| ("spare", program));
+    nodes.chain(proxies).chain(spares).for_each(|of| *counts.entry(of).or_default() += 1);
     let counts = counts.into_iter().map(|((role, program), count)| {
         (role, program.version.as_str(), program.wire_max.to_string(), double(count))
     });
@@ -215,7 +216,7 @@ fn of_programs(status: &Status) -> MetricFamily {
     let samples = labels.zip(counts.iter().map(|(.., count)| *count));
     gauges(
         "memtide_fleet_programs",
-        "Nodes and proxies, by their program's version and the newest version of the node protocol that they speak.",
+        "Nodes, proxies and spares, by their program's version and the newest version of the node protocol that they speak.",
         &["role", "version", "wire_version_max"],
         samples,
     )

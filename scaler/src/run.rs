@@ -350,6 +350,7 @@ impl Loop {
             remaining: self.manager.remaining(),
             unserved: self.unserved,
             proxies: self.sessions.proxies(),
+            spare_programs: self.spares.programs().cloned().collect(),
             counters: self.counters.clone(),
             now,
             store_failure: failures.now,

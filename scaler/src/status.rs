@@ -25,6 +25,8 @@ pub struct Status {
     pub unserved: usize,
     /// Proxies that follow.
     pub proxies: Vec<ProxyStatus>,
+    /// What each spare runs that waits.
+    pub spare_programs: Vec<Program>,
     /// What has happened since the scaler was started.
     pub counters: Counters,
     /// When this was so, by the clock of the scaler: what times in it are compared with.
@@ -166,6 +168,7 @@ pub fn nothing_yet(topology: Arc<Topology>, now: Duration) -> Status {
         remaining: 0,
         unserved: 0,
         proxies: Vec::new(),
+        spare_programs: Vec::new(),
         counters: Counters::default(),
         now,
         behind: None,

@@ -132,6 +132,10 @@ fn a_minimum_brings_memory_and_spares_before_the_data_and_gives_them_back() {
     wait_until("both spares to wait", PATIENCE, || {
         (rig.json("/v1/scaling")["spares"] == 2).then_some(())
     });
+    let (_, metrics) = rig.get("/metrics");
+    let mut programs = metrics.lines().filter(|line| line.starts_with("memtide_fleet_programs{"));
+    let of_spares = programs.find(|line| line.contains(r#"role="spare""#));
+    assert!(of_spares.is_some_and(|line| line.ends_with(" 2")), "{metrics}");
     // In place first.
     owner.send_replace(limits(1 << 30));
     wait_until("memory for it", PATIENCE, || has(&rig, 1 << 30).then_some(()));

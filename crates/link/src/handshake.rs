@@ -124,7 +124,8 @@ async fn begin(
         Ok(version) => version,
         Err(error) => return Err(transport.refuse(error.into()).await),
     };
-    if version >= Greeting::SINCE {
+    // Who is of another cache is turned away by whoever has dialled or accepted, who says so.
+    if version >= Greeting::SINCE && peer.cache == me.cache {
         greet(&mut transport, &mut plain, *greeting).await?;
     }
     if leaves_tls && peer.leaves_tls {

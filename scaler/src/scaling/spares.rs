@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use memtide_control::{Capacity, Registration, SessionId};
+use memtide_control::{Capacity, Program, Registration, SessionId};
 use memtide_executor::{Source, Supplied};
 use memtide_planner::Amounts;
 use memtide_topology::Zone;
@@ -29,6 +29,11 @@ impl Spares {
     /// One is to become a node.
     pub fn take(&mut self, name: &str) -> Option<(SessionId, Registration)> {
         self.0.remove(name)
+    }
+
+    /// What each of them runs.
+    pub fn programs(&self) -> impl Iterator<Item = &Program> {
+        self.0.values().map(|(_, registration)| &registration.program)
     }
 
     /// How many wait.
