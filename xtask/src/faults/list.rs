@@ -11,6 +11,9 @@ pub struct Fault {
     pub what: &'static str,
     /// The proxies whose clients may notice.
     pub notice: Notice,
+    /// Whether commands may be refused: another scaler has to lead before slots fail over, which takes longer than a
+    /// request waits.
+    pub may_refuse: bool,
     /// Whether it is done to a fleet that may take spares as nodes.
     pub has_spares: bool,
     /// Does it, and waits until the fleet is whole again.
@@ -96,18 +99,24 @@ pub const FAULTS: &[Fault] = &[
         members::zone_killed,
     ),
     noticed("zone-cut", "zone b is cut off for 10 s", Notice::Away, members::zone_cut),
-    noticed(
-        "leaders-zone-killed",
-        "the same where its scaler leads",
-        Notice::Died,
-        members::leaders_zone_killed,
-    ),
-    noticed(
-        "leaders-zone-cut",
-        "zone b, whose scaler leads, is cut off for 10 s",
-        Notice::Away,
-        members::leaders_zone_cut,
-    ),
+    Fault {
+        may_refuse: true,
+        ..noticed(
+            "leaders-zone-killed",
+            "the same where its scaler leads",
+            Notice::Died,
+            members::leaders_zone_killed,
+        )
+    },
+    Fault {
+        may_refuse: true,
+        ..noticed(
+            "leaders-zone-cut",
+            "zone b, whose scaler leads, is cut off for 10 s",
+            Notice::Away,
+            members::leaders_zone_cut,
+        )
+    },
     plain("far", "a round trip of 100 ms between zones, for 20 s", network::far),
     plain(
         "far-node-killed",
@@ -145,7 +154,7 @@ const fn noticed(
     notice: Notice,
     act: fn(&mut Scene) -> Recovery,
 ) -> Fault {
-    Fault { name, what, notice, has_spares: false, act }
+    Fault { name, what, notice, may_refuse: false, has_spares: false, act }
 }
 
 /// Those of these names, or all.

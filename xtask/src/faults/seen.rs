@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::Scene;
 use super::list::{Fault, Notice};
 
+/// Requests a second of each load.
+const RATE: u32 = 200;
+
 /// What came of a fault.
 #[derive(Debug, Serialize)]
 pub struct Row {
@@ -24,6 +27,8 @@ pub struct Row {
     pub operations: u64,
     #[serde(skip)]
     notice: Notice,
+    #[serde(skip)]
+    may_refuse: bool,
     #[serde(skip)]
     reports: Vec<String>,
 }
@@ -45,7 +50,7 @@ pub struct Seen {
 
 /// Does a fault under load.
 pub fn observed(scene: &mut Scene, fault: &Fault) -> Row {
-    let load = scene.fleet.load::<&str>(&[]);
+    let load = scene.fleet.load(&Via::ALL, RATE);
     scene.fleet.wait_answered(500);
     let recovery = (fault.act)(scene);
     scene.fleet.wait_answered(500);
@@ -53,10 +58,11 @@ pub fn observed(scene: &mut Scene, fault: &Fault) -> Row {
     let (mut others, mut hurt, mut reports) = (Seen::default(), None, Vec::new());
     for (via, verdict) in &verdicts {
         let seen = seen(verdict);
-        if is_bad(&seen, fault.notice, may_notice(*via, fault.notice)) {
+        let may_notice = may_notice(*via, fault.notice);
+        if is_bad(&seen, if may_notice { fault.notice } else { Notice::Nobody }, fault.may_refuse) {
             reports.push(format!("{via:?}:\n{}", verdict.text));
         }
-        if may_notice(*via, fault.notice) {
+        if may_notice {
             hurt.get_or_insert_with(Seen::default).add(&seen);
         } else {
             others.add(&seen);
@@ -72,6 +78,7 @@ pub fn observed(scene: &mut Scene, fault: &Fault) -> Row {
         hurt,
         operations: verdicts.iter().map(|(_, it)| it.count("verdict/operations")).sum(),
         notice: fault.notice,
+        may_refuse: fault.may_refuse,
         reports,
     }
 }
@@ -80,9 +87,9 @@ pub fn observed(scene: &mut Scene, fault: &Fault) -> Row {
 pub fn failures(row: &Row) -> Vec<String> {
     let mut failures: Vec<String> =
         row.reports.iter().map(|report| format!("{}, {report}", row.name)).collect();
-    let of_hurt = row.hurt.iter().map(|seen| (seen, true));
-    for (seen, may_notice) in [(&row.others, false)].into_iter().chain(of_hurt) {
-        if is_bad(seen, row.notice, may_notice) {
+    let of_hurt = row.hurt.iter().map(|seen| (seen, row.notice));
+    for (seen, notice) in [(&row.others, Notice::Nobody)].into_iter().chain(of_hurt) {
+        if is_bad(seen, notice, row.may_refuse) {
             failures.push(format!("{}: {seen:?}", row.name));
         }
     }
@@ -97,14 +104,10 @@ fn may_notice(via: Via, notice: Notice) -> bool {
     }
 }
 
-fn is_bad(seen: &Seen, notice: Notice, may_notice: bool) -> bool {
-    let notice = if may_notice { notice } else { Notice::Nobody };
-    let (may_refuse, may_break, may_close) = match notice {
-        Notice::Nobody => (false, false, false),
-        Notice::Away => (true, false, false),
-        Notice::Died => (false, true, true),
-        Notice::Upgraded => (false, false, true),
-    };
+fn is_bad(seen: &Seen, notice: Notice, may_refuse: bool) -> bool {
+    let may_refuse = may_refuse || notice == Notice::Away;
+    let may_break = notice == Notice::Died;
+    let may_close = may_break || notice == Notice::Upgraded;
     seen.violations > 0
         || (seen.errors > 0 && !may_refuse)
         || (seen.broken > 0 && !may_break)

@@ -2,7 +2,7 @@ use super::{CLIENT_PORT, Member, ZonedFleet};
 use crate::{Metrics, PATIENCE, Verdict, Verifying, wait_until};
 
 /// Few keys, so that each has a long history, and several requests in flight on each.
-const LOAD: [&str; 8] = ["--keys", "300", "--connections", "8", "--pipeline", "4", "--rate", "200"];
+const LOAD: [&str; 6] = ["--keys", "300", "--connections", "8", "--pipeline", "4"];
 
 /// The way that a load takes to a [`ZonedFleet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,23 +13,27 @@ pub enum Via {
     Balancer,
 }
 
-/// Loads of a [`ZonedFleet`], which are checked: one for each proxy, and one of both.
+/// Loads of a [`ZonedFleet`], which are checked.
 #[derive(Debug)]
 pub struct ZonedLoad {
     loads: Vec<(Via, Verifying)>,
 }
 
+impl Via {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::Proxy(0), Self::Proxy(1), Self::Balancer];
+}
+
 impl ZonedFleet {
-    /// Begins to load it, with more words of the command line of `loadtest`, and waits until both proxies answer.
+    /// Begins to load it by these ways, at so many requests a second each, and waits until both proxies answer.
     ///
     /// # Panics
     /// Where a load does not begin.
     #[must_use]
-    pub fn load<S: AsRef<str>>(&self, words: &[S]) -> ZonedLoad {
-        let ways = [Via::Proxy(0), Via::Proxy(1), Via::Balancer];
-        let loads = ways.map(|via| (via, self.load_via(via, words)));
-        self.wait_answered(200);
-        ZonedLoad { loads: loads.into_iter().collect() }
+    pub fn load(&self, ways: &[Via], rate: u32) -> ZonedLoad {
+        let loads = ways.iter().map(|&via| (via, self.load_via(via, rate))).collect();
+        self.wait_answered(100);
+        ZonedLoad { loads }
     }
 
     /// Waits until each proxy that runs has answered so many commands more.
@@ -51,7 +55,7 @@ impl ZonedFleet {
         metrics.get("memtide_commands_total").expect("a proxy counts commands")
     }
 
-    fn load_via<S: AsRef<str>>(&self, via: Via, words: &[S]) -> Verifying {
+    fn load_via(&self, via: Via, rate: u32) -> Verifying {
         let endpoint = match via {
             Via::Proxy(number) => {
                 let host = self.hosts.address(Member::Proxy(number).host());
@@ -60,8 +64,8 @@ impl ZonedFleet {
             Via::Balancer => format!("{via:?}=localhost:{}", self.balancer.port()),
         };
         let program = self.hosts.command(Member::Clients.host(), &self.settings.program);
-        let own = LOAD.into_iter().chain(["--server-name", "localhost"]);
-        let words = own.chain(words.iter().map(AsRef::as_ref));
+        let rate = rate.to_string();
+        let words = LOAD.into_iter().chain(["--server-name", "localhost", "--rate", &rate]);
         Verifying::start_at(program, &endpoint, self.path("ca.pem").as_ref(), words)
     }
 }
