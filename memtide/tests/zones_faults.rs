@@ -24,6 +24,8 @@ fn a_zone_a_way_and_nearness_may_be_lost_and_no_write_is() {
         fleet.begin(LOST_SCALER);
     }
     fleet.wait_whole();
+    // Clients are on both sides of what is cut: the one knows what the other has been told.
+    fleet.lay_cable(PROXY);
     let load = fleet.load(&[OTHER, Via::Balancer], 200);
 
     fleet.cut_zone_off(LOST);

@@ -14,6 +14,8 @@ pub struct Fault {
     /// Whether commands may be refused: another scaler has to lead before slots fail over, which takes longer than a
     /// request waits.
     pub may_refuse: bool,
+    /// Whether clients reach proxy 0 also while its zone is cut off.
+    pub is_split: bool,
     /// Whether it is done to a fleet that may take spares as nodes.
     pub has_spares: bool,
     /// Does it, and waits until the fleet is whole again.
@@ -100,10 +102,19 @@ pub const FAULTS: &[Fault] = &[
     ),
     noticed("zone-cut", "zone b is cut off for 10 s", Notice::Away, members::zone_cut),
     Fault {
+        is_split: true,
+        ..noticed(
+            "zone-split",
+            "the same, and clients reach the proxies on both sides",
+            Notice::Away,
+            members::zone_cut,
+        )
+    },
+    Fault {
         may_refuse: true,
         ..noticed(
             "leaders-zone-killed",
-            "the same where its scaler leads",
+            "SIGKILL of all in zone b, whose scaler leads, which is begun again",
             Notice::Died,
             members::leaders_zone_killed,
         )
@@ -154,7 +165,7 @@ const fn noticed(
     notice: Notice,
     act: fn(&mut Scene) -> Recovery,
 ) -> Fault {
-    Fault { name, what, notice, may_refuse: false, has_spares: false, act }
+    Fault { name, what, notice, may_refuse: false, is_split: false, has_spares: false, act }
 }
 
 /// Those of these names, or all.

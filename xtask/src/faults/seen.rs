@@ -1,4 +1,4 @@
-use memtide_testkit::{Verdict, Via};
+use memtide_testkit::{Member, Verdict, Via};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -50,11 +50,17 @@ pub struct Seen {
 
 /// Does a fault under load.
 pub fn observed(scene: &mut Scene, fault: &Fault) -> Row {
+    if fault.is_split {
+        scene.fleet.lay_cable(Member::Proxy(0));
+    }
     let load = scene.fleet.load(&Via::ALL, RATE);
     scene.fleet.wait_answered(500);
     let recovery = (fault.act)(scene);
     scene.fleet.wait_answered(500);
     let verdicts = load.finish();
+    if fault.is_split {
+        scene.fleet.remove_cable();
+    }
     let (mut others, mut hurt, mut reports) = (Seen::default(), None, Vec::new());
     for (via, verdict) in &verdicts {
         let seen = seen(verdict);

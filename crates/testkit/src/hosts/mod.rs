@@ -38,8 +38,11 @@ static MADE: AtomicU32 = AtomicU32::new(0);
 /// An address of hardware that nobody has.
 const NOBODY: &str = "02:00:00:00:00:99";
 
+/// Numbers of second cables begin here; those of hosts end before.
+const SECOND: u8 = 200;
+
 impl Hosts {
-    /// Makes so many hosts in one zone, up to 200.
+    /// Makes so many hosts in one zone, fewer than 200.
     ///
     /// # Panics
     /// Without root or `iproute2`, with the command that failed.
@@ -54,7 +57,7 @@ impl Hosts {
     /// As [`Self::new`].
     #[must_use]
     pub fn in_zones(zones: &[u8]) -> Self {
-        assert!(zones.len() <= 200, "at most 200 hosts");
+        assert!(zones.len() < usize::from(SECOND), "fewer than {SECOND} hosts");
         let number = MADE.fetch_add(1, Ordering::Relaxed);
         let prefix = format!("mt{}-{number}", std::process::id());
         let mut hosts = Self { prefix, zones: zones.to_vec(), trunk: None };
@@ -169,6 +172,29 @@ impl Hosts {
         self.namespace(from).ip(&["neigh", "delete", &to, "dev", "eth0"]);
     }
 
+    /// Lays a second cable from a host to another's zone: what the one sends to the other takes that, and so do the
+    /// answers, also while the zone is cut off.
+    pub fn lay_cable(&self, from: u8, to: u8) {
+        let (namespace, zone, to) = (self.namespace(from), self.zone(to), self.address(to));
+        let (port, number) = (format!("second{from}"), SECOND + from);
+        let (address, to) = (Ipv4Addr::new(10, 77, 0, number).to_string(), to.to_string());
+        let pair = ["link", "add", &port, "type", "veth", "peer", "name", "eth1"];
+        let far = ["address", &hardware(zone, number), "netns", &namespace.0];
+        self.hub().ip(&[&pair[..], &far].concat());
+        self.hub().ip(&["link", "set", &port, "master", &bridge(zone), "up"]);
+        // The address is that of this cable alone.
+        let ignoring = "/proc/sys/net/ipv4/conf/all/arp_ignore";
+        namespace.inside(|| std::fs::write(ignoring, "1")).expect("only root may set it");
+        namespace.ip(&["address", "add", &address, "dev", "eth1"]);
+        namespace.ip(&["link", "set", "eth1", "up"]);
+        namespace.ip(&["route", "add", &to, "dev", "eth1", "src", &address]);
+    }
+
+    /// Takes it away.
+    pub fn remove_cable(&self, from: u8) {
+        self.hub().ip(&["link", "delete", &format!("second{from}")]);
+    }
+
     /// The namespace that is a host.
     pub(crate) fn namespace(&self, host: u8) -> Namespace {
         Namespace(format!("{}-{host}", self.prefix))
@@ -206,7 +232,7 @@ impl Hosts {
     }
 
     fn count(&self) -> u8 {
-        u8::try_from(self.zones.len()).expect("at most 200")
+        u8::try_from(self.zones.len()).expect("there are fewer")
     }
 
     fn zone_count(&self) -> u8 {
@@ -311,6 +337,16 @@ mod tests {
         hosts.cut_zone_off(0);
         assert!(hears(&one, &same) && hears(&other, &third));
         assert!(!hears(&one, &other) && !hears(&third, &same));
+        // Whoever has a cable into it hears it all the same.
+        hosts.lay_cable(3, 0);
+        let near = hosts.inside(3, || UdpSocket::bind("0.0.0.0:4002")).unwrap();
+        near.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+        near.send_to(b"x", one.local_addr().unwrap()).unwrap();
+        let (_, address) = one.recv_from(&mut [0; 8]).unwrap();
+        one.send_to(b"y", address).unwrap();
+        near.recv_from(&mut [0; 8]).unwrap();
+        assert!(hears(&third, &other) && !hears(&third, &same));
+        hosts.remove_cable(3);
         hosts.reconnect_zone(0);
         assert!(hears(&one, &other) && hears(&third, &same));
     }

@@ -50,6 +50,17 @@ impl ZonedFleet {
         self.away.retain(|member| member.zone() != zone);
     }
 
+    /// Has clients reach a proxy also while its zone is cut off, and the other one as before: what is read by either
+    /// must be what was written by the other. For loads that begin after.
+    pub fn lay_cable(&self, proxy: Member) {
+        self.hosts.lay_cable(Member::Clients.host(), proxy.host());
+    }
+
+    /// Has them reach it as before; for loads that begin after.
+    pub fn remove_cable(&self) {
+        self.hosts.remove_cable(Member::Clients.host());
+    }
+
     /// Has one member hear nothing of what the others of the fleet send it, who hear it still; with clients it speaks.
     pub fn deafen(&mut self, member: Member) {
         self.others(member).for_each(|it| self.hosts.cut_one_way(it.host(), member.host()));
