@@ -50,6 +50,11 @@ pub const FAULTS: &[Fault] = &[
         "SIGTERM of a node, which gives its slots away, and is begun again",
         members::node_restarted,
     ),
+    plain(
+        "slots-moved",
+        "all slots are moved to a node, then to one of another zone; a node ends and begins",
+        members::slots_moved,
+    ),
     plain("node-cut", "a node is cut off for 10 s", members::node_cut),
     plain("nodes-parted", "two nodes hear nothing of each other for 10 s", network::nodes_parted),
     plain("node-deaf", "a node hears nothing, and is heard, for 10 s", network::node_deaf),

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use memtide_testkit::{Member, Signal, ZonedFleet};
+use memtide_testkit::{Member, PATIENCE, Signal, ZonedFleet, wait_until};
 
 use super::Scene;
 use super::recovery::{Recovery, away, lost_and_back, until_whole};
@@ -39,6 +39,31 @@ pub fn node_stopped(scene: &mut Scene) -> Recovery {
 pub fn node_restarted(scene: &mut Scene) -> Recovery {
     let victim = any_node(scene);
     restarted(&mut scene.fleet, victim)
+}
+
+/// A node that comes has the slots be spread again.
+pub fn slots_moved(scene: &mut Scene) -> Recovery {
+    let fleet = &mut scene.fleet;
+    let leader = fleet.wait_leader(None);
+    let nodes = fleet.json(leader, "/v1/nodes").expect("it leads");
+    let began = Instant::now();
+    for zone in ["a", "b"] {
+        let mut nodes = nodes["nodes"].as_array().into_iter().flatten();
+        let node = nodes.find(|node| node["zone"] == zone && node["state"] == "up");
+        let id = node.and_then(|node| node["id"].as_str()).expect("each zone has two");
+        let moved = fleet.cache(leader, &["slots", "move", "0-16383", "--to", id]);
+        assert!(moved.status.success(), "{}", String::from_utf8_lossy(&moved.stderr));
+        wait_until("all slots are there", PATIENCE * 2, || {
+            let nodes = fleet.json(leader, "/v1/nodes")?;
+            let mut nodes = nodes["nodes"].as_array()?.iter();
+            let there = nodes.find(|node| node["id"] == id)?["primary_slots"].as_u64();
+            let left = fleet.json(leader, "/v1/migrations")?["remaining_slots"].as_u64();
+            (there == Some(16_384) && left == Some(0)).then_some(())
+        });
+    }
+    let without = Some(began.elapsed());
+    let last = Member::nodes().last().expect("there are nodes");
+    Recovery { without, ..restarted(fleet, last) }
 }
 
 pub fn node_cut(scene: &mut Scene) -> Recovery {

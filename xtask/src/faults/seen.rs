@@ -46,6 +46,8 @@ pub struct Seen {
     pub broken: u64,
     /// Connections that were closed in good order.
     pub closed: u64,
+    /// Connections that could not be made.
+    pub unmade: u64,
 }
 
 /// Does a fault under load.
@@ -55,6 +57,7 @@ pub fn observed(scene: &mut Scene, fault: &Fault) -> Row {
     }
     let load = scene.fleet.load(&Via::ALL, RATE);
     scene.fleet.wait_answered(500);
+    scene.fleet.wait_whole();
     let recovery = (fault.act)(scene);
     scene.fleet.wait_answered(500);
     let verdicts = load.finish();
@@ -117,7 +120,7 @@ fn is_bad(seen: &Seen, notice: Notice, may_refuse: bool) -> bool {
     seen.violations > 0
         || (seen.errors > 0 && !may_refuse)
         || (seen.broken > 0 && !may_break)
-        || (seen.closed > 0 && !may_close)
+        || (seen.closed + seen.unmade > 0 && !may_close)
 }
 
 impl Seen {
@@ -127,6 +130,7 @@ impl Seen {
         self.errors += other.errors;
         self.broken += other.broken;
         self.closed += other.closed;
+        self.unmade += other.unmade;
     }
 }
 
@@ -135,15 +139,16 @@ fn seen(verdict: &Verdict) -> Seen {
         let rows = verdict.json.pointer(path).and_then(Value::as_array).into_iter().flatten();
         rows.filter(|row| is_counted(row)).filter_map(|row| row["count"].as_u64()).sum()
     };
-    // Where there is nobody to connect to, a client tries again: no connection is broken by that.
-    let kind = |row: &Value| row["trouble"].as_str().unwrap_or_default().to_owned();
+    let troubles =
+        |names: &[&str]| sum("/troubles", &|row| names.iter().any(|it| row["trouble"] == **it));
     Seen {
         longest_reply_ms: verdict.count("verdict/longest_reply_us") / 1_000,
         violations: sum("/verdict/violation_counts", &|_| true)
             + verdict.count("verdict/undecided_keys")
             + verdict.count("verdict/misses/evictions_needed"),
         errors: verdict.count("totals/errors"),
-        broken: sum("/troubles", &|row| !["closed", "connect"].contains(&kind(row).as_str())),
-        closed: sum("/troubles", &|row| kind(row) == "closed"),
+        broken: troubles(&["reset", "truncated", "timeout", "garbled"]),
+        closed: troubles(&["closed"]),
+        unmade: troubles(&["connect", "handshake"]),
     }
 }
