@@ -1,7 +1,7 @@
 use memtide_topology::EcpuUnits;
 
 use crate::lease::{Lease, Wants};
-use crate::limits::{ACTIVE_NS, HELD_NS_MAX};
+use crate::limits::ACTIVE_NS;
 use crate::pool::Pool;
 use crate::queue::{Held, HeldId, Place, Queue};
 
@@ -29,12 +29,15 @@ use crate::queue::{Held, HeldId, Place, Queue};
 /// are under way is the debt by which the limit may be passed for a moment.
 ///
 /// Commands of one batch share the time when they were read, so that a pipeline is held back for
-/// [`HELD_NS_MAX`] in all, not for each of its commands.
+/// [`HELD_NS_MAX`] in all, not for each of its commands; for [`UNTOLD_NS_MAX`] while the pool was told no rate.
 ///
 /// **Fairness.** While units are short, each connection gets the same number of them, or as many as
 /// it asks for where that is less. A connection that asks for less is not held back behind those that
 /// ask for more: it goes first, and mostly at once, on units lent. Between cores the pool divides by
 /// the number of connections that want something.
+///
+/// [`HELD_NS_MAX`]: crate::limits::HELD_NS_MAX
+/// [`UNTOLD_NS_MAX`]: crate::limits::UNTOLD_NS_MAX
 #[derive(Debug)]
 pub struct Gate {
     lease: Lease,
@@ -265,7 +268,7 @@ impl Gate {
         if self.admits_at_once(turn, cost, now) {
             return Decision::Admit;
         }
-        let deadline = read_at.saturating_add(HELD_NS_MAX);
+        let deadline = pool.held_until(read_at, now);
         if turn.place.is_some() && now < deadline {
             return Decision::DelayUntil(deadline);
         }
@@ -303,6 +306,7 @@ impl Active {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{HELD_NS_MAX, UNTOLD_NS_MAX};
 
     const ECPU: EcpuUnits = EcpuUnits::ONE;
 
@@ -382,6 +386,42 @@ mod tests {
         assert_eq!(gate.held(), 0);
         gate.close(&pool, HELD_NS_MAX + 1);
         assert_eq!(pool.demand(HELD_NS_MAX + 1).refused_units, 2 * 1_024);
+    }
+
+    /// A gate of a proxy that was begun a moment ago, whose scaler has not answered yet; a command that it holds back.
+    fn untold() -> (Pool, Gate, Turn) {
+        let (pool, mut gate, mut turn) =
+            (Pool::new(Some(0), 1, 0), Gate::new(0), Turn { used: 1, ..Turn::default() });
+        let mut at = 0;
+        while at < 1_000_000_000 {
+            let decision = gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), at);
+            assert_eq!(decision, Decision::DelayUntil(at + HELD_NS_MAX));
+            at += HELD_NS_MAX;
+        }
+        assert_eq!(gate.release(&pool, at), None);
+        (pool, gate, turn)
+    }
+
+    #[test]
+    fn a_proxy_that_was_told_nothing_yet_holds_commands_back_and_refuses_none() {
+        const AT: u64 = 1_000_000_000;
+        for rate in [None, Some(1_000 * 1_024)] {
+            let (pool, mut gate, _) = untold();
+            pool.set_rate(AT, rate);
+            let soon = AT + 10_000_000;
+            assert_eq!(gate.release(&pool, soon), Some(HeldId(1)), "{rate:?}");
+        }
+        // There is a limit, and too little: what waited goes by the rule from now on.
+        let (pool, mut gate, mut turn) = untold();
+        pool.set_rate(AT, Some(1));
+        let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+        assert_eq!(ask(AT + 1), Decision::DelayUntil(AT + HELD_NS_MAX));
+        assert_eq!(ask(AT + HELD_NS_MAX), Decision::Refuse);
+        // Nor is it waited for ever.
+        let (pool, mut gate, mut turn) = untold();
+        let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+        assert_eq!(ask(UNTOLD_NS_MAX - 1), Decision::DelayUntil(UNTOLD_NS_MAX));
+        assert_eq!(ask(UNTOLD_NS_MAX), Decision::Refuse);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use memtide_topology::EcpuUnits;
 
 use crate::bucket::Bucket;
 use crate::limits::{
-    BURST_NS_MAX, DRY_NS_MAX, DRY_NS_MIN, LEASE_WAIT_PART, LEASES_NS_MAX, LENT_NS_MAX, SEAT_NS_MAX,
+    BURST_NS_MAX, DRY_NS_MAX, DRY_NS_MIN, HELD_NS_MAX, LEASE_WAIT_PART, LEASES_NS_MAX, LENT_NS_MAX,
+    SEAT_NS_MAX, UNTOLD_NS_MAX,
 };
 
 /// A proxy's bucket, shared by its cores.
@@ -70,6 +71,8 @@ pub(crate) enum Drawn {
 #[derive(Debug)]
 struct State {
     buckets: Option<Buckets>,
+    /// When it was first told what may be used: something, or anything.
+    told_at: Option<u64>,
     seats: Box<[Seat]>,
     demand: Demand,
     dry: Option<Dry>,
@@ -100,11 +103,12 @@ struct Dry {
 }
 
 impl Pool {
-    /// For so many cores, with a full bucket; a rate of `None` is no limit.
+    /// For so many cores, with a full bucket; a rate of `None` is no limit, one of 0 is not known yet.
     #[must_use]
     pub fn new(rate: Option<u64>, cores: usize, now: u64) -> Self {
         Self(Mutex::new(State {
             buckets: rate.map(|rate| Buckets::new(rate, now)),
+            told_at: (rate != Some(0)).then_some(now),
             seats: vec![Seat::default(); cores.max(1)].into(),
             demand: Demand::default(),
             dry: None,
@@ -116,6 +120,9 @@ impl Pool {
     /// begins empty, so that a change gives nobody a burst.
     pub fn set_rate(&self, now: u64, rate: Option<u64>) {
         let mut state = self.state();
+        if rate != Some(0) {
+            state.told_at.get_or_insert(now);
+        }
         match (&mut state.buckets, rate) {
             (Some(buckets), Some(rate)) => {
                 buckets.units.set_rate(now, rate);
@@ -134,6 +141,16 @@ impl Pool {
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
         self.state().buckets.as_ref().map(|buckets| buckets.units.rate())
+    }
+
+    /// Until when a command is held back that was read then, before it is refused; later while nothing was told, as it is
+    /// not known then that there is too little, nor that there is a limit.
+    pub(crate) fn held_until(&self, read_at: u64, now: u64) -> u64 {
+        match self.state().told_at {
+            Some(told_at) => read_at.max(told_at).saturating_add(HELD_NS_MAX),
+            // It is looked again then.
+            None => read_at.saturating_add(UNTOLD_NS_MAX).min(now.saturating_add(HELD_NS_MAX)),
+        }
     }
 
     /// What was wanted since the last call.
