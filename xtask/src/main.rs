@@ -4,6 +4,7 @@ mod bench_fleet;
 mod bench_gates;
 mod bench_limits;
 mod bench_peers;
+mod faults;
 mod sim;
 mod simulate_scaling;
 
@@ -26,6 +27,7 @@ enum Chore {
     BenchLimits(bench_limits::Arguments),
     /// Compares memtide with memcached's own TLS, and with haproxy and stunnel before a memcached
     BenchPeers(bench_peers::Arguments),
+    Faults(faults::Arguments),
     Sim(sim::Arguments),
     SimulateScaling(simulate_scaling::Arguments),
 }
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         Chore::BenchGates(arguments) => bench_gates::run(&arguments),
         Chore::BenchLimits(arguments) => bench_limits::run(&arguments),
         Chore::BenchPeers(arguments) => bench_peers::run(&arguments),
+        Chore::Faults(arguments) => faults::run(&arguments),
         Chore::Sim(arguments) => sim::run(&arguments),
         Chore::SimulateScaling(arguments) => simulate_scaling::run(&arguments),
     };

@@ -1,7 +1,7 @@
 use memtide_topology::EcpuUnits;
 
 use crate::lease::{Lease, Wants};
-use crate::limits::{ACTIVE_NS, HELD_NS_MAX, TRIAL_NS_MAX};
+use crate::limits::{ACTIVE_NS, TRIAL_NS_MAX};
 use crate::pool::Pool;
 use crate::queue::{Held, HeldId, Place, Queue};
 
@@ -29,12 +29,15 @@ use crate::queue::{Held, HeldId, Place, Queue};
 /// are under way is the debt by which the limit may be passed for a moment.
 ///
 /// Commands of one batch share the time when they were read, so that a pipeline is held back for
-/// [`HELD_NS_MAX`] in all, not for each of its commands.
+/// [`HELD_NS_MAX`] in all, not for each of its commands; for [`UNTOLD_NS_MAX`] while the pool was told no rate.
 ///
 /// **Fairness.** While units are short, each connection gets the same number of them, or as many as
 /// it asks for where that is less. A connection that asks for less is not held back behind those that
 /// ask for more: it goes first, and mostly at once, on units lent. Between cores the pool divides by
 /// the number of connections that want something.
+///
+/// [`HELD_NS_MAX`]: crate::limits::HELD_NS_MAX
+/// [`UNTOLD_NS_MAX`]: crate::limits::UNTOLD_NS_MAX
 #[derive(Debug)]
 pub struct Gate {
     lease: Lease,
@@ -291,7 +294,7 @@ impl Gate {
             (turn.is_contended, turn.is_lent) = (false, false);
             return Decision::Admit;
         }
-        let deadline = read_at.saturating_add(HELD_NS_MAX);
+        let deadline = pool.held_until(read_at, now);
         if turn.place.is_some() && now < deadline {
             return Decision::DelayUntil(deadline);
         }

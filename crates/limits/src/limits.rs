@@ -46,6 +46,10 @@ pub const ACTIVE_NS: u64 = 100_000_000;
 /// the timeouts of popular clients; gomemcache's is 500 ms.
 pub const HELD_NS_MAX: u64 = 200_000_000;
 
+/// The same of a proxy that was not told yet what it may use, nor whether there is a limit at all: as long as a request
+/// waits for a slot to have a primary.
+pub const UNTOLD_NS_MAX: u64 = 5_000_000_000;
+
 /// Of the connections whose first command is held back one goes on at a time on a core, until what that costs is
 /// known, or for so long: its node may have stopped.
 pub const TRIAL_NS_MAX: u64 = 20_000_000;

@@ -1,10 +1,12 @@
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use memtide_topology::EcpuUnits;
 
 use crate::bucket::Bucket;
 use crate::limits::{
-    BURST_NS_MAX, DRY_NS_MAX, DRY_NS_MIN, LEASE_WAIT_PART, LEASES_NS_MAX, LENT_NS_MAX, SEAT_NS_MAX,
+    BURST_NS_MAX, DRY_NS_MAX, DRY_NS_MIN, HELD_NS_MAX, LEASE_WAIT_PART, LEASES_NS_MAX, LENT_NS_MAX,
+    SEAT_NS_MAX, UNTOLD_NS_MAX,
 };
 
 /// A proxy's bucket, shared by its cores.
@@ -21,7 +23,13 @@ use crate::limits::{
 /// want something. Apart from that, units are lent for connections that have had less than others: whoever had
 /// more waits until that is paid, too.
 #[derive(Debug)]
-pub struct Pool(Mutex<State>);
+pub struct Pool {
+    state: Mutex<State>,
+    /// When it was first told what may be used, something or anything; [`UNTOLD`] before.
+    told_at: AtomicU64,
+}
+
+const UNTOLD: u64 = u64::MAX;
 
 /// What a proxy's cores wanted since they were asked last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,16 +110,18 @@ struct Dry {
 }
 
 impl Pool {
-    /// For so many cores, with a full bucket; a rate of `None` is no limit.
+    /// For so many cores, with a full bucket; a rate of `None` is no limit, one of 0 is not known yet.
     #[must_use]
     pub fn new(rate: Option<u64>, cores: usize, now: u64) -> Self {
-        Self(Mutex::new(State {
+        let state = State {
             buckets: rate.map(|rate| Buckets::new(rate, now)),
             seats: vec![Seat::default(); cores.max(1)].into(),
             demand: Demand::default(),
             given_back: 0,
             dry: None,
-        }))
+        };
+        let told_at = if rate == Some(0) { UNTOLD } else { now };
+        Self { state: Mutex::new(state), told_at: AtomicU64::new(told_at) }
     }
 
     /// Changes the rate in place. Cores act on it when their leases are used up, and at the latest
@@ -119,6 +129,9 @@ impl Pool {
     /// begins empty, so that a change gives nobody a burst.
     pub fn set_rate(&self, now: u64, rate: Option<u64>) {
         let mut state = self.state();
+        if rate != Some(0) && self.told_at.load(Ordering::Relaxed) == UNTOLD {
+            self.told_at.store(now, Ordering::Relaxed);
+        }
         match (&mut state.buckets, rate) {
             (Some(buckets), Some(rate)) => {
                 buckets.units.set_rate(now, rate);
@@ -137,6 +150,16 @@ impl Pool {
     #[must_use]
     pub fn rate(&self) -> Option<u64> {
         self.state().buckets.as_ref().map(|buckets| buckets.units.rate())
+    }
+
+    /// Until when a command is held back that was read then, before it is refused; later while nothing was told, as it is
+    /// not known then that there is too little, nor that there is a limit.
+    pub(crate) fn held_until(&self, read_at: u64, now: u64) -> u64 {
+        match self.told_at.load(Ordering::Relaxed) {
+            // It is looked again then.
+            UNTOLD => read_at.saturating_add(UNTOLD_NS_MAX).min(now.saturating_add(HELD_NS_MAX)),
+            told_at => read_at.max(told_at).saturating_add(HELD_NS_MAX),
+        }
     }
 
     /// What was wanted since the last call.
@@ -160,7 +183,7 @@ impl Pool {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

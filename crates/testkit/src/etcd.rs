@@ -1,25 +1,31 @@
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use rustix::process::Signal;
 
+use crate::hosts::Namespace;
 use crate::process::Reaped;
-use crate::{Authority, Logs, PATIENCE, signal, wait_until};
+use crate::{Authority, Hosts, Logs, PATIENCE, signal, wait_until};
 
-/// A real etcd of one member or more on free ports of loopback, with its data in a directory of the test. Ended
-/// when dropped.
+/// A real etcd of one member or more on free ports of loopback, or each on a host of its own, with its data in a
+/// directory of the test. Ended when dropped.
 #[derive(Debug)]
 pub struct Etcd {
     members: Vec<Member>,
     authority: Option<Authority>,
+    /// Of the host from which it is asked, if not this one.
+    asker: Option<Namespace>,
     scratch: tempfile::TempDir,
 }
 
 #[derive(Debug)]
 struct Member {
     words: Vec<String>,
-    port: u16,
+    /// For its clients.
+    address: SocketAddr,
+    /// Of the host that it is on, if not this one.
+    namespace: Option<Namespace>,
     /// `None` while it is not run.
     process: Option<Reaped>,
     logs: Logs,
@@ -44,37 +50,62 @@ impl Etcd {
         Self::start_with(members, Some(authority))
     }
 
+    /// The same with a member on each of these hosts, asked from another one by [`Self::ctl`].
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_on(hosts: &Hosts, members: &[u8], asker: u8, authority: Authority) -> Self {
+        let places = members.iter().map(|&host| {
+            let at = |port| SocketAddr::from((hosts.address(host), port));
+            (Some(hosts.namespace(host)), [at(2379), at(2380)])
+        });
+        Self::start_at(places.collect(), Some(hosts.namespace(asker)), Some(authority))
+    }
+
     fn start_with(count: usize, authority: Option<Authority>) -> Self {
-        let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
         // All are bound at one time, so that no two are the same.
         let bind = |_| TcpListener::bind("127.0.0.1:0").expect("loopback has free ports");
         let listeners: Vec<_> = (0..2 * count).map(bind).collect();
-        let port = |it: &TcpListener| it.local_addr().expect("it is bound").port();
-        let ports: Vec<_> = listeners.iter().map(port).collect();
+        let address = |it: &TcpListener| it.local_addr().expect("it is bound");
+        let addresses: Vec<_> = listeners.iter().map(address).collect();
         drop(listeners);
+        let places = addresses.chunks(2).map(|pair| (None, [pair[0], pair[1]]));
+        Self::start_at(places.collect(), None, authority)
+    }
+
+    /// Each member at a place of its own, with its addresses for clients and for the others.
+    fn start_at(
+        places: Vec<(Option<Namespace>, [SocketAddr; 2])>,
+        asker: Option<Namespace>,
+        authority: Option<Authority>,
+    ) -> Self {
+        let scratch = tempfile::tempdir().expect("the temporary directory must be writable");
         let scheme = if authority.is_some() { "https" } else { "http" };
-        let mut etcd = Self { members: Vec::new(), authority, scratch };
-        etcd.write_certificates();
-        let peer = |at: usize| format!("http://127.0.0.1:{}", ports[count + at]);
-        let cluster = (0..count).map(|at| format!("m{at}={}", peer(at)));
+        let mut etcd = Self { members: Vec::new(), authority, asker, scratch };
+        etcd.write_certificates(
+            &places.iter().map(|(_, [address, _])| *address).collect::<Vec<_>>(),
+        );
+        let cluster = places.iter().enumerate();
+        let cluster = cluster.map(|(at, (_, [_, peer]))| format!("m{at}=http://{peer}"));
         let cluster = cluster.collect::<Vec<_>>().join(",");
-        for (at, &port) in ports.iter().take(count).enumerate() {
-            let url = format!("{scheme}://127.0.0.1:{port}");
+        for (at, (namespace, [address, peer])) in places.into_iter().enumerate() {
+            let (url, peer) = (format!("{scheme}://{address}"), format!("http://{peer}"));
             let dir = etcd.path(&format!("m{at}"));
             let words = [
                 ["--name", &format!("m{at}")],
                 ["--data-dir", &dir],
                 ["--listen-client-urls", &url],
                 ["--advertise-client-urls", &url],
-                ["--listen-peer-urls", &peer(at)],
-                ["--initial-advertise-peer-urls", &peer(at)],
+                ["--listen-peer-urls", &peer],
+                ["--initial-advertise-peer-urls", &peer],
                 ["--initial-cluster", &cluster],
                 ["--initial-cluster-state", "new"],
             ];
             let mut words = words.concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
             words.extend(etcd.tls_words());
             let logs = Logs::default();
-            etcd.members.push(Member { words, port, process: None, logs });
+            etcd.members.push(Member { words, address, namespace, process: None, logs });
             etcd.restart(at);
         }
         etcd.wait_well();
@@ -85,20 +116,33 @@ impl Etcd {
     #[must_use]
     pub fn urls(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
-        let urls = self.members.iter().map(|it| format!("{scheme}://127.0.0.1:{}", it.port));
+        let urls = self.members.iter().map(|it| format!("{scheme}://{}", it.address));
         urls.collect::<Vec<_>>().join(",")
     }
 
     /// The ports of its members.
     #[must_use]
     pub fn ports(&self) -> Vec<u16> {
-        self.members.iter().map(|it| it.port).collect()
+        self.members.iter().map(|it| it.address.port()).collect()
     }
 
     /// Where its CA, and the certificate and key of a client are; with [`Self::start_tls`].
     #[must_use]
     pub fn tls_files(&self) -> [PathBuf; 3] {
         ["ca.pem", "etcd.pem", "etcd.key"].map(|name| self.scratch.path().join(name))
+    }
+
+    /// The member that leads, as a majority has it.
+    #[must_use]
+    pub fn leader(&self) -> Option<usize> {
+        (0..self.members.len()).find(|&at| {
+            let url = self.urls().split(',').nth(at).expect("there is such a member").to_owned();
+            let status = self.try_ctl_at(&url, &["endpoint", "status", "--write-out", "json"]);
+            let status: serde_json::Value =
+                serde_json::from_str(&status.unwrap_or_default()).unwrap_or_default();
+            let status = &status[0]["Status"];
+            status["leader"].is_u64() && status["leader"] == status["header"]["member_id"]
+        })
     }
 
     /// Sends a signal to a member.
@@ -121,7 +165,7 @@ impl Etcd {
     /// Where there is no etcd.
     pub fn restart(&mut self, at: usize) {
         let member = &mut self.members[at];
-        let mut child = Command::new("etcd")
+        let mut child = command(member.namespace.as_ref(), "etcd")
             .args(&member.words)
             .env_clear()
             .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
@@ -138,7 +182,8 @@ impl Etcd {
     /// [`Self::tls_files`].
     pub fn renew(&mut self, authority: Authority) {
         self.authority = Some(authority);
-        self.write_certificates();
+        let members: Vec<_> = self.members.iter().map(|it| it.address).collect();
+        self.write_certificates(&members);
         for at in 0..self.members.len() {
             self.kill(at);
             self.restart(at);
@@ -179,7 +224,7 @@ impl Etcd {
 
     fn try_ctl_at(&self, urls: &str, words: &[&str]) -> Result<String, String> {
         let [ca, cert, key] = self.tls_files();
-        let mut command = Command::new("etcdctl");
+        let mut command = command(self.asker.as_ref(), "etcdctl");
         command.env_clear().env("ETCDCTL_API", "3").args(["--endpoints", urls]);
         command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
         if self.authority.is_some() {
@@ -198,9 +243,11 @@ impl Etcd {
         self.scratch.path().join(name).to_str().expect("it is UTF-8").to_owned()
     }
 
-    fn write_certificates(&self) {
+    fn write_certificates(&self, members: &[SocketAddr]) {
         let Some(authority) = &self.authority else { return };
-        let identity = authority.issue("etcd");
+        let elsewhere = members.iter().filter(|address| address.ip() != Ipv4Addr::LOCALHOST);
+        let names = elsewhere.map(|address| address.ip().to_string()).collect::<Vec<_>>();
+        let identity = authority.issue_for("etcd", &names);
         let texts = [&authority.certificate_pem, &identity.certificate_pem, &identity.key_pem];
         for (path, text) in self.tls_files().iter().zip(texts) {
             std::fs::write(path, text).expect("the scratch directory is ours");
@@ -219,4 +266,9 @@ impl Etcd {
         let files = files.into_iter().flat_map(|(flag, name)| [flag.to_owned(), self.path(name)]);
         files.chain(["--client-cert-auth".to_owned()]).collect()
     }
+}
+
+/// A program on a host, or on this one.
+fn command(namespace: Option<&Namespace>, program: &str) -> Command {
+    namespace.map_or_else(|| Command::new(program), |it| it.command(program))
 }

@@ -8,7 +8,8 @@
 //! - [`Table`] is the black-box suite's language: what to send and what must come back, in text.
 //! - [`CommandStream`] makes seeded random commands, and [`Agreement`] compares two servers' replies.
 //! - [`Etcd`] is a real one, whose members can be hurt.
-//! - [`Hosts`] are network namespaces with cables that can be pulled.
+//! - [`Hosts`] are network namespaces with cables that can be pulled, in zones that can be cut off and be far away;
+//!   [`ZonedFleet`] is a whole fleet on them.
 //! - [`Recount`] meters recorded traffic a second time.
 //! - [`wait_until`] replaces every sleep.
 
@@ -35,6 +36,7 @@ mod runner;
 mod tls;
 mod transport;
 mod wait;
+mod zoned;
 
 pub use admin::{HttpReply, http_get};
 pub use agreement::{Agreement, Disagreement};
@@ -60,3 +62,4 @@ pub use rustix::process::Signal;
 pub use rustls::{HandshakeKind, ProtocolVersion};
 pub use tls::{TlsClient, TlsVersions};
 pub use wait::{PATIENCE, wait_until};
+pub use zoned::{Member, Via, ZonedFleet, ZonedLoad, ZonedSettings};

@@ -42,8 +42,17 @@ impl Authority {
     /// When the machine gives no random bytes.
     #[must_use]
     pub fn issue(&self, common_name: &str) -> Identity {
+        self.issue_for(common_name, &[])
+    }
+
+    /// The same for a server that has more names or addresses.
+    ///
+    /// # Panics
+    /// As [`Self::issue`].
+    #[must_use]
+    pub fn issue_for(&self, common_name: &str, names: &[String]) -> Identity {
         let key = KeyPair::generate().expect("a key can be made");
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let names = [&["localhost".to_owned(), "127.0.0.1".to_owned()], names].concat();
         let mut params = CertificateParams::new(names).expect("the names are sound");
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages =

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use crate::hosts::Namespace;
 use crate::process::Reaped;
-use crate::{HttpReply, Logs, PATIENCE, http_get, signal};
+use crate::{Hosts, HttpReply, Logs, PATIENCE, http_get, signal};
 
 /// A role of a fleet in a process of its own: `memtide scaler`, `engine` or `proxy`. Ended when
 /// dropped.
@@ -18,6 +19,8 @@ pub struct RoleProcess {
     ip: Ipv4Addr,
     port: u16,
     admin: SocketAddr,
+    /// Of the host that it is on, if not this one.
+    namespace: Option<Namespace>,
 }
 
 impl RoleProcess {
@@ -63,7 +66,23 @@ impl RoleProcess {
         let (port, admin) = logs.find(PATIENCE, listening).unwrap_or_else(|| {
             panic!("no `listening` event from memtide {role}:\n{}", logs.text())
         });
-        Self { process, logs, ip, port, admin }
+        Self { process, logs, ip, port, admin, namespace: None }
+    }
+
+    /// The same on a host, whose admin HTTP is asked from there.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn start_on<S: AsRef<OsStr>>(
+        (hosts, host): (&Hosts, u8),
+        program: impl AsRef<Path>,
+        role: &str,
+        arguments: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let command = hosts.command(host, program.as_ref());
+        let started = Self::start_at(command, hosts.address(host), role, arguments);
+        Self { namespace: Some(hosts.namespace(host)), ..started }
     }
 
     /// Where it listens for its peers; of a proxy for clients.
@@ -108,7 +127,10 @@ impl RoleProcess {
     /// A `GET` on the admin port.
     #[must_use]
     pub fn get(&self, path: &str) -> HttpReply {
-        http_get(self.admin, path)
+        match &self.namespace {
+            Some(namespace) => namespace.inside(|| http_get(self.admin, path)),
+            None => http_get(self.admin, path),
+        }
     }
 }
 

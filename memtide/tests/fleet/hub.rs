@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, mpsc as std_mpsc};
 
 use memtide_control::{
@@ -27,6 +28,9 @@ pub struct Hub {
     address: SocketAddr,
     incoming: std_mpsc::Receiver<Incoming>,
     topologies: watch::Sender<Arc<Topology>>,
+    /// How often proxies have reported what they want, and whether they are told what they may use.
+    demands: Arc<AtomicU32>,
+    grants: Arc<AtomicBool>,
     _closed: watch::Sender<Option<Closed>>,
     /// Ends its thread, and with that all streams.
     _stop: mpsc::Sender<()>,
@@ -55,9 +59,33 @@ impl Hub {
         let (stop, stopped) = mpsc::channel(1);
         let (started, has_started) = std_mpsc::channel();
         let (come, incoming) = std_mpsc::channel();
-        std::thread::spawn(move || serve(config, &started, (&come, stopped)));
+        let (demands, grants) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(true)));
+        let limits = (Arc::clone(&demands), Arc::clone(&grants));
+        std::thread::spawn(move || serve(config, &started, (&come, stopped), &limits));
         let address = has_started.recv().unwrap();
-        Self { scratch, address, incoming, topologies, _closed: closed, _stop: stop }
+        Self {
+            scratch,
+            address,
+            incoming,
+            topologies,
+            demands,
+            grants,
+            _closed: closed,
+            _stop: stop,
+        }
+    }
+
+    /// From now on proxies are told what they may use, or not.
+    pub fn set_grants(&self, does_grant: bool) {
+        self.grants.store(does_grant, Ordering::Relaxed);
+    }
+
+    /// Waits until a proxy has reported so often more, five times a second.
+    pub fn wait_demands(&self, count: u32) {
+        let wanted = self.demands.load(Ordering::Relaxed) + count;
+        wait_until("a proxy reports what it wants", PATIENCE, || {
+            (self.demands.load(Ordering::Relaxed) >= wanted).then_some(())
+        });
     }
 
     /// Starts a process of a role that joins it.
@@ -137,6 +165,7 @@ fn serve(
     config: ControlServerConfig,
     started: &std_mpsc::Sender<SocketAddr>,
     (come, mut stopped): (&std_mpsc::Sender<Incoming>, mpsc::Receiver<()>),
+    (demands, does_grant): &(Arc<AtomicU32>, Arc<AtomicBool>),
 ) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (server, mut incoming) = {
@@ -149,6 +178,10 @@ fn serve(
         while let Some(came) = incoming.recv().await {
             match came {
                 Incoming::ProxyDemand { demand, reply, .. } => {
+                    demands.fetch_add(1, Ordering::Relaxed);
+                    if !does_grant.load(Ordering::Relaxed) {
+                        continue;
+                    }
                     grants += 1;
                     // One that has gone needs none.
                     let _ = reply.send(unlimited(grants, demand.number));

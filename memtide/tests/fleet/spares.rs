@@ -134,6 +134,29 @@ fn a_node_that_is_no_spare_ends_when_it_is_drained() {
     assert!(process.wait_exit(PATIENCE).success(), "{}", process.logs().text());
 }
 
+/// Nor does it know whether there is a limit: commands wait until it is told, and are not refused.
+#[test]
+fn a_proxy_that_was_not_told_what_it_may_use_has_its_clients_wait() {
+    let mut hub = Hub::start();
+    hub.set_grants(false);
+    let engine = hub.spawn("engine", &["--memory", "64m"]);
+    let (session, registration) = hub.came();
+    let node = hub.take(&session, &registration);
+    let slots = SlotId::all().collect();
+    hub.apply(vec![Change::SetPrimary { slots, primary: node, previous: Previous::Gone }]);
+    wait_ready(&engine);
+    let proxy = hub.spawn("proxy", &["--read-port", "0"]);
+    hub.wait_demands(1);
+    let mut client = Client::tls(proxy.address(), &TlsClient::new(&proxy_ca(&hub)));
+    client.send(b"set key 0 0 1\r\nx\r\n").unwrap();
+    // A second: whoever is over a limit is refused after a fifth of it.
+    hub.wait_demands(5);
+    assert_eq!(proxy.get("/readyz").status, 503);
+    hub.set_grants(true);
+    assert_eq!(client.read_line().unwrap(), "STORED");
+    wait_ready(&proxy);
+}
+
 #[test]
 fn a_node_says_which_slots_take_the_most() {
     let mut hub = Hub::start();

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "it is test code")]
 
 use super::*;
+use crate::limits::{HELD_NS_MAX, UNTOLD_NS_MAX};
 
 const ECPU: EcpuUnits = EcpuUnits::ONE;
 
@@ -184,4 +185,40 @@ fn nobody_is_held_back_or_refused_once_there_is_no_limit() {
     let decision = gate.ask(&pool, (HeldId(1), &mut turns[1]), (ECPU, 0), later);
     assert_eq!(decision, Decision::Admit, "it has waited for as long as one does");
     assert_eq!(gate.release(&pool, later), Some(HeldId(2)));
+}
+
+/// A gate of a proxy that was begun a moment ago, whose scaler has not answered yet; a command that it holds back.
+fn untold() -> (Pool, Gate, Turn) {
+    let (pool, mut gate, mut turn) =
+        (Pool::new(Some(0), 1, 0), Gate::new(0), Turn { used: 1, ..Turn::default() });
+    let mut at = 0;
+    while at < 1_000_000_000 {
+        let decision = gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), at);
+        assert_eq!(decision, Decision::DelayUntil(at + HELD_NS_MAX));
+        at += HELD_NS_MAX;
+    }
+    assert_eq!(gate.release(&pool, at), None);
+    (pool, gate, turn)
+}
+
+#[test]
+fn a_proxy_that_was_told_nothing_yet_holds_commands_back_and_refuses_none() {
+    const AT: u64 = 1_000_000_000;
+    for rate in [None, Some(1_000 * 1_024)] {
+        let (pool, mut gate, _) = untold();
+        pool.set_rate(AT, rate);
+        let soon = AT + 10_000_000;
+        assert_eq!(gate.release(&pool, soon), Some(HeldId(1)), "{rate:?}");
+    }
+    // There is a limit, and too little: what waited goes by the rule from now on.
+    let (pool, mut gate, mut turn) = untold();
+    pool.set_rate(AT, Some(1));
+    let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+    assert_eq!(ask(AT + 1), Decision::DelayUntil(AT + HELD_NS_MAX));
+    assert_eq!(ask(AT + HELD_NS_MAX), Decision::Refuse);
+    // Nor is it waited for ever.
+    let (pool, mut gate, mut turn) = untold();
+    let mut ask = |now| gate.ask(&pool, (HeldId(1), &mut turn), (ECPU, 0), now);
+    assert_eq!(ask(UNTOLD_NS_MAX - 1), Decision::DelayUntil(UNTOLD_NS_MAX));
+    assert_eq!(ask(UNTOLD_NS_MAX), Decision::Refuse);
 }
