@@ -321,7 +321,7 @@ impl Drop for Standing {
         }
         // Others may have waited for what its command would cost.
         if !self.throttle.held.borrow().by_id.is_empty() {
-            self.throttle.look(Instant::now());
+            self.pay(Instant::now());
         }
     }
 }
