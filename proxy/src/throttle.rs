@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
-use memtide_limits::limits::HELD_NS_MAX;
+use memtide_limits::limits::{HELD_NS_MAX, UNTOLD_NS_MAX};
 use memtide_limits::{Demand, Gate, HeldId, Pool, Turn};
 use memtide_topology::EcpuUnits;
 
@@ -243,7 +243,8 @@ impl Standing {
     /// Whether the command at the front waits for longer than any does that can be refused: it has
     /// begun.
     pub fn is_held_for_long(&self, now: Instant) -> bool {
-        let wait_max = Duration::from_nanos(HELD_NS_MAX);
+        let is_told = self.throttle.limit().pool.is_told();
+        let wait_max = Duration::from_nanos(if is_told { HELD_NS_MAX } else { UNTOLD_NS_MAX });
         matches!(self.wait, Wait::Held(since) if now.saturating_duration_since(since) >= wait_max)
     }
 

@@ -79,7 +79,10 @@ impl Client {
     ) -> Result<Watching, Verdict> {
         let channel = self.channel().await?;
         let (key, range_end) = range(prefix);
-        let create = WatchCreateRequest { key, range_end, start_revision };
+        // From one before it on, what is of that left out: a member that is not as far as where a watch begins does not
+        // say how far it is (since 3.4.38, 3.5.22 and 3.6.2).
+        let known = start_revision - 1;
+        let create = WatchCreateRequest { key, range_end, start_revision: known.max(1) };
         let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
         let (asks, asked) = mpsc::channel(1);
         asks.try_send(create).expect("the channel has room for one");
@@ -87,7 +90,7 @@ impl Client {
         request.metadata_mut().insert("hasleader", AsciiMetadataValue::from_static("true"));
         let heard = channel.watches().watch(request).await.map_err(|status| judge(&status))?;
         let heard = heard.into_inner();
-        let (client, known) = (self.clone(), start_revision - 1);
+        let client = self.clone();
         Ok(Watching { heard, asks, _channel: channel, client, known, turn })
     }
 
@@ -134,10 +137,11 @@ impl Watching {
         }
         // The header has that of the store, and the events until there may come later.
         let revisions = message.events.iter().filter_map(|event| event.kv.as_ref());
-        let revision = revisions.map(|kept| kept.mod_revision).max().unwrap_or(0);
+        let revisions = revisions.map(|kept| kept.mod_revision);
+        let revision = revisions.filter(|it| *it > self.known).max().unwrap_or(0);
         let changes = message.events.into_iter().filter_map(|event| {
             let is_put = event.r#type() == EventType::Put;
-            let kept = Kept::from(event.kv?);
+            let kept = Kept::from(event.kv.filter(|kept| kept.mod_revision > self.known)?);
             Some(if is_put { Change::Put(kept) } else { Change::Deleted(kept.key, kept.changed) })
         });
         Ok(Changes { revision, changes: changes.collect() })

@@ -69,8 +69,10 @@ pub struct Turn {
     is_lent: bool,
     /// The round in which it asked last.
     round: u32,
-    /// What the last one has cost beyond what was known before, in units; `None` before the first.
+    /// What the last ones have cost each beyond what was known before, in units; `None` before the first.
     rest: Option<u64>,
+    /// How many have gone on since.
+    gone_on: u32,
     /// What is charged in advance of the one that was held back last.
     ahead: Ahead,
 }
@@ -130,7 +132,8 @@ impl Gate {
     #[inline]
     pub fn charge(&mut self, turn: &mut Turn, cost: EcpuUnits) {
         self.give_back(turn);
-        turn.rest = Some(cost.units());
+        turn.rest = Some(cost.units() / u64::from(turn.gone_on.max(1)));
+        turn.gone_on = 0;
         if turn.is_lent {
             self.lease.charge_lent(cost);
         } else {
@@ -164,6 +167,7 @@ impl Gate {
     /// This one was named by [`Self::release`].
     pub const fn released(turn: &mut Turn) {
         turn.place = None;
+        turn.gone_on = turn.gone_on.saturating_add(1);
         match turn.ahead.next.take() {
             Some(units) => turn.ahead.charged = turn.ahead.charged.saturating_add(units),
             None => turn.ahead.is_trial = true,
@@ -272,6 +276,7 @@ impl Gate {
         if is_admitted {
             self.lease.charge(cost);
             (turn.is_contended, turn.is_lent) = (false, false);
+            turn.gone_on = turn.gone_on.saturating_add(1);
         }
         is_admitted
     }
@@ -303,6 +308,7 @@ impl Gate {
         turn.is_lent = turn.used <= self.queue.virtual_time() && self.lease.lends();
         if turn.is_lent {
             self.lease.charge_lent(cost);
+            turn.gone_on = turn.gone_on.saturating_add(1);
         } else if now < deadline {
             turn.ahead.next = turn.rest;
             let rest = turn.rest.map(EcpuUnits::from_units);

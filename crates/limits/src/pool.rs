@@ -152,6 +152,12 @@ impl Pool {
         self.state().buckets.as_ref().map(|buckets| buckets.units.rate())
     }
 
+    /// Whether it was told what may be used.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.told_at.load(Ordering::Relaxed) != UNTOLD
+    }
+
     /// Until when a command is held back that was read then, before it is refused; later while nothing was told, as it is
     /// not known then that there is too little, nor that there is a limit.
     pub(crate) fn held_until(&self, read_at: u64, now: u64) -> u64 {

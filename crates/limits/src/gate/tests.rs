@@ -222,3 +222,21 @@ fn a_proxy_that_was_told_nothing_yet_holds_commands_back_and_refuses_none() {
     assert_eq!(ask(UNTOLD_NS_MAX - 1), Decision::DelayUntil(UNTOLD_NS_MAX));
     assert_eq!(ask(UNTOLD_NS_MAX), Decision::Refuse);
 }
+
+/// A pipeline that went on at once, as there was enough.
+#[test]
+fn what_many_have_cost_together_is_not_taken_for_what_each_costs() {
+    let pool = Pool::new(Some(1_000 * 1_024), 1, 0);
+    let mut gate = Gate::new(0);
+    let mut turn = Turn::default();
+    for _ in 0..10 {
+        assert_eq!(gate.ask(&pool, (HeldId(0), &mut turn), (ECPU, 0), 0), Decision::Admit);
+    }
+    gate.charge(&mut turn, EcpuUnits::from_units(90 * 1_024));
+    gate.close(&pool, 0);
+    turn.used = 1;
+    gate.ask(&pool, (HeldId(0), &mut turn), (ECPU, 1), 1);
+    assert_eq!(gate.release(&pool, 105_000_000), Some(HeldId(0)));
+    gate.close(&pool, 105_000_000);
+    assert_eq!(pool.demand(105_000_000).used_units, (100 + 1 + 9) * 1_024);
+}
