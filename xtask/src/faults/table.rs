@@ -24,14 +24,19 @@ pub fn line(row: &Row) -> String {
         row.what,
         seconds(row.without_s),
         seconds(row.again_s),
-        row.others.longest_reply_ms,
-        row.hurt.as_ref().map_or("".to_owned(), |seen| seen.longest_reply_ms.to_string()),
+        longest(&row.others),
+        longest(&hurt),
         row.others.violations + hurt.violations,
         told(both(|seen| seen.errors)),
         told(both(|seen| seen.broken)),
         told(both(|seen| seen.closed)),
         row.operations,
     )
+}
+
+/// Nothing where nobody was asked.
+fn longest(seen: &Seen) -> String {
+    if seen.longest_reply_ms == 0 { String::new() } else { seen.longest_reply_ms.to_string() }
 }
 
 fn seconds(time: Option<f64>) -> String {
