@@ -80,7 +80,7 @@ impl Client {
         let channel = self.channel().await?;
         let (key, range_end) = range(prefix);
         // From one before it on, what is of that left out: a member that is not as far as where a watch begins does not
-        // say how far it is (since 3.4.38, 3.5.22 and 3.6.2).
+        // say how far it is (from etcd 3.6.2 on).
         let known = start_revision - 1;
         let create = WatchCreateRequest { key, range_end, start_revision: known.max(1) };
         let create = WatchRequest { request_union: Some(RequestUnion::CreateRequest(create)) };
