@@ -112,16 +112,20 @@ impl Running<'_> {
             return Err(LinkEnd::Ours);
         }
         let mut received = Poll::Pending;
+        let was_untaken = self.is_untaken;
         if !self.is_untaken && self.is_listening() {
             received = self.link.transport.poll_receive(cx, &mut self.link.plain)?;
             self.is_untaken = received.is_ready();
         }
         let has_taken = self.is_untaken && self.is_listening() && self.take(take)?;
         self.check()?;
+        // What is left may be the begin of a frame, as of one that came right behind the greeting: then the socket, which
+        // nobody has looked at, is to say when there is more.
+        let is_to_receive = was_untaken && !self.is_untaken;
         match received {
             Poll::Ready(Received::Closed) => Err(LinkEnd::Closed),
             Poll::Ready(Received::Bytes) => Ok(true),
-            Poll::Pending => Ok(has_taken || (is_sent && !self.outbox.is_empty())),
+            Poll::Pending => Ok(has_taken || is_to_receive || (is_sent && !self.outbox.is_empty())),
         }
     }
 

@@ -136,9 +136,12 @@ impl Seen {
 
 fn seen(verdict: &Verdict) -> Seen {
     let sum = |path: &str, is_counted: &dyn Fn(&Value) -> bool| -> u64 {
-        let rows = verdict.json.pointer(path).and_then(Value::as_array).into_iter().flatten();
-        rows.filter(|row| is_counted(row)).filter_map(|row| row["count"].as_u64()).sum()
+        let rows = verdict.json.pointer(path).and_then(Value::as_array);
+        let rows = rows.unwrap_or_else(|| panic!("a load test tells {path}: {}", verdict.text));
+        let count = |row: &Value| row["count"].as_u64().expect("each row has a count");
+        rows.iter().filter(|row| is_counted(row)).map(count).sum()
     };
+    assert!(verdict.count("verdict/operations") > 100, "hardly anything was checked");
     let troubles =
         |names: &[&str]| sum("/troubles", &|row| names.iter().any(|it| row["trouble"] == **it));
     Seen {
