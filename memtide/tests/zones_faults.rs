@@ -33,6 +33,8 @@ fn a_zone_a_way_and_nearness_may_be_lost_and_no_write_is() {
     fleet.wait_whole();
     assert_eq!(fleet.count("up"), 4);
     fleet.wait_answered(100);
+    // What was there is asked for, too: by clients who know what the others were told.
+    fleet.wait_refused(PROXY);
     fleet.reconnect_zone(LOST);
     fleet.wait_whole();
 

@@ -50,9 +50,23 @@ impl ZonedFleet {
         });
     }
 
+    /// Waits until a proxy, which may be away, has refused another command: somebody asks it.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn wait_refused(&self, proxy: Member) {
+        let refused = || self.counted(proxy, "memtide_error_replies_total{blame=\"server\"}");
+        let before = refused();
+        wait_until("a command is refused", PATIENCE, || (refused() > before).then_some(()));
+    }
+
     fn answered(&self, proxy: Member) -> f64 {
+        self.counted(proxy, "memtide_commands_total")
+    }
+
+    fn counted(&self, proxy: Member, series: &str) -> f64 {
         let metrics = Metrics::parse(&self.role(proxy).get("/metrics").body);
-        metrics.get("memtide_commands_total").expect("a proxy counts commands")
+        metrics.get(series).unwrap_or_else(|| panic!("{proxy} counts {series}"))
     }
 
     fn load_via(&self, via: Via, rate: u32) -> Verifying {
