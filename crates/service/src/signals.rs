@@ -71,4 +71,14 @@ impl Signals {
             _ = self.hup.recv() => Request::Reload,
         }
     }
+
+    /// The next one that asks to stop; those before it that ask for certificates to be read again are obeyed.
+    pub async fn next_stop(&mut self, reload: impl Fn()) -> StopSignal {
+        loop {
+            match self.next().await {
+                Request::Stop(signal) => return signal,
+                Request::Reload => reload(),
+            }
+        }
+    }
 }

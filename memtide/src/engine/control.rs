@@ -3,24 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use memtide_control::{FromScaler, NodeControl, NodeUsage, ToScaler};
+use memtide_control::{FromScaler, NodeControl, ToScaler};
 use memtide_engine::{DataPart, Ended, News, Node, Observer, Source, Word};
 use memtide_service::admin::Access;
 use memtide_service::drain::Drain;
-use memtide_service::signals::{Request, Signals, StopSignal};
+use memtide_service::signals::Signals;
 use memtide_service::tls::fleet::FleetTls;
-use memtide_topology::{NodeId, SlotConfig, Topology};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::uses::SlotUses;
+use super::beat::beat;
+use super::held::Held;
 use crate::failure;
 
-/// How often the scaler hears of a node that lives.
-const BEAT_INTERVAL: Duration = Duration::from_millis(200);
-/// A data thread may be busy with one thing for so long, such as a topology in which everything has
-/// changed, on a machine that has other work too.
-const STILL_MAX: Duration = Duration::from_millis(500);
 /// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
@@ -60,7 +55,7 @@ impl Talk {
         let mut joined = tokio::task::spawn_blocking(move || node.join());
         let ended = tokio::select! {
             ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-            signal = next_stop(signals, &reload) => {
+            signal = signals.next_stop(reload) => {
                 let deadline = Instant::now() + drain_timeout;
                 let deadline_secs = drain_timeout.as_secs();
                 tracing::info!(signal = signal.name(), deadline_secs, "draining");
@@ -72,10 +67,10 @@ impl Talk {
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
                             () = sleep(STOP_MAX) => end(failure::INTERNAL),
-                            signal = next_stop(signals, &reload) => end(signal.exit_code()),
+                            signal = signals.next_stop(reload) => end(signal.exit_code()),
                         }
                     }
-                    signal = next_stop(signals, &reload) => end(signal.exit_code()),
+                    signal = signals.next_stop(reload) => end(signal.exit_code()),
                 }
             }
         };
@@ -120,45 +115,6 @@ fn end(code: u8) -> ! {
     std::process::exit(i32::from(code))
 }
 
-/// The next signal that asks to stop; those that ask for certificates to be read again are obeyed.
-pub async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
-    loop {
-        match signals.next().await {
-            Request::Stop(signal) => return signal,
-            Request::Reload => reload(),
-        }
-    }
-}
-
-/// What the newest topology says of this node.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Held {
-    /// The scaler has taken this process as a node.
-    pub is_member: bool,
-    /// It is to give up its slots.
-    is_draining: bool,
-    /// Slots that it holds.
-    pub slots: usize,
-    /// Slots of which nobody else has all.
-    pub alone: usize,
-    /// Other nodes. One that is leaving counts: it hands its slots to this one.
-    pub others: usize,
-}
-
-impl Held {
-    fn of(topology: &Topology, me: NodeId) -> Self {
-        let is_draining = topology.nodes().get(&me).is_some_and(|info| info.is_draining);
-        let mine = || topology.slots().filter(|(_, config)| config.is_held_by(me));
-        let is_alone = |config: &SlotConfig| {
-            let mut complete = config.complete();
-            complete.next() == Some(me) && complete.next().is_none()
-        };
-        let alone = mine().filter(|(_, config)| is_alone(config)).count();
-        let others = topology.nodes().keys().filter(|node| **node != me).count();
-        Self { is_member: true, is_draining, slots: mine().count(), alone, others }
-    }
-}
-
 /// Hands on what the scaler says, and keeps what it says of this node.
 async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::Sender<Held>) {
     let mut me = None;
@@ -194,50 +150,5 @@ async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
             Word::Report(report) => ToScaler::Report(report),
             Word::Leaving => ToScaler::Leaving,
         });
-    }
-}
-
-/// A beat for as long as the data thread moves: a stuck one must count as silent. And once a second which slots
-/// take the most.
-async fn beat(control: Arc<NodeControl>, observer: Observer) {
-    let mut interval = interval(BEAT_INTERVAL);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut ticks_before, mut moved_at) = (observer.ticks(), Instant::now());
-    let mut slot_uses = SlotUses::new(observer.clone(), moved_at);
-    loop {
-        let now = interval.tick().await;
-        let ticks = observer.ticks();
-        if ticks != ticks_before {
-            (ticks_before, moved_at) = (ticks, now);
-        }
-        if now.duration_since(moved_at) <= STILL_MAX {
-            control.say(ToScaler::Beat { adopted: observer.adopted(), usage: usage(&observer) });
-        }
-        if let Some(uses) = slot_uses.look(now) {
-            control.say(ToScaler::SlotUses(uses));
-        }
-    }
-}
-
-fn usage(observer: &Observer) -> NodeUsage {
-    let usage = observer.usage();
-    NodeUsage {
-        memory_used: usage.store.memory_used,
-        memory_max: usage.store.memory_max,
-        items: usage.store.items,
-        data_bytes: usage.store.bytes,
-        evicted: usage.store.evicted,
-        expired: usage.store.expired,
-        get_hits: usage.commands.get_hits,
-        get_misses: usage.commands.get_misses,
-        cmd_get: usage.commands.cmd_get,
-        cmd_set: usage.commands.cmd_set,
-        requests: usage.requests,
-        cpu_micros: u64::try_from(usage.cpu.as_micros()).unwrap_or(u64::MAX),
-        bytes_in: usage.received_bytes,
-        bytes_out: usage.sent_bytes,
-        copy_items: usage.store.copy_items,
-        copy_bytes: usage.store.copy_bytes,
-        ecpu_units: usage.ecpu_units,
     }
 }

@@ -1,7 +1,9 @@
 //! `memtide engine`: a node of a fleet.
 
+mod beat;
 mod control;
 mod described;
+mod held;
 mod parent;
 mod save;
 mod spare;
@@ -22,7 +24,8 @@ use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::{admin, host, logging};
 use memtide_topology::{CacheId, Zone};
 
-use self::control::{Held, Talk, next_stop};
+use self::control::Talk;
+use self::held::Held;
 use crate::failure::{self, Failure};
 use crate::settings::{self, EngineConfig};
 
@@ -103,7 +106,7 @@ async fn wait_again(signals: &mut Signals, ended: Ended, held: Held, pause: Dura
     };
     tracing::info!(why, "starts over as a spare");
     tokio::select! {
-        signal = next_stop(signals, &|| {}) => {
+        signal = signals.next_stop(|| {}) => {
             tracing::info!(signal = signal.name(), "stopped while it held nothing");
             return ExitCode::SUCCESS;
         }

@@ -16,7 +16,6 @@ use memtide_service::admin::{self, Access, RoleAnswers};
 use memtide_service::drain::Drain;
 use memtide_service::events::EventKind;
 use memtide_service::metrics::{BuildInfo, ProcessSource, Registry};
-use memtide_service::signals::{Request, Signals, StopSignal};
 use memtide_service::systemd::Notifier;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::tls::{self, Reloader};
@@ -49,7 +48,7 @@ pub fn check(config: &ScalerConfig) -> Result<(), Failure> {
 /// Runs until a signal ends it; nodes and proxies go on with what they know.
 pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     check(config)?;
-    let (runtime, signals) = crate::begin()?;
+    let (runtime, mut signals) = crate::begin()?;
     // Where fewer are allowed, streams beyond them fail and are tried again.
     let _ = host::raise_descriptors(DESCRIPTORS);
     let common = &config.common;
@@ -99,7 +98,7 @@ pub fn run(config: &ScalerConfig) -> Result<ExitCode, Failure> {
     let health = move || health.healthy();
     let notifier = Notifier::started(runtime.handle(), drain.watch(), health);
 
-    let signal = runtime.block_on(until_stopped(signals, &renewing));
+    let signal = runtime.block_on(signals.next_stop(|| renewing.renew()));
     tracing::info!(signal = signal.name(), "stopping");
     drop(keeping);
     drop(scaler);
@@ -148,15 +147,6 @@ impl Renewing {
         crate::reload_admin(&self.access);
         if let Some(etcd) = &self.etcd {
             etcd.reload();
-        }
-    }
-}
-
-async fn until_stopped(mut signals: Signals, renewing: &Renewing) -> StopSignal {
-    loop {
-        match signals.next().await {
-            Request::Stop(signal) => return signal,
-            Request::Reload => renewing.renew(),
         }
     }
 }

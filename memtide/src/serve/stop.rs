@@ -8,7 +8,7 @@ use memtide_proxy::Proxy;
 use memtide_service::admin::Access;
 use memtide_service::drain::Drain;
 use memtide_service::events::{EventKind, Events};
-use memtide_service::signals::{Request, Signals, StopSignal};
+use memtide_service::signals::{Signals, StopSignal};
 use memtide_service::tls::Reloader;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -49,7 +49,7 @@ pub async fn until_stopped(
         crate::reload_admin(&access);
         behind.reload_tls();
     };
-    let signal = next_stop(&mut signals, &reload).await;
+    let signal = signals.next_stop(reload).await;
     let deadline = Instant::now() + drain_timeout;
     tracing::info!(signal = signal.name(), deadline_secs = drain_timeout.as_secs(), "draining");
     events.record(EventKind::DrainBegan, format!("by {}", signal.name()));
@@ -65,7 +65,7 @@ pub async fn until_stopped(
             tracing::warn!("the drain took too long; connections are dropped");
             events.record(EventKind::DrainOverdue, "connections are dropped");
         }
-        signal = next_stop(&mut signals, &reload) => end_at_once(signal),
+        signal = signals.next_stop(reload) => end_at_once(signal),
     }
     drain.stop();
     tokio::select! {
@@ -77,7 +77,7 @@ pub async fn until_stopped(
             tracing::error!("a core does not stop; the process ends without it");
             std::process::exit(i32::from(failure::INTERNAL));
         }
-        signal = next_stop(&mut signals, &reload) => end_at_once(signal),
+        signal = signals.next_stop(reload) => end_at_once(signal),
     }
 }
 
@@ -92,13 +92,4 @@ async fn leave(behind: &Behind, keeping: Option<Keeping>) {
 fn end_at_once(signal: StopSignal) -> ! {
     tracing::warn!(signal = signal.name(), "stopping at once");
     std::process::exit(i32::from(signal.exit_code()));
-}
-
-async fn next_stop(signals: &mut Signals, reload: &impl Fn()) -> StopSignal {
-    loop {
-        match signals.next().await {
-            Request::Stop(signal) => return signal,
-            Request::Reload => reload(),
-        }
-    }
 }
