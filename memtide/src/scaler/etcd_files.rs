@@ -76,6 +76,10 @@ impl Read {
         let tls = self.tls.as_ref().map(|tls| Arc::clone(&tls.config));
         Shown { tls, credentials: self.credentials.clone() }
     }
+
+    fn not_after(&self) -> Option<UtcMinute> {
+        self.tls.as_ref().and_then(|tls| tls.not_after)
+    }
 }
 
 impl Reloads for EtcdFiles {
@@ -114,12 +118,6 @@ impl Reloads for EtcdFiles {
         let tls = self.0.tls.iter().flat_map(ClientFiles::all);
         let password = self.0.user.iter().map(|(_, file)| file);
         directories_of(&tls.chain(password).cloned().collect::<Vec<_>>())
-    }
-}
-
-impl Read {
-    fn not_after(&self) -> Option<UtcMinute> {
-        self.tls.as_ref().and_then(|tls| tls.not_after)
     }
 }
 

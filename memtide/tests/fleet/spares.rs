@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::hub::{Hub, SEED, default_zone, proxy_ca};
-use memtide_control::{Capacity, Registration};
+use memtide_control::{Capacity, Registration, Session};
 use memtide_testkit::{Client, PATIENCE, RoleProcess, Signal, TlsClient, http_get, wait_until};
 use memtide_topology::{Change, Epoch, Previous, SlotId};
 use serde_json::Value;
@@ -13,6 +13,17 @@ const SPARE: &[&str] = &["--spare", "--memory", "64m", "--memory-max", "128m", "
 fn wait_ready(process: &RoleProcess) {
     let is_ready = || (process.get("/readyz").status == 200).then_some(());
     wait_until("it is ready", PATIENCE, is_ready);
+}
+
+/// A node that has all slots, and its stream.
+fn only_node(hub: &mut Hub) -> (RoleProcess, Session) {
+    let engine = hub.spawn("engine", &["--memory", "64m"]);
+    let (session, registration) = hub.came();
+    let primary = hub.take(&session, &registration);
+    let slots = SlotId::all().collect();
+    hub.apply(vec![Change::SetPrimary { slots, primary, previous: Previous::Gone }]);
+    wait_ready(&engine);
+    (engine, session)
 }
 
 /// The admin HTTP of a process that has said so often that it listens.
@@ -139,12 +150,7 @@ fn a_node_that_is_no_spare_ends_when_it_is_drained() {
 fn a_proxy_that_was_not_told_what_it_may_use_has_its_clients_wait() {
     let mut hub = Hub::start();
     hub.set_grants(false);
-    let engine = hub.spawn("engine", &["--memory", "64m"]);
-    let (session, registration) = hub.came();
-    let node = hub.take(&session, &registration);
-    let slots = SlotId::all().collect();
-    hub.apply(vec![Change::SetPrimary { slots, primary: node, previous: Previous::Gone }]);
-    wait_ready(&engine);
+    let _node = only_node(&mut hub);
     let proxy = hub.spawn("proxy", &["--read-port", "0"]);
     hub.wait_demands(1);
     let mut client = Client::tls(proxy.address(), &TlsClient::new(&proxy_ca(&hub)));
@@ -160,12 +166,7 @@ fn a_proxy_that_was_not_told_what_it_may_use_has_its_clients_wait() {
 #[test]
 fn a_node_says_which_slots_take_the_most() {
     let mut hub = Hub::start();
-    let engine = hub.spawn("engine", &["--memory", "64m"]);
-    let (session, registration) = hub.came();
-    let node = hub.take(&session, &registration);
-    let slots = SlotId::all().collect();
-    hub.apply(vec![Change::SetPrimary { slots, primary: node, previous: Previous::Gone }]);
-    wait_ready(&engine);
+    let _node = only_node(&mut hub);
     let proxy = hub.spawn("proxy", &["--read-port", "0"]);
     wait_ready(&proxy);
     let mut client = Client::tls(proxy.address(), &TlsClient::new(&proxy_ca(&hub)));

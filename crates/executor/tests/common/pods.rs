@@ -2,25 +2,21 @@
 
 use core::time::Duration;
 
-use memtide_executor::{Call, Executor, Source, Supplied};
-use memtide_planner::Amounts;
+use memtide_executor::{Call, Executor, Supplied};
 use memtide_topology::Zone;
 
-use super::{Due, GIB, MIB, World};
+use super::sight::none;
+use super::{Due, MIB, World};
 
 impl World {
     pub(super) fn pods_supply(&self, zone: &Zone, replicas: u32) -> Supplied {
         let pod = |at: u32| format!("{zone}-{at}");
         Supplied {
-            source: Source::Provisioner,
-            kind: String::new(),
-            zone: zone.clone(),
-            capacity: Amounts { memory: GIB, ..Amounts::default() },
-            memory_min: 64 * MIB,
             nodes: 6,
             ready_in: Duration::from_secs(3),
             names: (0..6).map(pod).collect(),
             there: (0..replicas).rev().map(pod).collect(),
+            ..none(zone)
         }
     }
 

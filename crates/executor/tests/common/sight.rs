@@ -60,16 +60,21 @@ impl World {
         if let Some(replicas) = self.pods.get(zone) {
             return self.pods_supply(zone, *replicas);
         }
-        Supplied {
-            source: Source::Provisioner,
-            kind: String::new(),
-            zone: zone.clone(),
-            capacity: Amounts { memory: GIB, ..Amounts::default() },
-            memory_min: 64 * MIB,
-            nodes: u32::try_from(12_usize.saturating_sub(running)).unwrap(),
-            ready_in: Duration::from_secs(1),
-            names: Vec::new(),
-            there: Vec::new(),
-        }
+        Supplied { nodes: u32::try_from(12_usize.saturating_sub(running)).unwrap(), ..none(zone) }
+    }
+}
+
+/// A provisioner that has nothing of what it could have in a zone.
+pub(super) fn none(zone: &Zone) -> Supplied {
+    Supplied {
+        source: Source::Provisioner,
+        kind: String::new(),
+        zone: zone.clone(),
+        capacity: Amounts { memory: GIB, ..Amounts::default() },
+        memory_min: 64 * MIB,
+        nodes: 0,
+        ready_in: Duration::from_secs(1),
+        names: Vec::new(),
+        there: Vec::new(),
     }
 }

@@ -1,5 +1,6 @@
 //! TLS towards a server that is no memtide: whom to trust there, and what to show.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -19,7 +20,7 @@ pub struct ClientFiles {
 }
 
 /// What they were when they were read, checked.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientTls {
     /// For connections that begin now. No session is resumed: each shows what is in force.
     pub config: Arc<ClientConfig>,
@@ -27,6 +28,13 @@ pub struct ClientTls {
     pub not_after: Option<UtcMinute>,
     /// The CAs, the certificate, its key.
     inputs: Vec<Vec<u8>>,
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Its inputs have the key.
+        f.debug_struct("ClientTls").field("not_after", &self.not_after).finish_non_exhaustive()
+    }
 }
 
 /// They are equal whose files were.
