@@ -1,6 +1,6 @@
 //! Requests to an API server.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::stream::BoxStream;
@@ -37,15 +37,16 @@ impl Access {
         Ok(Self { config })
     }
 
-    /// By a URL, in a namespace, with the token that is in a file.
+    /// By a URL, in a namespace, as the service account whose files are in a directory: `token` and `ca.crt`.
     ///
     /// # Errors
     /// Where it is no URL.
-    pub fn at(url: &str, namespace: &str, token_file: PathBuf) -> Result<Self, AccessError> {
+    pub fn at(url: &str, namespace: &str, account: &Path) -> Result<Self, AccessError> {
         let url = url.parse().map_err(|error| AccessError(format!("{url}: {error}")))?;
         let mut config = Config::new(url);
         namespace.clone_into(&mut config.default_namespace);
-        config.auth_info.token_file = Some(token_file.to_string_lossy().into_owned());
+        config.auth_info.token_file = Some(account.join("token").to_string_lossy().into_owned());
+        config.root_cert_file = Some(account.join("ca.crt"));
         Ok(Self { config })
     }
 }

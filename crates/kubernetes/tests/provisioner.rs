@@ -228,6 +228,16 @@ fn a_token_that_has_expired_is_read_anew_at_once() {
     rig.until_there(&["n-1", "n-0"]);
 }
 
+#[test]
+fn an_api_server_that_is_another_is_told_nothing() {
+    let rig = rig_with(1, Timing { call_max: Duration::from_millis(300), ..quick() });
+    rig.cluster.distrust();
+    let why = rig.start("n-1").unwrap_err();
+    let expected = "StatefulSet n: failed to ask the API server: ";
+    assert!(why.starts_with(expected) && why.contains("invalid peer certificate"), "{why}");
+    assert_eq!((rig.there(), rig.cluster.state().lists), (None, 0));
+}
+
 /// Each holds to the version that it has seen: nobody takes away what another one has just ordered.
 #[test]
 fn two_scalers_do_not_undo_one_another() {

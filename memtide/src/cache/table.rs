@@ -6,7 +6,7 @@ use memtide_service::config::show_size;
 use serde_json::{Map, Value};
 
 /// What stands first in a row, so that it can be found; the rest follows by name.
-const FIRST: [&str; 24] = [
+const FIRST: [&str; 25] = [
     "hour",
     "seconds",
     "ecpus",
@@ -15,6 +15,7 @@ const FIRST: [&str; 24] = [
     "gb_hours_metered",
     "commands",
     "id",
+    "instance",
     "limit",
     "slots",
     "zone",

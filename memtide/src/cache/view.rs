@@ -8,8 +8,9 @@ use serde_json::{Value, json};
 use super::{What, limits};
 
 /// The columns of a node.
-const NODE: [&str; 14] = [
+const NODE: [&str; 15] = [
     "id",
+    "instance",
     "zone",
     "state",
     "draining",
@@ -32,7 +33,10 @@ pub fn of(what: &What, mut answer: Value) -> Value {
             let nodes = answer.get_mut("nodes").and_then(Value::as_array_mut);
             for node in nodes.into_iter().flatten() {
                 if let Some(node) = node.as_object_mut() {
-                    node.retain(|name, _| NODE.contains(&name.as_str()));
+                    // Where nobody gives names there is no column of them.
+                    node.retain(|name, value| {
+                        NODE.contains(&name.as_str()) && !(name == "instance" && value.is_null())
+                    });
                 }
             }
         }

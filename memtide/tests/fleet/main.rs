@@ -15,6 +15,8 @@ mod hosts;
 mod hub;
 mod limits;
 mod mistakes;
+#[cfg(feature = "kubernetes")]
+mod pods;
 mod records;
 mod refusals;
 mod resumption;

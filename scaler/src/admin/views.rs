@@ -63,6 +63,8 @@ pub struct Nodes {
 struct Node {
     #[serde(flatten)]
     member: Member,
+    /// What whoever has started it calls it; `null` where nobody has said so since the scaler was started.
+    instance: Option<String>,
     state: &'static str,
     /// `null` where it was not heard since the scaler was started.
     heard_ms_ago: Option<u64>,
@@ -219,6 +221,7 @@ impl Node {
         let view = &node.view;
         Self {
             member: Member::of(view.node, &view.info),
+            instance: Some(node.instance.clone()).filter(|name| !name.is_empty()),
             state: view.state.name(),
             heard_ms_ago: view.heard.map(|heard| millis(now.saturating_sub(heard))),
             adopted_epoch: view.adopted.number(),

@@ -4,19 +4,23 @@
 
 mod api;
 mod state;
+mod tls;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use axum::serve::Listener as _;
 use memtide_kubernetes::{Access, KubernetesProvisioner, Set, Timing};
+use memtide_testkit::Authority;
 use memtide_topology::Zone;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 pub use self::state::{Faults, State};
+use self::tls::TlsListener;
 
 /// What a token is at first.
 const TOKEN: &str = "first-token";
@@ -38,14 +42,20 @@ impl Cluster {
             state.lock().unwrap().put_set(name, *replicas);
         }
         let directory = tempfile::tempdir().unwrap();
-        std::fs::write(directory.path().join("token"), TOKEN).unwrap();
+        let authority = Authority::new("the API server's CA");
+        let identity = authority.issue("the API server");
+        let account =
+            [("token", TOKEN), ("ca.crt", &authority.certificate_pem), ("namespace", "shop")];
+        for (name, text) in account {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = std::sync::mpsc::channel();
         let shared = Arc::clone(&state);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
-                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+                let listener = TlsListener::bind(&identity).await;
                 bound.send(listener.local_addr().unwrap()).unwrap();
                 let serve = axum::serve(listener, api::router(shared));
                 tokio::select! {
@@ -67,14 +77,16 @@ impl Cluster {
         self.state().faults = faults;
     }
 
-    fn token_file(&self) -> PathBuf {
-        self.directory.path().join("token")
-    }
-
     /// The token counts no more; another one is in the file.
     pub fn rotate_token(&self) {
         "second-token".clone_into(&mut self.state().token);
-        std::fs::write(self.token_file(), "second-token").unwrap();
+        std::fs::write(self.account().join("token"), "second-token").unwrap();
+    }
+
+    /// The account's CA is not that of this API server.
+    pub fn distrust(&self) {
+        let other = Authority::new("another CA").certificate_pem;
+        std::fs::write(self.account().join("ca.crt"), other).unwrap();
     }
 
     /// As a scaler has it, for these sets, of at most four pods each.
@@ -88,8 +100,8 @@ impl Cluster {
         sets: &[(&str, &str)],
         timing: Timing,
     ) -> KubernetesProvisioner {
-        let url = format!("http://{}", self.address);
-        let access = Access::at(&url, "shop", self.token_file()).unwrap();
+        let url = format!("https://{}", self.address);
+        let access = Access::at(&url, "shop", self.account()).unwrap();
         let set = |(zone, name): &(&str, &str)| Set {
             zone: Zone::new(zone).unwrap(),
             name: (*name).to_owned(),
@@ -98,8 +110,13 @@ impl Cluster {
         KubernetesProvisioner::spawn(runtime, access, sets, (4, timing))
     }
 
-    pub fn path(&self) -> &Path {
+    /// The files of a service account, as they are in a pod.
+    pub fn account(&self) -> &Path {
         self.directory.path()
+    }
+
+    pub const fn address(&self) -> SocketAddr {
+        self.address
     }
 }
 
