@@ -14,8 +14,8 @@ until_restarted() {
     timeout 60 sh -c "until [ \"\$(systemctl show --value --property NRestarts memtide-$1)\" = $2 ] &&
         [ \"\$(systemctl is-active memtide-$1)\" = active ]; do sleep 0.1; done" || fail "$1 was not started again"
 }
-is_healthy() {
-    timeout 60 sh -c "until memtide healthcheck $1; do sleep 0.1; done" || fail "$1 is not ready"
+is_ready() {
+    timeout 60 sh -c "until memtide healthcheck --ready $1; do sleep 0.1; done" || fail "$1 is not ready"
 }
 
 for role in serve scaler engine proxy; do
@@ -45,12 +45,14 @@ printf 'fleet_tls = "/etc/memtide/fleet"\njoin = "127.0.0.1:11213"\nzone = "a"\n
 cp /etc/memtide/engine.toml /etc/memtide/proxy.toml
 echo 'memory = "64m"' >>/etc/memtide/engine.toml
 systemctl start memtide-scaler memtide-engine memtide-proxy
-is_healthy proxy
+is_ready proxy
 echo "ok a scaler, a node and a proxy are a fleet"
 systemctl stop memtide-proxy memtide-engine memtide-scaler
-for role in proxy engine scaler; do
+for role in proxy scaler; do
     [ "$(show $role Result)" = success ] || fail "$role stopped with $(show $role Result)"
 done
+# The only node: nobody takes what it has.
+[ "$(show engine Result)" = exit-code ] || fail "the last node stopped with $(show engine Result)"
 echo 'join = 1' >/etc/memtide/proxy.toml
 ! systemctl start memtide-proxy 2>/dev/null || fail "it started with a mistake in its file"
 [ "$(show proxy NRestarts)" = 0 ] || fail "a mistake in the file was tried again"

@@ -29,6 +29,7 @@ fn the_fleet_is_shown() {
     let node = &nodes["nodes"][1];
     assert_eq!((&node["id"], &node["state"]), (&b.0.to_string().into(), &"up".into()));
     assert_eq!((&node["parent_token"], &node["draining"]), (&7.into(), &false.into()));
+    assert!(node["instance"].is_null(), "nobody has named it");
     assert_eq!(node["primary_slots"], primaries(&settled, b.0));
     assert_eq!(nodes["slots"]["complete"], 16_384);
     let migrations = wait_until("the manager to find nothing left to move", PATIENCE, || {

@@ -278,6 +278,7 @@ impl Executor {
             let instance = self.record.instances.get(&it.instance);
             Seen {
                 is_up: it.is_up,
+                is_leaving: it.is_leaving,
                 load: it.load,
                 memory_learning: 0,
                 memory_held: it.memory_held,

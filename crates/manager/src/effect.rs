@@ -54,7 +54,7 @@ pub enum Event {
     Draining(NodeId),
     /// A node is to stay after all.
     Undrained(NodeId),
-    /// A node that wants to leave must stay: nobody could take its slots.
+    /// A node that wants to leave has to wait: nobody could take its slots.
     DrainRefused(NodeId),
     /// A node that holds nothing was taken out of the topology.
     Left(NodeId),
@@ -195,7 +195,10 @@ impl fmt::Display for Event {
             Self::Draining(node) => write!(f, "{node} is draining"),
             Self::Undrained(node) => write!(f, "{node} stays"),
             Self::DrainRefused(node) => {
-                write!(f, "{node} wants to leave, and nobody could take its slots")
+                write!(
+                    f,
+                    "{node} wants to leave, and nobody could take its slots: it waits for another node"
+                )
             }
             Self::Left(node) => write!(f, "{node} holds nothing and has left"),
             Self::ReplicasSet(replicas) => write!(f, "{replicas} replicas are wanted of each slot"),

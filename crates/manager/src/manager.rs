@@ -170,12 +170,16 @@ impl Manager {
         }
     }
 
-    /// A node wants to be drained: its process is to end, and waits for having left the topology.
+    /// A node wants to be drained: its process is to end, and waits for having left the topology. Where nobody could take
+    /// its slots it is drained once somebody can.
     pub fn leaving(&mut self, now: Duration, node: NodeId) {
         self.pass(now);
-        match self.check_drain(node) {
-            Ok(()) => self.wishes.set_draining(&self.topology, node, true),
-            Err(_) => self.tell(Event::DrainRefused(node)),
+        if self.topology.nodes().contains_key(&node) {
+            self.wishes.set_leaving(node);
+            if self.check_drain(node).is_err() {
+                self.tell(Event::DrainRefused(node));
+            }
+            self.stir();
         }
         self.think();
     }
@@ -204,6 +208,7 @@ impl Manager {
             }
             Operation::Undrain(node) => {
                 self.check_known(node)?;
+                self.wishes.unset_leaving(node);
                 self.wishes.set_draining(&self.topology, node, false);
             }
             Operation::Forget(node) => {
@@ -323,6 +328,7 @@ impl Manager {
             node,
             info: info.clone(),
             state: self.members.state(node),
+            is_leaving: self.wishes.is_leaving(node),
             heard: self.members.heard(node),
             adopted: self.members.adopted(node),
         };

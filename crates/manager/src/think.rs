@@ -38,6 +38,7 @@ impl Manager {
         let mut draft = Draft::new(Arc::clone(&self.topology));
         let is_cut_off = self.put_reports(&mut draft);
         let is_failover = self.put_failover(&mut draft);
+        self.drain_leaving();
         self.put_orders(&mut draft);
         self.put_new_node(&mut draft);
         self.put_leave(&mut draft);
@@ -109,6 +110,15 @@ impl Manager {
     fn tell_unserved(&mut self, slots: usize) {
         if core::mem::replace(&mut self.progress.unserved, slots) != slots {
             self.tell(Event::Unserved { slots });
+        }
+    }
+
+    /// Has nodes drained whose processes are to end, but the last that others could give their slots to.
+    fn drain_leaving(&mut self) {
+        for node in self.wishes.undrained(&self.topology) {
+            if self.check_drain(node).is_ok() {
+                self.wishes.set_draining(&self.topology, node, true);
+            }
         }
     }
 

@@ -11,6 +11,8 @@ pub struct NodeView {
     pub info: NodeInfo,
     /// Whether it is up.
     pub state: NodeState,
+    /// Its process is to end: it is drained, or will be once somebody can take its slots.
+    pub is_leaving: bool,
     /// When it was heard last; `None` where it was not since the manager was started.
     pub heard: Option<Duration>,
     /// The newest topology that it is known to have adopted.

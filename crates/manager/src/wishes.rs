@@ -20,6 +20,8 @@ pub(crate) struct Wishes {
     /// Primaries and copies of slots of which that has been stored, and that nobody was told of.
     cut_off_news: Vec<(NodeId, NodeId)>,
     draining: BTreeMap<NodeId, bool>,
+    /// Nodes whose processes are to end.
+    leaving: BTreeSet<NodeId>,
     memory: BTreeMap<NodeId, u64>,
     replicas: Option<u8>,
 }
@@ -76,6 +78,24 @@ impl Wishes {
         self.forget_done(topology);
     }
 
+    pub(crate) fn set_leaving(&mut self, node: NodeId) {
+        self.leaving.insert(node);
+    }
+
+    pub(crate) fn unset_leaving(&mut self, node: NodeId) {
+        self.leaving.remove(&node);
+    }
+
+    pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        self.leaving.contains(&node)
+    }
+
+    /// Nodes that want to be drained, and are not.
+    pub(crate) fn undrained(&self, topology: &Topology) -> Vec<NodeId> {
+        let leaving = self.leaving.iter().copied();
+        leaving.filter(|node| !self.is_draining(topology, *node)).collect()
+    }
+
     pub(crate) fn set_memory(&mut self, topology: &Topology, node: NodeId, memory_max: u64) {
         self.memory.insert(node, memory_max);
         self.forget_done(topology);
@@ -115,6 +135,7 @@ impl Wishes {
         self.draining.retain(|node, is_draining| {
             nodes.get(node).is_some_and(|info| info.is_draining != *is_draining)
         });
+        self.leaving.retain(|node| nodes.contains_key(node));
         self.memory.retain(|node, memory_max| {
             nodes.get(node).is_some_and(|info| info.memory_max != *memory_max)
         });

@@ -127,6 +127,25 @@ fn the_last_node_is_not_drained() {
     assert_eq!(fleet.operate(Operation::Drain(nobody)), Err(Refused::NodeUnknown(nobody)));
 }
 
+/// As when every pod of a fleet is replaced: a successor comes when its predecessor has ended.
+#[test]
+fn the_last_node_that_wants_to_leave_leaves_when_another_has_come() {
+    let mut fleet = Fleet::settled(few(12), 0, &["a", "b"]);
+    let (one, other) = (fleet.id(1), fleet.id(2));
+    for node in [one, other] {
+        fleet.manager.leaving(fleet.now, node);
+    }
+    fleet.carry_out();
+    assert!(fleet.manager.nodes().iter().all(|node| node.is_leaving));
+    fleet.settle();
+    assert_eq!(fleet.stored.nodes().keys().collect::<Vec<_>>(), [&other]);
+    let successor = fleet.start("a", GIB);
+    fleet.settle();
+    let successor = fleet.id(successor);
+    assert_eq!(fleet.stored.nodes().keys().collect::<Vec<_>>(), [&successor]);
+    assert_eq!(held(&fleet, successor), 12);
+}
+
 #[test]
 fn slots_move_where_an_operator_wants_them_and_stay() {
     let mut fleet = Fleet::settled(few(12), 1, &["a", "b", "c"]);

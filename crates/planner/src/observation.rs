@@ -51,6 +51,8 @@ pub struct Seen {
     pub memory_learning: u64,
     /// What it can do at most: its host's share of memory, and the rest a second. 0 is not known.
     pub capacity: Amounts,
+    /// Its process is to end, whatever the topology says: nothing of what it can do counts.
+    pub is_leaving: bool,
     /// Whether it may be given back: one that was started by hand is left to whoever did.
     pub may_leave: bool,
     /// Of those of a zone that may be given back, one of the least rank goes first, whatever it holds.
@@ -121,6 +123,7 @@ impl Observation {
     pub(crate) fn is_moving(&self) -> bool {
         self.slots_remaining > 0
             || self.topology.nodes().values().any(|info| info.is_draining)
+            || self.nodes.values().any(|seen| seen.is_leaving)
             || self.expected().any(|it| it.action.moves_slots())
     }
 
@@ -136,6 +139,9 @@ impl Observation {
 
     /// Whether a node is to leave, or will be.
     pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
+        if self.nodes.get(&node).is_some_and(|seen| seen.is_leaving) {
+            return true;
+        }
         let stored = self.topology.nodes().get(&node).is_some_and(|info| info.is_draining);
         let of = |action: &Action| match action {
             Action::Drain { node: it } if *it == node => Some(true),

@@ -234,7 +234,7 @@ fn stay(draft: &Draft, wanted: &Wanted, fleet: &mut Fleet) -> Vec<NodeId> {
     let mut stays = Vec::new();
     for (node, info) in draft.seen.topology.nodes() {
         let Some(seen) = draft.seen.up(*node) else { continue };
-        let is_own = seen.reserved_for.is_some();
+        let is_own = seen.reserved_for.is_some() || seen.is_leaving;
         // Who was to leave for others than the planner leaves.
         let is_mine = draft.past.given_back.contains(node);
         if !draft.seen.is_leaving(*node) || !is_mine || is_own || wanted.is_met(fleet, draft) {

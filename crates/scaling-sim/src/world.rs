@@ -267,7 +267,9 @@ impl<'s> World<'s> {
             };
             let (is_up, capacity) = (self.fleet.is_up(*id), node.capacity);
             let (memory_held, instance) = (whole(held), node.name.clone());
-            (*id, NodeSight { is_up, has_said: true, load, memory_held, capacity, instance })
+            let sight =
+                NodeSight { is_up, load, memory_held, capacity, instance, ..NodeSight::default() };
+            (*id, NodeSight { has_said: true, ..sight })
         });
         let nodes = nodes.collect();
         let slots = self.fleet.topology.slots().map(|(slot, config)| {

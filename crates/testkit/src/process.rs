@@ -10,12 +10,14 @@ use crate::wait_until;
 pub(crate) struct Reaped(pub(crate) Child);
 
 impl Reaped {
+    /// How it has ended, if it has.
+    pub(crate) fn try_exit(&mut self) -> Option<ExitStatus> {
+        self.0.try_wait().expect("a child of ours can be waited for")
+    }
+
     /// Waits for it to end by itself.
     pub(crate) fn wait_exit(&mut self, patience: Duration) -> ExitStatus {
-        let child = &mut self.0;
-        wait_until("the process to end", patience, || {
-            child.try_wait().expect("a child of ours can be waited for")
-        })
+        wait_until("the process to end", patience, || self.try_exit())
     }
 }
 

@@ -114,6 +114,11 @@ impl RoleProcess {
         signal(self.pid(), number);
     }
 
+    /// How it has ended, if it has.
+    pub fn try_exit(&mut self) -> Option<ExitStatus> {
+        self.process.try_exit()
+    }
+
     /// Waits until it has ended by itself, and all that it logged is there.
     ///
     /// # Panics

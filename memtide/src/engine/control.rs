@@ -21,6 +21,9 @@ const STOP_MAX: Duration = Duration::from_secs(5);
 
 /// A node that is told to stop and has no other beside it waits so long for one to join.
 const OTHERS_COME_IN: Duration = Duration::from_secs(2);
+/// The same of one that was begun as a spare: whoever begins those begins one in the place of each that ends, as Kubernetes
+/// does with pods, of which the scaler makes a node.
+const SUCCESSORS_COME_IN: Duration = Duration::from_secs(120);
 
 /// What carries words between them.
 pub struct Talk {
@@ -30,6 +33,8 @@ pub struct Talk {
     pub tls: FleetTls,
     /// Has a token, which is read again with the certificates.
     pub access: Access,
+    /// Others like it may come when it is the last.
+    pub is_spare: bool,
 }
 
 impl Talk {
@@ -41,7 +46,7 @@ impl Talk {
         drain: &Drain,
         drain_timeout: Duration,
     ) -> (Ended, Held) {
-        let Self { control, observer, source, tls, access } = self;
+        let Self { control, observer, source, tls, access, is_spare } = self;
         let reload = || {
             crate::reload_fleet_tls(&tls);
             crate::reload_admin(&access);
@@ -62,7 +67,7 @@ impl Talk {
                 drain.begin(deadline);
                 tokio::select! {
                     ended = &mut joined => ended.unwrap_or(Ended::Panicked),
-                    () = until_cut(deadline, held.clone()) => {
+                    () = until_cut(deadline, is_spare, held.clone()) => {
                         drain.stop();
                         tokio::select! {
                             ended = joined => ended.unwrap_or(Ended::Panicked),
@@ -88,7 +93,8 @@ impl Talk {
 }
 
 /// Until the drain has no time left, or what it waits for cannot come.
-async fn until_cut(deadline: Instant, mut held: watch::Receiver<Held>) {
+async fn until_cut(deadline: Instant, is_spare: bool, mut held: watch::Receiver<Held>) {
+    let patience = if is_spare { SUCCESSORS_COME_IN } else { OTHERS_COME_IN };
     let is_last = |held: &Held| held.is_member && held.others == 0;
     let nobody_takes = async {
         loop {
@@ -96,7 +102,7 @@ async fn until_cut(deadline: Instant, mut held: watch::Receiver<Held>) {
             if held.wait_for(is_last).await.is_err() {
                 return std::future::pending().await;
             }
-            if timeout(OTHERS_COME_IN, held.wait_for(|it| !is_last(it))).await.is_err() {
+            if timeout(patience, held.wait_for(|it| !is_last(it))).await.is_err() {
                 return;
             }
         }
@@ -150,5 +156,30 @@ async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
             Word::Report(report) => ToScaler::Report(report),
             Word::Leaving => ToScaler::Leaving,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many seconds a node that is the last from the first second on is cut, where another comes then.
+    async fn cut_after(is_spare: bool, another_after: u64) -> u64 {
+        let begin = Instant::now();
+        let last = Held { is_member: true, ..Held::default() };
+        let (sender, held) = watch::channel(Held { others: 1, ..last });
+        let cut = tokio::spawn(until_cut(begin + Duration::from_secs(600), is_spare, held));
+        sleep(Duration::from_secs(1)).await;
+        sender.send_replace(last);
+        sleep(Duration::from_secs(another_after)).await;
+        sender.send_replace(Held { others: 1, ..last });
+        cut.await.expect("it ends");
+        begin.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_node_waits_for_another_and_a_spare_for_its_successor() {
+        assert_eq!((cut_after(false, 1).await, cut_after(false, 3).await), (600, 4));
+        assert_eq!((cut_after(true, 119).await, cut_after(true, 121).await), (600, 122));
     }
 }

@@ -85,7 +85,8 @@ pub fn run(config: &EngineConfig) -> Result<ExitCode, Failure> {
     if config.is_spare {
         tracing::info!("a spare: it waits until the scaler takes it as a node");
     }
-    let talk = Talk { control, observer: observer.clone(), source, tls, access };
+    let is_spare = config.is_spare;
+    let talk = Talk { control, observer: observer.clone(), source, tls, access, is_spare };
     let (ended, held) =
         runtime.block_on(talk.until_ended(node, &mut signals, &drain, common.drain_timeout));
     drop((admin, kept_up));

@@ -16,12 +16,11 @@ use crate::failure::Failure;
 pub fn provisioner(
     runtime: &Handle,
     sets: Vec<(Zone, String)>,
-    pods_max: usize,
+    pods_max: u32,
 ) -> Result<Arc<dyn Provisioner>, Failure> {
     use memtide_kubernetes::{KubernetesProvisioner, Set, Timing};
 
     let sets = sets.into_iter().map(|(zone, name)| Set { zone, name }).collect();
-    let pods_max = u32::try_from(pods_max).unwrap_or(u32::MAX);
     let limits = (pods_max, Timing::default());
     Ok(Arc::new(KubernetesProvisioner::spawn(runtime, access()?, sets, limits)))
 }
@@ -46,7 +45,7 @@ fn access() -> Result<memtide_kubernetes::Access, Failure> {
 pub fn provisioner(
     _: &Handle,
     _: Vec<(Zone, String)>,
-    _: usize,
+    _: u32,
 ) -> Result<Arc<dyn Provisioner>, Failure> {
     Err(not_built())
 }

@@ -32,7 +32,10 @@ pub fn scaling(
             Some(Arc::new(CommandProvisioner::spawn(runtime, settings)))
         }
         Some(Provision::Kubernetes(sets)) => {
-            Some(kubernetes::provisioner(runtime, sets, policy.nodes_max)?)
+            // Spares come on top of the nodes.
+            let nodes_max = u32::try_from(policy.nodes_max).unwrap_or(u32::MAX);
+            let pods_max = nodes_max.saturating_add(spares_per_zone);
+            Some(kubernetes::provisioner(runtime, sets, pods_max)?)
         }
     };
     Ok(Some(Scaling { policy, provisioner, spares_per_zone }))

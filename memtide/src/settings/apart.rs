@@ -11,7 +11,7 @@ use memtide_wire::Versions;
 use super::etcd::{self, EtcdGiven};
 use super::fleet::{self, Join};
 use super::limits::{self, LimitsGiven};
-use super::read::{Common, common, count, item_size_max, port};
+use super::read::{Common, ITEMS_IN_MEMORY_MIN, common, count, item_size_max, port};
 use super::scaling::{self, Scaling};
 use super::{Host, capacity, show, wire};
 
@@ -72,6 +72,10 @@ pub struct ScalerConfig {
 pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigError> {
     let mut common = common(given)?;
     let (memory_max, capacity) = capacity::node(given, on, &mut common.warnings)?;
+    let item_size_max = item_size_max(given, Some(capacity.memory))?;
+    // Who may be granted more begins with room for the largest item.
+    let memory_min = u64::from(item_size_max) * ITEMS_IN_MEMORY_MIN;
+    let memory_max = memory_max.max(memory_min.min(capacity.memory));
     let bind = one_address(given)?;
     let advertise = match (given.text("advertise"), bind) {
         (Some(_), _) => given.read("advertise", host)?,
@@ -88,7 +92,7 @@ pub fn resolve_engine(given: &Given, on: &Host) -> Result<EngineConfig, ConfigEr
         instance: capacity::instance(given)?,
         is_spare: capacity::is_spare(given)?,
         versions: wire::versions(given)?,
-        item_size_max: item_size_max(given, Some(memory_max))?,
+        item_size_max,
         parent: given.text("parent").map(|_| given.read("parent", parent)).transpose()?,
         common,
     };

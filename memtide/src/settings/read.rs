@@ -172,7 +172,8 @@ pub fn item_size_max(given: &Given, memory_max: Option<u64>) -> Result<u32, Conf
         return Err(given.complain("item-size-max", "give a size from 1k to 1g"));
     }
     if memory_max.is_some_and(|memory_max| bytes > memory_max / ITEMS_IN_MEMORY_MIN) {
-        let problem = "more than an eighth of a node's --memory; give less, or more memory";
+        let problem =
+            "more than an eighth of the memory that a node may take; give less, or more memory";
         return Err(given.complain("item-size-max", problem));
     }
     u32::try_from(bytes).map_err(|_| given.complain("item-size-max", "give a size up to 1g"))

@@ -80,7 +80,7 @@ fn an_amount_that_cannot_be_meant() {
     check(
         &[("memory", "16m"), ("item-size-max", "8m")],
         expect![[
-            r#"--item-size-max: "8m": more than an eighth of a node's --memory; give less, or more memory"#
+            r#"--item-size-max: "8m": more than an eighth of the memory that a node may take; give less, or more memory"#
         ]],
     );
 }
@@ -332,7 +332,7 @@ mod fleets {
         check(
             &[three, ("memory", "60m"), ("item-size-max", "3m")],
             expect![[
-                r#"--item-size-max: "3m": more than an eighth of a node's --memory; give less, or more memory"#
+                r#"--item-size-max: "3m": more than an eighth of the memory that a node may take; give less, or more memory"#
             ]],
         );
     }
@@ -403,6 +403,9 @@ mod fleets {
         let little = engine(&[ADDRESS, ("memory-max", "2g"), ("ecpu-max", "1.5M")]).unwrap();
         assert_eq!((little.memory_max, little.capacity.memory), (2 << 30, 2 << 30));
         assert_eq!(little.capacity.ecpu, 1_500_000);
+        let flags = [("memory", "64m"), ("memory-max", "1g"), ("item-size-max", "100m")];
+        let large = engine(&[&[ADDRESS], &flags[..]].concat()).unwrap();
+        assert_eq!(large.memory_max, 800 << 20, "room for eight of the largest item");
         let flags = [(ADDRESS.0, ADDRESS.1.to_owned())];
         let given = Given::gather(Role::Engine.schema(), &flags, &|_| None, None).unwrap();
         let part = Host { cpu_millis: 250, ..host_of(10) };
@@ -428,6 +431,12 @@ mod fleets {
         check(
             &[("memory-max", "1m")],
             expect![[r#"--memory-max: "1m": less than 16 MiB, too little for a cache; give more"#]],
+        );
+        check(
+            &[("memory", "64m"), ("memory-max", "512m"), ("item-size-max", "65m")],
+            expect![[
+                r#"--item-size-max: "65m": more than an eighth of the memory that a node may take; give less, or more memory"#
+            ]],
         );
         for text in ["0", "1.5", "x", "0.0001"] {
             let refused = engine(&[ADDRESS, ("cpus", text)]).unwrap_err().to_string();

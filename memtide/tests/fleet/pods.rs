@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::Command;
 
 use cluster::Cluster;
-use memtide_testkit::{PATIENCE, RoleProcess, wait_until};
+use memtide_testkit::{Client, PATIENCE, RoleProcess, Signal, TlsClient, wait_until};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_memtide");
@@ -33,6 +33,8 @@ struct World {
     cluster: Cluster,
     scaler: RoleProcess,
     pods: BTreeMap<String, RoleProcess>,
+    /// How processes have ended that were told to.
+    ends: Vec<(String, Option<i32>)>,
     scratch: tempfile::TempDir,
 }
 
@@ -50,30 +52,50 @@ impl World {
             state.changed("MODIFIED", set);
         }
         let scaler = in_a_pod(&cluster, scratch.path());
-        Self { cluster, scaler, pods: BTreeMap::new(), scratch }
+        Self { cluster, scaler, pods: BTreeMap::new(), ends: Vec::new(), scratch }
     }
 
-    /// Begins a process in each pod that has none.
-    fn begin_pods(&mut self) {
-        let mut pods: Vec<String> = self.cluster.state().pods.keys().cloned().collect();
-        pods.retain(|pod| !self.pods.contains_key(pod));
-        let join = self.scaler.address().to_string();
-        let tls = self.scratch.path().join("tls");
-        for pod in pods {
-            let zone = pod.split('-').nth(1).unwrap();
-            let who = ["--spare", "--instance", &pod, "--zone", zone, "--ecpu-max", "1000"];
-            let joins = ["--join", &join, "--fleet-tls", tls.to_str().unwrap(), "--port", "0"];
-            let may = ["--memory", "64m", "--memory-max", "4g"];
-            let words = [&who[..], &joins, &may].concat();
-            let process = RoleProcess::start(PROGRAM, "engine", words);
-            self.pods.insert(pod, process);
+    /// As a kubelet does: begins a process in each pod that has none, and notes which have ended.
+    fn step(&mut self) {
+        let pods = self.cluster.state().pods.clone();
+        for (pod, is_ending) in pods {
+            let ended = self.pods.get_mut(&pod).and_then(RoleProcess::try_exit);
+            if let Some(status) = ended {
+                assert!(is_ending, "{pod} has ended: {}", self.pods[&pod].logs().text());
+                self.pods.remove(&pod);
+                self.cluster.state().pod_ended(&pod);
+                self.ends.push((pod, status.code()));
+            } else if !self.pods.contains_key(&pod) {
+                let process = self.begin(&pod);
+                self.pods.insert(pod, process);
+            }
+        }
+    }
+
+    fn begin(&self, pod: &str) -> RoleProcess {
+        let zone = pod.split('-').nth(1).unwrap();
+        let who = ["--spare", "--instance", pod, "--zone", zone, "--ecpu-max", "1000"];
+        self.role("engine", &[&who[..], &["--memory", "64m", "--memory-max", "4g"]].concat())
+    }
+
+    fn role(&self, role: &str, words: &[&str]) -> RoleProcess {
+        let (join, tls) = (self.scaler.address().to_string(), self.scratch.path().join("tls"));
+        let joins = ["--join", &join, "--fleet-tls", tls.to_str().unwrap(), "--port", "0"];
+        RoleProcess::start(PROGRAM, role, [words, &joins].concat())
+    }
+
+    /// As a rolling update of every set does at a time.
+    fn replace_all(&mut self) {
+        for (pod, process) in &self.pods {
+            self.cluster.state().evict(pod);
+            process.signal(Signal::TERM);
         }
     }
 
     /// Waits until these pods are nodes, and no others.
     fn until_nodes_are(&mut self, wanted: &[&str]) {
         wait_until("these pods are nodes", PATIENCE, || {
-            self.begin_pods();
+            self.step();
             let nodes: Value = serde_json::from_str(&self.scaler.get("/v1/nodes").body).unwrap();
             let up = nodes["nodes"].as_array().unwrap().iter().filter(|it| it["state"] == "up");
             let mut names: Vec<_> = up.filter_map(|it| it["instance"].as_str()).collect();
@@ -108,11 +130,36 @@ fn a_scaler_in_a_pod_has_more_pods_come_when_more_is_promised() {
     let mut world = World::start();
     world.until_nodes_are(&["node-a-0", "node-b-0"]);
     assert_eq!(world.cluster.state().scales, []);
-    // What it has shown until now counts no more, as after an hour.
+    // The next that it asks for counts by another token.
     world.cluster.rotate_token();
     world.cache(&["limits", "set", "--ecpu-per-second-min", "3000"]);
     world.until_nodes_are(&["node-a-0", "node-a-1", "node-b-0", "node-b-1"]);
     assert_eq!(world.cluster.state().replicas(), [2, 2]);
     let nodes = world.cache(&["nodes"]);
     assert!(nodes.contains(" node-b-1 "), "people are told, too: {nodes}");
+}
+
+#[test]
+fn all_pods_may_be_replaced_at_once() {
+    const KEYS: usize = 300;
+    let mut world = World::start();
+    world.until_nodes_are(&["node-a-0", "node-b-0"]);
+    let data = world.scratch.path().join("proxy");
+    let proxy = world.role("proxy", &["--read-port", "0", "--data-dir", data.to_str().unwrap()]);
+    wait_until("the proxy is ready", PATIENCE, || {
+        (proxy.get("/readyz").status == 200).then_some(())
+    });
+    let mut client = Client::tls(proxy.address(), &TlsClient::new(&data.join("tls/ca.pem")));
+    let sets: String = (0..KEYS).map(|key| format!("set {key} 0 0 1\r\nx\r\n")).collect();
+    assert_eq!(client.ask(sets.as_bytes()).unwrap(), "STORED\r\n".repeat(KEYS));
+    world.replace_all();
+    wait_until("both have given their slots away, and have ended", PATIENCE, || {
+        world.step();
+        (world.ends.len() == 2).then_some(())
+    });
+    assert!(world.ends.iter().all(|(_, code)| *code == Some(0)), "{:?}", world.ends);
+    // Others came at once, and those that were begun in their places wait as spares.
+    world.until_nodes_are(&["node-a-1", "node-b-1"]);
+    let gets: String = (0..KEYS).map(|key| format!("mg {key} v\r\n")).collect();
+    assert_eq!(client.ask(gets.as_bytes()).unwrap(), "VA 1\r\nx\r\n".repeat(KEYS));
 }

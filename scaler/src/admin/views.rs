@@ -63,7 +63,8 @@ pub struct Nodes {
 struct Node {
     #[serde(flatten)]
     member: Member,
-    /// What whoever has started it calls it; `null` where nobody has said so since the scaler was started.
+    /// What whoever has started it calls it; `null` where nobody has said so since the scaler was started. A spare that
+    /// nobody has named has made a name of its address and its process, which tells nobody anything.
     instance: Option<String>,
     state: &'static str,
     /// `null` where it was not heard since the scaler was started.
@@ -219,9 +220,11 @@ impl Nodes {
 impl Node {
     fn of(node: &NodeStatus, held: Held, now: Duration) -> Self {
         let view = &node.view;
+        let own_name = format!("{}/", view.info.address);
         Self {
             member: Member::of(view.node, &view.info),
-            instance: Some(node.instance.clone()).filter(|name| !name.is_empty()),
+            instance: Some(node.instance.clone())
+                .filter(|name| !name.is_empty() && !name.starts_with(&own_name)),
             state: view.state.name(),
             heard_ms_ago: view.heard.map(|heard| millis(now.saturating_sub(heard))),
             adopted_epoch: view.adopted.number(),

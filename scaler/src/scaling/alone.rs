@@ -109,6 +109,7 @@ impl Alone {
         let memory = |memory| Amounts { memory, ..Amounts::default() };
         let node = NodeSight {
             is_up: true,
+            is_leaving: false,
             has_said: true,
             load: memory(seen.used),
             memory_held: seen.used,
