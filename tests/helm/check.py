@@ -30,7 +30,7 @@ WRONG = [
     ({"scaler": {"replicas": 0}}, "replicas"),
     ({"proxies": {"service": {"type": "ExternalName"}}}, "type"),
     ({"etcd": {"endpoints": ["etcd:2379"]}}, "endpoints"),
-    ({"nodes": {"zones": [{"name": "europe-west1-b"}, {"name": "europe-west1-c"}]}}, "two zones"),
+    ({"nodes": {"zones": [{"name": "a.b"}, {"name": "a-b"}]}}, "two zones"),
 ]
 
 problems = []

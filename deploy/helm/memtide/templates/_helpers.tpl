@@ -2,14 +2,15 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Short enough that pods of zones have names of at most 63 letters. */}}
+{{/* At most 34 letters. Pods of a StatefulSet have its name and a hash, 11 letters, in a label of at most 63: so that has at
+most 52. "-node-" is 6 of them, which leaves a zone 12 or more. */}}
 {{- define "memtide.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 34 | trimSuffix "-" }}
 {{- else if contains (include "memtide.name" .) .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- .Release.Name | trunc 34 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "memtide.name" .) | trunc 40 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "memtide.name" .) | trunc 34 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -50,9 +51,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ join "," $hosts }}
 {{- end }}
 
-{{/* The name of a zone's StatefulSet. */}}
+{{/* The name of a zone's StatefulSet. Of a zone whose name is too long it has the end, by which zones of a region differ. */}}
 {{- define "memtide.set" -}}
-{{ include "memtide.fullname" .root }}-node{{ if .zone }}-{{ .zone | replace "." "-" | trunc 12 | trimSuffix "-" }}{{ end }}
+{{- $name := printf "%s-node" (include "memtide.fullname" .root) -}}
+{{- $room := sub 51 (len $name) | int -}}
+{{ $name }}{{ if .zone }}-{{ .zone | replace "." "-" | trunc (mul -1 $room | int) | trimAll "-" }}{{ end }}
 {{- end }}
 
 {{- define "memtide.podSecurity" -}}
