@@ -16,8 +16,8 @@ most 52. "-node-" is 6 of them, which leaves a zone 12 or more. */}}
 
 {{/* What selects; never changes. */}}
 {{- define "memtide.selector" -}}
-app.kubernetes.io/name: {{ include "memtide.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "memtide.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -38,7 +38,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* Several scalers need etcd, by which they agree who leads. */}}
 {{- define "memtide.scalers" -}}
-{{ if .Values.etcd.endpoints }}{{ .Values.scaler.replicas }}{{ else }}1{{ end }}
+{{ if .Values.etcd.endpoints }}{{ int64 .Values.scaler.replicas }}{{ else }}1{{ end }}
 {{- end }}
 
 {{/* All scalers, each by its own name: whoever leads is among them. */}}
@@ -119,19 +119,19 @@ capabilities:
 {{- $keys := .root.Values.fleetTls.keys -}}
 - name: fleet
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items:
-      - key: {{ $keys.ca | replace "ROLE" .role }}
+      - key: {{ $keys.ca | replace "ROLE" .role | quote }}
         path: ca.pem
-      - key: {{ $keys.certificate | replace "ROLE" .role }}
+      - key: {{ $keys.certificate | replace "ROLE" .role | quote }}
         path: {{ .role }}.pem
-      - key: {{ $keys.key | replace "ROLE" .role }}
+      - key: {{ $keys.key | replace "ROLE" .role | quote }}
         path: {{ .role }}.key
 {{- if .root.Values.admin.tokenSecret }}
 - name: admin
   secret:
-    secretName: {{ .root.Values.admin.tokenSecret }}
+    secretName: {{ .root.Values.admin.tokenSecret | quote }}
     defaultMode: 0440
 {{- end }}
 {{- end }}
