@@ -2,12 +2,13 @@
 """Checks the Helm chart offline: check.py MEMTIDE [CHART]
 
 Renders it with its defaults and each file of its ci/; holds every manifest to the schemas of Kubernetes (no field that
-they do not know), and to what is said below; asks the program MEMTIDE whether it has each flag that a pod gives.
+they do not know), and to what is said below; asks the program MEMTIDE whether it takes what each pod gives it, and
+whether it takes odd values, too, where the chart does.
 Prints a line for each check, and fails with all that is wrong.
 """
 
+import functools
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,11 @@ import kubernetes_validate
 import yaml
 from helm_python import chart as helm
 from helm_python.errors import HelmError
+from program import Program
+from values import LONG, ODD, WRONG, ZONES
+
+# It reads the schemas of a version anew for every manifest.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 CHART = Path(__file__).resolve().parents[2] / "deploy/helm/memtide"
 VERSIONS = ["1.27", "1.30", "1.33", "1.35", "1.37"]
@@ -22,16 +28,6 @@ VERSIONS = ["1.27", "1.30", "1.33", "1.35", "1.37"]
 FOREIGN = {"ServiceMonitor", "PodMonitor"}
 # What the chart gives with etcd, of which a program that was built without may not know.
 ETCD = {"--advertise", "--etcd", "--etcd-ca", "--etcd-cert", "--etcd-key"}
-# Values that must be refused, and what is said.
-WRONG = [
-    ({"nodes": {"memoryMx": "1Gi"}}, "memoryMx"),
-    ({"nodes": {"memoryMax": "8 gigs"}}, "memoryMax"),
-    ({"nodes": {"zones": []}}, "zones"),
-    ({"scaler": {"replicas": 0}}, "replicas"),
-    ({"proxies": {"service": {"type": "ExternalName"}}}, "type"),
-    ({"etcd": {"endpoints": ["etcd:2379"]}}, "endpoints"),
-    ({"nodes": {"zones": [{"name": "europe-west1-b"}, {"name": "europe-west1-c"}]}}, "two zones"),
-]
 
 problems = []
 
@@ -42,50 +38,58 @@ def expect(is_so, what):
 
 
 def main():
-    program = sys.argv[1]
+    program = Program(sys.argv[1])
     path = Path(sys.argv[2]) if len(sys.argv) > 2 else CHART
-    flags = {role: known_flags(program, role) for role in ("scaler", "engine", "proxy")}
     cases = {"defaults": {}}
     for file in sorted((path / "ci").glob("*.yaml")):
         cases[file.stem] = yaml.safe_load(file.read_text())
-    expect(len(cases) > 2, "there are values files in ci/")
+    expect(len(cases) > 4, "there are values files in ci/")
     checks = 0
     with helm.Chart.load(path) as chart:
         for name, values in cases.items():
-            manifests, notes = rendered(chart, values, name)
+            try:
+                manifests, notes = rendered(chart, values, name)
+            except HelmError as error:
+                problems.append(f"{name} is refused: {error}")
+                continue
             checks += validate(manifests, name)
-            checks += Case(name, manifests, notes, flags).check()
+            checks += Case(name, manifests, notes, program).check()
             lint(path, values, name)
             print(f"ok {name}: {len(manifests)} manifests")
+        checks += validate(rendered(chart, {}, "release no", release="no")[0], "release no")
         for values, said in WRONG:
             refuse(chart, values, said)
             checks += 1
+        # What is wrong whatever the values are would be told again of each of them.
+        for setting, (right, odd) in () if problems else ODD.items():
+            checks += tried(chart, program, setting, right, odd)
+        for zones in ZONES:
+            for fullname in ("", "no", LONG):
+                checks += named(chart, zones, fullname)
     for problem in problems:
         print(f"WRONG {problem}")
     print(f"{checks} checks")
     sys.exit(1 if problems else 0)
 
 
-def known_flags(program, role):
-    text = subprocess.run([program, role, "--help"], check=True, capture_output=True, text=True).stdout
-    return set(re.findall(r"(?m)^\s+(?:-\w, )?(--[a-z-]+)", text))
-
-
-def rendered(chart, values, name):
+def rendered(chart, values, name, release="shop"):
     chart.validate_schema(helm_values(chart, values))
-    files = chart.render(values, name="shop", namespace="caches", is_install=True)
+    files = chart.render(values, name=release, namespace="caches", is_install=True)
     manifests, notes = [], ""
     for path, text in sorted(files.items()):
         if path.endswith("NOTES.txt"):
             notes = text
         if path.endswith(".yaml"):
-            manifests += [it for it in yaml.load_all(text, StrictLoader) if it]
+            manifests += parsed(text)
     seen = set()
     for it in manifests:
         key = (it["kind"], it["metadata"]["name"])
         expect(key not in seen, f"{name}: {key} is there twice")
         seen.add(key)
-        expect(len(it["metadata"]["name"]) <= 52, f"{name}: the name of {key} is too long for pods")
+        # Pods of a set are called after it and a number, and have its name with a hash of up to 10 letters in a label:
+        # each of these has at most 63.
+        most = 52 if it["kind"] == "StatefulSet" else 63
+        expect(len(str(it["metadata"]["name"])) <= most, f"{name}: the name of {key} has more than {most} letters")
     return manifests, notes
 
 
@@ -93,7 +97,12 @@ def helm_values(chart, values):
     return chart.merge_values(values)
 
 
-class StrictLoader(yaml.SafeLoader):
+@functools.cache
+def parsed(text):
+    return [it for it in yaml.load_all(text, StrictLoader) if it]
+
+
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """A key that is there twice is a mistake."""
 
     def construct_mapping(self, node, deep=False):
@@ -132,12 +141,46 @@ def refuse(chart, values, said):
         expect(said in str(error), f"{values}: {error}")
 
 
+def tried(chart, program, setting, right, odd):
+    """The chart takes what is right, and of what is odd no more than the program does."""
+    for value in [*right, *odd]:
+        values = value
+        for name in reversed(setting.split(".")):
+            values = {name: values}
+        try:
+            manifests, _ = rendered(chart, values, f"{setting} {value!r}")
+        except HelmError as error:
+            expect(value not in right, f"{setting} {value!r} is refused: {error}")
+            continue
+        for it in manifests:
+            if it["kind"] in ("StatefulSet", "Deployment"):
+                said = program.complaint(containers(it)[0])
+                expect(not said, f"the chart takes {setting} {value!r}, and the program does not: {said}")
+    return len(right) + len(odd)
+
+
+def named(chart, zones, fullname):
+    """Each zone has its set, whose pods can be called after it."""
+    case = f"zones {', '.join(zones)} of {fullname or 'a release'}"
+    values = {"fullnameOverride": fullname, "nodes": {"zones": [{"name": zone} for zone in zones]}}
+    try:
+        manifests, _ = rendered(chart, values, case)
+    except HelmError as error:
+        problems.append(f"{case} are refused: {error}")
+        return 1
+    sets = [it["metadata"]["name"] for it in manifests if it["kind"] == "StatefulSet"]
+    expect(len(sets) == len(zones) + 1, f"{case} have the sets {sets}")
+    for name in sets:
+        expect(re.fullmatch("[a-z0-9]([-a-z0-9]*[a-z0-9])?", name), f"{case}: {name} is no name")
+    return len(sets)
+
+
 class Case:
     """What must be so whatever the values are."""
 
-    def __init__(self, name, manifests, notes, flags):
+    def __init__(self, name, manifests, notes, program):
         self.notes = notes
-        self.name, self.manifests, self.flags, self.checks = name, manifests, flags, 0
+        self.name, self.manifests, self.program, self.checks = name, manifests, program, 0
 
     def so(self, is_so, what):
         self.checks += 1
@@ -149,8 +192,12 @@ class Case:
     def check(self):
         self.so("--admin-token-file /" in self.notes, "the notes say how to ask the scaler")
         self.workloads = self.of_kind("StatefulSet") + self.of_kind("Deployment")
+        self.hosts = set()
         for it in self.workloads:
             self.pod(it["metadata"]["name"], it["spec"]["template"])
+        # Pods are probed at their address, whichever it is.
+        expected = {"[::]"} if self.name == "ipv6" else {"0.0.0.0"}
+        self.so(self.hosts == expected, f"the admin HTTP of all listens at {expected}, and not {self.hosts}")
         self.nodes()
         self.services()
         self.role()
@@ -190,12 +237,17 @@ class Case:
 
     def arguments(self, name, container):
         role, *given = container["args"]
-        known = self.flags[role]
+        known = self.program.flags[role]
         for argument in given:
             flag = argument.split("=", 1)[0]
             is_built_without = flag in ETCD and "--etcd" not in known and role == "scaler"
             self.so(flag in known or is_built_without, f"{name}: memtide {role} has no {flag}")
             self.so("=" in argument and not argument.endswith("="), f"{name}: {argument} gives nothing")
+        complaint = self.program.complaint(container)
+        self.so(not complaint, f"{name}: the program says: {complaint}")
+        (admin,) = [it for it in given if it.startswith("--admin=")]
+        (port,) = [it["containerPort"] for it in container["ports"] if it["name"] == "admin"]
+        self.hosts.add(admin.removeprefix("--admin=").removesuffix(f":{port}"))
         mounted = [it["mountPath"] for it in container["volumeMounts"]]
         variables = {it["name"] for it in container.get("env", [])}
         for argument in given:
@@ -218,7 +270,7 @@ class Case:
             self.so(flag(it, "--instance") == "$(POD_NAME)", f"{name}: a node is called as its pod")
             self.so(flag(it, "--spare") == "true", f"{name}: pods begin as spares")
             said = it["metadata"]["annotations"]
-            for setting in ("memory", "memory-max", "cpus"):
+            for setting in ("memory", "memory-max", "cpus", "ecpu-max", "network-max"):
                 told, given = said[f"node.memtide/{setting}"], flag(it, f"--{setting}")
                 self.so(told == given, f"{name}: the scaler is told {setting} {told}, the node {given}")
             if zone != "default":

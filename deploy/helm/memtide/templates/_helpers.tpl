@@ -2,21 +2,22 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Short enough that pods of zones have names of at most 63 letters. */}}
+{{/* At most 34 letters. Pods of a StatefulSet have its name and a hash, 11 letters, in a label of at most 63: so that has at
+most 52. "-node-" is 6 of them, which leaves a zone 12 or more. */}}
 {{- define "memtide.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 34 | trimSuffix "-" }}
 {{- else if contains (include "memtide.name" .) .Release.Name }}
-{{- .Release.Name | trunc 40 | trimSuffix "-" }}
+{{- .Release.Name | trunc 34 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "memtide.name" .) | trunc 40 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "memtide.name" .) | trunc 34 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
 {{/* What selects; never changes. */}}
 {{- define "memtide.selector" -}}
-app.kubernetes.io/name: {{ include "memtide.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "memtide.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
@@ -37,7 +38,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 
 {{/* Several scalers need etcd, by which they agree who leads. */}}
 {{- define "memtide.scalers" -}}
-{{ if .Values.etcd.endpoints }}{{ .Values.scaler.replicas }}{{ else }}1{{ end }}
+{{ if .Values.etcd.endpoints }}{{ int64 .Values.scaler.replicas }}{{ else }}1{{ end }}
 {{- end }}
 
 {{/* All scalers, each by its own name: whoever leads is among them. */}}
@@ -50,9 +51,11 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ join "," $hosts }}
 {{- end }}
 
-{{/* The name of a zone's StatefulSet. */}}
+{{/* The name of a zone's StatefulSet. Of a zone whose name is too long it has the end, by which zones of a region differ. */}}
 {{- define "memtide.set" -}}
-{{ include "memtide.fullname" .root }}-node{{ if .zone }}-{{ .zone | replace "." "-" | trunc 12 | trimSuffix "-" }}{{ end }}
+{{- $name := printf "%s-node" (include "memtide.fullname" .root) -}}
+{{- $room := sub 51 (len $name) | int -}}
+{{ $name }}{{ if .zone }}-{{ .zone | replace "." "-" | trunc (mul -1 $room | int) | trimAll "-" }}{{ end }}
 {{- end }}
 
 {{- define "memtide.podSecurity" -}}
@@ -116,19 +119,19 @@ capabilities:
 {{- $keys := .root.Values.fleetTls.keys -}}
 - name: fleet
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     defaultMode: 0440
     items:
-      - key: {{ $keys.ca | replace "ROLE" .role }}
+      - key: {{ $keys.ca | replace "ROLE" .role | quote }}
         path: ca.pem
-      - key: {{ $keys.certificate | replace "ROLE" .role }}
+      - key: {{ $keys.certificate | replace "ROLE" .role | quote }}
         path: {{ .role }}.pem
-      - key: {{ $keys.key | replace "ROLE" .role }}
+      - key: {{ $keys.key | replace "ROLE" .role | quote }}
         path: {{ .role }}.key
 {{- if .root.Values.admin.tokenSecret }}
 - name: admin
   secret:
-    secretName: {{ .root.Values.admin.tokenSecret }}
+    secretName: {{ .root.Values.admin.tokenSecret | quote }}
     defaultMode: 0440
 {{- end }}
 {{- end }}
