@@ -34,7 +34,7 @@ COUNTS = (
 # Of each value what must be taken, and what the chart refuses or the program takes.
 ODD = {
     "cache.name": (["shop-1", "1", "A" * 40], ["a b", "a.b", "a_b", "A" * 41, "ä", ""]),
-    "cache.itemSizeMax": (["1m", "8MiB", "1024"], ["1.5m", "1023", "0", "", "9m", "2g"]),
+    "cache.itemSizeMax": (["1m", "8MiB", "1024", "512m"], ["1.5m", "1023", "0", "", "513m", "2g"]),
     "cache.replicas": ([0, 4], [-1, 5, 1.5, "1"]),
     "cache.wireVersionMax": ([1, 2, "1", ""], [0, -1, 1.5, "x"]),
     "cache.dataStorageMax": LIMITS,

@@ -73,8 +73,8 @@ which a million would be 1e+06. */}}
 {{- if ge (int64 $cache.replicas) (int64 $scaler.nodesMax) -}}
 {{- fail (printf "scaler.nodesMax: cache.replicas needs at least %d nodes" (add1 $cache.replicas)) -}}
 {{- end -}}
-{{- if gt (mul 8 (include "memtide.bytes" $cache.itemSizeMax)) (int64 (include "memtide.bytes" $nodes.memory)) -}}
-{{- fail "cache.itemSizeMax is more than an eighth of nodes.memory" -}}
+{{- if gt (mul 8 (include "memtide.bytes" $cache.itemSizeMax)) (int64 (include "memtide.bytes" $nodes.memoryMax)) -}}
+{{- fail "cache.itemSizeMax is more than an eighth of nodes.memoryMax" -}}
 {{- end -}}
 {{- if .Values.etcd.endpoints -}}
 {{- $isTls := hasPrefix "https:" (first .Values.etcd.endpoints) -}}
