@@ -142,6 +142,8 @@ impl Loop {
                     for _ in 0..INCOMING_AT_ONCE_MAX {
                         let Ok(came) = self.ends.incoming.try_recv() else { break };
                         self.take_in(now, came);
+                        // What a node says next is of who it is by then.
+                        self.settle(now);
                     }
                     self.manager.tick(now);
                     self.ticked = now;

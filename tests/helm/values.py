@@ -42,8 +42,8 @@ ODD = {
     "cache.ecpuPerSecondMax": COUNTS,
     "cache.ecpuPerSecondMin": COUNTS,
     "log.level": (
-        ["info", "off", "info,memtide_proxy=debug"],
-        ["loud", "", "info memtide=debug", "memtide=loud", "info,", "=info"],
+        ["info", "off", "WARN", "info,memtide_proxy=debug", "memtide[link]=debug"],
+        ["", "info memtide=debug"],
     ),
     "scaler.nodesMin": ([1, 24], [0, 25, 1025, 1.5]),
     "scaler.nodesMax": ([2, 1024], [1, 0, 1025, 1.5]),
@@ -70,8 +70,8 @@ ODD = {
     ),
     "proxies.drainTimeoutSeconds": ([1, 86_400], [0, 86_401]),
     "proxies.advertise": (
-        ["cache.example", "10.0.0.7", "fd00::7", ""],
-        ["a b", "a:1", "https://a", "1.2.3", "a..b", "-a", "fd00::7::1", "256.1.1.1"],
+        ["cache.example", "cache.example.", "10.0.0.7", "fd00::7", "fd00::", ""],
+        ["a b", "https://a", "a/b"],
     ),
     "admin.host": (["0.0.0.0", "[::]"], ["::", "", "127.0.0.1", "localhost"]),
 }

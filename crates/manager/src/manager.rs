@@ -208,7 +208,9 @@ impl Manager {
             }
             Operation::Undrain(node) => {
                 self.check_known(node)?;
-                self.wishes.unset_leaving(node);
+                if self.wishes.is_leaving(node) {
+                    return Err(Refused::NodeLeaving(node));
+                }
                 self.wishes.set_draining(&self.topology, node, false);
             }
             Operation::Forget(node) => {

@@ -54,6 +54,9 @@ pub enum Refused {
     /// It gets no more slots.
     #[error("{0} is draining and gets no more slots")]
     NodeDraining(NodeId),
+    /// It goes, whatever is wanted of it.
+    #[error("the process of {0} is to end: it was told to stop")]
+    NodeLeaving(NodeId),
     /// It cannot take slots now.
     #[error("{0} is down")]
     NodeDown(NodeId),

@@ -116,7 +116,9 @@ impl Manager {
     /// Has nodes drained whose processes are to end, but the last that others could give their slots to.
     fn drain_leaving(&mut self) {
         for node in self.wishes.undrained(&self.topology) {
-            if self.check_drain(node).is_ok() {
+            // Of one that is down nobody knows whether its process ends.
+            let is_down = self.members.down().contains(&node);
+            if !is_down && self.check_drain(node).is_ok() {
                 self.wishes.set_draining(&self.topology, node, true);
             }
         }

@@ -82,10 +82,6 @@ impl Wishes {
         self.leaving.insert(node);
     }
 
-    pub(crate) fn unset_leaving(&mut self, node: NodeId) {
-        self.leaving.remove(&node);
-    }
-
     pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
         self.leaving.contains(&node)
     }

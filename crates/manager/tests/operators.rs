@@ -137,6 +137,7 @@ fn the_last_node_that_wants_to_leave_leaves_when_another_has_come() {
     }
     fleet.carry_out();
     assert!(fleet.manager.nodes().iter().all(|node| node.is_leaving));
+    assert_eq!(fleet.operate(Operation::Undrain(other)), Err(Refused::NodeLeaving(other)));
     fleet.settle();
     assert_eq!(fleet.stored.nodes().keys().collect::<Vec<_>>(), [&other]);
     let successor = fleet.start("a", GIB);

@@ -1,5 +1,7 @@
 use std::collections::BTreeSet;
 
+use memtide_topology::NodeId;
+
 use crate::fleet::Fleet;
 use crate::need::{self, Figures};
 use crate::{Action, Band, Note, Observation, Past, Plan, Policy, Resource, Step, Why};
@@ -32,7 +34,8 @@ impl<'a> Draft<'a> {
             .iter()
             .map(|it| usize::try_from(it.nodes_missing).unwrap_or(usize::MAX))
             .sum();
-        let nodes_all = seen.topology.nodes().len() + coming;
+        let stays = |node: &&NodeId| !seen.nodes.get(*node).is_some_and(|it| it.is_leaving);
+        let nodes_all = seen.topology.nodes().keys().filter(stays).count() + coming;
         let figures = Figures { needs, nodes: fleet.members.len(), nodes_all };
         let (steps, notes) = (Vec::new(), BTreeSet::new());
         Self { seen, policy, past, fleet, figures, notes, steps }

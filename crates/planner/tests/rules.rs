@@ -119,6 +119,16 @@ fn the_operators_maximum_is_never_passed_and_says_so() {
     assert!(notes.len() < 5, "said once: {notes:?}");
 }
 
+/// As when all pods of a fleet are replaced at a time.
+#[test]
+fn nodes_whose_processes_are_to_end_are_replaced_beyond_the_maximum() {
+    let mut world = World::alike(2, 0, 2, GIB);
+    (world.policy.nodes_min, world.policy.nodes_max) = (2, 2);
+    world.leaving = world.nodes.keys().copied().collect();
+    world.run(30);
+    assert_eq!((world.story().as_str(), world.nodes.len()), ("add", 4));
+}
+
 #[test]
 fn copies_get_zones_of_their_own() {
     let mut world = World::alike(1, 1, 2, GIB);

@@ -19,11 +19,9 @@ use crate::failure;
 /// A data thread that was told to stop at once needs no time; one that takes this long is stuck.
 const STOP_MAX: Duration = Duration::from_secs(5);
 
-/// A node that is told to stop and has no other beside it waits so long for one to join.
+/// A node that is told to stop and has no other beside it waits so long for one to join. One that was begun as a spare waits
+/// for as long as it may: whoever begins those begins another in the place of each that ends, as Kubernetes does with pods.
 const OTHERS_COME_IN: Duration = Duration::from_secs(2);
-/// The same of one that was begun as a spare: whoever begins those begins one in the place of each that ends, as Kubernetes
-/// does with pods, of which the scaler makes a node.
-const SUCCESSORS_COME_IN: Duration = Duration::from_secs(120);
 
 /// What carries words between them.
 pub struct Talk {
@@ -94,15 +92,17 @@ impl Talk {
 
 /// Until the drain has no time left, or what it waits for cannot come.
 async fn until_cut(deadline: Instant, is_spare: bool, mut held: watch::Receiver<Held>) {
-    let patience = if is_spare { SUCCESSORS_COME_IN } else { OTHERS_COME_IN };
     let is_last = |held: &Held| held.is_member && held.others == 0;
     let nobody_takes = async {
+        if is_spare {
+            return std::future::pending().await;
+        }
         loop {
             // Without its sender nothing more is known.
             if held.wait_for(is_last).await.is_err() {
                 return std::future::pending().await;
             }
-            if timeout(patience, held.wait_for(|it| !is_last(it))).await.is_err() {
+            if timeout(OTHERS_COME_IN, held.wait_for(|it| !is_last(it))).await.is_err() {
                 return;
             }
         }
@@ -178,8 +178,8 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_last_node_waits_for_another_and_a_spare_for_its_successor() {
+    async fn the_last_node_waits_for_another_and_a_spare_to_the_end() {
         assert_eq!((cut_after(false, 1).await, cut_after(false, 3).await), (600, 4));
-        assert_eq!((cut_after(true, 119).await, cut_after(true, 121).await), (600, 122));
+        assert_eq!(cut_after(true, 500).await, 600);
     }
 }

@@ -32,9 +32,9 @@ pub fn scaling(
             Some(Arc::new(CommandProvisioner::spawn(runtime, settings)))
         }
         Some(Provision::Kubernetes(sets)) => {
-            // Spares come on top of the nodes.
+            // Spares come on top of the nodes, and one for a pod that is told to end.
             let nodes_max = u32::try_from(policy.nodes_max).unwrap_or(u32::MAX);
-            let pods_max = nodes_max.saturating_add(spares_per_zone);
+            let pods_max = nodes_max.saturating_add(spares_per_zone).saturating_add(1);
             Some(kubernetes::provisioner(runtime, sets, pods_max)?)
         }
     };

@@ -221,8 +221,9 @@ impl Node {
     fn of(node: &NodeStatus, held: Held, now: Duration) -> Self {
         let view = &node.view;
         let own_name = format!("{}/", view.info.address);
+        let draining = view.info.is_draining || view.is_leaving;
         Self {
-            member: Member::of(view.node, &view.info),
+            member: Member { draining, ..Member::of(view.node, &view.info) },
             instance: Some(node.instance.clone())
                 .filter(|name| !name.is_empty() && !name.starts_with(&own_name)),
             state: view.state.name(),

@@ -35,7 +35,8 @@ impl Loop {
                 load = driver.rates.of(view.node, said.used_at, usage);
                 load.memory = taken.by(usage);
             }
-            let (is_up, is_leaving) = (!view.state.is_down(), view.is_leaving);
+            let is_up = !view.state.is_down();
+            let is_leaving = is_up && view.is_leaving;
             let capacity = capacity(said.map(|said| said.capacity()), view.info.memory_max);
             let instance = said.map(|said| said.instance().to_owned()).unwrap_or_default();
             let usage = said.and_then(|said| said.usage);

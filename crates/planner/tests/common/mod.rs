@@ -3,7 +3,7 @@
 
 use core::cell::RefCell;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use memtide_limits::{Limits, Range};
@@ -39,6 +39,8 @@ pub struct World {
     pub knows_slots: bool,
     pub knows_demand: bool,
     pub limits: Limits,
+    /// Nodes whose processes are to end.
+    pub leaving: BTreeSet<NodeId>,
     pub offers: Vec<Offer>,
     pub policy: Policy,
     pub past: Past,
@@ -79,6 +81,7 @@ impl World {
             knows_slots: false,
             knows_demand: true,
             limits: Limits::default(),
+            leaving: BTreeSet::new(),
             offers,
             policy: Policy::default(),
             past: Past::default(),
@@ -163,7 +166,9 @@ impl World {
             let (is_up, capacity) = (!self.down.contains(node), *capacity);
             let reserved_for = self.reserved.get(node).copied();
             let may_leave = !self.kept.contains(node);
-            (*node, Seen { is_up, may_leave, load, capacity, reserved_for, ..Seen::default() })
+            let is_leaving = self.leaving.contains(node);
+            let seen = Seen { is_up, is_leaving, may_leave, load, capacity, ..Seen::default() };
+            (*node, Seen { reserved_for, ..seen })
         };
         let bytes = data / u64::from(SLOTS);
         let slots = SlotId::all().map(|slot| SlotLoad { bytes, ecpu: slot_ecpu(slot) });

@@ -2,15 +2,14 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
 
-{{/* At most 34 letters. Pods of a StatefulSet have its name and a hash, 11 letters, in a label of at most 63: so that has at
-most 52. "-node-" is 6 of them, which leaves a zone 12 or more. */}}
+{{/* At most 40 letters. */}}
 {{- define "memtide.fullname" -}}
 {{- if .Values.fullnameOverride }}
-{{- .Values.fullnameOverride | trunc 34 | trimSuffix "-" }}
+{{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" }}
 {{- else if contains (include "memtide.name" .) .Release.Name }}
-{{- .Release.Name | trunc 34 | trimSuffix "-" }}
+{{- .Release.Name | trunc 40 | trimSuffix "-" }}
 {{- else }}
-{{- printf "%s-%s" .Release.Name (include "memtide.name" .) | trunc 34 | trimSuffix "-" }}
+{{- printf "%s-%s" .Release.Name (include "memtide.name" .) | trunc 40 | trimSuffix "-" }}
 {{- end }}
 {{- end }}
 
@@ -51,11 +50,17 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{ join "," $hosts }}
 {{- end }}
 
-{{/* The name of a zone's StatefulSet. Of a zone whose name is too long it has the end, by which zones of a region differ. */}}
+{{/* The name of a zone's StatefulSet. Its pods have it and a hash, 11 letters, in a label of at most 63: so it has at most
+52. Where that is not enough the zone has its end, by which zones of a region differ, and 12 letters or more of it. */}}
 {{- define "memtide.set" -}}
-{{- $name := printf "%s-node" (include "memtide.fullname" .root) -}}
-{{- $room := sub 51 (len $name) | int -}}
-{{ $name }}{{ if .zone }}-{{ .zone | replace "." "-" | trunc (mul -1 $room | int) | trimAll "-" }}{{ end }}
+{{- $full := include "memtide.fullname" .root -}}
+{{- $zone := .zone | replace "." "-" -}}
+{{- if gt (add (len $full) 6 (len $zone)) 52 -}}
+{{- $full = $full | trunc 34 | trimSuffix "-" -}}
+{{- $room := sub 46 (len $full) | int -}}
+{{- $zone = $zone | trunc (mul -1 $room | int) | trimAll "-" -}}
+{{- end -}}
+{{ $full }}-node{{ if $zone }}-{{ $zone }}{{ end }}
 {{- end }}
 
 {{- define "memtide.podSecurity" -}}
