@@ -15,7 +15,7 @@ until_restarted() {
         [ \"\$(systemctl is-active memtide-$1)\" = active ]; do sleep 0.1; done" || fail "$1 was not started again"
 }
 is_ready() {
-    timeout 60 sh -c "until memtide healthcheck --ready $1; do sleep 0.1; done" || fail "$1 is not ready"
+    timeout 60 sh -c "until memtide healthcheck $1 --ready; do sleep 0.1; done" || fail "$1 is not ready"
 }
 
 for role in serve scaler engine proxy; do
@@ -43,7 +43,8 @@ chown -R memtide /etc/memtide/fleet
 echo 'fleet_tls = "/etc/memtide/fleet"' >/etc/memtide/scaler.toml
 printf 'fleet_tls = "/etc/memtide/fleet"\njoin = "127.0.0.1:11213"\nzone = "a"\n' >/etc/memtide/engine.toml
 cp /etc/memtide/engine.toml /etc/memtide/proxy.toml
-echo 'memory = "64m"' >>/etc/memtide/engine.toml
+# Nobody here knows this host's name.
+printf 'memory = "64m"\nadvertise = "127.0.0.1"\n' >>/etc/memtide/engine.toml
 systemctl start memtide-scaler memtide-engine memtide-proxy
 is_ready proxy
 echo "ok a scaler, a node and a proxy are a fleet"
