@@ -58,9 +58,11 @@ fn an_endpoint_that_dies_is_counted_and_fails_when_asked() {
         let kill = format!("kill -9 {}", server.pid());
         let ended = test.run(&[words, &["--at", "100ms", &kill, "--connections", "4"]].concat());
         assert_eq!(ended.code, code, "{}", ended.stderr);
-        // Each of the four lost its connection, one way or the other, and could not get another.
+        // Each of the four lost its connection, one way or the other, and could not get another; but where the kernel took
+        // one for a server that was just dying, that is lost, too.
         let broke: u64 = ["reset", "closed", "truncated"].map(|it| ended.troubles(it)).iter().sum();
-        assert_eq!(broke, 4, "{}", ended.stdout);
+        assert!(broke >= 4, "{}", ended.stdout);
+        assert_eq!(broke, ended.count("totals/connections"), "{}", ended.stdout);
         assert!(ended.troubles("connect") > 0, "{}", ended.stdout);
         assert!(ended.count("totals/replies") > 0);
     }
