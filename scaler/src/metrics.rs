@@ -181,8 +181,7 @@ fn of_counters(status: &Status) -> Vec<MetricFamily> {
 fn of_nodes(status: &Status) -> Vec<MetricFamily> {
     let mut by_state: BTreeMap<(&str, &str), u64> = BTreeMap::new();
     for node in &status.nodes {
-        let is_leaving = node.view.info.is_draining || node.view.is_leaving;
-        let is_leaving = is_leaving && node.view.state == NodeState::Up;
+        let is_leaving = node.view.is_draining() && node.view.state == NodeState::Up;
         let state = if is_leaving { "draining" } else { node.view.state.name() };
         *by_state.entry((state, node.view.info.zone.name())).or_default() += 1;
     }

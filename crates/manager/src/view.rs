@@ -19,6 +19,14 @@ pub struct NodeView {
     pub adopted: Epoch,
 }
 
+impl NodeView {
+    /// Whether it gives its slots away, or will.
+    #[must_use]
+    pub const fn is_draining(&self) -> bool {
+        self.info.is_draining || self.is_leaving
+    }
+}
+
 /// ```text
 /// unheard --registers--> up --its stream ends--> reconnecting --gone_grace--> gone
 ///    |                   | ^ ^                        |                        |

@@ -161,6 +161,9 @@ async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::task::yield_now;
+    use tokio::time::advance;
+
     use super::*;
 
     /// After how many seconds a node that is the last from the first second on is cut, where another comes then.
@@ -169,9 +172,12 @@ mod tests {
         let last = Held { is_member: true, ..Held::default() };
         let (sender, held) = watch::channel(Held { others: 1, ..last });
         let cut = tokio::spawn(until_cut(begin + Duration::from_secs(600), is_spare, held));
-        sleep(Duration::from_secs(1)).await;
+        yield_now().await;
+        advance(Duration::from_secs(1)).await;
         sender.send_replace(last);
-        sleep(Duration::from_secs(another_after)).await;
+        yield_now().await;
+        advance(Duration::from_secs(another_after)).await;
+        yield_now().await;
         sender.send_replace(Held { others: 1, ..last });
         cut.await.expect("it ends");
         begin.elapsed().as_secs()

@@ -221,7 +221,7 @@ impl Node {
     fn of(node: &NodeStatus, held: Held, now: Duration) -> Self {
         let view = &node.view;
         let own_name = format!("{}/", view.info.address);
-        let draining = view.info.is_draining || view.is_leaving;
+        let draining = view.is_draining();
         Self {
             member: Member { draining, ..Member::of(view.node, &view.info) },
             instance: Some(node.instance.clone())
