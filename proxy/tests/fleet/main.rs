@@ -5,7 +5,6 @@ mod rig;
 
 use std::time::{Duration, Instant};
 
-use memtide_service::metrics::Source as _;
 use memtide_testkit::{Delivery, Ending, PATIENCE, Table, run_table, wait_until};
 use memtide_topology::{Change, Previous};
 
@@ -123,7 +122,7 @@ fn a_node_that_is_gone_is_waited_for_until_another_has_its_slots() {
     let [here, there] = [0, 1].map(|index| Fleet::key(2, index, 0));
     let mut client = site.client();
     let gone = fleet.kill(1);
-    wait_until("the loss is seen", PATIENCE, || site.observer().check_fleet().err());
+    site.wait_links(1);
     let asked =
         format!("set {here} 0 0 1\r\nx\r\nset {there} 0 0 1\r\ny\r\nget {here} {there}\r\n");
     client.send(asked.as_bytes()).unwrap();
@@ -148,18 +147,14 @@ fn without_a_live_copy_a_client_is_told_so_in_step() {
     let site = Site::start(fleet.backend(Duration::from_millis(300)));
     site.wait_reached();
     fleet.kill(1);
-    wait_until("the loss is seen", PATIENCE, || site.observer().check_fleet().err());
+    site.wait_links(1);
     let [here, there] = [0, 1].map(|index| Fleet::key(2, index, 0));
     let mut client = site.client();
     let asked = format!("set {there} 0 0 1\r\nx\r\nset {here} 0 0 1\r\nx\r\nget {there}\r\n");
     let reply = client.ask(asked.as_bytes()).unwrap();
     let refused = "SERVER_ERROR no live copy of the slot\r\n";
     assert_eq!(reply, format!("{refused}STORED\r\n{refused}"));
-    let metrics = site.observer().collect();
-    let refusals = metrics.iter().find(|family| family.name() == "memtide_fleet_requests_total");
-    let refusals = refusals.unwrap().get_metric().iter();
-    let no_copy = refusals.filter(|metric| metric.get_label()[0].value() == "no_copy");
-    assert_eq!(no_copy.map(|metric| metric.get_counter().get_value()).sum::<f64>(), 2.0);
+    assert_eq!(site.metric("memtide_fleet_requests_total", &["no_copy"]), 2.0);
 }
 
 #[test]
@@ -169,13 +164,10 @@ fn a_drain_lets_what_was_asked_be_answered_first() {
     let there = Fleet::key(2, 1, 0);
     let mut client = site.client();
     let gone = fleet.kill(1);
-    wait_until("the loss is seen", PATIENCE, || site.observer().check_fleet().err());
+    site.wait_links(1);
     client.send(format!("set {there} 0 0 1\r\nx\r\n").as_bytes()).unwrap();
     wait_until("it was asked", PATIENCE, || {
-        let metrics = site.observer().collect();
-        let family =
-            metrics.iter().find(|family| family.name() == "memtide_fleet_requests_outstanding");
-        (family.unwrap().get_metric()[0].get_gauge().get_value() > 0.0).then_some(())
+        (site.metric("memtide_fleet_requests_outstanding", &[]) > 0.0).then_some(())
     });
     site.drain.begin(tokio::time::Instant::now() + PATIENCE);
     let slots = fleet.slots_of(gone);

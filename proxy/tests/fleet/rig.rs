@@ -12,6 +12,7 @@ use memtide_proxy::{
 };
 use memtide_routing::Settings;
 use memtide_service::drain::Drain;
+use memtide_service::metrics::Source as _;
 use memtide_service::tls::fleet::{FleetTls, Role};
 use memtide_service::tls::{Identity, Tls, TlsSettings};
 use memtide_testkit::{Client, PATIENCE, Server, Side, TlsClient, wait_until};
@@ -19,6 +20,7 @@ use memtide_topology::{
     CacheId, CaughtUp, Change, HashSeed, NodeId, NodeInfo, Previous, SlotId, Topology, Update, Zone,
 };
 use memtide_wire::Versions;
+use prometheus::proto::{LabelPair, Metric};
 use tokio::sync::watch;
 
 const SEED: HashSeed = HashSeed::new(11, 22);
@@ -104,6 +106,26 @@ impl Site {
     pub fn wait_reached(&self) {
         let observer = self.observer();
         wait_until("all nodes are linked", PATIENCE, || observer.check_fleet().ok());
+    }
+
+    /// Waits until every core is linked to so many nodes. Of a link that was lost each core learns
+    /// by itself: what it sends before has no known outcome.
+    pub fn wait_links(&self, nodes: usize) {
+        let links = (nodes * CORES) as f64;
+        wait_until("links are as many as nodes", PATIENCE, || {
+            (self.metric("memtide_fleet_links", &[]) == links).then_some(())
+        });
+    }
+
+    /// The value of the metric with these labels.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let families = self.observer().collect();
+        let family = families.iter().find(|family| family.name() == name).unwrap();
+        let is_it = |metric: &&Metric| {
+            metric.get_label().iter().map(LabelPair::value).eq(labels.iter().copied())
+        };
+        let metric = family.get_metric().iter().find(is_it).unwrap();
+        metric.get_gauge().get_value() + metric.get_counter().get_value()
     }
 
     /// Waits until the last connection is gone.
