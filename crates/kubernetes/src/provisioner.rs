@@ -81,6 +81,10 @@ impl Provisioner for KubernetesProvisioner {
 
     fn supplies(&self) -> Vec<Supply> {
         let Sets { view, timing, sets, pods_max, .. } = &*self.sets;
+        if !view.is_of(sets.len()) {
+            // Who decides by the first that is seen has all nodes in its zone.
+            return Vec::new();
+        }
         let now = memtide_scaler::now();
         let supply = |set: &Set| {
             let seen = view.of(&set.name, now, timing.view_age_max)?;

@@ -20,34 +20,49 @@ use crate::limits::Timing;
 use crate::set::Seen;
 use crate::trouble::Trouble;
 
-/// What was seen of each set, by its name, and when something was heard of it last.
+/// What was seen of each set that was looked for, by its name.
 #[derive(Debug, Default)]
-pub struct View(Mutex<BTreeMap<String, (Duration, Seen)>>);
+pub struct View(Mutex<BTreeMap<String, Option<Sight>>>);
+
+#[derive(Debug)]
+struct Sight {
+    /// When something was heard of it last.
+    heard: Duration,
+    seen: Seen,
+}
 
 impl View {
     /// What still counts.
     pub fn of(&self, set: &str, now: Duration, age_max: Duration) -> Option<Seen> {
         let sets = self.sets();
-        let (_, seen) = sets.get(set).filter(|(heard, _)| now.saturating_sub(*heard) <= age_max)?;
-        Some(seen.clone())
+        let sight = sets.get(set)?.as_ref();
+        let sight = sight.filter(|it| now.saturating_sub(it.heard) <= age_max)?;
+        Some(sight.seen.clone())
+    }
+
+    /// Whether each of so many sets was looked for, whatever came of it.
+    pub fn is_of(&self, sets: usize) -> bool {
+        self.sets().len() >= sets
     }
 
     fn put(&self, set: &str, seen: Option<Seen>) {
-        let mut sets = self.sets();
-        match seen {
-            Some(seen) => drop(sets.insert(set.to_owned(), (memtide_scaler::now(), seen))),
-            None => drop(sets.remove(set)),
-        }
+        let sight = seen.map(|seen| Sight { heard: memtide_scaler::now(), seen });
+        self.sets().insert(set.to_owned(), sight);
+    }
+
+    /// It cannot be looked at now: what was seen before counts for a while.
+    fn miss(&self, set: &str) {
+        self.sets().entry(set.to_owned()).or_default();
     }
 
     /// It is as it was.
     fn touch(&self, set: &str) {
-        if let Some((heard, _)) = self.sets().get_mut(set) {
-            *heard = memtide_scaler::now();
+        if let Some(Some(sight)) = self.sets().get_mut(set) {
+            sight.heard = memtide_scaler::now();
         }
     }
 
-    fn sets(&self) -> MutexGuard<'_, BTreeMap<String, (Duration, Seen)>> {
+    fn sets(&self) -> MutexGuard<'_, BTreeMap<String, Option<Sight>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -73,7 +88,9 @@ impl Follower {
         let mut pause = pause_min;
         loop {
             let begun = Instant::now();
-            match self.follow_once().await {
+            let trouble = self.follow_once().await;
+            self.view.miss(&self.set);
+            match trouble {
                 Trouble::Old => pause = pause_min,
                 trouble => self.tell(Some(trouble.to_string())),
             }

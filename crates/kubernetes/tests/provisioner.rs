@@ -22,12 +22,15 @@ fn rig(replicas: u32) -> Rig {
     rig_with(replicas, quick())
 }
 
+/// Where each request is answered, though it may take long.
+fn patient() -> Timing {
+    Timing { request_max: PATIENCE, ..quick() }
+}
+
 /// A set `n` of zone a.
 fn rig_with(replicas: u32, timing: Timing) -> Rig {
     let cluster = Cluster::start(&[("n", replicas)]);
-    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-    let provisioner = cluster.provisioner_with(runtime.handle(), &[("a", "n")], timing);
-    Rig { provisioner, runtime, cluster }
+    Rig::of(cluster, &[("a", "n")], timing)
 }
 
 fn order(pod: &str) -> Order {
@@ -36,6 +39,12 @@ fn order(pod: &str) -> Order {
 }
 
 impl Rig {
+    fn of(cluster: Cluster, sets: &[(&str, &str)], timing: Timing) -> Self {
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let provisioner = cluster.provisioner_with(runtime.handle(), sets, timing);
+        Self { provisioner, runtime, cluster }
+    }
+
     /// Lets what runs in the background go on until it is so.
     fn until(&self, what: &str, is_so: impl Fn(&Self) -> bool) {
         let wait = async {
@@ -95,7 +104,7 @@ impl Rig {
 
 #[test]
 fn what_can_be_had_is_what_the_set_says_and_follows_it() {
-    let rig = rig(2);
+    let rig = rig_with(2, Timing { watch_grace: PATIENCE, ..patient() });
     rig.until_there(&["n-1", "n-0"]);
     let supply = rig.provisioner.supplies().remove(0);
     assert_eq!((supply.zone.name(), supply.kind.as_str()), ("a", "n"));
@@ -151,6 +160,22 @@ fn nothing_is_offered_of_a_set_that_is_not_seen_or_does_not_say_what_its_pods_ar
     rig.until_there(&["n-0"]);
 }
 
+/// Who decides by the first set that is seen has all nodes in its zone.
+#[test]
+fn nothing_is_offered_before_each_set_was_looked_for() {
+    let begin = |timing: Timing| {
+        let cluster = Cluster::start(&[("n", 1), ("m", 1)]);
+        cluster.faults(Faults { hangs: 1, ..Faults::default() });
+        let rig = Rig::of(cluster, &[("a", "n"), ("b", "m"), ("c", "missing")], timing);
+        // It was seen, too.
+        rig.until("one to be watched", |rig| rig.cluster.state().watches > 0);
+        rig
+    };
+    assert_eq!(begin(patient()).provisioner.supplies().len(), 0, "one has not answered yet");
+    let rig = begin(quick());
+    rig.until("both that there are to be offered", |rig| rig.provisioner.supplies().len() == 2);
+}
+
 #[test]
 fn a_start_scales_up_once_whatever_goes_wrong() {
     let check = |faults: Faults| {
@@ -204,7 +229,7 @@ fn an_end_waits_until_the_pod_is_gone() {
 
 #[test]
 fn what_will_not_be_done_is_not_asked_for_again_and_says_why() {
-    let rig = rig(1);
+    let rig = rig_with(1, patient());
     rig.cluster.faults(Faults { is_forbidden: true, ..Faults::default() });
     let why = rig.start("n-1").unwrap_err();
     assert!(why.starts_with("StatefulSet n: the API server forbids it (User cannot"), "{why}");
@@ -213,7 +238,7 @@ fn what_will_not_be_done_is_not_asked_for_again_and_says_why() {
     rig.cluster.state().sets.clear();
     let why = rig.start("n-1").unwrap_err();
     assert_eq!(why, "StatefulSet n: there is no such one in the namespace shop");
-    let brief = rig_with(1, Timing { call_max: Duration::from_millis(100), ..quick() });
+    let brief = rig_with(1, Timing { call_max: Duration::from_millis(100), ..patient() });
     brief.cluster.faults(Faults { errors: u32::MAX, ..Faults::default() });
     let why = brief.start("n-1").unwrap_err();
     assert_eq!(why, "StatefulSet n: the API server answers 500: etcdserver: leader changed");
@@ -230,7 +255,7 @@ fn a_token_that_has_expired_is_read_anew_at_once() {
 
 #[test]
 fn an_api_server_that_is_another_is_told_nothing() {
-    let rig = rig_with(1, Timing { call_max: Duration::from_millis(300), ..quick() });
+    let rig = rig_with(1, Timing { call_max: Duration::from_millis(300), ..patient() });
     rig.cluster.distrust();
     let why = rig.start("n-1").unwrap_err();
     let expected = "StatefulSet n: failed to ask the API server: ";
