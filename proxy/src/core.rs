@@ -176,12 +176,10 @@ async fn serve(shared: Arc<Shared>, tls: Arc<Tls>, seat: Seat) {
     run(core, incoming).await;
 }
 
-/// Serves until the listeners are gone and the drain has closed every connection, or the drain's
-/// time is over.
+/// Serves until the listeners are gone, which a drain begins with, and has each connection drained then, until the last one
+/// is closed or the drain's time is over. Who hears goodbye finds nobody listening who would not serve it.
 async fn run(core: Rc<Core>, mut incoming: mpsc::Receiver<Arrival>) {
-    let mut draining = core.shared.drain.draining();
     let mut tasks = tokio::task::JoinSet::new();
-    let mut is_draining = false;
     loop {
         tokio::select! {
             arrival = incoming.recv() => match arrival {
@@ -191,10 +189,6 @@ async fn run(core: Rc<Core>, mut incoming: mpsc::Receiver<Arrival>) {
                 None => break,
             },
             Some(_) = tasks.join_next() => {}
-            () = &mut draining, if !is_draining => {
-                is_draining = true;
-                core.registry.drain();
-            }
         }
     }
     core.registry.drain();

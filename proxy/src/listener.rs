@@ -14,8 +14,8 @@ use crate::admission::{Arrival, Guest, Port};
 use crate::core::Core;
 use crate::limits;
 
-/// Accepts until the drain begins; the socket closes with the return. `core` is the one that calls,
-/// `cores` are the ways to all.
+/// Accepts until the drain begins; the socket closes with the return, and then the ways to all cores, `cores`: each drains its
+/// connections when none is left. `core` is the one that calls.
 pub async fn accept_loop(
     (listener, port): (std::net::TcpListener, Port),
     core: Rc<Core>,
