@@ -191,16 +191,17 @@ impl Loop {
             }
             Ok(Reloaded::Unchanged) => {}
             Ok(Reloaded::Replaced(not_after)) => {
-                self.tls.count(true);
                 let until = not_after.map(|at| format!(", valid until {at}")).unwrap_or_default();
                 tracing::info!("new {name} in force{until}; connections stay open");
                 let text = format!("new {name} in force{until}");
                 self.events.record(EventKind::TlsReloaded, text);
+                // Whoever sees it counted finds what was told of it.
+                self.tls.count(true);
             }
             Err(error) if is_news => {
-                self.tls.count(false);
                 tracing::error!(%error, "new files refused; the {name} in force stays");
                 self.events.record(EventKind::TlsReloadFailed, error.to_string());
+                self.tls.count(false);
             }
             Err(_) => {}
         }
