@@ -17,6 +17,13 @@ const FULL_ALIKE: u64 = 20;
 /// What a node that is full takes is no larger than this part of it.
 const SLOT_PART_MIN: u64 = 64;
 
+/// So many slots are handed over to copies of theirs as easily as one is copied.
+const COPIED: usize = 16;
+
+/// What takes less than this part of what a node can do off it is not worth a step, in thousandths: where its slots take so
+/// little, it would be moving them for ever.
+const WORTH: u64 = 10;
+
 /// Whether there is memory for slots that move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -197,9 +204,9 @@ fn shift(
         draft.fleet.members.iter().filter_map(|it| Some((it.node?, it.used))).collect();
     let goal = permille(heat.capacity[&node], part);
     let mut moves: BTreeMap<NodeId, Vec<SlotId>> = BTreeMap::new();
-    let mut left = draft.policy.moves_max;
+    let mut left = draft.policy.moves_max * COPIED;
     for slot in slots {
-        if left == 0 || load[&node] <= goal {
+        if left < COPIED || load[&node] <= goal {
             break;
         }
         let takes = ecpu(draft, *slot);
@@ -211,10 +218,18 @@ fn shift(
         *load.entry(to).or_default() += takes;
         *memory.entry(to).or_default() += bytes(draft, *slot);
         moves.entry(to).or_default().push(*slot);
-        left -= 1;
+        left -= if is_holder(draft, *slot, to) { 1 } else { COPIED };
+    }
+    if part_permille(heat.load[&node] - load[&node], heat.capacity[&node]) < WORTH {
+        return;
     }
     let why = Why::Uneven { node, permille: heat.part(node) };
     moves.into_iter().for_each(|(to, slots)| draft.step(Action::Move { slots, to }, why));
+}
+
+/// Whether nothing is to be copied for a node to become a slot's primary.
+fn is_holder(draft: &Draft, slot: SlotId, node: NodeId) -> bool {
+    draft.seen.topology.slot(slot).in_sync().any(|holder| holder == node)
 }
 
 /// Who takes a slot with room to spare: a holder of it, as then nothing is copied, or else the coolest of its zone.
@@ -225,7 +240,6 @@ fn taker(
     (from, slot, room): (NodeId, SlotId, Room),
 ) -> Option<NodeId> {
     let nodes = draft.seen.topology.nodes();
-    let config = draft.seen.topology.slot(slot);
     let takes = ecpu(draft, slot);
     let after = |node: &NodeId| {
         part_permille(load.get(node).copied().unwrap_or(0) + takes, heat.capacity[node])
@@ -242,7 +256,7 @@ fn taker(
                 && bytes(draft, slot) <= nodes[node].memory_max / SLOT_PART_MIN
     };
     let zone = &nodes.get(&from)?.zone;
-    let is_holder = |node: &NodeId| config.in_sync().any(|holder| holder == *node);
+    let is_holder = |node: &NodeId| is_holder(draft, slot, *node);
     let is_near = |node: &NodeId| draft.seen.holders() == 1 || nodes[node].zone == *zone;
     let fit = heat.capacity.keys().copied().filter(|node| {
         *node != from

@@ -41,7 +41,8 @@ pub struct Policy {
     pub backoff_max: Duration,
     /// A slot that takes this part of what its node can do, in thousandths, is to have one to itself.
     pub lone_slot: u64,
-    /// Most slots that one plan moves off nodes that are hotter than others.
+    /// Most slots that one plan has copied to get them off nodes that are hotter than others; sixteen times as many where their
+    /// copies take over.
     pub moves_max: usize,
 }
 
