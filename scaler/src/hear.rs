@@ -37,9 +37,10 @@ impl Loop {
                     reports.into_iter().for_each(|it| self.manager.report(now, node, it));
                 }
             }
-            Incoming::NodeLeaving { session } => {
+            Incoming::NodeLeaving { session, within } => {
                 if let Some(node) = self.sessions.node(session) {
-                    self.manager.leaving(now, node);
+                    self.manager.leaving(now, node, within);
+                    self.look_soon();
                 }
             }
             Incoming::NodeLeft { session } => {

@@ -83,7 +83,9 @@ impl Begin {
             }
         };
         let replicas = replicas::news(&*documents, self.replicas).await?;
-        let (answers, settings) = (answered, self.settings.clone());
+        // Somebody looks whether there is room.
+        let settings = Settings { waits_for_room: scaling.is_some(), ..self.settings.clone() };
+        let answers = answered;
         Ok(Tenure { store, documents, topology, children, scaling, answers, settings, replicas })
     }
 

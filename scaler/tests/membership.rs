@@ -39,7 +39,7 @@ fn nodes_get_ids_and_slots_and_a_third_gets_its_share() {
 #[test]
 fn a_node_keeps_its_id_and_a_scaler_goes_on_where_the_one_before_was() {
     let fleet = Fleet::new();
-    let rig = fleet.start();
+    let rig = fleet.start_with(|config| config.settings.nodes_min = 2);
     let (a, b) = (fleet.node("a"), fleet.node("a"));
     let nodes = [a.id(), b.id()];
     let before = rig.until_settled(&nodes);
@@ -58,7 +58,7 @@ fn a_node_keeps_its_id_and_a_scaler_goes_on_where_the_one_before_was() {
 #[test]
 fn a_drained_node_gives_up_its_slots_and_is_told_that_it_has_left() {
     let fleet = Fleet::new();
-    let rig = fleet.start();
+    let rig = fleet.start_with(|config| config.settings.nodes_min = 2);
     let (a, b) = (fleet.node("a"), fleet.node("b"));
     let (stays, goes) = (a.id(), b.id());
     rig.until_settled(&[stays, goes]);
@@ -78,7 +78,7 @@ fn a_drained_node_gives_up_its_slots_and_is_told_that_it_has_left() {
 #[test]
 fn a_node_that_was_told_to_stop_leaves_by_itself() {
     let fleet = Fleet::new();
-    let rig = fleet.start();
+    let rig = fleet.start_with(|config| config.settings.nodes_min = 2);
     let (a, mut b) = (fleet.node("a"), fleet.node("b"));
     rig.until_settled(&[a.id(), b.id()]);
     b.leave();

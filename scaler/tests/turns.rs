@@ -98,15 +98,27 @@ fn what_a_leader_has_ordered_when_it_is_deposed_is_ordered_by_the_next_one_and_n
     let order = wait_until("a node to be ordered", PATIENCE, ordered);
     let second = start(&etcd, &desk, fleet.config());
     wait_until("it to hear who leads", PATIENCE, || {
-        let why = second.handle().standby().unwrap();
+        let why = second.handle().standby()?;
         why.contains(&first.address().to_string()).then_some(())
     });
     // Both live; it is etcd that says so.
     desk.hangs.store(false, Ordering::Relaxed);
     let before = desk.orders.lock().unwrap().len();
-    let lease = etcd.ctl(&["lease", "list"]).lines().last().unwrap().to_owned();
-    let _ = etcd.ctl(&["lease", "revoke", &lease]);
-    wait_leads(&second);
+    let me = first.address().to_string();
+    // Where the first one is the quicker one it leads on, and loses it again.
+    wait_until("the second to lead", PATIENCE, || {
+        if second.handle().standby().is_none() {
+            return Some(());
+        }
+        let leader = etcd.ctl(&["get", "/memtide/default/leader", "--write-out", "fields"]);
+        let lease = leader.lines().find_map(|line| line.strip_prefix("\"Lease\" : "));
+        if let Some(lease) = lease.filter(|_| leader.contains(&me)) {
+            let lease = lease.parse::<i64>().unwrap();
+            // It may have ended since.
+            let _ = etcd.try_ctl(&["lease", "revoke", &format!("{lease:x}")]);
+        }
+        None
+    });
     wait_until("the other to stand by", PATIENCE, || first.handle().standby());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let refused = runtime.block_on(first.handle().operate(Operation::SetReplicas(1)));

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use memtide_engine_core::replication::Report;
 use memtide_limits::{DataPart, Grant, ProxyId, Report as Demand};
@@ -44,6 +45,8 @@ pub enum Incoming {
     NodeLeaving {
         /// Whose.
         session: SessionId,
+        /// Its process ends after this long, whatever it then holds; nothing of one that does not say.
+        within: Duration,
     },
     /// A node's stream ended, or broke.
     NodeLeft {

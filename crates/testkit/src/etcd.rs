@@ -8,6 +8,12 @@ use crate::hosts::Namespace;
 use crate::process::Reaped;
 use crate::{Authority, Hosts, Logs, PATIENCE, signal, wait_until};
 
+/// How long one that may be away is asked, before it is asked again.
+const SHORT: &str = "2s";
+
+/// How long one is that is there: its disk may be busy.
+const LONG: &str = "30s";
+
 /// A real etcd of one member or more on free ports of loopback, or each on a host of its own, with its data in a
 /// directory of the test. Ended when dropped.
 #[derive(Debug)]
@@ -137,7 +143,8 @@ impl Etcd {
     pub fn leader(&self) -> Option<usize> {
         (0..self.members.len()).find(|&at| {
             let url = self.urls().split(',').nth(at).expect("there is such a member").to_owned();
-            let status = self.try_ctl_at(&url, &["endpoint", "status", "--write-out", "json"]);
+            let status =
+                self.try_ctl_at(&url, SHORT, &["endpoint", "status", "--write-out", "json"]);
             let status: serde_json::Value =
                 serde_json::from_str(&status.unwrap_or_default()).unwrap_or_default();
             let status = &status[0]["Status"];
@@ -195,7 +202,9 @@ impl Etcd {
     /// # Panics
     /// With the logs, where it does not.
     pub fn wait_well(&self) {
-        wait_until("etcd answers", PATIENCE, || self.try_ctl(&["get", "nothing"]).ok());
+        wait_until("etcd answers", PATIENCE, || {
+            self.try_ctl_at(&self.urls(), SHORT, &["get", "nothing"]).ok()
+        });
     }
 
     /// `etcdctl` with these words; gives what it printed.
@@ -214,15 +223,19 @@ impl Etcd {
     #[must_use]
     pub fn ctl_of(&self, at: usize, words: &[&str]) -> String {
         let url = self.urls().split(',').nth(at).expect("there is such a member").to_owned();
-        let done = self.try_ctl_at(&url, words);
+        let done = self.try_ctl_at(&url, LONG, words);
         done.unwrap_or_else(|error| panic!("etcdctl {words:?}: {error}"))
     }
 
-    fn try_ctl(&self, words: &[&str]) -> Result<String, String> {
-        self.try_ctl_at(&self.urls(), words)
+    /// What it prints, or why it fails.
+    ///
+    /// # Errors
+    /// What it prints then.
+    pub fn try_ctl(&self, words: &[&str]) -> Result<String, String> {
+        self.try_ctl_at(&self.urls(), LONG, words)
     }
 
-    fn try_ctl_at(&self, urls: &str, words: &[&str]) -> Result<String, String> {
+    fn try_ctl_at(&self, urls: &str, within: &str, words: &[&str]) -> Result<String, String> {
         let [ca, cert, key] = self.tls_files();
         let mut command = command(self.asker.as_ref(), "etcdctl");
         command.env_clear().env("ETCDCTL_API", "3").args(["--endpoints", urls]);
@@ -230,7 +243,7 @@ impl Etcd {
         if self.authority.is_some() {
             command.arg("--cacert").arg(ca).arg("--cert").arg(cert).arg("--key").arg(key);
         }
-        let output = command.args(["--command-timeout", "2s"]).args(words).output();
+        let output = command.args(["--command-timeout", within]).args(words).output();
         let output = output.expect("etcdctl must be installed: apt-get install etcd-client");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         match output.status.success() {

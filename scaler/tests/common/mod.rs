@@ -187,7 +187,7 @@ impl Rig {
 
     /// Waits until each slot is held as it should be, and by these nodes as primaries.
     pub fn until_settled(&self, nodes: &[NodeId]) -> Arc<Topology> {
-        self.until(&format!("all slots at {nodes:?}"), |topology| {
+        let is_settled = |topology: &Topology| {
             let wanted = usize::from(topology.replicas_wanted()).min(nodes.len() - 1);
             let share = 16_384 / nodes.len();
             let is_even = |node: &NodeId| primaries(topology, *node) >= share - share / 20 - 1;
@@ -197,6 +197,10 @@ impl Rig {
                         && config.copies.len() == wanted
                         && config.learners().next().is_none()
                 })
+        };
+        // A hundred steps, each of which is written to a disk.
+        wait_until(&format!("all slots at {nodes:?}"), PATIENCE * 4, || {
+            Some(self.topology()).filter(|topology| is_settled(topology))
         })
     }
 

@@ -41,6 +41,10 @@ pub struct World {
     pub limits: Limits,
     /// Nodes whose processes are to end.
     pub leaving: BTreeSet<NodeId>,
+    /// Nodes that get no slots for now.
+    pub away: BTreeSet<NodeId>,
+    pins: BTreeMap<SlotId, NodeId>,
+    pinned_for: Vec<NodeId>,
     pub offers: Vec<Offer>,
     pub policy: Policy,
     pub past: Past,
@@ -82,6 +86,9 @@ impl World {
             knows_demand: true,
             limits: Limits::default(),
             leaving: BTreeSet::new(),
+            away: BTreeSet::new(),
+            pins: BTreeMap::new(),
+            pinned_for: Vec::new(),
             offers,
             policy: Policy::default(),
             past: Past::default(),
@@ -121,10 +128,27 @@ impl World {
         }
     }
 
+    /// Slots that were moved stay until nodes come or go.
+    fn refresh_pins(&mut self) {
+        let nodes: Vec<NodeId> = self.topology.nodes().keys().copied().collect();
+        if nodes != self.pinned_for {
+            self.pins.clear();
+            self.pinned_for = nodes;
+        }
+    }
+
+    /// Where slots belong.
+    fn target(&self) -> Target {
+        let mut target = Target::of(&self.topology, &self.down.iter().copied().collect());
+        self.pins.iter().for_each(|(slot, to)| target.pin(&self.topology, *slot, *to));
+        target
+    }
+
     /// Gets all slots where they belong, and takes nodes out that were drained.
     pub fn settle(&mut self) {
         for _ in 0..8 {
-            let target = Target::of(&self.topology, &self.down.iter().copied().collect());
+            self.refresh_pins();
+            let target = self.target();
             while target.remaining(&self.topology).next().is_some() {
                 self.apply(target.next_changes(&self.topology, Pace::UNBOUNDED));
                 let mut reports = Vec::new();
@@ -168,7 +192,7 @@ impl World {
             let may_leave = !self.kept.contains(node);
             let is_leaving = self.leaving.contains(node);
             let seen = Seen { is_up, is_leaving, may_leave, load, capacity, ..Seen::default() };
-            (*node, Seen { reserved_for, ..seen })
+            (*node, Seen { reserved_for, is_away: self.away.contains(node), ..seen })
         };
         let bytes = data / u64::from(SLOTS);
         let slots = SlotId::all().map(|slot| SlotLoad { bytes, ecpu: slot_ecpu(slot) });
@@ -277,8 +301,9 @@ impl World {
     }
 
     fn move_slots(&mut self, slots: &[SlotId], to: NodeId) {
-        let mut target = Target::of(&self.topology, &self.down.iter().copied().collect());
-        slots.iter().for_each(|slot| target.pin(&self.topology, *slot, to));
+        self.refresh_pins();
+        self.pins.extend(slots.iter().map(|slot| (*slot, to)));
+        let target = self.target();
         while target.remaining(&self.topology).next().is_some() {
             self.apply(target.next_changes(&self.topology, Pace::UNBOUNDED));
             let learners = self.topology.slots().flat_map(|(slot, config)| {
