@@ -80,7 +80,9 @@ fn a_scaler_that_is_killed_while_the_fleet_changes_goes_on_with_it() {
     // More than three nodes do.
     cloud.hold();
     cloud.scaler().promise("3000");
-    wait_until("two nodes are started", PATIENCE, || (cloud.running().len() == 4).then_some(()));
+    wait_until("two nodes are started", PATIENCE, || {
+        (cloud.running().len() == 4 && cloud.started().len() == 4).then_some(())
+    });
     cloud.kill_scaler();
     cloud.start_scaler();
     let awaited = wait_until("the scaler waits for nodes", PATIENCE, || {

@@ -31,7 +31,7 @@ fn a_zone_a_way_and_nearness_may_be_lost_and_no_write_is() {
     fleet.cut_zone_off(LOST);
     // All that was there is elsewhere, too.
     fleet.wait_whole();
-    assert_eq!(fleet.count("up"), 4);
+    wait_until("whoever is left to be up", PATIENCE, || (fleet.count("up") == 4).then_some(()));
     fleet.wait_answered(100);
     // What was there is asked for, too: by clients who know what the others were told.
     fleet.wait_refused(PROXY);

@@ -57,11 +57,18 @@ fn a_copy_answers_plain_reads_only() {
     let mut fleet = Fleet::replicated();
     read_copy(&mut fleet, 1, "k");
     let mut client = fleet.client(fleet.id(1));
+    let epoch = epoch_of(&fleet, "k");
     for command in ["set k 0 0 1\r\n1\r\n", "gat 10 k\r\n", "mg k v T10\r\n"] {
-        let number = client.number();
-        let ask = ask(number, SEED.hash(b"k"), epoch_of(&fleet, "k"), command.as_bytes());
-        client.send(&Ask { reach: Reach::Copy, ..ask });
-        let Answer::Done { outcome, .. } = client.answer(number) else { panic!("{command}") };
+        // Unless it has not heard of its primary for a moment.
+        let outcome = wait_until("it answers", PATIENCE, || {
+            let number = client.number();
+            let ask = ask(number, SEED.hash(b"k"), epoch, command.as_bytes());
+            client.send(&Ask { reach: Reach::Copy, ..ask });
+            match client.answer(number) {
+                Answer::Done { outcome, .. } => Some(outcome),
+                _ => None,
+            }
+        });
         assert_eq!(outcome, b"SERVER_ERROR a copy answers plain reads only\r\n", "{command}");
     }
 }

@@ -17,7 +17,7 @@ const LINE_BYTES_MAX: u64 = 4096;
 
 /// How long the last lines of a hook that has ended are waited for: what it left in the background
 /// may hold its output open for ever.
-const LAST_LINES_TIME_MAX: Duration = Duration::from_millis(200);
+const LAST_LINES_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Hooks that run at their times, each on a thread of its own.
 #[derive(Debug)]

@@ -36,7 +36,11 @@ fn hours(memtide: &Memtide) -> Vec<Value> {
 }
 
 fn sum(memtide: &Memtide, of: &str) -> u64 {
-    hours(memtide).iter().map(|hour| hour[of].as_u64().unwrap()).sum()
+    sum_of(&hours(memtide), of)
+}
+
+fn sum_of(hours: &[Value], of: &str) -> u64 {
+    hours.iter().map(|hour| hour[of].as_u64().unwrap()).sum()
 }
 
 fn ask(memtide: &Memtide, commands: usize) {
@@ -134,12 +138,12 @@ fn data_is_sampled_and_metered_at_its_minimum_or_as_it_is() {
         let memtide = Memtide::builder(PROGRAM).args(args).start();
         let set = format!("set a 0 0 100000\r\n{}\r\n", "x".repeat(100_000));
         assert_eq!(memtide.connect().ask(set.as_bytes()).unwrap(), "STORED\r\n");
-        let seconds = wait_until("a sample", PATIENCE, || {
-            Some(sum(&memtide, "seconds")).filter(|seconds| *seconds > 0)
+        let hours = wait_until("a sample", PATIENCE, || {
+            Some(hours(&memtide)).filter(|hours| sum_of(hours, "seconds") > 0)
         });
-        let stored = sum(&memtide, "byte_seconds");
+        let (seconds, stored) = (sum_of(&hours, "seconds"), sum_of(&hours, "byte_seconds"));
         assert!(stored >= 100_000 * seconds && stored < 200_000 * seconds, "{stored}");
-        let metered = sum(&memtide, "byte_seconds_metered");
+        let metered = sum_of(&hours, "byte_seconds_metered");
         let expected = if is_metered_at_least { seconds << 30 } else { stored };
         assert_eq!(metered, expected, "--data-storage-min {minimum}");
     }

@@ -90,7 +90,7 @@ fn short_requests_for_large_replies_cannot_make_memory_grow() {
 
 #[test]
 fn a_handshake_that_does_not_come_is_given_up() {
-    let memtide = memtide().args(["--handshake-timeout", "1s"]).start();
+    let memtide = memtide().args(["--handshake-timeout", "3s"]).start();
     let mut silent = Client::tcp(memtide.address());
     let mut slow = Client::tcp(memtide.address());
     // The start of a TLS record with a ClientHello that never comes.
@@ -105,7 +105,7 @@ fn a_handshake_that_does_not_come_is_given_up() {
 
 #[test]
 fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
-    let memtide = memtide().args(["--idle-timeout", "1s"]).start();
+    let memtide = memtide().args(["--idle-timeout", "3s"]).start();
     let mut busy = memtide.connect();
     let idle = memtide.connect();
     let waiting = std::thread::spawn(move || {

@@ -139,7 +139,8 @@ fn limits_change_while_connections_live_and_outlive_the_process() {
     wait_until("the limit to act", PATIENCE, || (flood(&mut client, 5_000) > 0).then_some(()));
     let events = memtide.get("/v1/events").body;
     assert!(events.contains("ecpu_per_second.max from none to 1k"), "{events}");
-    assert!(memtide.logs().text().contains("limits changed"));
+    let told = memtide.logs().find(PATIENCE, |line| line.contains("limits changed").then_some(()));
+    assert!(told.is_some(), "{}", memtide.logs().text());
 
     memtide.signal(Signal::KILL);
     memtide.wait_exit(PATIENCE);

@@ -70,7 +70,7 @@ fn a_node_that_is_told_to_stop_gives_its_slots_up_first() {
     }
     let mut leaving = roles.nodes.remove(0);
     leaving.signal(Signal::TERM);
-    assert!(leaving.wait_exit(PATIENCE).success(), "{}", leaving.logs().text());
+    assert!(leaving.wait_exit(PATIENCE * 4).success(), "{}", leaving.logs().text());
     assert!(leaving.logs().text().contains("drained"), "{}", leaving.logs().text());
     for number in 0..100 {
         client.send(format!("get key-{number}\r\n").as_bytes()).unwrap();

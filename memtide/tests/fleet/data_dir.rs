@@ -35,10 +35,10 @@ fn check_stands_still(roles: &Roles, words: &str) {
 fn fall_apart(roles: &Roles, client: &mut Client) -> Saved {
     assert_eq!(client.ask(b"set k 0 0 1\r\nx\r\n").unwrap(), "STORED\r\n");
     let older = save(&roles.data_dir());
-    let newest = [0, 1].map(|replicas| roles.set_replicas(replicas))[1];
-    wait_until("the nodes to hear of it", PATIENCE, || {
-        roles.nodes.iter().all(|node| epoch_of(node) >= newest).then_some(())
-    });
+    for replicas in [0, 1] {
+        roles.set_replicas(replicas);
+    }
+    roles.wait_at_rest();
     older
 }
 

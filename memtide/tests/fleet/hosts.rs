@@ -131,7 +131,7 @@ fn two_nodes_that_are_cut_from_each_other_go_unnoticed() {
     wait_until("all that the two have in common do", PATIENCE, || {
         (fleet.complete() < 16_384 * 3 / 4).then_some(())
     });
-    assert_eq!(fleet.node_count("up"), 3);
+    wait_until("nobody is lost", PATIENCE, || (fleet.node_count("up") == 3).then_some(()));
     fleet.hosts.mend_between(NODE, NODE + 1);
     fleet.wait_settled(3);
     load.finish().assert_unnoticed();

@@ -22,10 +22,10 @@ fn a_second_node_at_an_address_is_told_whose_it_is() {
         RoleProcess::start_at(Command::new(PROGRAM), ip, "engine", [&words[..], &same].concat());
     let reason = wait_until("it to say why it cannot join", PATIENCE, || {
         let reply = second.get("/readyz");
-        reply.body.contains("is the address of").then_some(reply.body)
+        // Of one that was not heard for a moment it says that.
+        reply.body.contains("which is up; give").then_some(reply.body)
     });
-    let expected = format!("{address} is the address of n");
-    assert!(reason.contains(&expected) && reason.contains("which is up; give"), "{reason}");
+    assert!(reason.contains(&format!("{address} is the address of n")), "{reason}");
     assert_eq!(roles.nodes[0].get("/readyz").status, 200);
 }
 
@@ -102,7 +102,7 @@ fn the_last_of_all_nodes_that_are_stopped_ends_and_says_that_nobody_is_left() {
     let ends: Vec<_> = roles
         .nodes
         .iter_mut()
-        .map(|node| (node.wait_exit(PATIENCE).code(), node.logs().text()))
+        .map(|node| (node.wait_exit(PATIENCE * 4).code(), node.logs().text()))
         .collect();
     let nobody = |(_, text): &&(Option<i32>, String)| text.contains("all other nodes have left");
     let last: Vec<_> = ends.iter().filter(nobody).collect();

@@ -32,8 +32,8 @@ impl Roles {
         let joins = ["--join", &join, "--fleet-tls", tls];
         let engine = |zone| {
             let data = scratch.path().join(format!("node-{zone}"));
-            let words = ["--zone", zone, "--port", "0", "--memory", "64m", "--data-dir"];
-            let words = [&joins[..], &words, &[data.to_str().unwrap()]].concat();
+            let words = ["--zone", zone, "--port", "0", "--memory", "64m", "--drain-timeout", "2m"];
+            let words = [&joins[..], &words, &["--data-dir", data.to_str().unwrap()]].concat();
             RoleProcess::start(PROGRAM, "engine", words)
         };
         let nodes = vec![engine("a"), engine("b")];
@@ -108,14 +108,33 @@ impl Roles {
         });
     }
 
-    /// Asks the scaler for so many replicas, and gives the epoch that has them.
+    /// Asks the scaler for so many replicas, and gives an epoch that has them. Where its disk is slow, that it was
+    /// accepted is an answer too.
     pub fn set_replicas(&self, count: u8) -> u64 {
-        let admin = self.scaler.as_ref().unwrap().admin_address().to_string();
+        let scaler = self.scaler.as_ref().unwrap();
+        let admin = scaler.admin_address().to_string();
         let words = ["cache", "--json", "replicas", &count.to_string(), "--admin", &admin];
         let output = Command::new(PROGRAM).args(words).env_clear().output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let done: Value = serde_json::from_slice(&output.stdout).unwrap();
-        done["epoch"].as_u64().unwrap()
+        let said = String::from_utf8_lossy(&output.stderr);
+        let is_accepted = said.contains("accepted, and not stored yet");
+        assert!(output.status.success() || is_accepted, "{said}");
+        wait_until("as many replicas are wanted", PATIENCE, || {
+            let topology: Value = serde_json::from_str(&scaler.get("/v1/topology").body).unwrap();
+            (topology["replicas_wanted"] == count).then(|| topology["epoch"].as_u64().unwrap())
+        })
+    }
+
+    /// Waits until all slots have their copies, and everybody knows that: nothing more is stored then.
+    pub fn wait_at_rest(&self) {
+        let scaler = self.scaler.as_ref().unwrap();
+        let json = |path| serde_json::from_str::<Value>(&scaler.get(path).body).unwrap();
+        wait_until("nothing is left to be stored", PATIENCE * 4, || {
+            let (nodes, left) = (json("/v1/nodes"), json("/v1/migrations"));
+            let epoch = nodes["epoch"].as_u64()?;
+            let is_known = self.nodes.iter().all(|node| epoch_of(node) == epoch);
+            let is_done = nodes["slots"]["complete"] == 16_384 && left["remaining_slots"] == 0;
+            (is_done && is_known).then_some(())
+        });
     }
 }
 
@@ -129,14 +148,17 @@ pub fn epoch_of(node: &RoleProcess) -> u64 {
 /// A file's bytes by its name, of all in a directory.
 pub type Saved = BTreeMap<PathBuf, Vec<u8>>;
 
-/// What is in a directory and those below it.
+/// What is in a directory and those below it; whoever writes there meanwhile renames files.
 pub fn save(dir: &Path) -> Saved {
     let mut saved = Saved::new();
     for entry in std::fs::read_dir(dir).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {
             saved.extend(save(&entry.path()));
         } else {
-            saved.insert(entry.path(), std::fs::read(entry.path()).unwrap());
+            match std::fs::read(entry.path()) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                bytes => drop(saved.insert(entry.path(), bytes.unwrap())),
+            }
         }
     }
     saved

@@ -98,7 +98,7 @@ fn what_is_promised_is_there_before_the_data_and_is_given_back() {
         String::from_utf8(output.stdout).unwrap()
     };
     let until = |what: &str, is_it: &dyn Fn(usize, u64) -> bool| {
-        wait_until(what, PATIENCE, || {
+        wait_until(what, PATIENCE * 4, || {
             let nodes = fleet.json("/v1/nodes")["nodes"].as_array().unwrap().clone();
             let memory = nodes.iter().filter_map(|it| it["memory_max_bytes"].as_u64()).sum();
             is_it(nodes.len(), memory).then_some(())

@@ -77,7 +77,8 @@ impl Site {
 
     fn node(&self, number: usize, port: u16, speaks: Speaks) -> RoleProcess {
         let (join, zone) = (self.join(), ZONES[number % ZONES.len()]);
-        let words = ["--join", &join, "--zone", zone, "--memory", "64m"];
+        let drain = ["--drain-timeout", "2m"];
+        let words = [&["--join", &join, "--zone", zone, "--memory", "64m"], &drain[..]].concat();
         self.run("engine", number, port, &[&words[..], speaks.words()].concat())
     }
 
@@ -196,7 +197,7 @@ fn drain(process: &mut RoleProcess) -> u16 {
 
 /// It has, as it was told; its port is free.
 fn ended(process: &mut RoleProcess) -> u16 {
-    let status = process.wait_exit(PATIENCE);
+    let status = process.wait_exit(PATIENCE * 4);
     assert!(status.success(), "{status}: {}", process.logs().text());
     process.address().port()
 }

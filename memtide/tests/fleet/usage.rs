@@ -26,16 +26,16 @@ fn an_item_counts_once_however_many_copies_it_has_and_wherever_they_are() {
         let usage = fleet.json("/v1/cache")["usage"].clone();
         (usage["data_storage_gb_hours"].as_f64()? > 0.0).then_some(())
     });
-    let nodes = fleet.json("/v1/nodes")["nodes"].clone();
-    for node in nodes.as_array().unwrap() {
+    let nodes = wait_until("both to have said what they have", PATIENCE, || {
+        let nodes = fleet.json("/v1/nodes")["nodes"].as_array()?.clone();
+        let all = |it: &str| nodes.iter().filter_map(|node| node[it].as_u64()).sum::<u64>();
+        ((all("items"), all("copy_items"), all("cmd_set")) == (200, 100, 100)).then_some(nodes)
+    });
+    for node in nodes {
         for figure in ["bytes_in", "bytes_out"] {
             assert!(node[figure].as_u64().unwrap() > 100_000, "{figure}: {node}");
         }
     }
-    let all = |figure: &str| -> u64 {
-        nodes.as_array().unwrap().iter().map(|node| node[figure].as_u64().unwrap()).sum()
-    };
-    assert_eq!((all("items"), all("copy_items"), all("cmd_set")), (200, 100, 100));
     let metrics = memtide.get("/metrics").body;
     assert!(metrics.contains("\nmemtide_items 100\n"), "{metrics}");
 }

@@ -7,6 +7,9 @@ use memtide_testkit::{Memcached, Memtide, Signal, signal};
 
 use crate::program::LoadTest;
 
+/// Four connections, and time for a shell that is slow.
+const FOR_LONG: [&str; 4] = ["--connections", "4", "--duration", "3s"];
+
 #[test]
 fn ctrl_c_prints_the_report_of_what_ran_so_far() {
     let server = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start();
@@ -56,7 +59,7 @@ fn an_endpoint_that_dies_is_counted_and_fails_when_asked() {
         let server = Memcached::start();
         let test = LoadTest::of_memcached(&server);
         let kill = format!("kill -9 {}", server.pid());
-        let ended = test.run(&[words, &["--at", "100ms", &kill, "--connections", "4"]].concat());
+        let ended = test.run(&[words, &["--at", "100ms", &kill], &FOR_LONG].concat());
         assert_eq!(ended.code, code, "{}", ended.stderr);
         // Each of the four lost its connection, one way or the other, and could not get another; but where the kernel took
         // one for a server that was just dying, that is lost, too.
@@ -74,8 +77,8 @@ fn a_server_process_that_ends_costs_its_figures_and_not_the_report() {
     let test = LoadTest::of_memcached(&server);
     let pid = server.pid().to_string();
     let kill = format!("kill -9 {pid}");
-    let words = ["--server-pid", &pid, "--at", "100ms", &kill, "--connections", "4"];
-    let ended = test.run(&words).success();
+    let words = ["--server-pid", &pid, "--at", "100ms", &kill];
+    let ended = test.run(&[&words[..], &FOR_LONG].concat()).success();
     assert!(ended.count("totals/replies") > 0);
     assert!(ended.stderr.contains("the process ended during the run"), "{}", ended.stderr);
     assert!(!ended.stdout.contains("Server processes"), "{}", ended.stdout);
@@ -100,8 +103,8 @@ fn a_drain_is_seen_as_goodbyes_not_as_resets() {
     let server = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).start();
     let test = LoadTest::of_memtide(&server);
     let drain = format!("kill -TERM {}", server.pid());
-    let words = ["--connections", "4", "--at", "100ms", &drain, "--fail-on", "reset"];
-    let ended = test.run(&words).success();
+    let words = ["--at", "100ms", &drain, "--fail-on", "reset"];
+    let ended = test.run(&[&words[..], &FOR_LONG].concat()).success();
     assert_eq!(ended.troubles("closed"), 4, "{}", ended.stdout);
     assert_eq!(ended.count("totals/errors"), 0);
 }

@@ -21,7 +21,7 @@ const WORDS: [&str; 10] = [
 #[track_caller]
 fn is_clean(ended: &Ended) {
     assert_eq!(ended.code, 0, "{}\n{}", ended.stderr, ended.stdout);
-    assert!(ended.count("verdict/operations") > 1000, "{}", ended.stdout);
+    assert!(ended.count("verdict/operations") > 100, "{}", ended.stdout);
     assert_eq!(ended.count("verdict/undecided_keys"), 0, "{}", ended.stdout);
     assert_eq!(ended.count("totals/errors"), 0, "{}", ended.stdout);
 }
@@ -41,7 +41,7 @@ fn memtide_and_memcached_are_consistent() {
 fn a_cache_that_is_too_small_is_still_consistent() {
     let server = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--memory", "16m"]).start();
     let test = LoadTest::of_memtide(&server);
-    let words = ["--value-size", "20k-60k", "--keys", "2k", "--duration", "2s"];
+    let words = ["--value-size", "20k-60k", "--keys", "2k", "--duration", "6s"];
     let words = [&WORDS[..1], &words[..], &["--fail-on", "stale,errors"]].concat();
     let ended = test.run(&words);
     is_clean(&ended);
@@ -86,7 +86,7 @@ fn a_restart_loses_items_and_reuses_cas_uniques() {
         std::net::TcpStream::connect(address).ok()
     });
     let test = LoadTest::of_plain(address);
-    let words = ["--keys", "40", "--connections", "4", "--pipeline", "4", "--duration", "2s"];
+    let words = ["--keys", "40", "--connections", "4", "--pipeline", "4", "--duration", "4s"];
     let words = [&words[..], &["--verify", "--at", "500ms", &restart]].concat();
     let ended = test.run(&words);
     let kill = format!("kill -9 $(cat {second})");
@@ -98,5 +98,5 @@ fn a_restart_loses_items_and_reuses_cas_uniques() {
     let mut kinds = violations.iter().map(|it| it["kind"].as_str().unwrap());
     assert!(kinds.all(|kind| kind == "cas_violation"), "{}", ended.stdout);
     let after = ended.json["marks"][1]["at_s"].as_f64().unwrap();
-    assert!(after < 2.0, "the restart took too long for this test: {}", ended.stdout);
+    assert!(after < 4.0, "the restart took too long for this test: {}", ended.stdout);
 }

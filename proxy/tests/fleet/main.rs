@@ -150,11 +150,15 @@ fn without_a_live_copy_a_client_is_told_so_in_step() {
     site.wait_links(1);
     let [here, there] = [0, 1].map(|index| Fleet::key(2, index, 0));
     let mut client = site.client();
-    let asked = format!("set {there} 0 0 1\r\nx\r\nset {here} 0 0 1\r\nx\r\nget {there}\r\n");
+    let asked = format!("set {there} 0 0 1\r\nx\r\nbogus\r\nget {there}\r\n");
     let reply = client.ask(asked.as_bytes()).unwrap();
     let refused = "SERVER_ERROR no live copy of the slot\r\n";
-    assert_eq!(reply, format!("{refused}STORED\r\n{refused}"));
+    assert_eq!(reply, format!("{refused}ERROR\r\n{refused}"));
     assert_eq!(site.metric("memtide_fleet_requests_total", &["no_copy"]), 2.0);
+    let patient = Site::start(fleet.backend(PATIENCE));
+    patient.wait_links(1);
+    let set = format!("set {here} 0 0 1\r\nx\r\n");
+    assert_eq!(patient.client().ask(set.as_bytes()).unwrap(), "STORED\r\n");
 }
 
 #[test]

@@ -273,9 +273,9 @@ impl Fleet {
         })
     }
 
-    /// A proxy that is linked to all.
+    /// A proxy that is linked to all, and refuses nothing for being slow.
     pub fn site(&self) -> Site {
-        let site = Site::start(self.backend(Settings::default().patience));
+        let site = Site::start(self.backend(PATIENCE));
         site.wait_reached();
         site
     }
