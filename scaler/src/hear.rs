@@ -37,10 +37,9 @@ impl Loop {
                     reports.into_iter().for_each(|it| self.manager.report(now, node, it));
                 }
             }
-            Incoming::NodeLeaving { session, within } => {
+            Incoming::NodeLeaving { session } => {
                 if let Some(node) = self.sessions.node(session) {
-                    self.manager.leaving(now, node, within);
-                    self.look_soon();
+                    self.manager.leaving(now, node);
                 }
             }
             Incoming::NodeLeft { session } => {

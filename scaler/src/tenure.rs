@@ -83,9 +83,7 @@ impl Begin {
             }
         };
         let replicas = replicas::news(&*documents, self.replicas).await?;
-        // Somebody looks whether there is room.
-        let settings = Settings { waits_for_room: scaling.is_some(), ..self.settings.clone() };
-        let answers = answered;
+        let (answers, settings) = (answered, self.settings.clone());
         Ok(Tenure { store, documents, topology, children, scaling, answers, settings, replicas })
     }
 

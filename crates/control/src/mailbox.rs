@@ -2,13 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use memtide_engine_core::replication::Report;
 use memtide_limits::DataPart;
 use memtide_topology::{Epoch, NodeId, Topology};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use crate::limits::{REPORTS_PER_MESSAGE_MAX, REPORTS_QUEUED_MAX};
 use crate::{Adopted, FromScaler, NodeUsage, SlotUse, ToScaler, fleet_of};
@@ -24,9 +22,9 @@ pub struct Outbox {
 struct Waiting {
     beat: Option<(Epoch, NodeUsage)>,
     reports: VecDeque<Report>,
+    /// Whether the node leaves; never taken back.
     slot_uses: Option<Vec<SlotUse>>,
-    /// When the node's process ends, once that is so; never taken back.
-    leaves_by: Option<Instant>,
+    is_leaving: bool,
     /// Whether this stream has been told so.
     is_leaving_said: bool,
     /// The newest topology that a beat has named; never forgotten.
@@ -36,8 +34,7 @@ struct Waiting {
 /// One message's worth of what a node has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Within this time.
-    Leaving(Duration),
+    Leaving,
     Beat(Epoch, NodeUsage),
     SlotUses(Vec<SlotUse>),
     Reports(Vec<Report>),
@@ -56,7 +53,7 @@ impl Outbox {
             }
             ToScaler::Report(_) => return,
             ToScaler::SlotUses(uses) => waiting.slot_uses = Some(uses),
-            ToScaler::Leaving { deadline } => waiting.leaves_by = Some(deadline),
+            ToScaler::Leaving => waiting.is_leaving = true,
         }
         drop(waiting);
         self.changed.notify_one();
@@ -65,8 +62,8 @@ impl Outbox {
     /// Forgets all that was said while there was no stream, but that the node leaves.
     pub fn begin(&self) {
         let mut waiting = lock(&self.waiting);
-        let Waiting { leaves_by, adopted, .. } = *waiting;
-        *waiting = Waiting { leaves_by, adopted, ..Waiting::default() };
+        let Waiting { is_leaving, adopted, .. } = *waiting;
+        *waiting = Waiting { is_leaving, adopted, ..Waiting::default() };
     }
 
     /// The newest topology that the node said it has: nodes hear of them from each other, too.
@@ -89,9 +86,9 @@ impl Outbox {
 
 impl Waiting {
     fn take(&mut self) -> Option<Next> {
-        if let Some(deadline) = self.leaves_by.filter(|_| !self.is_leaving_said) {
+        if self.is_leaving && !self.is_leaving_said {
             self.is_leaving_said = true;
-            return Some(Next::Leaving(deadline.saturating_duration_since(Instant::now())));
+            return Some(Next::Leaving);
         }
         if let Some((adopted, usage)) = self.beat.take() {
             return Some(Next::Beat(adopted, usage));
@@ -223,12 +220,10 @@ mod tests {
     async fn a_new_stream_is_told_that_the_node_leaves_and_nothing_else_from_before() {
         let outbox = Outbox::default();
         outbox.put(beat(1));
-        let within = Duration::from_secs(30);
-        outbox.put(ToScaler::Leaving { deadline: Instant::now() + within });
-        let Next::Leaving(first) = outbox.next().await else { panic!("it leaves") };
+        outbox.put(ToScaler::Leaving);
+        assert_eq!(outbox.next().await, Next::Leaving);
         outbox.begin();
-        let Next::Leaving(second) = outbox.next().await else { panic!("it leaves") };
-        assert!(second <= first && first <= within && second > within / 2, "{first:?}, {second:?}");
+        assert_eq!(outbox.next().await, Next::Leaving);
         assert_eq!(lock(&outbox.waiting).take(), None);
     }
 

@@ -3,7 +3,6 @@ use std::sync::Arc;
 use memtide_engine_core::replication::Report;
 use memtide_limits::DataPart;
 use memtide_topology::{CacheId, Epoch, NodeId, SlotId, Topology, Zone};
-use tokio::time::Instant;
 
 /// What the certificate of a peer says that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,10 +176,7 @@ pub enum ToScaler {
     /// The slots that take the most of it, at most [`crate::limits::SLOT_USES_MAX`]. Only the newest is sent.
     SlotUses(Vec<SlotUse>),
     /// It was told to stop, and wants to give up its slots first.
-    Leaving {
-        /// When its process ends, whatever it then holds.
-        deadline: Instant,
-    },
+    Leaving,
 }
 
 /// What a node uses. Counters count from the start of its process.

@@ -184,10 +184,7 @@ async fn next<'a>(
 
 fn says(next: Next) -> node_says::Says {
     match next {
-        Next::Leaving(within) => {
-            let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-            node_says::Says::Leaving(schema::Leaving { within_ms })
-        }
+        Next::Leaving => node_says::Says::Leaving(schema::Leaving {}),
         Next::Beat(adopted, usage) => {
             let usage = Some(schema::NodeUsage::from(&usage));
             node_says::Says::Beat(schema::NodeBeat { adopted: adopted.number(), usage })

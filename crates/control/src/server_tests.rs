@@ -100,7 +100,7 @@ async fn who_asks_for_the_whole_topology_gets_it() {
 #[tokio::test]
 async fn a_stream_that_makes_no_sense_ends_with_the_reason() {
     let rig = Rig::new();
-    let leaving = || node_says::Says::Leaving(schema::Leaving { within_ms: 1 });
+    let leaving = || node_says::Says::Leaving(schema::Leaving {});
     let end = rig.end_of(vec![leaving()]).await;
     assert_eq!(end.message(), "the first message is no registration");
     let end = rig.end_of(vec![registration(), registration()]).await;

@@ -1,5 +1,4 @@
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use memtide_engine_core::replication::Report;
 use memtide_limits::{DataPart, Grant, ProxyId, Report as Demand};
@@ -45,8 +44,6 @@ pub enum Incoming {
     NodeLeaving {
         /// Whose.
         session: SessionId,
-        /// Its process ends after this long, whatever it then holds; nothing of one that does not say.
-        within: Duration,
     },
     /// A node's stream ended, or broke.
     NodeLeft {

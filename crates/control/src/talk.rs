@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use memtide_limits::{Grant, ProxyId};
@@ -273,9 +272,7 @@ fn node_said(
             let known = it.reports.iter().filter_map(|it| codec::report(it).transpose());
             Incoming::NodeReports { session, reports: known.collect::<Result<_, _>>()? }
         }
-        Some(node_says::Says::Leaving(it)) => {
-            Incoming::NodeLeaving { session, within: Duration::from_millis(it.within_ms) }
-        }
+        Some(node_says::Says::Leaving(_)) => Incoming::NodeLeaving { session },
         Some(node_says::Says::Registration(_)) => return Err(Malformed::SecondRegistration),
         // A newer node's, or none of the loop's.
         Some(node_says::Says::SendWhole(_)) | None => return Ok(None),

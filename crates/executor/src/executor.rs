@@ -279,7 +279,6 @@ impl Executor {
             Seen {
                 is_up: it.is_up,
                 is_leaving: it.is_leaving,
-                is_away: it.is_away,
                 load: it.load,
                 memory_learning: 0,
                 memory_held: it.memory_held,

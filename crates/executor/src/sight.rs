@@ -40,8 +40,6 @@ pub struct NodeSight {
     pub is_up: bool,
     /// Whether its process is to end, by somebody else's will.
     pub is_leaving: bool,
-    /// Whether it gets no slots for now.
-    pub is_away: bool,
     /// Whether it has been heard at all since the scaler was started: otherwise nobody knows its name.
     pub has_said: bool,
     /// What it does.

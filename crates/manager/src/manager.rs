@@ -170,14 +170,12 @@ impl Manager {
         }
     }
 
-    /// A node wants to be drained: its process is to end `within` some time, and waits for having left the topology. Where
-    /// nobody could take its slots it is drained once somebody can; and where [`Settings::waits_for_room`], others may be had
-    /// before.
-    pub fn leaving(&mut self, now: Duration, node: NodeId, within: Duration) {
+    /// A node wants to be drained: its process is to end, and waits for having left the topology. Where nobody could take
+    /// its slots it is drained once somebody can.
+    pub fn leaving(&mut self, now: Duration, node: NodeId) {
         self.pass(now);
         if self.topology.nodes().contains_key(&node) {
-            let waits = if self.settings.waits_for_room { within / 2 } else { Duration::ZERO };
-            self.wishes.set_leaving(node, self.now + waits);
+            self.wishes.set_leaving(node);
             if self.check_drain(node).is_err() {
                 self.tell(Event::DrainRefused(node));
             }
@@ -328,13 +326,11 @@ impl Manager {
     /// The nodes of the topology, by id.
     #[must_use]
     pub fn nodes(&self) -> Vec<NodeView> {
-        let away = self.members.away();
         let view = |(&node, info): (&NodeId, &NodeInfo)| NodeView {
             node,
             info: info.clone(),
             state: self.members.state(node),
             is_leaving: self.wishes.is_leaving(node),
-            is_away: away.contains(&node),
             heard: self.members.heard(node),
             adopted: self.members.adopted(node),
         };

@@ -46,9 +46,6 @@ pub struct Settings {
     pub probation_max: Duration,
     /// A silent node that holds nothing is taken out of the topology after this long.
     pub forget_after: Duration,
-    /// A node whose process is to end is drained by [`Operation::Drain`](crate::Operation::Drain), from whoever looks whether the others have
-    /// room for what it holds, or when half of its time is over; else at once.
-    pub waits_for_room: bool,
     /// How much is changed at a time to get slots where they belong. [`Pace::slots_max`] also bounds
     /// the copies of slots that one update drops: the larger the slots, the longer their nodes take.
     pub pace: Pace,
@@ -77,7 +74,6 @@ impl Default for Settings {
             probation: Duration::from_secs(1),
             probation_max: Duration::from_secs(60),
             forget_after: Duration::from_secs(600),
-            waits_for_room: false,
             // Each slot of a step waits for all of them, so few; but more than copies complete in one.
             pace: Pace { slots_max: 128, learners_max: 4_096 },
             slots: SlotId::all().collect(),

@@ -113,17 +113,13 @@ impl Manager {
         }
     }
 
-    /// Has nodes drained whose processes are to end and can wait no longer, but the last that others could give their slots to.
+    /// Has nodes drained whose processes are to end, but the last that others could give their slots to.
     fn drain_leaving(&mut self) {
-        for (node, may_wait_until) in self.wishes.undrained(&self.topology) {
+        for node in self.wishes.undrained(&self.topology) {
             // Of one that is down nobody knows whether its process ends.
-            if self.members.down().contains(&node) || self.check_drain(node).is_err() {
-                continue;
-            }
-            if may_wait_until <= self.now {
+            let is_down = self.members.down().contains(&node);
+            if !is_down && self.check_drain(node).is_ok() {
                 self.wishes.set_draining(&self.topology, node, true);
-            } else {
-                self.progress.wake.at(may_wait_until);
             }
         }
     }

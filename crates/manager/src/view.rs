@@ -13,8 +13,6 @@ pub struct NodeView {
     pub state: NodeState,
     /// Its process is to end: it is drained, or will be once somebody can take its slots.
     pub is_leaving: bool,
-    /// It gets no slots for now: it is not up, has come back lately, or may not know yet who it is.
-    pub is_away: bool,
     /// When it was heard last; `None` where it was not since the manager was started.
     pub heard: Option<Duration>,
     /// The newest topology that it is known to have adopted.

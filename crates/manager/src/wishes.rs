@@ -1,6 +1,5 @@
 //! What nodes and operators have asked for, and is not stored yet.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use memtide_engine_core::replication::{CopyName, Report};
@@ -21,8 +20,8 @@ pub(crate) struct Wishes {
     /// Primaries and copies of slots of which that has been stored, and that nobody was told of.
     cut_off_news: Vec<(NodeId, NodeId)>,
     draining: BTreeMap<NodeId, bool>,
-    /// Nodes whose processes are to end, and until when that may wait for room elsewhere.
-    leaving: BTreeMap<NodeId, Duration>,
+    /// Nodes whose processes are to end.
+    leaving: BTreeSet<NodeId>,
     memory: BTreeMap<NodeId, u64>,
     replicas: Option<u8>,
 }
@@ -79,20 +78,18 @@ impl Wishes {
         self.forget_done(topology);
     }
 
-    /// It may say so again, over another stream.
-    pub(crate) fn set_leaving(&mut self, node: NodeId, may_wait_until: Duration) {
-        let until = self.leaving.entry(node).or_insert(may_wait_until);
-        *until = may_wait_until.min(*until);
+    pub(crate) fn set_leaving(&mut self, node: NodeId) {
+        self.leaving.insert(node);
     }
 
     pub(crate) fn is_leaving(&self, node: NodeId) -> bool {
-        self.leaving.contains_key(&node)
+        self.leaving.contains(&node)
     }
 
-    /// Nodes that want to be drained, and are not, and until when that may wait.
-    pub(crate) fn undrained(&self, topology: &Topology) -> Vec<(NodeId, Duration)> {
-        let leaving = self.leaving.iter().map(|(node, until)| (*node, *until));
-        leaving.filter(|(node, _)| !self.is_draining(topology, *node)).collect()
+    /// Nodes that want to be drained, and are not.
+    pub(crate) fn undrained(&self, topology: &Topology) -> Vec<NodeId> {
+        let leaving = self.leaving.iter().copied();
+        leaving.filter(|node| !self.is_draining(topology, *node)).collect()
     }
 
     pub(crate) fn set_memory(&mut self, topology: &Topology, node: NodeId, memory_max: u64) {
@@ -134,7 +131,7 @@ impl Wishes {
         self.draining.retain(|node, is_draining| {
             nodes.get(node).is_some_and(|info| info.is_draining != *is_draining)
         });
-        self.leaving.retain(|node, _| nodes.contains_key(node));
+        self.leaving.retain(|node| nodes.contains_key(node));
         self.memory.retain(|node, memory_max| {
             nodes.get(node).is_some_and(|info| info.memory_max != *memory_max)
         });

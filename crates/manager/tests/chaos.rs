@@ -64,7 +64,7 @@ fn operate(fleet: &mut Fleet, port: usize) {
         1 => Operation::Undrain(node),
         2 => Operation::SetReplicas(replicas),
         _ => {
-            fleet.manager.leaving(fleet.now, node, Duration::from_secs(2));
+            fleet.manager.leaving(fleet.now, node);
             return fleet.carry_out();
         }
     };

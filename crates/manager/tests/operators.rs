@@ -8,9 +8,6 @@ use memtide_manager::{Event, Operation, Refused, Settings, Unwelcome};
 use memtide_topology::{NodeId, Pace, REPLICAS_MAX, Refusal, SLOTS, SlotId};
 use std::time::Duration;
 
-/// The longest drain of a process that is to end.
-const LEAVES_IN: Duration = Duration::from_secs(30);
-
 fn held(fleet: &Fleet, node: NodeId) -> usize {
     let configs = (0..fleet.settings.slots.len()).map(|number| fleet.config(number));
     configs.filter(|config| config.is_held_by(node)).count()
@@ -121,7 +118,7 @@ fn the_last_node_is_not_drained() {
     fleet.settle();
     assert_eq!(fleet.operate(Operation::Drain(one)), Ok(()));
     assert_eq!(fleet.operate(Operation::Drain(other)), Err(Refused::LastNode(other)));
-    fleet.manager.leaving(fleet.now, other, LEAVES_IN);
+    fleet.manager.leaving(fleet.now, other);
     fleet.carry_out();
     assert!(fleet.events.contains(&Event::DrainRefused(other)));
     assert_eq!(fleet.operate(Operation::Undrain(one)), Ok(()));
@@ -136,7 +133,7 @@ fn the_last_node_that_wants_to_leave_leaves_when_another_has_come() {
     let mut fleet = Fleet::settled(few(12), 0, &["a", "b"]);
     let (one, other) = (fleet.id(1), fleet.id(2));
     for node in [one, other] {
-        fleet.manager.leaving(fleet.now, node, LEAVES_IN);
+        fleet.manager.leaving(fleet.now, node);
     }
     fleet.carry_out();
     assert!(fleet.manager.nodes().iter().all(|node| node.is_leaving));
@@ -148,27 +145,6 @@ fn the_last_node_that_wants_to_leave_leaves_when_another_has_come() {
     let successor = fleet.id(successor);
     assert_eq!(fleet.stored.nodes().keys().collect::<Vec<_>>(), [&successor]);
     assert_eq!(held(&fleet, successor), 12);
-}
-
-#[test]
-fn a_node_that_wants_to_leave_may_wait_for_room_and_for_half_of_its_time() {
-    let settings = Settings { waits_for_room: true, ..few(12) };
-    let mut fleet = Fleet::settled(settings, 0, &["a", "b", "c"]);
-    let (one, other) = (fleet.id(1), fleet.id(2));
-    for node in [one, other] {
-        fleet.manager.leaving(fleet.now, node, LEAVES_IN);
-    }
-    fleet.pass(Duration::from_secs(10));
-    assert_eq!((held(&fleet, one), held(&fleet, other)), (4, 4));
-    // There is room for one.
-    assert_eq!(fleet.operate(Operation::Drain(one)), Ok(()));
-    fleet.pass(Duration::from_secs(2));
-    assert_eq!((held(&fleet, one), held(&fleet, other)), (0, 6));
-    // It says so over another stream.
-    fleet.manager.leaving(fleet.now, other, LEAVES_IN);
-    fleet.pass(LEAVES_IN / 2);
-    fleet.settle();
-    assert_eq!(fleet.stored.nodes().keys().collect::<Vec<_>>(), [&fleet.id(3)]);
 }
 
 #[test]

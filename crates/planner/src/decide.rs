@@ -1,5 +1,5 @@
 use crate::draft::Draft;
-use crate::{Action, Observation, Past, Plan, Policy, Resource, Why, back, full, hot, leave, out};
+use crate::{Action, Observation, Past, Plan, Policy, Resource, Why, back, full, hot, out};
 
 /// What is to be done now, and what to remember until the next time.
 ///
@@ -10,7 +10,6 @@ use crate::{Action, Observation, Past, Plan, Policy, Resource, Why, back, full, 
 ///                         -> else slots that are hotter than others: move, isolate
 ///                         -> else a node that is fuller than others: memory in place
 ///                         -> else too much: back
-/// let nodes go whose processes are to end, as far as there is room
 /// ```
 /// The same observation with the same past gives the same plan.
 #[must_use]
@@ -38,7 +37,6 @@ pub fn plan(seen: &Observation, policy: &Policy, past: Past) -> (Plan, Past) {
             }
         }
     }
-    leave::let_go(&mut draft);
     draft.finish()
 }
 
@@ -81,8 +79,6 @@ fn shortage(draft: &mut Draft) -> Shortage {
     };
     let since = *draft.past.short_since.get_or_insert(draft.seen.at);
     let is_long = since + draft.policy.confirm <= draft.seen.at;
-    // Who leaves is not back in a moment.
-    let is_sure = is_sure || !leave::waiting(draft.seen).is_empty();
     if is_sure || is_long { Shortage::Now(why) } else { Shortage::NotSure(why) }
 }
 

@@ -49,17 +49,6 @@ impl<'a> Draft<'a> {
         self.steps.push(Step { id, action, why });
     }
 
-    /// Whether more memory is under way, or is with this plan.
-    pub(crate) fn brings_memory(&self) -> bool {
-        let is_more = |action: &Action| match action {
-            Action::Grow { from, to, .. } => to > from,
-            Action::Add { .. } | Action::Stay { .. } => true,
-            _ => false,
-        };
-        self.seen.expected().map(|it| &it.action).any(is_more)
-            || self.steps.iter().map(|step| &step.action).any(is_more)
-    }
-
     pub(crate) const fn is_empty(&self) -> bool {
         self.steps.is_empty()
     }

@@ -95,21 +95,6 @@ impl Fleet {
         fleet
     }
 
-    /// Those that can take slots now, with what they have now; those included that want to leave, and still wait.
-    pub(crate) fn here(seen: &Observation) -> Self {
-        let mut fleet = Self::empty(seen.holders());
-        for (node, info) in seen.topology.nodes() {
-            let Some(it) = seen.up(*node) else { continue };
-            if !info.is_draining && !it.is_away && it.reserved_for.is_none() {
-                fleet.add(&info.zone, (info.memory_max, 0), it.capacity);
-                if let Some(member) = fleet.members.last_mut() {
-                    member.node = Some(*node);
-                }
-            }
-        }
-        fleet
-    }
-
     pub(crate) const fn empty(holders: usize) -> Self {
         Self { zones: Vec::new(), members: Vec::new(), holders }
     }

@@ -20,10 +20,6 @@ const SLOT_PART_MIN: u64 = 64;
 /// So many slots are handed over to copies of theirs as easily as one is copied.
 const COPIED: usize = 16;
 
-/// What takes less than this part of what a node can do off it is not worth a step, in thousandths: where its slots take so
-/// little, it would be moving them for ever.
-const WORTH: u64 = 10;
-
 /// Whether there is memory for slots that move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
@@ -219,9 +215,6 @@ fn shift(
         *memory.entry(to).or_default() += bytes(draft, *slot);
         moves.entry(to).or_default().push(*slot);
         left -= if is_holder(draft, *slot, to) { 1 } else { COPIED };
-    }
-    if part_permille(heat.load[&node] - load[&node], heat.capacity[&node]) < WORTH {
-        return;
     }
     let why = Why::Uneven { node, permille: heat.part(node) };
     moves.into_iter().for_each(|(to, slots)| draft.step(Action::Move { slots, to }, why));

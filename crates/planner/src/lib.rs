@@ -23,7 +23,7 @@
 //! | [`Action::Add`] | the provisioner starts so many nodes of the offer, marked with the step's id | all have joined; each one that has is taken off [`UnderWay::nodes_missing`] |
 //! | [`Action::Isolate`] | the same for one node, kept as [`Seen::reserved_for`] of it | it has joined; the next plan moves the slot |
 //! | [`Action::Move`] | `Operation::MoveSlots` of the manager | the node is the primary of these slots |
-//! | [`Action::Drain`] | `Operation::Drain`, which one whose process is to end by itself ([`Seen::is_leaving`]) waits for; the provisioner ends the process when the node has left | the topology says that it drains |
+//! | [`Action::Drain`] | `Operation::Drain`; the provisioner ends the process when the node has left | the topology says that it drains |
 //! | [`Action::Stay`] | `Operation::Undrain` | the topology says that it does not |
 //! | [`Action::GiveUp`] | the provisioner is told to cancel what it can | at once; the step that it names is [`UnderWay::is_given_up`] until nothing can come of it any more |
 //!
@@ -44,7 +44,6 @@ mod draft;
 mod fleet;
 mod full;
 mod hot;
-mod leave;
 mod need;
 mod observation;
 mod out;

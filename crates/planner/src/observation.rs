@@ -53,8 +53,6 @@ pub struct Seen {
     pub capacity: Amounts,
     /// Its process is to end, whatever the topology says: nothing of what it can do counts.
     pub is_leaving: bool,
-    /// It gets no slots for now, as one that has only just joined: nobody can leave what it holds to it.
-    pub is_away: bool,
     /// Whether it may be given back: one that was started by hand is left to whoever did.
     pub may_leave: bool,
     /// Of those of a zone that may be given back, one of the least rank goes first, whatever it holds.

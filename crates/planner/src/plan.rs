@@ -131,8 +131,6 @@ pub enum Why {
     TooFew,
     /// The rest can carry all that was asked for in the last minutes.
     Spare,
-    /// Its process is to end, and the rest has room for what it holds, or nobody can have more.
-    Leaving,
     /// A slot takes so much of what a node can do, in thousandths.
     LoneSlot {
         /// Which.
@@ -236,7 +234,6 @@ impl fmt::Display for Why {
             }
             Self::TooFew => f.write_str("there are too few nodes, or zones with nodes"),
             Self::Spare => f.write_str("the rest carries what was asked for lately"),
-            Self::Leaving => f.write_str("its process is to end"),
             Self::LoneSlot { slot, permille } => {
                 write!(f, "slot {} takes {}% of a node", slot.number(), permille / 10)
             }

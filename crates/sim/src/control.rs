@@ -97,7 +97,6 @@ fn settings(plan: &Plan, slots: &[memtide_topology::SlotId], rng: &mut Rng) -> S
         probation_max: ms(1_000),
         forget_after: any(rng, &[2_000, 600_000]),
         pace: Pace { slots_max: *rng.pick(&[1, 2, 256]), learners_max: *rng.pick(&[1, 2, 256]) },
-        waits_for_room: false,
         slots: slots.to_vec(),
     }
 }

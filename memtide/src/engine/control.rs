@@ -52,7 +52,7 @@ impl Talk {
         let (now_held, held) = watch::channel(Held::default());
         let tasks = [
             tokio::spawn(hear(Arc::clone(&control), source.news, now_held)),
-            tokio::spawn(say(Arc::clone(&control), source.words, drain_timeout)),
+            tokio::spawn(say(Arc::clone(&control), source.words)),
             tokio::spawn(beat(control, observer)),
         ];
         let mut joined = tokio::task::spawn_blocking(move || node.join());
@@ -150,12 +150,11 @@ async fn hear(control: Arc<NodeControl>, news: mpsc::Sender<News>, held: watch::
     }
 }
 
-async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>, drain_timeout: Duration) {
+async fn say(control: Arc<NodeControl>, mut words: mpsc::Receiver<Word>) {
     while let Some(word) = words.recv().await {
         control.say(match word {
             Word::Report(report) => ToScaler::Report(report),
-            // It says so when its drain begins.
-            Word::Leaving => ToScaler::Leaving { deadline: Instant::now() + drain_timeout },
+            Word::Leaving => ToScaler::Leaving,
         });
     }
 }

@@ -110,7 +110,6 @@ impl Alone {
         let node = NodeSight {
             is_up: true,
             is_leaving: false,
-            is_away: false,
             has_said: true,
             load: memory(seen.used),
             memory_held: seen.used,

@@ -37,13 +37,6 @@ impl Loop {
         self.scaling = Some(driver);
     }
 
-    /// Something has happened that is not to wait for the next look.
-    pub fn look_soon(&mut self) {
-        if let Some(driver) = &mut self.scaling {
-            driver.looked = None;
-        }
-    }
-
     /// An answer for the executor.
     pub fn scaling_answered(&mut self, now: Duration, answer: Answer) {
         // One that stands still goes on with nothing.

@@ -36,22 +36,14 @@ impl Loop {
                 load.memory = taken.by(usage);
             }
             let is_up = !view.state.is_down();
-            let (is_leaving, is_away) = (is_up && view.is_leaving, view.is_away);
+            let is_leaving = is_up && view.is_leaving;
             let capacity = capacity(said.map(|said| said.capacity()), view.info.memory_max);
             let instance = said.map(|said| said.instance().to_owned()).unwrap_or_default();
             let usage = said.and_then(|said| said.usage);
             let memory_held = usage.map_or(0, |usage| usage.memory_used);
             let has_said = said.is_some();
-            let sight = NodeSight {
-                is_up,
-                is_leaving,
-                is_away,
-                has_said,
-                load,
-                memory_held,
-                capacity,
-                instance,
-            };
+            let sight =
+                NodeSight { is_up, is_leaving, has_said, load, memory_held, capacity, instance };
             nodes.insert(view.node, sight);
         }
         driver.rates.keep(|node| nodes.contains_key(&node));

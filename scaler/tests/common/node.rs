@@ -13,7 +13,6 @@ use memtide_service::tls::fleet::Role;
 use memtide_testkit::{PATIENCE, wait_until};
 use memtide_topology::{CacheId, Epoch, NodeId, Topology, Zone};
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 
 use super::{Fleet, Seen, note};
 
@@ -179,7 +178,7 @@ fn registration(zone: &str) -> Registration {
 
 async fn leave_once(control: &NodeControl, leaves: oneshot::Receiver<()>) {
     if leaves.await.is_ok() {
-        control.say(ToScaler::Leaving { deadline: Instant::now() });
+        control.say(ToScaler::Leaving);
     }
     std::future::pending().await
 }

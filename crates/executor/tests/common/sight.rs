@@ -24,8 +24,11 @@ impl World {
             let instance = names.get(node).copied().or_else(|| self.dead.get(node));
             let instance = instance.filter(|_| has_said).cloned().unwrap_or_default();
             let (is_up, memory_held) = (!is_silent && !self.dead.contains_key(node), memory);
-            let said = NodeSight { load, memory_held, capacity, instance, ..NodeSight::default() };
-            (*node, NodeSight { is_up, has_said, ..said })
+            let is_leaving = false;
+            (
+                *node,
+                NodeSight { is_up, is_leaving, has_said, load, memory_held, capacity, instance },
+            )
         });
         let provisioned = self.zones.iter().map(|zone| self.supply(zone));
         let pools = self.zones.iter().map(|zone| {

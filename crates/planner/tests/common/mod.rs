@@ -41,8 +41,6 @@ pub struct World {
     pub limits: Limits,
     /// Nodes whose processes are to end.
     pub leaving: BTreeSet<NodeId>,
-    /// Nodes that get no slots for now.
-    pub away: BTreeSet<NodeId>,
     pins: BTreeMap<SlotId, NodeId>,
     pinned_for: Vec<NodeId>,
     pub offers: Vec<Offer>,
@@ -86,7 +84,6 @@ impl World {
             knows_demand: true,
             limits: Limits::default(),
             leaving: BTreeSet::new(),
-            away: BTreeSet::new(),
             pins: BTreeMap::new(),
             pinned_for: Vec::new(),
             offers,
@@ -192,7 +189,7 @@ impl World {
             let may_leave = !self.kept.contains(node);
             let is_leaving = self.leaving.contains(node);
             let seen = Seen { is_up, is_leaving, may_leave, load, capacity, ..Seen::default() };
-            (*node, Seen { reserved_for, is_away: self.away.contains(node), ..seen })
+            (*node, Seen { reserved_for, ..seen })
         };
         let bytes = data / u64::from(SLOTS);
         let slots = SlotId::all().map(|slot| SlotLoad { bytes, ecpu: slot_ecpu(slot) });
