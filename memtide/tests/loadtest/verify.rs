@@ -41,7 +41,7 @@ fn memtide_and_memcached_are_consistent() {
 fn a_cache_that_is_too_small_is_still_consistent() {
     let server = Memtide::builder(env!("CARGO_BIN_EXE_memtide")).args(["--memory", "16m"]).start();
     let test = LoadTest::of_memtide(&server);
-    let words = ["--value-size", "20k-60k", "--keys", "2k", "--duration", "6s"];
+    let words = ["--value-size", "20k-60k", "--keys", "2k", "--duration", "2s"];
     let words = [&WORDS[..1], &words[..], &["--fail-on", "stale,errors"]].concat();
     let ended = test.run(&words);
     is_clean(&ended);
