@@ -77,8 +77,7 @@ impl Site {
 
     fn node(&self, number: usize, port: u16, speaks: Speaks) -> RoleProcess {
         let (join, zone) = (self.join(), ZONES[number % ZONES.len()]);
-        let drain = ["--drain-timeout", "2m"];
-        let words = [&["--join", &join, "--zone", zone, "--memory", "64m"], &drain[..]].concat();
+        let words = ["--join", &join, "--zone", zone, "--memory", "64m", "--drain-timeout", "2m"];
         self.run("engine", number, port, &[&words[..], speaks.words()].concat())
     }
 

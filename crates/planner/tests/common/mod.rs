@@ -41,6 +41,7 @@ pub struct World {
     pub limits: Limits,
     /// Nodes whose processes are to end.
     pub leaving: BTreeSet<NodeId>,
+    /// Slots that were moved, and whereto; and the nodes that there were then.
     pins: BTreeMap<SlotId, NodeId>,
     pinned_for: Vec<NodeId>,
     pub offers: Vec<Offer>,
@@ -125,40 +126,35 @@ impl World {
         }
     }
 
-    /// Slots that were moved stay until nodes come or go.
-    fn refresh_pins(&mut self) {
+    /// Gets all slots where they belong. Those that were moved stay until nodes come or go.
+    fn place(&mut self, moved: impl Iterator<Item = (SlotId, NodeId)>) {
         let nodes: Vec<NodeId> = self.topology.nodes().keys().copied().collect();
         if nodes != self.pinned_for {
             self.pins.clear();
             self.pinned_for = nodes;
         }
-    }
-
-    /// Where slots belong.
-    fn target(&self) -> Target {
+        self.pins.extend(moved);
         let mut target = Target::of(&self.topology, &self.down.iter().copied().collect());
         self.pins.iter().for_each(|(slot, to)| target.pin(&self.topology, *slot, *to));
-        target
+        while target.remaining(&self.topology).next().is_some() {
+            self.apply(target.next_changes(&self.topology, Pace::UNBOUNDED));
+            let mut reports = Vec::new();
+            for (slot, config) in self.topology.slots() {
+                for copy in config.copies.iter().filter(|copy| !copy.is_in_sync) {
+                    let (epoch, node, since) = (config.epoch, copy.node, copy.since);
+                    reports.push(CaughtUp { slot, epoch, node, since });
+                }
+            }
+            if !reports.is_empty() {
+                self.apply(vec![Change::MakeInSync { reports }]);
+            }
+        }
     }
 
     /// Gets all slots where they belong, and takes nodes out that were drained.
     pub fn settle(&mut self) {
         for _ in 0..8 {
-            self.refresh_pins();
-            let target = self.target();
-            while target.remaining(&self.topology).next().is_some() {
-                self.apply(target.next_changes(&self.topology, Pace::UNBOUNDED));
-                let mut reports = Vec::new();
-                for (slot, config) in self.topology.slots() {
-                    for copy in config.copies.iter().filter(|copy| !copy.is_in_sync) {
-                        let (epoch, node, since) = (config.epoch, copy.node, copy.since);
-                        reports.push(CaughtUp { slot, epoch, node, since });
-                    }
-                }
-                if !reports.is_empty() {
-                    self.apply(vec![Change::MakeInSync { reports }]);
-                }
-            }
+            self.place(core::iter::empty());
         }
         let nodes = self.topology.nodes().iter();
         let gone: Vec<NodeId> =
@@ -293,29 +289,7 @@ impl World {
             _ => None,
         });
         for (slots, to) in moves {
-            self.move_slots(slots, to);
-        }
-    }
-
-    fn move_slots(&mut self, slots: &[SlotId], to: NodeId) {
-        self.refresh_pins();
-        self.pins.extend(slots.iter().map(|slot| (*slot, to)));
-        let target = self.target();
-        while target.remaining(&self.topology).next().is_some() {
-            self.apply(target.next_changes(&self.topology, Pace::UNBOUNDED));
-            let learners = self.topology.slots().flat_map(|(slot, config)| {
-                let learners = config.copies.iter().filter(|copy| !copy.is_in_sync);
-                learners.map(move |copy| CaughtUp {
-                    slot,
-                    epoch: config.epoch,
-                    node: copy.node,
-                    since: copy.since,
-                })
-            });
-            let reports: Vec<CaughtUp> = learners.collect();
-            if !reports.is_empty() {
-                self.apply(vec![Change::MakeInSync { reports }]);
-            }
+            self.place(slots.iter().map(|slot| (*slot, to)));
         }
     }
 
