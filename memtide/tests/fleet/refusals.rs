@@ -22,7 +22,7 @@ fn a_second_node_at_an_address_is_told_whose_it_is() {
         RoleProcess::start_at(Command::new(PROGRAM), ip, "engine", [&words[..], &same].concat());
     let reason = wait_until("it to say why it cannot join", PATIENCE, || {
         let reply = second.get("/readyz");
-        // Of one that was not heard for a moment it says that.
+        // A node that was not heard for a moment is called silent.
         reply.body.contains("which is up; give").then_some(reply.body)
     });
     assert!(reason.contains(&format!("{address} is the address of n")), "{reason}");
